@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"github.com/chifflier/nfqueue-go/internal/bridge"
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+func init() {
+	bridge.OpenOver = func(conn transport.Conn, cfg any) (any, error) {
+		c, err := cfg.(Config).withDefaults()
+		if err != nil {
+			return nil, &OpError{Op: "open", Queue: c.Queue, Err: err}
+		}
+		return openOver(conn, c)
+	}
+}

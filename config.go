@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config says how a queue is opened and served. The zero value is queue 0 with
+// whole packets, segmentation offload left on, and packets dropped that no
+// handler decides. Open copies it.
+type Config struct {
+	// Queue is the number that rules send packets to.
+	Queue uint16
+
+	// CopyMode says how much of each packet is copied. Zero is CopyPacket.
+	CopyMode CopyMode
+
+	// CopyRange is the number of bytes copied of each packet, from the network
+	// header on. Zero, and everything above MaxPayload, means MaxPayload. A packet
+	// copied in part can be judged but its payload cannot be replaced.
+	CopyRange uint32
+
+	// MaxLen is the number of packets that may wait for their verdict. The kernel
+	// drops more, or lets them pass with FailOpen. Zero is DefaultMaxLen. Recent
+	// kernels hold at most 65536.
+	MaxLen uint32
+
+	// Flags are added to GSO, which is on unless NoGSO is set.
+	Flags Flags
+
+	// NoGSO makes the kernel cut packets to the MTU before they are queued. That is
+	// slow; use it only when a handler cannot cope with packets above the MTU.
+	NoGSO bool
+
+	// Fallback is the verdict for a packet that no handler decides: the handler
+	// panics or returns an invalid verdict, the message cannot be decoded, a
+	// deferred packet is forgotten or its time ends, or the queue shuts down.
+	// Drop, the zero value, or Accept.
+	Fallback Verdict
+
+	// ReadBuffer is the size in bytes of the socket's receive buffer, in the
+	// kernel's count, where a full-size Ethernet frame takes 2304 bytes. Zero sizes
+	// it for MaxLen packets. Without CAP_NET_ADMIN in the initial user namespace
+	// the kernel grants at most twice net.core.rmem_max.
+	ReadBuffer int
+
+	// Batch is the number of packets received with one system call. Zero is
+	// DefaultBatch; more gains little.
+	Batch int
+
+	// FlushAfter bounds how long a verdict waits for others to be sent with, while
+	// handlers of the same batch run. Zero is DefaultFlushAfter. A single packet is
+	// answered at once, and so are all when a batch ends.
+	FlushAfter time.Duration
+
+	// NetNS is a descriptor of the network namespace whose packets are meant, as
+	// from opening /proc/PID/ns/net. Zero is the current one. It may be closed after
+	// Open.
+	NetNS int
+
+	// DrainTimeout is how long Serve goes on with packets that are already queued
+	// when its context ends. Zero is DefaultDrainTimeout.
+	DrainTimeout time.Duration
+
+	// Logger hears of what a Queue can only report in passing: loss, refused
+	// verdicts, a receive buffer that was not granted. Nil is silent; Stats counts
+	// all the same.
+	Logger *slog.Logger
+}
+
+// Defaults of the fields of Config.
+const (
+	DefaultMaxLen       = 1024 // the kernel's NFQNL_QMAX_DEFAULT
+	DefaultBatch        = 64
+	DefaultFlushAfter   = 100 * time.Microsecond
+	DefaultDrainTimeout = 5 * time.Second
+)
+
+// maxBatch is UIO_MAXIOV, the most that one recvmmsg takes.
+const maxBatch = 1024
+
+// withDefaults returns c with every zero field replaced by what it stands for, or
+// an error that says which field is wrong.
+func (c Config) withDefaults() (Config, error) {
+	if c.Fallback != Drop && c.Fallback != Accept {
+		return c, fmt.Errorf("Config.Fallback is %v; it must be Drop or Accept", c.Fallback)
+	}
+	if !c.CopyMode.valid() {
+		return c, fmt.Errorf("Config.CopyMode is %v; it must be CopyPacket, CopyMeta or CopyNone", c.CopyMode)
+	}
+	if c.Flags&^allFlags != 0 {
+		return c, fmt.Errorf("Config.Flags has unknown bits: %v", c.Flags)
+	}
+	if c.NoGSO && c.Flags&GSO != 0 {
+		return c, errors.New("Config.Flags has GSO and Config.NoGSO is set; choose one")
+	}
+	if c.Batch < 0 || c.Batch > maxBatch {
+		return c, fmt.Errorf("Config.Batch is %d; it must be from 1 to %d, or 0 for the default", c.Batch, maxBatch)
+	}
+	if c.ReadBuffer < 0 || c.FlushAfter < 0 || c.DrainTimeout < 0 || c.NetNS < 0 {
+		return c, errors.New("Config.ReadBuffer, FlushAfter, DrainTimeout and NetNS must not be negative")
+	}
+	if !c.NoGSO {
+		c.Flags |= GSO
+	}
+	if c.CopyRange == 0 || c.CopyRange > MaxPayload {
+		c.CopyRange = MaxPayload
+	}
+	if c.CopyMode != CopyPacket {
+		c.CopyRange = 0
+	}
+	if c.MaxLen == 0 {
+		c.MaxLen = DefaultMaxLen
+	}
+	if c.Batch == 0 {
+		c.Batch = DefaultBatch
+	}
+	if c.FlushAfter == 0 {
+		c.FlushAfter = DefaultFlushAfter
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = DefaultDrainTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ReadBuffer == 0 {
+		c.ReadBuffer = readBufferFor(c)
+	}
+	return c, nil
+}
+
+// What one unread message is charged to the receive buffer (skb->truesize),
+// measured on x86-64.
+const (
+	chargeMeta  = 832   // metadata and up to about 130 bytes of packet
+	chargeFrame = 2304  // a full-size Ethernet frame
+	chargeGSO   = 66335 // the largest GSO packet
+	// gsoReserve is how many of the largest packets the buffer holds for GSO on
+	// top of MaxLen frames: two full TCP windows of 4 MiB, the usual upper bound of
+	// net.ipv4.tcp_wmem. MaxLen of them would be 66 MiB.
+	gsoReserve = 128
+)
+
+// readBufferFor sizes the receive buffer for MaxLen unread packets.
+func readBufferFor(c Config) int {
+	charge := chargeFrame
+	if c.CopyRange <= 128 {
+		charge = chargeMeta
+	}
+	n := int(min(uint64(c.MaxLen)*uint64(charge), 1<<30))
+	if c.Flags&GSO != 0 && c.CopyRange > 1500 {
+		n += gsoReserve * chargeGSO
+	}
+	return n
+}
+
+// slotSize is the room one message needs: the copied part of the packet, which
+// starts behind at most a few hundred bytes of metadata, and a conntrack entry or
+// security context. 64 KiB are too few for the largest.
+func slotSize(c Config) int {
+	const metadata = 8 << 10
+	if c.CopyMode != CopyPacket {
+		return metadata
+	}
+	return (int(c.CopyRange) + metadata + 4095) &^ 4095
+}

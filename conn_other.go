@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build !linux
+
+package nfqueue
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+func dial(int) (transport.Conn, error) {
+	return nil, fmt.Errorf("NFQUEUE is part of the Linux kernel, this program was built for %s/%s: %w",
+		runtime.GOOS, runtime.GOARCH, errors.ErrUnsupported)
+}
+
+// transient is for errors of a real socket.
+func transient(error) bool { return false }
+
+func readQueueTable() ([]byte, error) {
+	_, err := dial(0)
+	return nil, err
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/nlwire"
+)
+
+// replies matches the kernel's answers with the requests that wait for them. They
+// arrive among the packets, so whoever receives hands them in.
+type replies struct {
+	mu      sync.Mutex
+	seq     uint32
+	waiting map[uint32]chan int32
+}
+
+func (r *replies) expect() (seq uint32, errno chan int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting == nil {
+		r.waiting = make(map[uint32]chan int32)
+	}
+	r.seq++
+	errno = make(chan int32, 1)
+	r.waiting[r.seq] = errno
+	return r.seq, errno
+}
+
+func (r *replies) deliver(seq uint32, errno int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.waiting[seq]; c != nil {
+		c <- errno
+		delete(r.waiting, seq)
+	}
+}
+
+func (r *replies) forget(seq uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.waiting, seq)
+}
+
+// The kernel answers while it takes the message, so a reply that has not arrived
+// after replyTimeout was lost because the receive buffer was full.
+const (
+	replyTimeout   = 500 * time.Millisecond
+	configAttempts = 4
+)
+
+// errNoReply is the cause when all attempts of a request were lost.
+var errNoReply = fmt.Errorf("no reply from the kernel; the receive buffer overflows: %w", os.ErrDeadlineExceeded)
+
+// configure makes a change and waits for the kernel to confirm it. A request whose
+// reply was lost is sent again: all changes can be made twice, but for binding.
+func (q *Queue) configure(c change) error {
+	for range configAttempts {
+		errno, err := q.request(c)
+		if err == nil {
+			return kerrno.Error(errno)
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if c.cmd == cmdBind {
+			c.cmd = 0
+		}
+	}
+	return errNoReply
+}
+
+// request sends a change and returns the error number of the reply. While nobody
+// else receives it does so itself, and stashes the packets that come along.
+func (q *Queue) request(c change) (errno int32, err error) {
+	seq, reply := q.replies.expect()
+	defer q.replies.forget(seq)
+	if err := q.send(c, seq); err != nil {
+		return 0, err
+	}
+	deadline := time.Now().Add(replyTimeout)
+	timeout := time.NewTimer(replyTimeout)
+	defer timeout.Stop()
+	for {
+		select {
+		case errno := <-reply:
+			return errno, nil
+		case <-q.done:
+			return 0, ErrClosed
+		case <-timeout.C:
+			return 0, os.ErrDeadlineExceeded
+		case q.reader <- struct{}{}:
+			err := q.receiveReplies(deadline)
+			<-q.reader
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+func (q *Queue) send(c change, seq uint32) error {
+	msg := c.appendTo(nil, q.cfg.Queue, seq)
+	return q.out.exclusive(func() error { return q.conn.Send([][]byte{msg}) })
+}
+
+// receiveReplies receives one batch, hands in the replies and stashes the rest. The
+// caller is the reader.
+func (q *Queue) receiveReplies(deadline time.Time) error {
+	q.stashRest()
+	if err := q.conn.SetReadDeadline(deadline); err != nil {
+		return err
+	}
+	err := q.receive()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // whether it was ours is the caller's to find out
+	}
+	if err == nil {
+		err = q.conn.SetReadDeadline(time.Time{})
+	}
+	for ; q.cur < q.n; q.cur++ {
+		d := q.slab.Datagram(q.cur)
+		if b := q.slab.Slot(q.cur)[:d.Len]; isReply(b) {
+			q.reply(b)
+		} else {
+			q.stash = append(q.stash, stashed{append([]byte(nil), b...), d.Truncated})
+		}
+	}
+	return err
+}
+
+func isReply(b []byte) bool {
+	hdr, ok := nlwire.ParseHeader(b)
+	return ok && hdr.Type == nlwire.TypeError && len(b) >= nlwire.HeaderLen
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Held is a packet whose verdict was deferred, and the right to decide it. Any
+// goroutine may do that, once. One that is never resolved stays in the kernel and
+// counts against MaxLen until the queue shuts down.
+type Held struct {
+	queue   *Queue
+	packet  Packet
+	decided atomic.Bool
+
+	// Owned by heldSet.mu.
+	prev, next *Held
+	deadline   time.Duration
+	index      int // in the heap of deadlines, -1 if it has none
+}
+
+// Defer keeps the packet beyond the handler, which must then return Deferred, and
+// returns the right to decide it. The Held owns a copy, with the edits made so far;
+// p itself is still only valid until the handler returns. If the handler returns a
+// verdict instead, that one counts and the Held is void.
+func (p *Packet) Defer() *Held { return p.deferUntil(0) }
+
+// DeferTimeout is Defer with a limit: a packet that is not resolved within d gets
+// the Fallback.
+func (p *Packet) DeferTimeout(d time.Duration) *Held { return p.deferUntil(now() + max(d, 1)) }
+
+func (p *Packet) deferUntil(deadline time.Duration) *Held {
+	if p.held == nil {
+		if p.queue == nil || !p.queue.undecided {
+			panic("nfqueue: Defer outside of the packet's handler")
+		}
+		h := &Held{queue: p.queue, index: -1, deadline: deadline}
+		p.cloneInto(&h.packet)
+		p.held = h
+		p.queue.stats.deferred.Add(1)
+		p.queue.held.add(h)
+	}
+	return p.held
+}
+
+// Packet returns the packet, which is valid until it is resolved. Its Set methods
+// may be called until then, by one goroutine at a time.
+func (h *Held) Packet() *Packet { return &h.packet }
+
+// Resolve gives the verdict. It fails with ErrResolved when the packet has one
+// already, also the Fallback because its time had passed; with ErrInvalidVerdict,
+// and may then be called again; and with ErrClosed when the queue was closed, which
+// dropped the packet. That the kernel refuses a verdict later on is counted in Stats.
+func (h *Held) Resolve(v Verdict) error {
+	if err := v.check(); err != nil {
+		return h.queue.opError("resolve", err)
+	}
+	if !h.claim() {
+		return h.queue.opError("resolve", ErrResolved)
+	}
+	if h.queue.closed.Load() {
+		h.queue.held.remove(h)
+		return h.queue.opError("resolve", ErrClosed)
+	}
+	h.decide(v)
+	h.queue.out.kick()
+	return nil
+}
+
+// claim reports whether the caller is the one who decides.
+func (h *Held) claim() bool { return !h.decided.Swap(true) }
+
+// decide hands the verdict to the sender. Only then is the packet no longer held:
+// no VERDICT_BATCH may come before.
+func (h *Held) decide(v Verdict) {
+	p := &h.packet
+	if v == Drop {
+		p = nil
+	}
+	t := now()
+	h.queue.out.add(h.packet.id, v, p, false, true, t, t)
+	h.queue.held.remove(h)
+	h.queue.stats.verdict(v)
+}
+
+// heldSet holds the packets that wait to be resolved.
+type heldSet struct {
+	queue *Queue
+	live  atomic.Int64
+
+	mu        sync.Mutex
+	all       Held // head of a ring
+	deadlines heldHeap
+	timer     *time.Timer
+	empty     chan struct{} // closed when nothing is held any more, nil if nobody waits
+}
+
+func (s *heldSet) init(q *Queue) {
+	s.queue = q
+	s.all.prev, s.all.next = &s.all, &s.all
+	s.timer = time.AfterFunc(time.Hour, s.overdue)
+	s.timer.Stop()
+}
+
+func (s *heldSet) add(h *Held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live.Add(1)
+	h.prev, h.next = s.all.prev, &s.all
+	h.prev.next, h.next.prev = h, h
+	if h.deadline != 0 {
+		heap.Push(&s.deadlines, h)
+		if h.index == 0 {
+			s.timer.Reset(h.deadline - now())
+		}
+	}
+}
+
+func (s *heldSet) remove(h *Held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h.prev.next, h.next.prev = h.next, h.prev
+	h.prev, h.next = nil, nil
+	if h.index >= 0 {
+		heap.Remove(&s.deadlines, h.index)
+	}
+	if s.live.Add(-1) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+// overdue gives the Fallback to packets whose time has passed.
+func (s *heldSet) overdue() {
+	s.giveUp(&s.queue.stats.fallbackExpired, func() *Held {
+		if len(s.deadlines) == 0 {
+			return nil
+		}
+		h := s.deadlines[0]
+		if wait := h.deadline - now(); wait > 0 {
+			s.timer.Reset(wait)
+			return nil
+		}
+		heap.Remove(&s.deadlines, 0)
+		return h
+	})
+}
+
+// expire gives the Fallback to everything that is held.
+func (s *heldSet) expire() {
+	s.mu.Lock()
+	var left []*Held
+	for h := s.all.next; h != &s.all; h = h.next {
+		left = append(left, h)
+	}
+	s.mu.Unlock()
+	s.giveUp(&s.queue.stats.fallbackShutdown, func() (h *Held) {
+		if len(left) > 0 {
+			h, left = left[0], left[1:]
+		}
+		return h
+	})
+}
+
+// giveUp gives the Fallback to what next returns until that is nil. next is called
+// with the lock held.
+func (s *heldSet) giveUp(counter *atomic.Uint64, next func() *Held) {
+	for {
+		s.mu.Lock()
+		h := next()
+		s.mu.Unlock()
+		if h == nil {
+			break
+		}
+		if h.claim() {
+			counter.Add(1)
+			h.decide(s.queue.cfg.Fallback)
+		}
+	}
+	s.queue.out.kick()
+}
+
+// wait waits until nothing is held or ctx ends.
+func (s *heldSet) wait(ctx context.Context) {
+	s.mu.Lock()
+	if s.live.Load() == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	empty := s.empty
+	s.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	case <-s.queue.done:
+	}
+}
+
+func (s *heldSet) close() { s.timer.Stop() }
+
+// heldHeap orders held packets by their deadline.
+type heldHeap []*Held
+
+func (h heldHeap) Len() int           { return len(h) }
+func (h heldHeap) Less(i, j int) bool { return h[i].deadline < h[j].deadline }
+func (h heldHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push is heap.Interface's.
+func (h *heldHeap) Push(x any) {
+	e := x.(*Held)
+	e.index = len(*h)
+	*h = append(*h, e)
+}
+
+// Pop is heap.Interface's.
+func (h *heldHeap) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	e.index = -1
+	return e
+}

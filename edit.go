@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
+)
+
+// MaxPayload is the length in bytes of the longest packet that a verdict can
+// carry: the length of a netlink attribute is 16 bits.
+const MaxPayload = 0xffff - 4
+
+type editSet uint8
+
+const (
+	editPayload editSet = 1 << iota
+	editMark
+	editPriority
+	editVLAN
+	editLinkHeader
+	editConntrack
+	editExpect
+)
+
+// edits are the changes that go with the verdict of a packet.
+type edits struct {
+	set      editSet
+	mark     uint32
+	priority uint32
+	vlan     VLAN
+	link     []byte
+	ct       []byte // CTA_* attributes to nest in NFQA_CT
+	exp      []byte // CTA_EXPECT_* attributes to nest in NFQA_EXP
+}
+
+func (e *edits) has(s editSet) bool { return e.set&s != 0 }
+
+// reset forgets the edits of the last packet and keeps their memory.
+func (e *edits) reset() {
+	e.set = 0
+	e.link, e.ct, e.exp = e.link[:0], e.ct[:0], e.exp[:0]
+}
+
+// own gives a copied packet its own memory for edits.
+func (e *edits) own() {
+	e.link, e.ct, e.exp = bytes.Clone(e.link), bytes.Clone(e.ct), bytes.Clone(e.exp)
+}
+
+// SetPayload replaces the packet, from its network header on, when the verdict is
+// given. What goes out is valid on the wire: the length and checksum of an IPv4
+// header, the payload length of an IPv6 header, and the checksums of TCP, UDP,
+// UDP-Lite, ICMP, ICMPv6 and SCTP are set to fit, but for what a fragment does not
+// hold. TCP sequence numbers are not: a stream whose length changes needs more.
+//
+// b may be the slice that Payload returned, changed in place, shortened or
+// appended to, which is sent without being copied; any other slice is copied and
+// stays the caller's. A payload equal to the one that came is not sent back.
+//
+// The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
+// it was copied, or when b is too long (MaxPayload), too short to hold its headers
+// or not an IP packet where one is expected.
+func (p *Packet) SetPayload(b []byte) error {
+	if err := p.checkPayload(b); err != nil {
+		return p.editError("payload", err)
+	}
+	if p.family == FamilyBridge && p.proto != etherTypeIPv4 && p.proto != etherTypeIPv6 {
+		p.replace(b)
+		return nil
+	}
+	if _, err := ippkt.Parse(b); err != nil {
+		return p.editError("payload", err)
+	}
+	if !p.replace(b) {
+		return nil
+	}
+	if err := ippkt.Complete(p.payload); err != nil {
+		p.edits.set &^= editPayload
+		return p.editError("payload", err)
+	}
+	return nil
+}
+
+// SetPayloadRaw is SetPayload without any correction of lengths or checksums. The
+// kernel sends the bytes as they are; with GSO it segments a super-packet and
+// computes the checksums of the segments itself.
+func (p *Packet) SetPayloadRaw(b []byte) error {
+	if err := p.checkPayload(b); err != nil {
+		return p.editError("payload", err)
+	}
+	p.replace(b)
+	return nil
+}
+
+const (
+	etherTypeIPv4 = 0x0800 // ETH_P_IP
+	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
+)
+
+// checkPayload says why b cannot replace the packet.
+func (p *Packet) checkPayload(b []byte) error {
+	switch {
+	case p.Truncated() || !p.attrs.has(attrPayload):
+		return ErrTruncated
+	case len(b) > MaxPayload:
+		return fmt.Errorf("%d bytes are more than the %d a verdict can carry", len(b), MaxPayload)
+	case len(b) == 0: // the kernel drops the packet and calls it success
+		return errors.New("it is empty; return Drop to discard the packet")
+	}
+	return nil
+}
+
+// replace makes b the payload. It reports false if that is no change.
+func (p *Packet) replace(b []byte) (changed bool) {
+	switch inPlace := cap(p.payload) > 0 && &b[0] == &p.payload[:1][0]; {
+	case inPlace:
+		p.payload = b
+	case !p.edits.has(editPayload) && bytes.Equal(b, p.payload):
+		return false
+	case len(b) <= cap(p.payload):
+		p.payload = p.payload[:len(b)]
+		copy(p.payload, b)
+	default:
+		p.payload = bytes.Clone(b)
+	}
+	p.edits.set |= editPayload
+	return true
+}
+
+// SetMark sets the packet mark when the verdict is given. At the output hook the
+// kernel routes a packet anew whose mark has changed.
+func (p *Packet) SetMark(mark uint32) {
+	p.edits.mark = mark
+	p.edits.set |= editMark
+}
+
+// SetPriority sets the queueing priority of the packet when the verdict is given.
+// Kernels before 5.18 ignore it.
+func (p *Packet) SetPriority(priority uint32) {
+	p.edits.priority = priority
+	p.edits.set |= editPriority
+}
+
+// SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces the one it
+// has, when the verdict is given. The kernel cannot take a tag away.
+func (p *Packet) SetVLAN(tag VLAN) error {
+	if p.family != FamilyBridge {
+		return p.editError("vlan", errors.New("the kernel takes a tag only for packets of the bridge family"))
+	}
+	p.edits.vlan = tag
+	p.edits.set |= editVLAN
+	return nil
+}
+
+// SetLinkHeader replaces the link-layer header of a packet of the bridge family
+// when the verdict is given. It must be as long as LinkHeader: the kernel loses
+// the packet otherwise. b is copied.
+func (p *Packet) SetLinkHeader(b []byte) error {
+	have := p.LinkHeader()
+	switch {
+	case have == nil:
+		return p.editError("link header", errors.New("the packet has none; only those of the bridge family do"))
+	case len(b) != len(have):
+		return p.editError("link header", fmt.Errorf("%d bytes cannot replace %d; the kernel takes the same length only", len(b), len(have)))
+	}
+	p.edits.link = append(p.edits.link[:0], b...)
+	p.edits.set |= editLinkHeader
+	return nil
+}
+
+func (p *Packet) editError(what string, err error) error {
+	return &OpError{Op: "set " + what, Queue: p.number, Err: err}
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Family is the protocol family of the hook that queued a packet, the
+// nfgen_family of its message (NFPROTO_* of linux/netfilter.h). A rule in an
+// inet table reports FamilyIPv4 or FamilyIPv6.
+type Family uint8
+
+// Families that can queue packets. Others do not reach userspace.
+const (
+	FamilyIPv4   Family = 2  // NFPROTO_IPV4
+	FamilyBridge Family = 7  // NFPROTO_BRIDGE
+	FamilyIPv6   Family = 10 // NFPROTO_IPV6
+)
+
+// String returns the name of the family as nft writes it.
+func (f Family) String() string {
+	switch f {
+	case FamilyIPv4:
+		return "ip"
+	case FamilyBridge:
+		return "bridge"
+	case FamilyIPv6:
+		return "ip6"
+	}
+	return "family " + strconv.Itoa(int(f))
+}
+
+// Hook is the netfilter hook at which a packet was queued (enum nf_inet_hooks of
+// linux/netfilter.h; the bridge family numbers its hooks alike).
+type Hook uint8
+
+// Hooks in the kernel's order.
+const (
+	HookPrerouting  Hook = iota // NF_INET_PRE_ROUTING
+	HookInput                   // NF_INET_LOCAL_IN
+	HookForward                 // NF_INET_FORWARD
+	HookOutput                  // NF_INET_LOCAL_OUT
+	HookPostrouting             // NF_INET_POST_ROUTING
+)
+
+var hookNames = [...]string{"prerouting", "input", "forward", "output", "postrouting"}
+
+// String returns the name of the hook as nft writes it.
+func (h Hook) String() string {
+	if int(h) < len(hookNames) {
+		return hookNames[h]
+	}
+	return "hook " + strconv.Itoa(int(h))
+}
+
+// CopyMode says how much of each packet the kernel sends (enum nfqnl_config_mode
+// of linux/netfilter/nfnetlink_queue.h). The zero value is the useful one, so
+// the numbers are not the kernel's.
+type CopyMode uint8
+
+const (
+	// CopyPacket sends metadata and the packet, up to the copy range (NFQNL_COPY_PACKET).
+	CopyPacket CopyMode = iota
+	// CopyMeta sends metadata only; not even the packet's length is known (NFQNL_COPY_META).
+	CopyMeta
+	// CopyNone makes the kernel drop every packet that reaches the queue, without
+	// counting it and without regard to a rule's bypass (NFQNL_COPY_NONE).
+	CopyNone
+)
+
+var copyModes = [...]struct {
+	name   string
+	kernel uint8
+}{{"packet", 2}, {"meta", 1}, {"none", 0}}
+
+// String returns "packet", "meta" or "none".
+func (m CopyMode) String() string {
+	if int(m) < len(copyModes) {
+		return copyModes[m].name
+	}
+	return "copy mode " + strconv.Itoa(int(m))
+}
+
+func (m CopyMode) valid() bool { return int(m) < len(copyModes) }
+
+func copyModeOf(kernel uint8) CopyMode {
+	for m, c := range copyModes {
+		if c.kernel == kernel {
+			return CopyMode(m)
+		}
+	}
+	return CopyMode(len(copyModes)) + CopyMode(kernel)
+}
+
+// Flags are the abilities of a queue (NFQA_CFG_F_* of
+// linux/netfilter/nfnetlink_queue.h).
+type Flags uint32
+
+const (
+	// FailOpen lets packets pass, instead of dropping them, when the queue or its
+	// socket is full (NFQA_CFG_F_FAIL_OPEN, Linux 3.6).
+	FailOpen Flags = 1 << 0
+	// Conntrack adds the connection tracking entry of each packet that has one
+	// (NFQA_CFG_F_CONNTRACK, Linux 3.6). The kernel must have
+	// CONFIG_NETFILTER_NETLINK_GLUE_CT, and a rule must make conntrack active.
+	Conntrack Flags = 1 << 1
+	// GSO lets packets larger than the MTU through whole, before segmentation
+	// (NFQA_CFG_F_GSO, Linux 3.10). Config sets it unless NoGSO is given.
+	GSO Flags = 1 << 2
+	// UIDGID adds the owner of the sending socket (NFQA_CFG_F_UID_GID, Linux 3.14).
+	UIDGID Flags = 1 << 3
+	// SecCtx adds the security context of the packet (NFQA_CFG_F_SECCTX, Linux
+	// 4.3). The kernel must have CONFIG_NETWORK_SECMARK.
+	SecCtx Flags = 1 << 4
+
+	allFlags = FailOpen | Conntrack | GSO | UIDGID | SecCtx
+)
+
+var flagNames = []string{"fail-open", "conntrack", "gso", "uid-gid", "secctx"}
+
+// String lists the names of the flags that are set, joined by "|".
+func (f Flags) String() string { return bitNames(uint32(f), flagNames) }
+
+// SKBInfo tells what the kernel has left undone on a packet (NFQA_SKB_* of
+// linux/netfilter/nfnetlink_queue.h).
+type SKBInfo uint32
+
+const (
+	// ChecksumNotReady: the transport checksum is still partial, so the bytes in
+	// the payload do not add up. That is no fault (NFQA_SKB_CSUMNOTREADY).
+	ChecksumNotReady SKBInfo = 1 << 0
+	// SegmentationPending: the packet is a GSO super-packet, larger than the MTU
+	// allows and to be segmented later (NFQA_SKB_GSO).
+	SegmentationPending SKBInfo = 1 << 1
+	// ChecksumNotVerified: nobody has checked the transport checksum (NFQA_SKB_CSUM_NOTVERIFIED).
+	ChecksumNotVerified SKBInfo = 1 << 2
+)
+
+var skbInfoNames = []string{"csum-not-ready", "gso", "csum-not-verified"}
+
+// String lists the names of the bits that are set, joined by "|".
+func (i SKBInfo) String() string { return bitNames(uint32(i), skbInfoNames) }
+
+// bitNames names the bits of v; those without a name are printed as a number.
+func bitNames(v uint32, names []string) string {
+	if v == 0 {
+		return "none"
+	}
+	var s []string
+	for i, n := range names {
+		if v&(1<<i) != 0 {
+			s = append(s, n)
+			v &^= 1 << i
+		}
+	}
+	if v != 0 {
+		s = append(s, "0x"+strconv.FormatUint(uint64(v), 16))
+	}
+	return strings.Join(s, "|")
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+)
+
+var (
+	// ErrClosed is what a method of a closed Queue returns. It is net.ErrClosed.
+	ErrClosed = net.ErrClosed
+	// ErrQueueInUse means that another socket has bound the queue. The error that
+	// wraps it names the netlink port id of the owner where it can be read.
+	ErrQueueInUse = errors.New("queue is in use")
+	// ErrServing means that the queue is being served by another goroutine.
+	ErrServing = errors.New("queue is already being served")
+	// ErrInvalidVerdict means that the kernel would not take a verdict, or would
+	// take it for something else.
+	ErrInvalidVerdict = errors.New("invalid verdict")
+	// ErrResolved means that a Held packet has had its verdict.
+	ErrResolved = errors.New("packet already has its verdict")
+	// ErrTruncated means that only the beginning of a packet was copied, so that
+	// its payload cannot be replaced. Raise Config.CopyRange to have all of it.
+	ErrTruncated = errors.New("packet was not copied whole; raise the copy range")
+	// ErrMalformed means that a message is not what nfnetlink_queue sends.
+	ErrMalformed = errors.New("malformed message")
+)
+
+// OpError is the error of an operation on a queue. Its Err is, or wraps, one of
+// the sentinels of this package, a kernel error number (syscall.Errno on Linux:
+// errors.Is finds fs.ErrPermission, errors.ErrUnsupported and so on), or the
+// error of the socket.
+type OpError struct {
+	// Op is what failed: "open", "serve", "verdict" ...
+	Op string
+	// Queue is the number of the queue.
+	Queue uint16
+	// Err is the cause.
+	Err error
+}
+
+// Error returns the operation, the queue and the cause.
+func (e *OpError) Error() string {
+	return "nfqueue: queue " + strconv.Itoa(int(e.Queue)) + ": " + e.Op + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *OpError) Unwrap() error { return e.Err }
+
+// Timeout reports whether the cause is the end of a time limit.
+func (e *OpError) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(e.Err, os.ErrDeadlineExceeded) || errors.As(e.Err, &t) && t.Timeout()
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ippkt
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// ErrNeedlessJumbo is returned by [Complete] for a packet with a Jumbo Payload
+// option that is too short to have one (RFC 2675 section 3).
+var ErrNeedlessJumbo = errors.New("the IPv6 Jumbo Payload option is only valid above 65535 bytes: take it out")
+
+// Complete makes b, a whole packet from its IP header on, valid on the wire. It
+// sets
+//
+//   - the IPv4 total length or IPv6 payload length, and the UDP length, to what
+//     b has; to 0 where that needs more than 16 bits, as in BIG TCP packets,
+//     and then the Jumbo Payload option if there is one;
+//   - the IPv4 header checksum;
+//   - the checksum of TCP, UDP, UDP-Lite, ICMP, ICMPv6, IGMP, SCTP and DCCP, in
+//     full, whatever was there. UDP over IPv4 gets one even where the sender
+//     used none. UDP-Lite and DCCP keep the coverage that the packet asks for.
+//
+// The pseudo-header has the final destination of an IPv6 Routing header of type
+// 0, 2, 3 or 4 and of an IPv4 source route, and the address of a Home Address
+// option as source.
+//
+// Of a fragment only the IP header is completed: the checksum covers bytes that
+// are elsewhere. The same holds for other protocols (ESP, GRE, IP in IP ...).
+// What a packet carries is its own affair: the packet quoted by an ICMP error
+// and tunnelled packets stay as they are, and so do the integrity check value
+// of an Authentication Header and the checksums of Mobility and HIP headers.
+//
+// A GSO super-packet is completed like any other; the kernel computes lengths
+// and checksums again for each segment that it cuts.
+//
+// Bytes of b behind the packet become part of it. To edit a packet that arrived
+// with link-layer padding, complete only its first [Layout.Len] bytes.
+//
+// When b cannot be made valid Complete returns an error and leaves b untouched.
+// It never allocates.
+func Complete(b []byte) error {
+	var l Layout
+	if err := l.parse(b, true); err != nil {
+		return err
+	}
+	var t transport
+	if !l.Fragment() {
+		var err error
+		if t, err = planTransport(&l, b); err != nil {
+			return err
+		}
+	}
+	if l.jumbo > 0 && len(b)-ipv6HeaderLen <= maxUint16 {
+		return ErrNeedlessJumbo
+	}
+
+	if l.Version == 4 {
+		binary.BigEndian.PutUint16(b[2:4], length16(len(b)))
+		putInternet(b[10:12], b[:l.HeaderLen], 0)
+	} else {
+		n := len(b) - ipv6HeaderLen
+		binary.BigEndian.PutUint16(b[4:6], length16(n))
+		if l.jumbo > 0 {
+			binary.BigEndian.PutUint32(b[l.jumbo:l.jumbo+4], uint32(n))
+		}
+	}
+	t.complete(b[l.TransportHeaderOffset:])
+	return nil
+}
+
+// length16 returns n as a 16-bit length field has it.
+func length16(n int) uint16 {
+	if n > maxUint16 {
+		return 0
+	}
+	return uint16(n)
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package kerrno
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// Numbers of the architecture the program was built for.
+const (
+	EPERM      = int32(unix.EPERM)
+	ENOENT     = int32(unix.ENOENT)
+	EBUSY      = int32(unix.EBUSY)
+	ENODEV     = int32(unix.ENODEV)
+	EINVAL     = int32(unix.EINVAL)
+	ERANGE     = int32(unix.ERANGE)
+	EOPNOTSUPP = int32(unix.EOPNOTSUPP)
+)
+
+func number(errno int32) error { return unix.Errno(errno) }
+
+func unsupported(target error) bool {
+	return target == errors.ErrUnsupported || target == unix.EOPNOTSUPP
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build !linux
+
+package kerrno
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// Numbers of asm-generic/errno.h.
+const (
+	EPERM      = int32(1)
+	ENOENT     = int32(2)
+	EBUSY      = int32(16)
+	ENODEV     = int32(19)
+	EINVAL     = int32(22)
+	ERANGE     = int32(34)
+	EOPNOTSUPP = int32(95)
+)
+
+var texts = map[int32]string{
+	EPERM:      "operation not permitted",
+	ENOENT:     "no such file or directory",
+	EBUSY:      "device or resource busy",
+	ENODEV:     "no such device",
+	EINVAL:     "invalid argument",
+	ERANGE:     "numerical result out of range",
+	EOPNOTSUPP: "operation not supported",
+}
+
+// linuxErrno is an error number of Linux on another system, whose syscall.Errno
+// has other numbers.
+type linuxErrno int32
+
+func number(errno int32) error { return linuxErrno(errno) }
+
+func (e linuxErrno) Error() string {
+	if s, ok := texts[int32(e)]; ok {
+		return s
+	}
+	return fmt.Sprintf("Linux error number %d", int32(e))
+}
+
+// Is matches the portable errors that syscall.Errno matches on Linux.
+func (e linuxErrno) Is(target error) bool {
+	switch int32(e) {
+	case EPERM:
+		return target == fs.ErrPermission
+	case ENOENT:
+		return target == fs.ErrNotExist
+	case EOPNOTSUPP:
+		return unsupported(target)
+	}
+	return false
+}
+
+func unsupported(target error) bool { return target == errors.ErrUnsupported }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package mmsg receives many datagrams with one system call and sends one from
+// many pieces (recvmmsg(2), sendmsg(2)). It holds all unsafe code of the module.
+package mmsg
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mmsghdr is struct mmsghdr; Go pads it as C does on every word size.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+}
+
+// Receiver receives datagrams into slots laid out once. It is not safe for
+// concurrent use.
+type Receiver struct {
+	hdrs []mmsghdr
+	iovs []unix.Iovec
+}
+
+// NewReceiver makes a Receiver for n slots, the memory of which slot returns. It
+// must stay in use, and is written to by Recv only.
+func NewReceiver(n int, slot func(int) []byte) *Receiver {
+	r := &Receiver{hdrs: make([]mmsghdr, n), iovs: make([]unix.Iovec, n)}
+	for i := range r.hdrs {
+		b := slot(i)
+		r.iovs[i].Base = &b[0]
+		r.iovs[i].SetLen(len(b))
+		r.hdrs[i].hdr.Iov = &r.iovs[i]
+		r.hdrs[i].hdr.SetIovlen(1)
+	}
+	return r
+}
+
+// Recv receives what is there, into the slots from the first on, without waiting.
+func (r *Receiver) Recv(fd uintptr) (n int, err error) {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+			uintptr(unsafe.Pointer(&r.hdrs[0])), uintptr(len(r.hdrs)), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// Datagram returns the length of what Recv put into slot i, and whether the
+// datagram was longer than the slot.
+func (r *Receiver) Datagram(i int) (n int, truncated bool) {
+	h := &r.hdrs[i]
+	return int(h.len), h.hdr.Flags&unix.MSG_TRUNC != 0
+}
+
+// Sender sends datagrams to the kernel. It is not safe for concurrent use.
+type Sender struct {
+	hdr  unix.Msghdr
+	iovs []unix.Iovec
+	to   unix.RawSockaddrNetlink
+}
+
+// NewSender makes a Sender.
+func NewSender() *Sender {
+	s := &Sender{to: unix.RawSockaddrNetlink{Family: unix.AF_NETLINK}}
+	// With the address given the kernel asks for the capability of the sender
+	// alone, not also for that of whoever opened the socket (netlink_sendmsg).
+	s.hdr.Name = (*byte)(unsafe.Pointer(&s.to))
+	s.hdr.Namelen = unix.SizeofSockaddrNetlink
+	return s
+}
+
+// Send sends one datagram made of pieces, none of which may be empty.
+func (s *Sender) Send(fd uintptr, pieces [][]byte) error {
+	s.iovs = s.iovs[:0]
+	for _, p := range pieces {
+		iov := unix.Iovec{Base: &p[0]}
+		iov.SetLen(len(p))
+		s.iovs = append(s.iovs, iov)
+	}
+	s.hdr.Iov = &s.iovs[0]
+	s.hdr.SetIovlen(len(s.iovs))
+	defer clear(s.iovs)
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.hdr)), unix.MSG_DONTWAIT)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
+}

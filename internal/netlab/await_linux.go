@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	rtnl "github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// awaitLimit bounds the wait for something that the kernel does by itself within milliseconds.
+const awaitLimit = 10 * time.Second
+
+// await returns once done does so with true. done is asked again after every change of a link or an IPv6 route.
+func (h *Host) await(what string, done func() (bool, error)) error {
+	// Subscribing before the first question leaves no gap for a change to be missed in.
+	events, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{
+		NetNS:  h.FD(),
+		Groups: unix.RTMGRP_LINK | unix.RTMGRP_IPV6_ROUTE,
+	})
+	if err != nil {
+		return fmt.Errorf("netlab: rtnetlink: %w", err)
+	}
+	defer func() { _ = events.Close() }()
+	if err := events.SetReadDeadline(time.Now().Add(awaitLimit)); err != nil {
+		return err
+	}
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		if _, err := events.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return fmt.Errorf("netlab: wait for %s: %w", what, err)
+		}
+	}
+}
+
+func (h *Host) awaitCarrier(name string) error {
+	return h.await(name+" to be operational", func() (bool, error) {
+		link, err := h.link(name)
+		return err == nil && link.Attrs().OperState == rtnl.OperUp, err
+	})
+}
+
+// awaitLocal waits until packets for an IPv6 address are taken in. The kernel adds the route for that from a work queue.
+func (h *Host) awaitLocal(addr netip.Addr) error {
+	return h.await(addr.String()+" to be in use", func() (bool, error) {
+		routes, err := h.route.RouteGet(addr.AsSlice())
+		if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+			return false, nil
+		}
+		return len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL, err
+	})
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netlab
+
+import (
+	"fmt"
+	"os"
+	"sync"
+
+	rtnl "github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Host is a network namespace. Its methods may be used by several goroutines at once.
+type Host struct {
+	ns    *os.File
+	route *rtnl.Handle
+	close sync.Once
+	queue func() (queueExpr, error)
+}
+
+// New makes a host with nothing but lo, which is up.
+func New() (*Host, error) {
+	h := &Host{}
+	h.queue = sync.OnceValues(h.probeQueueExpr)
+	err := onThread(func() (err error) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("netlab: make a network namespace (CAP_SYS_ADMIN needed, see Enter): %w", err)
+		}
+		if err := loopbackUp(); err != nil {
+			return err
+		}
+		if h.route, err = rtnl.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return fmt.Errorf("netlab: rtnetlink: %w", err)
+		}
+		h.ns, err = os.Open(threadNetNS)
+		return err
+	})
+	if err != nil {
+		if h.route != nil {
+			h.route.Close()
+		}
+		return nil, err
+	}
+	return h, nil
+}
+
+// Close gives the host up; calling it again does nothing. The kernel removes the namespace with the links and rules in
+// it once no socket made inside is open any more.
+func (h *Host) Close() error {
+	var err error
+	h.close.Do(func() {
+		h.route.Close()
+		err = h.ns.Close()
+	})
+	return err
+}
+
+// FD returns the descriptor of the network namespace. It belongs to the host and is valid until Close.
+func (h *Host) FD() int { return int(h.ns.Fd()) }

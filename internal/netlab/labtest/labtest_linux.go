@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package labtest
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+)
+
+// requireEnv, when 1, turns what would be a skip for want of a kernel or privileges into a failure.
+const requireEnv = "NFQUEUE_REQUIRE_KERNEL"
+
+var check = sync.OnceValue(netlab.Check)
+
+// Need skips the test where no packets can be queued in namespaces of our own: no privileges, no NFQUEUE in the kernel, no
+// rule for it. With the environment variable NFQUEUE_REQUIRE_KERNEL=1 the test fails instead. The package's TestMain
+// has to call Main.
+func Need(tb testing.TB) {
+	tb.Helper()
+	if refused != nil {
+		lack(tb, refused)
+	}
+	err := check()
+	if errors.Is(err, fs.ErrPermission) {
+		lack(tb, err)
+	}
+	Must(tb, err)
+}
+
+// Must ends the test unless err is nil: as Need does if err says that the kernel lacks something
+// (errors.ErrUnsupported), as a failure otherwise.
+func Must(tb testing.TB, err error) {
+	tb.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, errors.ErrUnsupported):
+		lack(tb, err)
+	default:
+		tb.Fatal(err)
+	}
+}
+
+func lack(tb testing.TB, err error) {
+	tb.Helper()
+	if os.Getenv(requireEnv) == "1" {
+		tb.Fatalf("%v (%s=1 forbids to skip)", err, requireEnv)
+	}
+	tb.Skip(err)
+}
+
+// Host makes a host with lo. Like everything made here, it needs what Need needs and is closed when the test ends.
+func Host(tb testing.TB) *netlab.Host { tb.Helper(); return build(tb, netlab.New) }
+
+// Pair makes client and server on a veth pair, see netlab.NewPair.
+func Pair(tb testing.TB) *netlab.Network { tb.Helper(); return build(tb, netlab.NewPair) }
+
+// Routed makes client, router and server, see netlab.NewRouted.
+func Routed(tb testing.TB) *netlab.Network { tb.Helper(); return build(tb, netlab.NewRouted) }
+
+// Bridged makes client, bridge and server, see netlab.NewBridged.
+func Bridged(tb testing.TB) *netlab.Network { tb.Helper(); return build(tb, netlab.NewBridged) }
+
+func build[T io.Closer](tb testing.TB, construct func() (T, error)) T {
+	tb.Helper()
+	Need(tb)
+	thing, err := construct()
+	Must(tb, err)
+	tb.Cleanup(func() {
+		if err := thing.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return thing
+}
+
+// tables numbers the tables, so that a test may have several in one host.
+var tables atomic.Uint64
+
+// Chain makes a table with one base chain in it, which accepts what no rule decides.
+func Chain(tb testing.TB, h *netlab.Host, family netlab.Family, hook netlab.Hook, priority int32) *netlab.Chain {
+	tb.Helper()
+	table, err := h.AddTable(family, "t"+strconv.FormatUint(tables.Add(1), 10))
+	Must(tb, err)
+	chain, err := table.AddChain("base", hook, priority, netlab.PolicyAccept)
+	Must(tb, err)
+	return chain
+}
+
+// Rule appends a rule to a chain.
+func Rule(tb testing.TB, c *netlab.Chain, exprs ...netlab.Expr) *netlab.Rule {
+	tb.Helper()
+	rule, err := c.AddRule(exprs...)
+	Must(tb, err)
+	return rule
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package labtest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"go.uber.org/goleak"
+)
+
+// refused is why netlab.Enter failed.
+var refused error
+
+// Main is the body of a TestMain:
+//
+//	func TestMain(m *testing.M) { labtest.Main(m) }
+//
+// It enters the namespaces that hosts need (see netlab.Enter), runs the tests, fails when they leave goroutines or
+// descriptors behind, and ends the process. Where the kernel refuses the namespaces, the tests run all the same; those
+// that call Need say so.
+func Main(m interface{ Run() int }) {
+	refused = netlab.Enter()
+	before := descriptors()
+	status := m.Run()
+	if status == 0 && !fuzzing() {
+		if err := leaks(before); err != nil {
+			fmt.Fprintln(os.Stderr, "labtest:", err)
+			status = 1
+		}
+	}
+	os.Exit(status)
+}
+
+func fuzzing() bool {
+	f := flag.Lookup("test.fuzz")
+	return f != nil && f.Value.String() != ""
+}
+
+// leaks reports the goroutines which do not end soon, or else the descriptors which are open that were not before.
+func leaks(before map[string]string) error {
+	if err := goleak.Find(); err != nil {
+		return err
+	}
+	for fd, target := range descriptors() {
+		if was, ok := before[fd]; !ok || was != target {
+			return fmt.Errorf("leaked descriptor %s: %s", fd, target)
+		}
+	}
+	return nil
+}
+
+// descriptors returns what each open descriptor refers to, without those that package runtime opens when it needs them.
+func descriptors() map[string]string {
+	const dir = "/proc/self/fd"
+	open := make(map[string]string)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return open
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(dir + "/" + e.Name())
+		// The directory itself is closed again by now.
+		if err == nil && target != "anon_inode:[eventpoll]" && target != "anon_inode:[eventfd]" {
+			open[e.Name()] = target
+		}
+	}
+	return open
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// Queue is a bound queue. Serve must run for its packets to move. All methods are
+// safe for concurrent use.
+type Queue struct {
+	cfg   Config
+	conn  transport.Conn
+	out   *sender
+	held  heldSet
+	links linkNames
+	stats counters
+	log   limitedLog
+
+	// reader is full while a goroutine is the one that receives. It owns the
+	// fields of receiver.
+	reader chan struct{}
+	receiver
+
+	serving  atomic.Bool
+	stopping atomic.Pointer[stop]
+	closed   atomic.Bool
+	done     chan struct{} // closed by Close
+	replies  replies
+	noBatch  atomic.Bool // a VERDICT_BATCH could decide a packet that is not ours to decide
+}
+
+// stop is the wish to end Serve without losing packets.
+type stop struct{ ctx context.Context }
+
+// Run opens the queue of cfg and calls h for each of its packets until ctx ends.
+// It then drains the queue as Serve does, closes it and returns nil. Any other end
+// is an error.
+func Run(ctx context.Context, cfg Config, h Handler) error {
+	q, err := Open(cfg)
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	if err = q.Serve(ctx, h); err != nil {
+		drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
+		defer cancel()
+		return errors.Join(err, ignoreClosed(q.Shutdown(drain)))
+	}
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Open binds and configures a queue with one message, so that no packet meets it
+// half configured. From then on packets wait in it; they are lost if the queue is
+// closed without Serve or Shutdown.
+//
+// The kernel asks for CAP_NET_ADMIN in the user namespace that owns the network
+// namespace, here and again with every verdict. The error matches ErrQueueInUse,
+// fs.ErrPermission or errors.ErrUnsupported where that is the cause. Binding of
+// protocol families, which old libraries do first, has been without effect since
+// Linux 3.8 and is not done.
+func Open(cfg Config) (*Queue, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
+	}
+	conn, err := dial(cfg.NetNS)
+	if err != nil {
+		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
+	}
+	return openOver(conn, cfg)
+}
+
+// openOver opens a queue over a connection, which it closes if that fails. cfg has
+// its defaults.
+func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
+	q := &Queue{
+		cfg: cfg, conn: conn,
+		reader: make(chan struct{}, 1), done: make(chan struct{}),
+		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
+	}
+	q.log.to = cfg.Logger.With("queue", cfg.Queue)
+	q.links.conn = conn
+	q.held.init(q)
+	q.out = newSender(conn, cfg, &q.stats, &q.log)
+	err := q.sizeReadBuffer()
+	if err == nil {
+		err = q.bind()
+	}
+	if err != nil {
+		q.Close()
+		return nil, q.opError("open", err)
+	}
+	return q, nil
+}
+
+func (q *Queue) opError(op string, err error) error {
+	return &OpError{Op: op, Queue: q.cfg.Queue, Err: err}
+}
+
+// sizeReadBuffer asks for the receive buffer and says so if less was granted than
+// MaxLen full-size frames need.
+func (q *Queue) sizeReadBuffer() error {
+	granted, err := q.conn.SetReadBuffer(q.cfg.ReadBuffer)
+	if err != nil {
+		return fmt.Errorf("size the receive buffer: %w", err)
+	}
+	if granted < q.cfg.ReadBuffer {
+		q.log.warn(logBuffer, "nfqueue: the receive buffer is smaller than asked for; packets will be lost in bursts. Raise net.core.rmem_max, or lower Config.MaxLen",
+			"granted", granted, "wanted", q.cfg.ReadBuffer, "net.core.rmem_max", (q.cfg.ReadBuffer+1)/2)
+	}
+	return nil
+}
+
+// Number returns the number of the queue.
+func (q *Queue) Number() uint16 { return q.cfg.Queue }
+
+// Close ends the use of the queue at once. The kernel drops the packets that have
+// no verdict; Shutdown avoids that. A running Serve returns ErrClosed once its
+// handler has. Close may be called from the handler, and more than once.
+func (q *Queue) Close() error {
+	if q.closed.Swap(true) {
+		return nil
+	}
+	close(q.done)
+	err := q.conn.Close()
+	q.out.close()
+	q.held.close()
+	if err != nil {
+		return q.opError("close", err)
+	}
+	return nil
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// wake makes a waiting Recv return.
+func (q *Queue) wake() { _ = q.conn.SetReadDeadline(longAgo) }
+
+// linkName returns the name of an interface. Packets that no Queue brought have none.
+func (q *Queue) linkName(index int) string {
+	if q == nil || index == 0 {
+		return ""
+	}
+	return q.links.name(uint32(index))
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/nlwire"
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// receiver is what the one goroutine that receives works on. What it has not
+// handled when it stops, because a handler panicked or only a reply was awaited,
+// the next one finds here.
+type receiver struct {
+	slab  *transport.Slab
+	n     int // datagrams in slab
+	cur   int // the next one to handle
+	stash []stashed
+	count counts // of the current batch
+
+	packet    Packet
+	undecided bool // packet is in the hands of a handler
+	lastID    uint32
+}
+
+// stashed is a datagram that was received while no handler was there.
+type stashed struct {
+	data      []byte
+	truncated bool
+}
+
+// receive waits for a batch. The slab must have been handled.
+func (q *Queue) receive() error {
+	q.n, q.cur = 0, 0
+	n, err := q.conn.Recv(q.slab)
+	if err == nil {
+		q.n = n
+		q.stats.batches.Add(1)
+		return nil
+	}
+	if q.closed.Load() {
+		return ErrClosed
+	}
+	if !transient(err) {
+		return err
+	}
+	q.stats.receiveErrors.Add(1)
+	q.log.warn(logReceive, "nfqueue: receiving failed; trying again", "error", err)
+	return nil
+}
+
+// stashRest moves what has not been handled out of the slab, which can then be
+// received into.
+func (q *Queue) stashRest() {
+	for ; q.cur < q.n; q.cur++ {
+		d := q.slab.Datagram(q.cur)
+		q.stash = append(q.stash, stashed{append([]byte(nil), q.slab.Slot(q.cur)[:d.Len]...), d.Truncated})
+	}
+}
+
+// dispatch handles the datagram in the first n bytes of slot, at time t, and
+// returns the time when its handler, if it was a packet, was done. last says that
+// the caller flushes next.
+func (q *Queue) dispatch(h Handler, slot []byte, n int, truncated, last bool, t time.Duration) time.Duration {
+	hdr, ok := nlwire.ParseHeader(slot[:n])
+	if !ok || hdr.Len < nlwire.HeaderLen+4 {
+		q.malformed(slot[:n])
+		return t
+	}
+	// The kernel puts one message into a datagram.
+	truncated = truncated || int64(hdr.Len) > int64(n)
+	msg := slot[:min(int64(hdr.Len), int64(n))]
+	switch {
+	case hdr.Type == msgPacket:
+		return q.dispatchPacket(h, slot, msg, truncated, last, t)
+	case hdr.Type == nlwire.TypeError && !truncated:
+		q.reply(msg)
+	default:
+		q.malformed(msg)
+	}
+	return t
+}
+
+// reply hands the kernel's answer to whoever waits for it, and counts the refusal
+// of a verdict.
+func (q *Queue) reply(msg []byte) {
+	errno, request, ok := nlwire.Errno(msg[nlwire.HeaderLen:])
+	if !ok {
+		q.malformed(msg)
+		return
+	}
+	switch request.Type {
+	case msgVerdict, msgVerdictBatch:
+		if errno == 0 {
+			return
+		}
+		q.refused(request.Seq, errno)
+	default:
+		q.replies.deliver(request.Seq, errno)
+	}
+}
+
+// refused counts a verdict that the kernel did not take. Its sequence number is the
+// id of the packet.
+func (q *Queue) refused(id uint32, errno int32) {
+	if errno == kerrno.ENOENT {
+		// The packet has gone meanwhile: its device went down, or a chain was removed.
+		q.stats.gone.Add(1)
+		q.log.warn(logRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id)
+		return
+	}
+	// The packet may still wait, and must not be decided by a batch.
+	q.noBatch.Store(true)
+	q.stats.refused.Add(1)
+	q.log.error(logRefused, "nfqueue: the kernel refused a verdict", "id", id, "error", kerrno.Error(errno))
+}
+
+// malformed counts a message that is not what the kernel sends.
+func (q *Queue) malformed(msg []byte) {
+	q.stats.malformed.Add(1)
+	q.log.error(logMalformed, "nfqueue: received a malformed message", "bytes", len(msg))
+}
+
+// undecodable gives the Fallback to a packet whose message cannot be used.
+func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
+	counter := &q.stats.fallbackMalformed
+	if truncated {
+		counter = &q.stats.fallbackTruncated
+	}
+	id, ok := packetID(msg)
+	if !ok {
+		// It cannot be decided, and no batch may decide it in passing.
+		q.noBatch.Store(true)
+		q.malformed(msg)
+		return
+	}
+	q.sawID(id)
+	counter.Add(1)
+	q.log.error(logMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback", "id", id, "bytes", len(msg), "truncated", truncated)
+	q.count.verdict(q.cfg.Fallback)
+	q.out.add(id, q.cfg.Fallback, nil, q.mayBatch(), true, t, t)
+}
+
+// sawID counts a packet. Ids that were left out are packets that did not fit into
+// the receive buffer.
+func (q *Queue) sawID(id uint32) {
+	q.count.received++
+	q.count.lost += uint64(id - q.lastID - 1)
+	q.lastID = id
+}
+
+// mayBatch reports whether all packets before the current one have their verdict.
+func (q *Queue) mayBatch() bool { return q.held.live.Load() == 0 && !q.noBatch.Load() }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// sender collects verdicts and sends them together, from whatever goroutine they
+// come. Datagrams leave one at a time and in the order in which their verdicts
+// were added; a VERDICT_BATCH relies on that.
+type sender struct {
+	conn     transport.Conn
+	template *verdictTemplate
+	max      int
+	fallback Verdict
+	log      *limitedLog
+	stats    *counters
+
+	mu      sync.Mutex
+	idle    sync.Cond // sending has become false
+	open    *outgoing // takes new verdicts
+	spare   *outgoing
+	number  uint64 // of open, counting datagrams
+	sent    uint64 // the number of the last datagram that was sent
+	sending bool
+	again   bool // open is to be sent too when the current datagram has been
+	err     error
+
+	bound    time.Duration
+	since    time.Duration // when the oldest verdict in open was decided
+	watchdog *time.Timer
+	watching bool
+}
+
+// watchInterval is how long a verdict may wait while a handler that was called
+// after it does not return. A shorter one would cost busy queues more than the
+// rare blocking handler is worth.
+const watchInterval = time.Millisecond
+
+func newSender(conn transport.Conn, cfg Config, stats *counters, log *limitedLog) *sender {
+	s := &sender{
+		conn: conn, template: newVerdictTemplate(cfg.Queue), max: conn.MaxSend(),
+		fallback: cfg.Fallback, log: log, stats: stats,
+		open: newOutgoing(), spare: newOutgoing(), number: 1, bound: cfg.FlushAfter,
+	}
+	s.idle.L = &s.mu
+	s.watchdog = time.AfterFunc(time.Hour, s.bite)
+	s.watchdog.Stop()
+	return s
+}
+
+// started is the zero of the monotonic clock that now reads.
+var started = time.Now()
+
+func now() time.Duration { return time.Since(started) }
+
+// add takes the verdict for packet id. p holds its edits, nil for none; its payload
+// must not change until a flush has returned. batch is as for outgoing.add. since
+// and t are when its handler was called and when it returned: add reports whether
+// the oldest verdict has been kept for longer than the flush bound at t. last says
+// that the caller flushes next.
+func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t time.Duration) (due bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.open.count > 0 && !s.open.room(p, s.max) {
+		s.flushLocked()
+	}
+	if s.open.count == 0 {
+		s.since = since
+		if !last && !s.watching {
+			s.watching = true
+			s.watchdog.Reset(watchInterval)
+		}
+	}
+	s.open.add(s.template, id, v, p, batch)
+	return t-s.since >= s.bound
+}
+
+// flush sends everything that was added before the call, and returns when the
+// kernel has acted on it.
+func (s *sender) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flushLocked()
+}
+
+func (s *sender) flushLocked() error {
+	target := s.number
+	if s.open.count == 0 {
+		target--
+	}
+	for s.sent < target {
+		if s.sending {
+			s.idle.Wait()
+		} else {
+			s.sendLocked()
+		}
+	}
+	return s.err
+}
+
+// kick sends everything that was added before the call, now or, if another
+// goroutine is sending, as soon as that one is done.
+func (s *sender) kick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sending {
+		s.again = true
+		return
+	}
+	for s.open.count > 0 {
+		s.sendLocked()
+		if !s.again {
+			return
+		}
+		s.again = false
+	}
+}
+
+// sendLocked sends the open datagram. The lock is free meanwhile.
+func (s *sender) sendLocked() {
+	o := s.open
+	s.open, s.spare = s.spare, nil
+	s.number++
+	s.sending = true
+	s.mu.Unlock()
+	err := s.deliver(o)
+	o.reset()
+	s.mu.Lock()
+	s.spare, s.sending = o, false
+	s.sent++
+	if err != nil {
+		s.err = err
+	}
+	s.idle.Broadcast()
+}
+
+// deliver sends o, whole or, where that fails, message by message. The error is
+// that of a socket which cannot be used any more.
+func (s *sender) deliver(o *outgoing) error {
+	s.stats.sends.Add(1)
+	err := s.conn.Send(o.datagram())
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	s.log.warn(logSend, "nfqueue: sending verdicts together failed; sending them one by one", "verdicts", o.count, "error", err)
+	o.messages(func(m message) bool {
+		err = s.deliverOne(m)
+		return err == nil
+	})
+	return err
+}
+
+// sendAttempts is how often a verdict is tried for which the kernel has no memory
+// at the moment.
+const sendAttempts = 10
+
+func (s *sender) deliverOne(m message) error {
+	pieces := [][]byte{m.head}
+	if len(m.payload) > 0 {
+		pieces = append(pieces, m.payload)
+	}
+	if len(m.pad) > 0 {
+		pieces = append(pieces, m.pad)
+	}
+	var err error
+	for range sendAttempts {
+		if err = s.conn.Send(pieces); err == nil || errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if len(pieces) > 1 { // a small message may still go through
+			pieces = [][]byte{s.template.append(nil, m.id(), s.fallback)}
+			s.stats.fallbackSend.Add(1)
+		}
+		runtime.Gosched()
+	}
+	s.stats.unsent.Add(1)
+	s.log.error(logSend, "nfqueue: a verdict could not be sent; its packet waits in the kernel until the queue is closed", "id", m.id(), "error", err)
+	return nil
+}
+
+// exclusive calls fn while nothing else is being sent.
+func (s *sender) exclusive(fn func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.sending {
+		s.idle.Wait()
+	}
+	return fn()
+}
+
+// bite makes sure that a handler which does not return keeps no earlier verdict
+// from leaving. It runs once an interval while batches are being handled and is
+// not started for a lone packet.
+func (s *sender) bite() {
+	s.mu.Lock()
+	overdue := s.open.count > 0 && now()-s.since >= s.bound
+	s.watching = s.open.count > 0
+	if s.watching {
+		s.watchdog.Reset(watchInterval)
+	}
+	s.mu.Unlock()
+	if overdue {
+		s.kick()
+	}
+}
+
+func (s *sender) close() { s.watchdog.Stop() }

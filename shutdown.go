@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+)
+
+// Shutdown ends the use of the queue without losing a packet. It stops new packets
+// from being queued - with the Fallback Accept the kernel lets them pass, with Drop
+// it drops them - has a running Serve handle those that wait, waits for deferred
+// ones, and closes the queue. When ctx ends first, whatever is left is given the
+// Fallback. Without a running Serve that is every waiting packet.
+//
+// Serve returns nil. Shutdown must not be called from the handler, which it waits
+// for; when the handler has not returned a second after ctx, Shutdown closes the
+// queue and returns the error of ctx.
+func (q *Queue) Shutdown(ctx context.Context) error {
+	if !q.stopping.CompareAndSwap(nil, &stop{ctx}) {
+		return q.awaitClose(ctx)
+	}
+	q.wake()
+	blocked := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(handlerGrace, func() { close(blocked) }) })()
+	select {
+	case q.reader <- struct{}{}:
+	case <-q.done: // by Serve, which finished the work, or by Close
+		return nil
+	case <-blocked:
+		q.Close()
+		return q.opError("shutdown", ctx.Err())
+	}
+	defer func() { <-q.reader }()
+	if q.closed.Load() {
+		return nil
+	}
+	if err := q.finish(ctx, nil); err != nil {
+		return q.opError("shutdown", err)
+	}
+	return nil
+}
+
+// handlerGrace is how long Shutdown waits for a handler when its context has ended.
+const handlerGrace = time.Second
+
+// awaitClose is Shutdown for all callers but the first.
+func (q *Queue) awaitClose(ctx context.Context) error {
+	select {
+	case <-q.done:
+		return nil
+	case <-ctx.Done():
+		return q.opError("shutdown", ctx.Err())
+	}
+}
+
+// finish drains the queue through h, nil for the Fallback, waits for deferred
+// packets and closes the queue. The caller is the reader.
+func (q *Queue) finish(ctx context.Context, h Handler) error {
+	err := q.drain(ctx, h)
+	if q.closed.Load() {
+		return ErrClosed
+	}
+	q.held.wait(ctx)
+	q.held.expire()
+	return errors.Join(err, q.out.flush(), q.Close())
+}
+
+// drainPoll is how long drain waits for the reply to its request before it sends
+// another.
+const drainPoll = 100 * time.Millisecond
+
+// drain keeps new packets out and decides those that wait. The kernel's reply
+// follows the last of them.
+func (q *Queue) drain(ctx context.Context, h Handler) error {
+	f := &drainHandler{ctx: ctx, h: h, q: q}
+	// A panic leaves the rest of the batch; the Fallback cannot panic.
+	handle := func() (err error) {
+		for q.cur < q.n || len(q.stash) > 0 {
+			if e := q.handle(f); e != nil {
+				err, f.h = errors.Join(err, e), nil
+			}
+		}
+		return err
+	}
+	err := handle()
+	var none uint32
+	c := change{maxLen: &none}
+	if q.cfg.Fallback == Accept {
+		c.mask, c.flags = FailOpen, FailOpen
+	}
+	for range configAttempts {
+		seq, reply := q.replies.expect()
+		defer q.replies.forget(seq)
+		if e := q.send(c, seq); e != nil {
+			return errors.Join(err, e)
+		}
+		deadline := time.Now().Add(drainPoll)
+		for {
+			select {
+			case errno := <-reply:
+				if errno == kerrno.ENODEV { // the kernel has removed the queue, and all that waited
+					errno = 0
+				}
+				return errors.Join(err, kerrno.Error(errno))
+			default:
+			}
+			if e := q.conn.SetReadDeadline(deadline); e != nil {
+				return errors.Join(err, e)
+			}
+			e := q.receive()
+			if errors.Is(e, os.ErrDeadlineExceeded) {
+				if time.Now().Before(deadline) {
+					continue // woken for another reason
+				}
+				break
+			}
+			if e != nil {
+				return errors.Join(err, e)
+			}
+			deadline = time.Now().Add(drainPoll)
+			err = errors.Join(err, handle())
+		}
+	}
+	return errors.Join(err, errNoReply)
+}
+
+// drainHandler is a handler until the time for draining has passed.
+type drainHandler struct {
+	ctx context.Context
+	h   Handler
+	q   *Queue
+}
+
+func (d *drainHandler) ServePacket(p *Packet) Verdict {
+	if d.h == nil || d.ctx.Err() != nil {
+		d.q.stats.fallbackShutdown.Add(1)
+		return d.q.cfg.Fallback
+	}
+	return d.h.ServePacket(p)
+}

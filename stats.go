@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import "sync/atomic"
+
+// Stats is a snapshot of what a queue has seen since it was opened.
+//
+// Received is the sum of the verdicts, Held, and the packets in the hands of the
+// handler. Of the verdicts, Gone and Refused had no effect and Unsent never left.
+type Stats struct {
+	// Received is the number of packets read from the socket, Bytes the sum of their
+	// copied payloads, Batches the number of receive calls that brought something.
+	Received, Bytes, Batches uint64
+
+	// Verdicts given, by kind, the Fallback included.
+	Accepted, Dropped, Repeated, Stopped, Requeued uint64
+	// Sends is the number of datagrams in which they went to the kernel.
+	Sends uint64
+
+	// Deferred is the number of packets deferred, Held that of those which still
+	// wait for Resolve.
+	Deferred, Held uint64
+
+	// Fallback tells why packets were given Config.Fallback.
+	Fallback FallbackStats
+
+	// Doubled is the number of verdicts returned for a packet that was deferred and
+	// had been resolved. They were ignored.
+	Doubled uint64
+	// Gone is the number of verdicts for packets that the kernel had dropped
+	// meanwhile, because a device went down or a chain was removed.
+	Gone uint64
+	// Refused is the number of verdicts that the kernel refused for another reason,
+	// for want of CAP_NET_ADMIN for example. The packets may still wait.
+	Refused uint64
+	// Unsent is the number of verdicts for which the kernel had no memory.
+	Unsent uint64
+
+	// Lost is the number of ids that were left out: packets that did not fit into the
+	// receive buffer. The kernel dropped them, or let them pass with FailOpen.
+	Lost uint64
+	// Malformed is the number of messages without a usable packet id.
+	Malformed uint64
+	// ReceiveErrors is the number of failed receive calls that were tried again.
+	ReceiveErrors uint64
+
+	// ReadBuffer is the size of the socket's receive buffer in bytes, ReadBufferUsed
+	// how much of it is taken, in the kernel's count. Zero when closed.
+	ReadBuffer, ReadBufferUsed int
+
+	// Kernel is the kernel's own account of the queue. It is nil when closed and when
+	// /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
+	Kernel *QueueInfo
+}
+
+// FallbackStats counts the packets that were given Config.Fallback, by cause.
+type FallbackStats struct {
+	Panic     uint64 // the handler panicked
+	Invalid   uint64 // the handler returned an invalid verdict
+	Malformed uint64 // the message could not be decoded
+	Truncated uint64 // the message was longer than its slot
+	Expired   uint64 // deferred, and the time had passed
+	Shutdown  uint64 // undecided when the time for draining ended
+	Send      uint64 // the verdict with its payload could not be sent
+}
+
+// counters are the fields of Stats that more than one goroutine counts.
+type counters struct {
+	received, bytes, batches, sends, lost                atomic.Uint64
+	accepted, dropped, repeated, stopped, requeued       atomic.Uint64
+	deferred, doubled, gone, refused, unsent             atomic.Uint64
+	malformed, receiveErrors                             atomic.Uint64
+	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
+	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
+	fallbackSend                                         atomic.Uint64
+}
+
+func (c *counters) verdict(v Verdict) {
+	switch v {
+	case Drop:
+		c.dropped.Add(1)
+	case Accept:
+		c.accepted.Add(1)
+	case Repeat:
+		c.repeated.Add(1)
+	case Stop:
+		c.stopped.Add(1)
+	default:
+		c.requeued.Add(1)
+	}
+}
+
+// counts are those of one batch, added to the counters at its end.
+type counts struct {
+	received, bytes, lost uint64
+	verdicts              [Stop + 1]uint64 // by code
+}
+
+func (c *counts) verdict(v Verdict) { c.verdicts[min(v&verdictMask, Stop)]++ }
+
+func (c *counts) publish(to *counters) {
+	for _, n := range [...]struct {
+		to *atomic.Uint64
+		n  uint64
+	}{
+		{&to.received, c.received}, {&to.bytes, c.bytes}, {&to.lost, c.lost},
+		{&to.dropped, c.verdicts[Drop]}, {&to.accepted, c.verdicts[Accept]},
+		{&to.repeated, c.verdicts[Repeat]}, {&to.stopped, c.verdicts[Stop]},
+		{&to.requeued, c.verdicts[verdictQueue]},
+	} {
+		if n.n != 0 {
+			n.to.Add(n.n)
+		}
+	}
+	*c = counts{}
+}
+
+// Stats returns a snapshot. It reads a file of the kernel's and is meant to be
+// called a few times a second at the most.
+func (q *Queue) Stats() Stats {
+	c := &q.stats
+	s := Stats{
+		Received: c.received.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(),
+		Accepted: c.accepted.Load(), Dropped: c.dropped.Load(), Repeated: c.repeated.Load(),
+		Stopped: c.stopped.Load(), Requeued: c.requeued.Load(),
+		Sends: c.sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
+		Fallback: FallbackStats{
+			Panic: c.fallbackPanic.Load(), Invalid: c.fallbackInvalid.Load(),
+			Malformed: c.fallbackMalformed.Load(), Truncated: c.fallbackTruncated.Load(),
+			Expired: c.fallbackExpired.Load(), Shutdown: c.fallbackShutdown.Load(),
+			Send: c.fallbackSend.Load(),
+		},
+		Doubled: c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load(),
+		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
+	}
+	if q.closed.Load() {
+		return s
+	}
+	s.ReadBuffer, s.ReadBufferUsed, _ = q.conn.ReadBuffer()
+	if info, err := q.kernelInfo(); err == nil {
+		s.Kernel = &info
+	}
+	return s
+}
