@@ -67,17 +67,22 @@ func (p *Packet) SetPayload(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
 	}
-	if p.family == FamilyBridge && p.proto != etherTypeIPv4 && p.proto != etherTypeIPv6 {
+	if !p.isIP() {
 		p.replace(b)
 		return nil
 	}
-	if _, err := ippkt.Parse(b); err != nil {
+	l, err := ippkt.Parse(b)
+	if err != nil {
 		return p.editError("payload", err)
 	}
 	if !p.replace(b) {
 		return nil
 	}
-	if err := ippkt.Complete(p.payload); err != nil {
+	end := len(b)
+	if p.family == FamilyBridge && end == int(p.attrs.at[attrPayload].len) {
+		end = l.Len // a short frame's padding is not part of the packet
+	}
+	if err := ippkt.Complete(p.payload[:end]); err != nil {
 		p.edits.set &^= editPayload
 		return p.editError("payload", err)
 	}

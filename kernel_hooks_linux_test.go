@@ -131,7 +131,7 @@ func TestBridgedDevices(t *testing.T) {
 			l := listenUDP(t, n.Server, netip.AddrPortFrom(f.server(n), port))
 			send(t, dialUDP(t, n.Client, netip.AddrPortFrom(f.server(n), port)), "bridged")
 			receive(t, l, "bridged")
-			if g, want := waitFor(t, got), (names{netlab.Bridge, netlab.Bridge, netlab.ToClient, netlab.ToServer}); g != want {
+			if g, want := waitFor(t, got), (names{netlab.Br0, netlab.Br0, netlab.ToClient, netlab.ToServer}); g != want {
 				t.Errorf("devices %+v, want %+v", g, want)
 			}
 			want := [2]int{index(t, n.Middle, netlab.ToClient), index(t, n.Middle, netlab.ToServer)}

@@ -143,7 +143,7 @@ func TestVerdicts(t *testing.T) {
 
 // TestInvalidVerdictGetsFallback returns what the kernel would refuse.
 func TestInvalidVerdictGetsFallback(t *testing.T) {
-	lab := newVerdictLab(t, netlab.IP, netip.MustParseAddr("127.0.0.1"))
+	lab := newVerdictLab(t, netlab.IP, localhost)
 	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
 	invalid := []nfqueue.Verdict{2, 6, nfqueue.Deferred, nfqueue.Accept | 1<<16, nfqueue.ToQueue(1) | 0x4000}
 	q := serve(t, lab.Host, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept}, func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -162,7 +162,7 @@ func TestInvalidVerdictGetsFallback(t *testing.T) {
 
 // TestMark sets marks and reads them back at the next hook.
 func TestMark(t *testing.T) {
-	lab := newVerdictLab(t, netlab.IP, netip.MustParseAddr("127.0.0.1"))
+	lab := newVerdictLab(t, netlab.IP, localhost)
 	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
 	queueUDP(t, labtest.Chain(t, lab.Host, netlab.IP, netlab.Postrouting, 0), netlab.Queue{Num: 2})
 	serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {

@@ -50,7 +50,10 @@ func serve(t testing.TB, h *netlab.Host, cfg nfqueue.Config, f nfqueue.HandlerFu
 func serveOpen(t testing.TB, q *nfqueue.Queue, f nfqueue.HandlerFunc) {
 	t.Helper()
 	done := make(chan error, 1)
-	go func() { done <- q.Serve(context.Background(), f) }()
+	go func() {
+		defer close(done) // also when the handler ends the goroutine with t.Fatal
+		done <- q.Serve(context.Background(), f)
+	}()
 	t.Cleanup(func() {
 		q.Close()
 		if err := <-done; err != nil && !errors.Is(err, nfqueue.ErrClosed) {

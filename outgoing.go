@@ -96,9 +96,7 @@ func (o *outgoing) addEdited(t *verdictTemplate, id uint32, v Verdict, p *Packet
 	if p.edits.has(editPayload) {
 		o.buf = nlwire.AppendAttrHeader(o.buf, attrPayload, len(p.payload))
 		at := len(o.buf)
-		for n := len(p.payload); n%4 != 0; n++ {
-			o.buf = append(o.buf, 0)
-		}
+		o.buf = nlwire.Pad(o.buf, len(p.payload))
 		o.cuts = append(o.cuts, cut{start, at, len(o.buf), p.payload})
 		o.size += len(p.payload)
 	}

@@ -23,6 +23,7 @@ type receiver struct {
 	packet    Packet
 	undecided bool // packet is in the hands of a handler
 	lastID    uint32
+	pace      pace
 }
 
 // stashed is a datagram that was received while no handler was there.

@@ -100,7 +100,7 @@ func (q *Queue) handle(h Handler) (err error) {
 }
 
 // dispatchPacket calls the handler for the packet in msg, which lies at the start
-// of slot, at time t, and returns the time it ended.
+// of slot, and returns the time it ended. t is the time that was read last.
 func (q *Queue) dispatchPacket(h Handler, slot, msg []byte, truncated, last bool, t time.Duration) time.Duration {
 	p := &q.packet
 	if err := p.reset(q, slot, msg); err != nil || truncated {
@@ -114,7 +114,11 @@ func (q *Queue) dispatchPacket(h Handler, slot, msg []byte, truncated, last bool
 	v := h.ServePacket(p)
 	q.undecided = false
 
-	end := now()
+	end := t
+	if q.pace.due() {
+		end = now()
+		q.pace.took(end-t, q.cfg.FlushAfter)
+	}
 	if q.decide(p, v, last, t, end) {
 		_ = q.out.flush()
 		end = now()

@@ -10,7 +10,7 @@ var ErrRoutingHeader = errors.New("the IPv6 Routing header is malformed or of an
 
 // IPv6 routing types.
 const (
-	routingSource  = 0 // RFC 8200 section 4.4 of its predecessor RFC 2460; deprecated by RFC 5095
+	routingSource  = 0 // RFC 2460 section 4.4, deprecated by RFC 5095
 	routingHome    = 2 // RFC 6275 section 6.4
 	routingRPL     = 3 // RFC 6554
 	routingSegment = 4 // RFC 8754

@@ -96,7 +96,7 @@ func TestCompleteHomeAddress(t *testing.T) {
 		{"in the second header", ip6(60, ext(60), ext(6, option...), tcp(1, 2)), addr6C},
 		{"wrong length", ip6(60, ext(6, cut...), tcp(1, 2)), addr6A},
 		{"half beyond its header", ip6(60, ext(60, option[:14]...), ext(6), tcp(1, 2)), addr6A},
-		{"behind a header full of padding", ip6(60, ext(60, 5, 30), ext(6, option...), tcp(1, 2)), addr6C},
+		{"behind a header whose option is too long", ip6(60, ext(60, 5, 30), ext(6, option...), tcp(1, 2)), addr6C},
 		{"behind an option that is too long", ip6(60, ext(6, append([]byte{5, 200}, option...)...), tcp(1, 2)), addr6A},
 		{"option without a length", ip6(60, ext(60, 1, 3, 0, 0, 0, 201), ext(6), tcp(1, 2)), addr6A},
 		{"in the wrong header", ip6(0, ext(6, option...), tcp(1, 2)), addr6A},

@@ -27,7 +27,7 @@ func Malformed(rest []byte) bool { return len(rest) >= AttrHeaderLen }
 func AppendAttr(b []byte, typ uint16, data []byte) []byte {
 	b = AppendAttrHeader(b, typ, len(data))
 	b = append(b, data...)
-	return Pad(b)
+	return Pad(b, len(data))
 }
 
 // AppendAttrHeader appends only the header of an attribute whose n bytes of data
@@ -62,9 +62,9 @@ func EndNest(b []byte, start int) {
 	binary.NativeEndian.PutUint16(b[start:], uint16(len(b)-start))
 }
 
-// Pad appends zeros up to the next alignment boundary, relative to the start of b.
-func Pad(b []byte) []byte {
-	for len(b)%4 != 0 {
+// Pad appends the zeros that follow n bytes of data up to the next boundary.
+func Pad(b []byte, n int) []byte {
+	for ; n%4 != 0; n++ {
 		b = append(b, 0)
 	}
 	return b

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// devNull is a kernel that takes verdicts and has no packets.
+type devNull struct{ transport.Conn }
+
+func (devNull) Send([][]byte) error               { return nil }
+func (devNull) Recv(*transport.Slab) (int, error) { return 0, os.ErrDeadlineExceeded }
+func (devNull) SetReadDeadline(time.Time) error   { return nil }
+func (devNull) MaxSend() int                      { return 212960 }
+func (devNull) SetReadBuffer(n int) (int, error)  { return n, nil }
+func (devNull) Close() error                      { return nil }
+
+// loaded is a queue with a batch of packets in its slab, as after receiving.
+func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {
+	t.Helper()
+	cfg, err := Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q = &Queue{cfg: cfg, conn: devNull{}, receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))}, done: make(chan struct{})}
+	q.held.init(q)
+	q.out = newSender(q.conn, cfg, &q.stats, &q.log)
+	q.log.to = cfg.Logger
+	t.Cleanup(func() { q.Close() })
+	id := uint32(0)
+	return q, func() {
+		q.n, q.cur = q.slab.Slots(), 0
+		for i := range q.n {
+			slot := q.slab.Slot(i)
+			*q.slab.Datagram(i) = transport.Datagram{Len: copy(slot, msg)}
+			id++
+			binary.BigEndian.PutUint32(slot[24:], id)
+		}
+	}
+}
+
+// TestNoAllocations: decoding, the handler and the verdict allocate nothing, whatever
+// is changed on the packet.
+func TestNoAllocations(t *testing.T) {
+	plain := packetMessage(FamilyIPv4, 0, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{attrInDev, be32(1)}, attr{attrPayload, udpPacket})
+	for _, c := range []struct {
+		name string
+		h    HandlerFunc
+	}{
+		{"accept", func(p *Packet) Verdict { return Accept }},
+		{"alternating", func(p *Packet) Verdict { return Verdict(p.ID() & 1) }},
+		{"accessors", func(p *Packet) Verdict {
+			p.Time()
+			p.UID()
+			p.VLAN()
+			p.HardwareAddr()
+			return Verdict(p.Mark() & uint32(p.FullLen()+p.InDev()) & 1)
+		}},
+		{"mark", func(p *Packet) Verdict {
+			p.SetMark(p.ID())
+			return Accept
+		}},
+		{"payload in place", func(p *Packet) Verdict {
+			b := p.Payload()
+			b[28]++
+			if p.SetPayload(b) != nil {
+				return Drop
+			}
+			return Accept
+		}},
+		{"another payload", func(p *Packet) Verdict {
+			if p.SetPayload(udpPacket[:29]) != nil {
+				return Drop
+			}
+			return Accept
+		}},
+	} {
+		q, reload := loaded(t, plain)
+		var h Handler = c.h
+		if n := testing.AllocsPerRun(100, func() {
+			reload()
+			if err := q.handle(h); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations for %d packets", c.name, n, q.slab.Slots())
+		}
+		if got := q.stats.received.Load(); got == 0 {
+			t.Errorf("%s: nothing was handled", c.name)
+		}
+	}
+}
+
+// BenchmarkHandle is the work in Go for one packet: decoding, an empty handler, and
+// its verdict in a datagram that goes nowhere.
+func BenchmarkHandle(b *testing.B) {
+	msg := packetMessage(FamilyIPv4, 0, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{attrInDev, be32(1)}, attr{attrPayload, udpPacket})
+	for _, c := range []struct {
+		name string
+		h    HandlerFunc
+	}{
+		{"drop", func(p *Packet) Verdict { return Drop }},
+		{"alternating", func(p *Packet) Verdict { return Verdict(p.ID() & 1) }},
+		{"payload", func(p *Packet) Verdict {
+			if p.SetPayload(p.Payload()) != nil {
+				return Drop
+			}
+			return Accept
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			q, reload := loaded(b, msg)
+			reload()
+			var h Handler = c.h
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += q.slab.Slots() {
+				q.n, q.cur = q.slab.Slots(), 0
+				if err := q.handle(h); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
