@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -13,8 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitLimit bounds the wait for something that the kernel does by itself within milliseconds.
-const awaitLimit = 10 * time.Second
+const (
+	// awaitLimit bounds the wait for something that the kernel does by itself within milliseconds.
+	awaitLimit = 10 * time.Second
+	// awaitAgain is when to ask without news: the kernel tells of a new IPv6 route just before lookups find it.
+	awaitAgain = 2 * time.Millisecond
+)
 
 // await returns once done does so with true. done is asked again after every change of a link or an IPv6 route.
 func (h *Host) await(what string, done func() (bool, error)) error {
@@ -27,17 +32,19 @@ func (h *Host) await(what string, done func() (bool, error)) error {
 		return fmt.Errorf("netlab: rtnetlink: %w", err)
 	}
 	defer func() { _ = events.Close() }()
-	if err := events.SetReadDeadline(time.Now().Add(awaitLimit)); err != nil {
-		return err
-	}
-	for {
+	for start := time.Now(); time.Since(start) < awaitLimit; {
 		if ok, err := done(); ok || err != nil {
 			return err
 		}
-		if _, err := events.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
+		if err := events.SetReadDeadline(time.Now().Add(awaitAgain)); err != nil {
+			return err
+		}
+		_, err := events.Receive()
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("netlab: wait for %s: %w", what, err)
 		}
 	}
+	return fmt.Errorf("netlab: %s: not after %v", what, awaitLimit)
 }
 
 func (h *Host) awaitCarrier(name string) error {

@@ -14,10 +14,10 @@ type Family uint8
 
 // The families whose packets can be queued.
 const (
-	Inet       Family = unix.NFPROTO_INET
-	IP         Family = unix.NFPROTO_IPV4
-	IP6        Family = unix.NFPROTO_IPV6
-	BridgeLink Family = unix.NFPROTO_BRIDGE
+	Inet   Family = unix.NFPROTO_INET
+	IP     Family = unix.NFPROTO_IPV4
+	IP6    Family = unix.NFPROTO_IPV6
+	Bridge Family = unix.NFPROTO_BRIDGE
 )
 
 // Hook is a place in the path of packets (NF_INET_*, and the same numbers for NF_BR_*).

@@ -12,7 +12,7 @@ const (
 	Eth      = "eth0"    // the only link of client and server
 	ToClient = "client0" // of the host in the middle
 	ToServer = "server0" // of the host in the middle
-	Bridge   = "br0"     // of the host in the middle of NewBridged
+	Br0      = "br0"     // of the host in the middle of NewBridged
 )
 
 // Network is a client and a server, with at most one host between them. The addresses are from the prefixes for
@@ -47,9 +47,9 @@ func NewBridged() (*Network, error) {
 	return build(addrs(near4, near6, "1"), addrs(near4, near6, "2"), func(n *Network, client, server End) error {
 		return inOrder(
 			n.addMiddle,
-			func() error { return n.Middle.AddBridge(Bridge) },
-			func() error { return Connect(client, End{Host: n.Middle, Name: ToClient, Bridge: Bridge}) },
-			func() error { return Connect(server, End{Host: n.Middle, Name: ToServer, Bridge: Bridge}) },
+			func() error { return n.Middle.AddBridge(Br0) },
+			func() error { return Connect(client, End{Host: n.Middle, Name: ToClient, Bridge: Br0}) },
+			func() error { return Connect(server, End{Host: n.Middle, Name: ToServer, Bridge: Br0}) },
 			func() error { return introduce(client, server) },
 		)
 	})

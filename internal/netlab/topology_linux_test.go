@@ -76,7 +76,7 @@ func TestRouted(t *testing.T) {
 
 func TestBridged(t *testing.T) {
 	n := labtest.Bridged(t)
-	bridge := labtest.Chain(t, n.Middle, netlab.BridgeLink, netlab.Forward, 0)
+	bridge := labtest.Chain(t, n.Middle, netlab.Bridge, netlab.Forward, 0)
 	frames := labtest.Rule(t, bridge, netlab.InIface(netlab.ToClient), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
 	bothFamilies(t, n)
 	wantCount(t, frames, 2)
@@ -87,7 +87,7 @@ func TestFilterBridged(t *testing.T) {
 	labtest.Must(t, n.Middle.FilterBridged())
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		chain := labtest.Chain(t, n.Middle, family, netlab.Forward, 0)
-		rule := labtest.Rule(t, chain, netlab.InIface(netlab.Bridge), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
+		rule := labtest.Rule(t, chain, netlab.InIface(netlab.Br0), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
 		client, server := n.Client4, n.Server4
 		if family == netlab.IP6 {
 			client, server = n.Client6, n.Server6
