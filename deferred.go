@@ -36,7 +36,7 @@ func (p *Packet) DeferTimeout(d time.Duration) *Held { return p.deferUntil(now()
 
 func (p *Packet) deferUntil(deadline time.Duration) *Held {
 	if p.held == nil {
-		if p.queue == nil || !p.queue.undecided {
+		if p.queue == nil || p != &p.queue.packet || !p.queue.undecided {
 			panic("nfqueue: Defer outside of the packet's handler")
 		}
 		h := &Held{queue: p.queue, index: -1, deadline: deadline}

@@ -30,6 +30,7 @@ type Queue struct {
 
 	serving  atomic.Bool
 	stopping atomic.Pointer[stop]
+	ended    atomic.Pointer[error] // the result of finish
 	closed   atomic.Bool
 	done     chan struct{} // closed by Close
 	replies  replies

@@ -30,16 +30,28 @@ func (q *Queue) Shutdown(ctx context.Context) error {
 	select {
 	case q.reader <- struct{}{}:
 	case <-q.done: // by Serve, which finished the work, or by Close
-		return nil
+		return q.shutdownError(q.finished())
 	case <-blocked:
 		q.Close()
 		return q.opError("shutdown", ctx.Err())
 	}
 	defer func() { <-q.reader }()
 	if q.closed.Load() {
-		return nil
+		return q.shutdownError(q.finished())
 	}
-	if err := q.finish(ctx, nil); err != nil {
+	return q.shutdownError(q.finish(ctx, nil))
+}
+
+// finished returns how the queue came to its end, once it is closed.
+func (q *Queue) finished() error {
+	if err := q.ended.Load(); err != nil {
+		return *err
+	}
+	return ErrClosed // and what waited is lost
+}
+
+func (q *Queue) shutdownError(err error) error {
+	if err != nil {
 		return q.opError("shutdown", err)
 	}
 	return nil
@@ -52,7 +64,7 @@ const handlerGrace = time.Second
 func (q *Queue) awaitClose(ctx context.Context) error {
 	select {
 	case <-q.done:
-		return nil
+		return q.shutdownError(q.finished())
 	case <-ctx.Done():
 		return q.opError("shutdown", ctx.Err())
 	}
@@ -67,7 +79,9 @@ func (q *Queue) finish(ctx context.Context, h Handler) error {
 	}
 	q.held.wait(ctx)
 	q.held.expire()
-	return errors.Join(err, q.out.flush(), q.Close())
+	err = errors.Join(err, q.out.flush())
+	q.ended.Store(&err)
+	return errors.Join(err, q.Close())
 }
 
 // drainPoll is how long drain waits for the reply to its request before it sends
