@@ -49,12 +49,7 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 		return err
 	}
 	defer q.Close()
-	if err = q.Serve(ctx, h); err != nil {
-		drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
-		defer cancel()
-		return errors.Join(err, ignoreClosed(q.Shutdown(drain)))
-	}
-	return nil
+	return q.serveToEnd(ctx, h)
 }
 
 func ignoreClosed(err error) error {

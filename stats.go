@@ -143,3 +143,38 @@ func (q *Queue) Stats() Stats {
 	}
 	return s
 }
+
+// add adds what can be added.
+func (s *Stats) add(o Stats) {
+	s.Received += o.Received
+	s.Bytes += o.Bytes
+	s.Batches += o.Batches
+	s.Accepted += o.Accepted
+	s.Dropped += o.Dropped
+	s.Repeated += o.Repeated
+	s.Stopped += o.Stopped
+	s.Requeued += o.Requeued
+	s.Sends += o.Sends
+	s.Deferred += o.Deferred
+	s.Held += o.Held
+	s.Fallback.add(o.Fallback)
+	s.Doubled += o.Doubled
+	s.Gone += o.Gone
+	s.Refused += o.Refused
+	s.Unsent += o.Unsent
+	s.Lost += o.Lost
+	s.Malformed += o.Malformed
+	s.ReceiveErrors += o.ReceiveErrors
+	s.ReadBuffer += o.ReadBuffer
+	s.ReadBufferUsed += o.ReadBufferUsed
+}
+
+func (f *FallbackStats) add(o FallbackStats) {
+	f.Panic += o.Panic
+	f.Invalid += o.Invalid
+	f.Malformed += o.Malformed
+	f.Truncated += o.Truncated
+	f.Expired += o.Expired
+	f.Shutdown += o.Shutdown
+	f.Send += o.Send
+}

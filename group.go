@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Group is a range of consecutive queues over which a rule spreads packets: iptables
+// --queue-balance FIRST:LAST, with --queue-cpu-fanout by processor, or nftables
+// queue to FIRST-LAST, with flags fanout. All methods are safe for concurrent use.
+type Group struct{ queues []*Queue }
+
+// OpenGroup opens count queues from first on, each as Open does with cfg, whose Queue
+// is not used. If one cannot be opened none is.
+func OpenGroup(first, count uint16, cfg Config) (*Group, error) {
+	cfg.Queue = first
+	if count == 0 || int(first)+int(count) > 1<<16 {
+		return nil, &OpError{Op: "open group", Queue: first, Err: fmt.Errorf("%d queues from %d on; want at least 1 and none above 65535", count, first)}
+	}
+	g := &Group{}
+	for range count {
+		q, err := Open(cfg)
+		if err != nil {
+			// Packets may wait already in those that were opened.
+			ctx, cancel := context.WithTimeout(context.Background(), DefaultDrainTimeout)
+			defer cancel()
+			return nil, errors.Join(err, g.Shutdown(ctx))
+		}
+		g.queues = append(g.queues, q)
+		cfg.Queue++
+	}
+	return g, nil
+}
+
+// Queues returns the queues in the order of their numbers.
+func (g *Group) Queues() []*Queue { return append([]*Queue(nil), g.queues...) }
+
+// Serve serves all queues with one handler, which is called by one goroutine for each
+// queue at the same time. It ends as ServeEach does.
+func (g *Group) Serve(ctx context.Context, h Handler) error {
+	return g.ServeEach(ctx, func(uint16) Handler { return h })
+}
+
+// ServeEach serves each queue on a goroutine of its own with a handler of its own,
+// which newHandler makes for the number of the queue; the handlers need no locks for
+// what they keep to themselves.
+//
+// When ctx ends or Shutdown is called every queue is drained as by Queue.Serve, and
+// ServeEach returns nil. When one queue fails, because its handler panics or it was
+// closed, the others are drained too, and their packets have lost nothing; the packets
+// of the one that failed get the Fallback, and ServeEach returns its error.
+func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(g.queues))
+	var wg sync.WaitGroup
+	for i, q := range g.queues {
+		h := newHandler(q.Number())
+		wg.Go(func() {
+			defer cancel()
+			errs[i] = q.serveToEnd(ctx, h)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// serveToEnd serves q until ctx ends, and closes it in any case.
+func (q *Queue) serveToEnd(ctx context.Context, h Handler) error {
+	err := q.Serve(ctx, h)
+	if err == nil {
+		return nil
+	}
+	drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
+	defer cancel()
+	return errors.Join(err, ignoreClosed(q.Shutdown(drain)))
+}
+
+// Shutdown ends all queues as Queue.Shutdown does, at the same time.
+func (g *Group) Shutdown(ctx context.Context) error {
+	errs := make([]error, len(g.queues))
+	var wg sync.WaitGroup
+	for i, q := range g.queues {
+		wg.Go(func() { errs[i] = q.Shutdown(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Close ends all queues at once, as Queue.Close does.
+func (g *Group) Close() error {
+	var errs []error
+	for _, q := range g.queues {
+		errs = append(errs, q.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Stats returns the sum of the statistics of all queues, without those of the kernel,
+// which Queues has for each.
+func (g *Group) Stats() Stats {
+	var sum Stats
+	for _, q := range g.queues {
+		sum.add(q.Stats())
+	}
+	return sum
+}

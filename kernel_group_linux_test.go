@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+)
+
+// TestGroup spreads the datagrams of many addresses over queues and counts them where
+// they came through.
+func TestGroup(t *testing.T) {
+	h := labtest.Host(t)
+	queueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0), netlab.Queue{Num: 4, Total: 3})
+	g, err := nfqueue.OpenGroup(4, 3, nfqueue.Config{NetNS: h.FD()})
+	labtest.Must(t, err)
+	defer g.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	var count [3]int // each written by the goroutine of one queue
+	go func() {
+		served <- g.ServeEach(ctx, func(queue uint16) nfqueue.Handler {
+			return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				if p.Queue() != queue {
+					t.Errorf("the handler of queue %d got a packet of queue %d", queue, p.Queue())
+				}
+				count[queue-4]++
+				return nfqueue.Accept
+			})
+		})
+	}()
+	const addresses = 60
+	for i := range byte(addresses) {
+		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, i}), port)
+		l := listenUDP(t, h, at)
+		send(t, dialUDP(t, h, at), fmt.Sprint(i))
+		receive(t, l, fmt.Sprint(i))
+	}
+	cancel()
+	if err := waitFor(t, served); err != nil {
+		t.Fatal(err)
+	}
+	s := g.Stats()
+	if s.Received != addresses || s.Accepted != addresses || count[0]+count[1]+count[2] != addresses ||
+		count[0] == 0 || count[1] == 0 || count[2] == 0 {
+		t.Errorf("%v packets in the queues; statistics %+v", count, s)
+	}
+	for i, q := range g.Queues() {
+		if got := q.Stats().Received; got != uint64(count[i]) {
+			t.Errorf("queue %d received %d packets, its handler %d", q.Number(), got, count[i])
+		}
+	}
+}
+
+// TestGroupOpensAllOrNone: a queue in the range is taken.
+func TestGroupOpensAllOrNone(t *testing.T) {
+	h := labtest.Host(t)
+	open(t, h, nfqueue.Config{Queue: 6})
+	_, err := nfqueue.OpenGroup(4, 3, nfqueue.Config{NetNS: h.FD()})
+	wantOpError(t, err, 6, nfqueue.ErrQueueInUse, "queue 6")
+	open(t, h, nfqueue.Config{Queue: 4})
+	open(t, h, nfqueue.Config{Queue: 5})
+	for _, r := range [][2]uint16{{0, 0}, {65535, 2}} {
+		if _, err := nfqueue.OpenGroup(r[0], r[1], nfqueue.Config{NetNS: h.FD()}); err == nil {
+			t.Errorf("opened %d queues from %d on", r[1], r[0])
+		}
+	}
+}
+
+// TestGroupEndsTogether: a handler that panics ends the group, and the packets of the
+// other queues lose nothing.
+func TestGroupEndsTogether(t *testing.T) {
+	h := labtest.Host(t)
+	chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
+	g, err := nfqueue.OpenGroup(0, 2, nfqueue.Config{NetNS: h.FD()})
+	labtest.Must(t, err)
+	defer g.Close()
+	var listeners [2]*net.UDPConn
+	for i := range uint16(2) {
+		labtest.Rule(t, chain, netlab.L4Proto(udp), netlab.DstPort(port+i), netlab.ToQueue(netlab.Queue{Num: i, Bypass: true}))
+		at := netip.AddrPortFrom(localhost, port+i)
+		listeners[i] = listenUDP(t, h, at)
+		send(t, dialUDP(t, h, at), "1", "2", "3")
+	}
+	err = g.ServeEach(context.Background(), func(queue uint16) nfqueue.Handler {
+		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if queue == 1 && p.ID() == 2 {
+				panic("on purpose")
+			}
+			return nfqueue.Accept
+		})
+	})
+	var p *nfqueue.PanicError
+	if !errors.As(err, &p) {
+		t.Fatalf("ServeEach: %v", err)
+	}
+	receive(t, listeners[0], "1", "2", "3")
+	receive(t, listeners[1], "1")
+	if s := g.Stats(); s.Received != 6 || s.Accepted != 4 || s.Fallback.Panic != 1 || s.Fallback.Shutdown != 1 {
+		t.Errorf("%+v", s)
+	}
+}
