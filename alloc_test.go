@@ -30,10 +30,7 @@ func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q = &Queue{cfg: cfg, conn: devNull{}, receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))}, done: make(chan struct{})}
-	q.held.init(q)
-	q.out = newSender(q.conn, cfg, &q.stats, &q.log)
-	q.log.to = cfg.Logger
+	q = newQueue(devNull{}, cfg)
 	t.Cleanup(func() { q.Close() })
 	id := uint32(0)
 	return q, func() {

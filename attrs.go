@@ -11,10 +11,10 @@ import (
 // Messages of nfnetlink_queue: the subsystem number 3 in the upper byte, enum
 // nfqnl_msg_types in the lower.
 const (
-	msgPacket       = 3<<8 | 0 // NFQNL_MSG_PACKET
-	msgVerdict      = 3<<8 | 1 // NFQNL_MSG_VERDICT
-	msgConfig       = 3<<8 | 2 // NFQNL_MSG_CONFIG
-	msgVerdictBatch = 3<<8 | 3 // NFQNL_MSG_VERDICT_BATCH
+	msgPacket       = 0x300 // NFQNL_MSG_PACKET
+	msgVerdict      = 0x301 // NFQNL_MSG_VERDICT
+	msgConfig       = 0x302 // NFQNL_MSG_CONFIG
+	msgVerdictBatch = 0x303 // NFQNL_MSG_VERDICT_BATCH
 )
 
 // nfgenmsgLen is the size of struct nfgenmsg: family, version, queue number.

@@ -61,6 +61,47 @@ func dial(netns int) (transport.Conn, error) {
 	return c, nil
 }
 
+// adopt makes a connection of a socket that another process, or another Queue, has
+// bound. f stays the caller's.
+func adopt(f *os.File, netns int) (transport.Conn, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	cerr := raw.Control(func(old uintptr) {
+		var domain, protocol int
+		if domain, err = unix.GetsockoptInt(int(old), unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
+			return
+		}
+		if protocol, err = unix.GetsockoptInt(int(old), unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil {
+			return
+		}
+		if domain != unix.AF_NETLINK || protocol != unix.NETLINK_NETFILTER {
+			err = errors.New("not a netfilter netlink socket")
+			return
+		}
+		if fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			err = unix.SetNonblock(fd, true)
+		}
+	})
+	if err = errors.Join(cerr, err); err != nil {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		return nil, fmt.Errorf("socket of %s: %w", f.Name(), err)
+	}
+	var c *linuxConn
+	err = inNetNS(netns, func() error {
+		c, err = newLinuxConn(fd)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // newLinuxConn takes over a bound, non-blocking socket.
 func newLinuxConn(fd int) (*linuxConn, error) {
 	fail := func(what string, err error) (*linuxConn, error) {

@@ -7,6 +7,7 @@ package nfqueue
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
 	"github.com/chifflier/nfqueue-go/internal/transport"
@@ -16,6 +17,8 @@ func dial(int) (transport.Conn, error) {
 	return nil, fmt.Errorf("NFQUEUE is part of the Linux kernel, this program was built for %s/%s: %w",
 		runtime.GOOS, runtime.GOARCH, errors.ErrUnsupported)
 }
+
+func adopt(*os.File, int) (transport.Conn, error) { return dial(0) }
 
 // transient is for errors of a real socket.
 func transient(error) bool { return false }

@@ -3,7 +3,6 @@
 package nfqueue_test
 
 import (
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"testing"
@@ -140,20 +139,4 @@ func TestBridgedDevices(t *testing.T) {
 			}
 		})
 	}
-}
-
-// ipAddrs returns source and destination of a packet.
-func ipAddrs(b []byte) (src, dst netip.Addr) {
-	if b[0]>>4 == 6 {
-		return netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-	}
-	return netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-}
-
-// ipLen returns the length that an IP header states.
-func ipLen(b []byte) int {
-	if b[0]>>4 == 6 {
-		return 40 + int(binary.BigEndian.Uint16(b[4:]))
-	}
-	return int(binary.BigEndian.Uint16(b[2:]))
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -16,7 +17,13 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(successorEnv) != "" {
+		succeed()
+		return
+	}
+	labtest.Main(m)
+}
 
 // patience bounds every wait for something that must come.
 const patience = 20 * time.Second

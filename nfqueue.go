@@ -34,11 +34,15 @@ type Queue struct {
 	closed   atomic.Bool
 	done     chan struct{} // closed by Close
 	replies  replies
-	noBatch  atomic.Bool // a VERDICT_BATCH could decide a packet that is not ours to decide
+	noBatch  atomic.Bool // a packet waits for which no verdict will come
+	shared   atomic.Bool // another process may read from the socket too
 }
 
 // stop is the wish to end Serve without losing packets.
-type stop struct{ ctx context.Context }
+type stop struct {
+	ctx     context.Context
+	release bool // another process goes on with the socket
+}
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
 // It then drains the queue as Serve does, closes it and returns nil. Any other end
@@ -83,15 +87,7 @@ func Open(cfg Config) (*Queue, error) {
 // openOver opens a queue over a connection, which it closes if that fails. cfg has
 // its defaults.
 func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
-	q := &Queue{
-		cfg: cfg, conn: conn,
-		reader: make(chan struct{}, 1), done: make(chan struct{}),
-		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
-	}
-	q.log.to = cfg.Logger.With("queue", cfg.Queue)
-	q.links.conn = conn
-	q.held.init(q)
-	q.out = newSender(conn, cfg, &q.stats, &q.log)
+	q := newQueue(conn, cfg)
 	err := q.sizeReadBuffer()
 	if err == nil {
 		err = q.bind()
@@ -101,6 +97,19 @@ func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
 		return nil, q.opError("open", err)
 	}
 	return q, nil
+}
+
+func newQueue(conn transport.Conn, cfg Config) *Queue {
+	q := &Queue{
+		cfg: cfg, conn: conn,
+		reader: make(chan struct{}, 1), done: make(chan struct{}),
+		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
+	}
+	q.log.to = cfg.Logger.With("queue", cfg.Queue)
+	q.links.conn = conn
+	q.held.init(q)
+	q.out = newSender(conn, cfg, &q.stats, &q.log)
+	return q
 }
 
 func (q *Queue) opError(op string, err error) error {

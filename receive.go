@@ -148,9 +148,13 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 // the receive buffer.
 func (q *Queue) sawID(id uint32) {
 	q.count.received++
-	q.count.lost += uint64(id - q.lastID - 1)
+	if !q.shared.Load() {
+		q.count.lost += uint64(id - q.lastID - 1)
+	}
 	q.lastID = id
 }
 
 // mayBatch reports whether all packets before the current one have their verdict.
-func (q *Queue) mayBatch() bool { return q.held.live.Load() == 0 && !q.noBatch.Load() }
+func (q *Queue) mayBatch() bool {
+	return q.held.live.Load() == 0 && !q.noBatch.Load() && !q.shared.Load()
+}

@@ -35,14 +35,13 @@ func (q *Queue) Serve(ctx context.Context, h Handler) error {
 
 	err := q.serve(ctx, h)
 	if err == nil {
-		if s := q.stopping.Load(); s != nil {
-			ctx = s.ctx
-		} else {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), q.cfg.DrainTimeout)
+		s := q.stopping.Load()
+		if s == nil {
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.DrainTimeout)
 			defer cancel()
+			s = &stop{ctx: drain}
 		}
-		err = q.finish(ctx, h)
+		err = q.finish(s, h)
 	}
 	if err != nil {
 		return q.opError("serve", err)

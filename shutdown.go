@@ -20,8 +20,12 @@ import (
 // Serve returns nil. Shutdown must not be called from the handler, which it waits
 // for; when the handler has not returned a second after ctx, Shutdown closes the
 // queue and returns the error of ctx.
-func (q *Queue) Shutdown(ctx context.Context) error {
-	if !q.stopping.CompareAndSwap(nil, &stop{ctx}) {
+func (q *Queue) Shutdown(ctx context.Context) error { return q.end(&stop{ctx: ctx}) }
+
+// end is Shutdown and Release.
+func (q *Queue) end(s *stop) error {
+	ctx := s.ctx
+	if !q.stopping.CompareAndSwap(nil, s) {
 		return q.awaitClose(ctx)
 	}
 	q.wake()
@@ -39,7 +43,7 @@ func (q *Queue) Shutdown(ctx context.Context) error {
 	if q.closed.Load() {
 		return q.shutdownError(q.finished())
 	}
-	return q.shutdownError(q.finish(ctx, nil))
+	return q.shutdownError(q.finish(s, nil))
 }
 
 // finished returns how the queue came to its end, once it is closed.
@@ -70,14 +74,18 @@ func (q *Queue) awaitClose(ctx context.Context) error {
 	}
 }
 
-// finish drains the queue through h, nil for the Fallback, waits for deferred
+// finish handles what waits through h, nil for the Fallback, waits for deferred
 // packets and closes the queue. The caller is the reader.
-func (q *Queue) finish(ctx context.Context, h Handler) error {
-	err := q.drain(ctx, h)
+func (q *Queue) finish(s *stop, h Handler) error {
+	d := &drainHandler{ctx: s.ctx, h: h, q: q}
+	err := q.handleRest(d)
+	if !s.release {
+		err = errors.Join(err, q.drain(d))
+	}
 	if q.closed.Load() {
 		return ErrClosed
 	}
-	q.held.wait(ctx)
+	q.held.wait(s.ctx)
 	q.held.expire()
 	err = errors.Join(err, q.out.flush())
 	q.ended.Store(&err)
@@ -88,20 +96,20 @@ func (q *Queue) finish(ctx context.Context, h Handler) error {
 // another.
 const drainPoll = 100 * time.Millisecond
 
+// handleRest handles all that has been received. A handler that panics is not called
+// again: the rest gets the Fallback.
+func (q *Queue) handleRest(d *drainHandler) (err error) {
+	for q.cur < q.n || len(q.stash) > 0 {
+		if e := q.handle(d); e != nil {
+			err, d.h = errors.Join(err, e), nil
+		}
+	}
+	return err
+}
+
 // drain keeps new packets out and decides those that wait. The kernel's reply
 // follows the last of them.
-func (q *Queue) drain(ctx context.Context, h Handler) error {
-	f := &drainHandler{ctx: ctx, h: h, q: q}
-	// A panic leaves the rest of the batch; the Fallback cannot panic.
-	handle := func() (err error) {
-		for q.cur < q.n || len(q.stash) > 0 {
-			if e := q.handle(f); e != nil {
-				err, f.h = errors.Join(err, e), nil
-			}
-		}
-		return err
-	}
-	err := handle()
+func (q *Queue) drain(d *drainHandler) (err error) {
 	var none uint32
 	c := change{maxLen: &none}
 	if q.cfg.Fallback == Accept {
@@ -137,7 +145,7 @@ func (q *Queue) drain(ctx context.Context, h Handler) error {
 				return errors.Join(err, e)
 			}
 			deadline = time.Now().Add(drainPoll)
-			err = errors.Join(err, handle())
+			err = errors.Join(err, q.handleRest(d))
 		}
 	}
 	return errors.Join(err, errNoReply)

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+const rootHelp = `nfq shows, tests and measures NFQUEUE, the queues through which Linux hands packets to programs.
+
+Exit codes:
+    0  done, and all is well
+    1  failed
+    2  wrong usage
+    3  the kernel or the privileges do not allow it; the message says how to get it
+  130  interrupted by SIGINT or SIGTERM before it was done`
+
+// newRoot makes the command with all its subcommands. They do their work in RunE, whose errors exitCode tells apart; what
+// else they find, in Args or PreRunE, is wrong usage.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "nfq",
+		Short:         "Show, test and measure NFQUEUE",
+		Long:          rootHelp,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("nfq {{.Version}}\n")
+	root.AddCommand(newDemo())
+	markWork(root)
+	return root
+}
+
+// markWork makes all errors of RunE in the subcommands of c a workError.
+func markWork(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		markWork(sub)
+		if run := sub.RunE; run != nil {
+			sub.RunE = func(cmd *cobra.Command, args []string) error {
+				if err := run(cmd, args); err != nil {
+					return workError{err}
+				}
+				return nil
+			}
+		}
+	}
+}
+
+// execute runs the command line and returns the exit code.
+func execute(ctx context.Context, args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	code := exitCode(err)
+	switch code {
+	case exitOK:
+	case exitInterrupted:
+		fmt.Fprintln(os.Stderr, "nfq: interrupted")
+	case exitUsage:
+		fmt.Fprintf(os.Stderr, "nfq: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
+	default:
+		fmt.Fprintln(os.Stderr, "nfq:", err)
+	}
+	return code
+}
+
+// version tells which source and toolchain the program is made from.
+func version() string {
+	v := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+)
+
+// ErrFailed means that the far end did not receive exactly what the verdicts allow.
+var ErrFailed = errors.New("the far end did not receive exactly what the verdicts allow")
+
+// timeLimit is for traffic that is lost although it should arrive. Without loss the scenario is much faster.
+const timeLimit = 6 * time.Second
+
+// Run runs the scenario and shows it on out. It returns nil if everything is as expected, an error that matches
+// ErrFailed if not, and that of ctx when it ended first. The process has to be able to make hosts, see netlab.Enter and
+// netlab.Check.
+func Run(ctx context.Context, out io.Writer, colour bool) error {
+	return run(ctx, &screen{out: out, colour: colour}, timeLimit, func(h nfqueue.Handler) nfqueue.Handler { return h })
+}
+
+// run is Run with another time limit and with a handler around the scenario's.
+func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueue.Handler) nfqueue.Handler) error {
+	start := time.Now()
+	network, err := netlab.NewRouted()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = network.Close() }()
+	rules, err := addRules(network.Middle)
+	if err != nil {
+		return err
+	}
+	q, err := nfqueue.Open(nfqueue.Config{Queue: queueNumber, NetNS: network.Middle.FD()})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = q.Close() }()
+
+	all := newFlows()
+	h := &handler{flows: all, screen: s, start: time.Now()}
+	s.printf("client %v, %v  --  router, queue %d in its forward hook  --  server %v, %v\n\n",
+		network.Client4, network.Client6, queueNumber, network.Server4, network.Server6)
+	s.packetHeader()
+
+	paths := []*path{newPath(network, nfqueue.FamilyIPv4, all), newPath(network, nfqueue.FamilyIPv6, all)}
+	defer func() {
+		for _, p := range paths {
+			p.close()
+		}
+	}()
+	err = exchange(ctx, limit, paths, q, around(h))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil && !errors.Is(err, ErrFailed) {
+		return err
+	}
+
+	// Late packets would be there by now.
+	for _, p := range paths {
+		err = errors.Join(err, p.collect())
+	}
+	err = errors.Join(err, rules.count(all))
+	failed := s.report(all)
+	s.summary(h, q.Stats())
+	switch {
+	case err != nil:
+		return err
+	case failed > 0:
+		return fmt.Errorf("%w: %d of %d flows failed", ErrFailed, failed, len(all))
+	}
+	s.printf("%s\n", s.paint(green, fmt.Sprintf("all %d flows as expected, in %.1f s", len(all), time.Since(start).Seconds())))
+	return s.err
+}
+
+// exchange sends the traffic through the queue until all of it is decided. The error matches ErrFailed if some was lost
+// although it should pass.
+func exchange(ctx context.Context, limit time.Duration, paths []*path, q *nfqueue.Queue, h nfqueue.Handler) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	traffic, stop := context.WithCancel(limited)
+	served := make(chan error, 1)
+	go func() {
+		defer stop()
+		err := q.Serve(context.WithoutCancel(ctx), h)
+		if errors.Is(err, nfqueue.ErrClosed) { // Shutdown came before Serve
+			err = nil
+		}
+		served <- err
+	}()
+	var err error
+	for _, p := range paths {
+		if err = p.exchange(traffic); err != nil {
+			break
+		}
+	}
+	if err != nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: the traffic did not end within %v: %w", ErrFailed, limit, err)
+	}
+	return errors.Join(err, q.Shutdown(limited), <-served)
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package demo
+
+import (
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// handler decides the packets of the queue, counts what it did and shows it.
+type handler struct {
+	flows  flows
+	screen *screen
+	start  time.Time
+
+	segmented int // packets larger than the MTU, to be segmented behind the queue
+	largest   int // length of the largest packet
+}
+
+// ServePacket is nfqueue.Handler's.
+func (h *handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	v := viewOf(p.Payload())
+	k := classify(v)
+	l := line{
+		time: time.Since(h.start), queue: p.Queue(), id: p.ID(), hook: p.Hook(), in: p.InDevName(), out: p.OutDevName(),
+		source: v.source(), destination: v.destination(), protocol: v.protocol(), length: len(v.packet),
+	}
+	if p.SKBInfo()&nfqueue.SegmentationPending != 0 {
+		l.protocol += " gso"
+		h.segmented++
+	}
+	h.largest = max(h.largest, len(v.packet))
+	l.decision = decide(k, p, v)
+	if f := h.flows[key{p.Family(), k}]; f != nil {
+		f.tally.add(l.decision)
+	}
+	h.screen.packet(l)
+	return l.verdict
+}
+
+func (t *tally) add(d decision) {
+	if d.verdict == nfqueue.Drop {
+		t.dropped++
+		return
+	}
+	t.accepted++
+	switch d.edit {
+	case rewritten:
+		t.rewritten++
+	case marked:
+		t.marked++
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+)
+
+// SetMaxLen changes how many packets may wait for their verdict. Packets that wait
+// already stay. With 0 the kernel queues none: it drops them, or lets them pass with
+// FailOpen.
+//
+// Like the other changes it takes effect while packets flow, returns when the kernel
+// has confirmed it, and must not be called from the handler: the confirmation comes
+// through the goroutine that would wait for it.
+func (q *Queue) SetMaxLen(n uint32) error {
+	return q.change("set maximum length", change{maxLen: &n})
+}
+
+// SetFlags switches the flags in mask on or off, as they are in flags. A flag that the
+// kernel does not support is refused with errors.ErrUnsupported. See SetMaxLen.
+func (q *Queue) SetFlags(mask, flags Flags) error {
+	if (mask|flags)&^allFlags != 0 {
+		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
+	}
+	return q.change("set flags", change{mask: mask, flags: flags})
+}
+
+// SetCopy changes how much of each packet is copied. A range of 0 is MaxPayload, as in
+// Config, but no more than the range for which the queue was opened: its receive
+// slots are of that size. See SetMaxLen.
+func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
+	c, err := Config{CopyMode: mode, CopyRange: length}.withDefaults()
+	if err != nil {
+		return q.opError("set copy mode", err)
+	}
+	if length == 0 {
+		c.CopyRange = min(c.CopyRange, q.cfg.CopyRange)
+	}
+	if c.CopyRange > q.cfg.CopyRange {
+		return q.opError("set copy mode", fmt.Errorf("%d bytes are more than the %d of Config.CopyRange", c.CopyRange, q.cfg.CopyRange))
+	}
+	return q.change("set copy mode", change{copyMode: &c.CopyMode, copyRange: c.CopyRange})
+}
+
+// SetReadBuffer changes the size in bytes of the socket's receive buffer, in the
+// kernel's count, and returns what was granted. It may be called from the handler.
+func (q *Queue) SetReadBuffer(n int) (granted int, err error) {
+	if n <= 0 {
+		return 0, q.opError("set receive buffer", fmt.Errorf("%d bytes; want more than 0", n))
+	}
+	if granted, err = q.conn.SetReadBuffer(n); err != nil {
+		return 0, q.opError("set receive buffer", err)
+	}
+	return granted, nil
+}
+
+func (q *Queue) change(op string, c change) error {
+	err := q.configure(c)
+	if c.mask != 0 && (errors.Is(err, kerrno.Error(kerrno.EOPNOTSUPP)) || errors.Is(err, kerrno.Error(kerrno.EINVAL))) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	if err != nil {
+		return q.opError(op, err)
+	}
+	return nil
+}
