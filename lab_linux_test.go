@@ -5,6 +5,7 @@ package nfqueue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -59,7 +60,7 @@ func serveOpen(t testing.TB, q *nfqueue.Queue, f nfqueue.HandlerFunc) {
 	done := make(chan error, 1)
 	go func() {
 		defer close(done) // also when the handler ends the goroutine with t.Fatal
-		done <- q.Serve(context.Background(), f)
+		done <- q.Serve(context.Background(), capturing(t, f))
 	}()
 	t.Cleanup(func() {
 		q.Close()
@@ -67,6 +68,20 @@ func serveOpen(t testing.TB, q *nfqueue.Queue, f nfqueue.HandlerFunc) {
 			t.Error(err)
 		}
 	})
+}
+
+// capturing prints the first packet that f handles if NFQUEUE_CAPTURE is set, as a file
+// for testdata/packets.
+func capturing(t testing.TB, f nfqueue.HandlerFunc) nfqueue.HandlerFunc {
+	if os.Getenv("NFQUEUE_CAPTURE") == "" {
+		return f
+	}
+	return func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 1 {
+			fmt.Printf("BEGIN %s\n%sEND\n", t.Name(), nfqueue.Golden(p))
+		}
+		return f(p)
+	}
 }
 
 // stop ends the serving of a queue. What its handler wrote may be read afterwards.
