@@ -160,6 +160,9 @@ func (c *linuxConn) Recv(s *transport.Slab) (int, error) {
 	if c.slab != s {
 		c.slab, c.rx = s, mmsg.NewReceiver(s.Slots(), s.Slot)
 	}
+	for i := range s.Moved() {
+		c.rx.SetSlot(i, s.Slot(i))
+	}
 	if err := c.raw.Read(c.recv); err != nil {
 		return 0, socketError(err)
 	}

@@ -88,15 +88,26 @@ func (q *Queue) request(c change) (errno int32, err error) {
 	timeout := time.NewTimer(replyTimeout)
 	defer timeout.Stop()
 	for {
+		// Looked for first each time: select does not prefer what has come.
+		select {
+		case errno := <-reply:
+			return errno, nil
+		default:
+		}
+		if !time.Now().Before(deadline) {
+			return 0, os.ErrDeadlineExceeded
+		}
 		select {
 		case errno := <-reply:
 			return errno, nil
 		case <-q.done:
 			return 0, ErrClosed
 		case <-timeout.C:
-			return 0, os.ErrDeadlineExceeded
 		case q.reader <- struct{}{}:
-			err := q.receiveReplies(deadline)
+			var err error
+			if len(reply) == 0 {
+				err = q.receiveReplies(deadline)
+			}
 			<-q.reader
 			if err != nil {
 				return 0, err

@@ -36,7 +36,7 @@ func (p *Packet) DeferTimeout(d time.Duration) *Held { return p.deferUntil(now()
 
 func (p *Packet) deferUntil(deadline time.Duration) *Held {
 	if p.held == nil {
-		if p.queue == nil || p != &p.queue.packet || !p.queue.undecided {
+		if !p.deciding {
 			panic("nfqueue: Defer outside of the packet's handler")
 		}
 		h := &Held{queue: p.queue, index: -1, deadline: deadline}
@@ -67,7 +67,11 @@ func (h *Held) Resolve(v Verdict) error {
 		h.queue.held.remove(h)
 		return h.queue.opError("resolve", ErrClosed)
 	}
-	h.decide(v)
+	edited := &h.packet
+	if v == Drop {
+		edited = nil
+	}
+	h.decide(v, edited)
 	h.queue.out.kick()
 	return nil
 }
@@ -75,13 +79,9 @@ func (h *Held) Resolve(v Verdict) error {
 // claim reports whether the caller is the one who decides.
 func (h *Held) claim() bool { return !h.decided.Swap(true) }
 
-// decide hands the verdict to the sender. Only then is the packet no longer held:
-// no VERDICT_BATCH may come before.
-func (h *Held) decide(v Verdict) {
-	p := &h.packet
-	if v == Drop {
-		p = nil
-	}
+// decide hands the verdict to the sender, with the edits of p, nil for none. Only then
+// is the packet no longer held: no VERDICT_BATCH may come before.
+func (h *Held) decide(v Verdict, p *Packet) {
 	t := now()
 	h.queue.out.add(h.packet.id, v, p, false, true, t, t)
 	h.queue.held.remove(h)
@@ -179,7 +179,7 @@ func (s *heldSet) giveUp(counter *atomic.Uint64, next func() *Held) {
 		}
 		if h.claim() {
 			counter.Add(1)
-			h.decide(s.queue.cfg.Fallback)
+			h.decide(s.queue.cfg.Fallback, nil) // somebody may be editing it
 		}
 	}
 	s.queue.out.kick()

@@ -31,7 +31,8 @@
 //
 // # Concurrency
 //
-// A Handler is called by one goroutine, the one that called Serve. A Packet and the
+// A Handler is called by one goroutine, the one that called Serve. ServeFlows calls
+// several, each on its own goroutine and with all packets of its flows. A Packet and the
 // slices it gives out belong to the handler until it returns. Queue and Held may be
 // used by any goroutine.
 //

@@ -58,7 +58,7 @@ func (e *edits) own() {
 //
 // b may be the slice that Payload returned, changed in place, shortened or
 // appended to, which is sent without being copied; any other slice is copied and
-// stays the caller's. A payload equal to the one that came is not sent back.
+// stays the caller's. Without a call of SetPayload no payload is sent back.
 //
 // The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
 // it was copied, or when b is too long (MaxPayload), too short to hold its headers
@@ -75,9 +75,7 @@ func (p *Packet) SetPayload(b []byte) error {
 	if err != nil {
 		return p.editError("payload", err)
 	}
-	if !p.replace(b) {
-		return nil
-	}
+	p.replace(b)
 	end := len(b)
 	if p.family == FamilyBridge && end == int(p.attrs.at[attrPayload].len) {
 		end = l.Len // a short frame's padding is not part of the packet
@@ -118,13 +116,11 @@ func (p *Packet) checkPayload(b []byte) error {
 	return nil
 }
 
-// replace makes b the payload. It reports false if that is no change.
-func (p *Packet) replace(b []byte) (changed bool) {
+// replace makes b the payload.
+func (p *Packet) replace(b []byte) {
 	switch inPlace := cap(p.payload) > 0 && &b[0] == &p.payload[:1][0]; {
 	case inPlace:
 		p.payload = b
-	case !p.edits.has(editPayload) && bytes.Equal(b, p.payload):
-		return false
 	case len(b) <= cap(p.payload):
 		p.payload = p.payload[:len(b)]
 		copy(p.payload, b)
@@ -132,7 +128,6 @@ func (p *Packet) replace(b []byte) (changed bool) {
 		p.payload = bytes.Clone(b)
 	}
 	p.edits.set |= editPayload
-	return true
 }
 
 // SetMark sets the packet mark when the verdict is given. At the output hook the

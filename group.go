@@ -54,6 +54,30 @@ func (g *Group) Serve(ctx context.Context, h Handler) error {
 // closed, the others are drained too, and their packets have lost nothing; the packets
 // of the one that failed get the Fallback, and ServeEach returns its error.
 func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
+	return g.serveEach(ctx, newHandler, make([][]int, len(g.queues)))
+}
+
+// ServeFanout is ServeEach on the processors whose packets come to each queue by a rule
+// with --queue-cpu-fanout, or flags fanout: to queue first + processor % number of
+// queues. Each queue is served by an operating system thread that runs on its processors
+// only, or on any if the process may use none of these.
+//
+// On other systems than Linux the error is errors.ErrUnsupported.
+func (g *Group) ServeFanout(ctx context.Context, newHandler func(queue uint16) Handler) error {
+	allowed, err := allowedCPUs()
+	if err != nil {
+		return g.queues[0].opError("serve", err)
+	}
+	cpus := make([][]int, len(g.queues))
+	for _, cpu := range allowed {
+		i := cpu % len(cpus)
+		cpus[i] = append(cpus[i], cpu)
+	}
+	return g.serveEach(ctx, newHandler, cpus)
+}
+
+// serveEach is ServeEach with the processors on which to serve each queue, nil for any.
+func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Handler, cpus [][]int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(g.queues))
@@ -62,6 +86,11 @@ func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Han
 		h := newHandler(q.Number())
 		wg.Go(func() {
 			defer cancel()
+			if cpus[i] != nil {
+				if unpin, err := pin(cpus[i]); err == nil {
+					defer unpin()
+				}
+			}
 			errs[i] = q.serveToEnd(ctx, h)
 		})
 	}

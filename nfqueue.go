@@ -30,7 +30,8 @@ type Queue struct {
 
 	serving  atomic.Bool
 	stopping atomic.Pointer[stop]
-	ended    atomic.Pointer[error] // the result of finish
+	hurry    atomic.Pointer[context.CancelFunc] // ends the wait of a Serve whose context has ended
+	ended    atomic.Pointer[error]              // the result of finish
 	closed   atomic.Bool
 	done     chan struct{} // closed by Close
 	replies  replies
@@ -107,8 +108,9 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	}
 	q.log.to = cfg.Logger.With("queue", cfg.Queue)
 	q.links.conn = conn
+	q.worker.q = q
 	q.held.init(q)
-	q.out = newSender(conn, cfg, &q.stats, &q.log)
+	q.out = newSender(conn, cfg, &q.stats, &q.log, &q.noBatch)
 	return q
 }
 

@@ -13,8 +13,9 @@ import (
 type outgoing struct {
 	buf    []byte
 	cuts   []cut
-	size   int // bytes of the datagram, payloads included
-	count  int // verdicts
+	firsts []uint32 // of each VERDICT_BATCH, the first id that it is meant for
+	size   int      // bytes of the datagram, payloads included
+	count  int      // verdicts
 	run    run
 	pieces [][]byte
 }
@@ -32,6 +33,7 @@ type run struct {
 	last    uint32
 	verdict Verdict
 	open    bool
+	batch   bool // it is one already
 }
 
 const (
@@ -45,7 +47,7 @@ func newOutgoing() *outgoing { return &outgoing{buf: make([]byte, 0, outgoingCap
 
 func (o *outgoing) reset() {
 	clear(o.cuts) // let go of the payloads
-	o.buf, o.cuts, o.size, o.count, o.run = o.buf[:0], o.cuts[:0], 0, 0, run{}
+	o.buf, o.cuts, o.firsts, o.size, o.count, o.run = o.buf[:0], o.cuts[:0], o.firsts[:0], 0, 0, run{}
 }
 
 // room reports whether a verdict with the edits of p, which may be nil, fits into
@@ -54,7 +56,7 @@ func (o *outgoing) room(p *Packet, max int) bool {
 	need := verdictLen
 	if p != nil && p.edits.set != 0 {
 		const fixed = 8 + 8 + 20 + 3*(nlwire.AttrHeaderLen+3) + nlwire.AttrHeaderLen + 3
-		need += fixed + len(p.edits.link) + len(p.edits.ct) + len(p.edits.exp) + len(p.payload)
+		need += fixed + len(p.edits.link) + len(p.edits.ct) + len(p.edits.exp) + payloadLen(p)
 		if len(o.cuts) == maxCuts {
 			return false
 		}
@@ -80,6 +82,10 @@ func (o *outgoing) add(t *verdictTemplate, id uint32, v Verdict, p *Packet, batc
 		return
 	}
 	if r := &o.run; batch && r.open && r.verdict == v && r.last+1 == id {
+		if !r.batch {
+			r.batch = true
+			o.firsts = append(o.firsts, r.last)
+		}
 		extendVerdict(o.buf[r.at:], id)
 		r.last = id
 		return
@@ -125,24 +131,31 @@ type message struct {
 	head    []byte // without the payload
 	payload []byte
 	pad     []byte
+	first   uint32 // differs from id for a VERDICT_BATCH
 }
 
 func (m message) id() uint32 { return binary.BigEndian.Uint32(m.head[verdictID:]) }
 
+func (m message) verdict() Verdict { return Verdict(binary.BigEndian.Uint32(m.head[verdictWord:])) }
+
 // messages yields the messages of o one by one.
 func (o *outgoing) messages(yield func(message) bool) {
-	cuts := o.cuts
+	cuts, firsts := o.cuts, o.firsts
 	for at := 0; at < len(o.buf); {
 		var m message
 		if len(cuts) > 0 && cuts[0].start == at {
 			c := cuts[0]
 			cuts = cuts[1:]
-			m = message{o.buf[at:c.at], c.payload, o.buf[c.at:c.end]}
+			m = message{head: o.buf[at:c.at], payload: c.payload, pad: o.buf[c.at:c.end]}
 			at = c.end
 		} else {
 			n := int(binary.NativeEndian.Uint32(o.buf[at:]))
 			m.head = o.buf[at : at+n]
 			at += n
+		}
+		m.first = m.id()
+		if binary.NativeEndian.Uint16(m.head[4:]) == msgVerdictBatch {
+			m.first, firsts = firsts[0], firsts[1:]
 		}
 		if !yield(m) {
 			return

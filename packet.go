@@ -33,6 +33,8 @@ type Packet struct {
 	payload []byte // what Payload returns; replaced by SetPayload
 	edits   edits
 	held    *Held // set by Defer
+
+	deciding bool // in the hands of its handler
 }
 
 // reset makes p the packet in msg, which lies at the start of buf.
@@ -282,6 +284,6 @@ func (p *Packet) cloneInto(c *Packet) {
 	case p.attrs.has(attrPayload):
 		c.payload = c.data(attrPayload)
 	}
-	c.held = nil
+	c.held, c.deciding = nil, false
 	c.edits.own()
 }

@@ -190,16 +190,6 @@ func TestPayloadRoom(t *testing.T) {
 	}
 }
 
-func TestSetPayloadEqual(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{attrPayload, udpPacket}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.SetPayload(bytes.Clone(udpPacket)); err != nil || p.edits.has(editPayload) {
-		t.Errorf("an equal payload is sent back (%v)", err)
-	}
-}
-
 func TestSetLinkLayer(t *testing.T) {
 	p, err := decoded(everything())
 	if err != nil {

@@ -14,16 +14,16 @@ import (
 // handled when it stops, because a handler panicked or only a reply was awaited,
 // the next one finds here.
 type receiver struct {
-	slab  *transport.Slab
-	n     int // datagrams in slab
-	cur   int // the next one to handle
-	stash []stashed
-	count counts // of the current batch
+	slab   *transport.Slab
+	n      int // datagrams in slab
+	cur    int // the next one to handle
+	stash  []stashed
+	known  int // how many, of the first in stash, have been counted
+	lastID uint32
+	spread bool // several workers decide at the same time
 
-	packet    Packet
-	undecided bool // packet is in the hands of a handler
-	lastID    uint32
-	pace      pace
+	worker worker
+	packet Packet // that worker decides
 }
 
 // stashed is a datagram that was received while no handler was there.
@@ -61,27 +61,45 @@ func (q *Queue) stashRest() {
 	}
 }
 
-// dispatch handles the datagram in the first n bytes of slot, at time t, and
-// returns the time when its handler, if it was a packet, was done. last says that
-// the caller flushes next.
-func (q *Queue) dispatch(h Handler, slot []byte, n int, truncated, last bool, t time.Duration) time.Duration {
+// take sees to the datagram in the first n bytes of slot, at time t. It reports true
+// when that is a packet, now in p, that a handler is to decide.
+func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Duration) bool {
 	hdr, ok := nlwire.ParseHeader(slot[:n])
 	if !ok || hdr.Len < nlwire.HeaderLen+4 {
 		q.malformed(slot[:n])
-		return t
+		return false
 	}
 	// The kernel puts one message into a datagram.
 	truncated = truncated || int64(hdr.Len) > int64(n)
 	msg := slot[:min(int64(hdr.Len), int64(n))]
 	switch {
 	case hdr.Type == msgPacket:
-		return q.dispatchPacket(h, slot, msg, truncated, last, t)
+		if err := p.reset(q, slot, msg); err != nil || truncated {
+			q.undecodable(msg, truncated, t)
+			return false
+		}
+		q.sawID(p.id)
+		q.worker.count.bytes += uint64(len(p.payload))
+		return true
 	case hdr.Type == nlwire.TypeError && !truncated:
 		q.reply(msg)
 	default:
 		q.malformed(msg)
 	}
-	return t
+	return false
+}
+
+// takeStashed is take for the first of what was stashed, which is now in slot.
+func (q *Queue) takeStashed(p *Packet, slot []byte, t time.Duration) bool {
+	s := q.stash[0]
+	if q.stash = q.stash[1:]; len(q.stash) == 0 {
+		q.stash = nil
+	}
+	if q.known > 0 {
+		q.known--
+		return p.reset(q, slot, slot[:len(s.data)]) == nil
+	}
+	return q.take(p, slot, len(s.data), s.truncated, t)
 }
 
 // reply hands the kernel's answer to whoever waits for it, and counts the refusal
@@ -118,8 +136,10 @@ func (q *Queue) refused(id uint32, errno int32) {
 	q.log.error(logRefused, "nfqueue: the kernel refused a verdict", "id", id, "error", kerrno.Error(errno))
 }
 
-// malformed counts a message that is not what the kernel sends.
+// malformed counts a message that is not what the kernel sends. It may have been a
+// packet, which cannot be decided, and which no batch may decide in passing.
 func (q *Queue) malformed(msg []byte) {
+	q.noBatch.Store(true)
 	q.stats.malformed.Add(1)
 	q.log.error(logMalformed, "nfqueue: received a malformed message", "bytes", len(msg))
 }
@@ -132,29 +152,28 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 	}
 	id, ok := packetID(msg)
 	if !ok {
-		// It cannot be decided, and no batch may decide it in passing.
-		q.noBatch.Store(true)
 		q.malformed(msg)
 		return
 	}
 	q.sawID(id)
 	counter.Add(1)
 	q.log.error(logMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback", "id", id, "bytes", len(msg), "truncated", truncated)
-	q.count.verdict(q.cfg.Fallback)
+	q.worker.count.verdict(q.cfg.Fallback)
 	q.out.add(id, q.cfg.Fallback, nil, q.mayBatch(), true, t, t)
+	_ = q.out.flush() // the handlers of other packets may take their time
 }
 
 // sawID counts a packet. Ids that were left out are packets that did not fit into
 // the receive buffer.
 func (q *Queue) sawID(id uint32) {
-	q.count.received++
+	q.worker.count.received++
 	if !q.shared.Load() {
-		q.count.lost += uint64(id - q.lastID - 1)
+		q.worker.count.lost += uint64(id - q.lastID - 1)
 	}
 	q.lastID = id
 }
 
 // mayBatch reports whether all packets before the current one have their verdict.
 func (q *Queue) mayBatch() bool {
-	return q.held.live.Load() == 0 && !q.noBatch.Load() && !q.shared.Load()
+	return !q.spread && q.held.live.Load() == 0 && !q.noBatch.Load() && !q.shared.Load()
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/transport"
@@ -22,6 +23,7 @@ type sender struct {
 	fallback Verdict
 	log      *limitedLog
 	stats    *counters
+	noBatch  *atomic.Bool // set when a packet waits whose verdict cannot be sent
 
 	mu      sync.Mutex
 	idle    sync.Cond // sending has become false
@@ -30,7 +32,7 @@ type sender struct {
 	number  uint64 // of open, counting datagrams
 	sent    uint64 // the number of the last datagram that was sent
 	sending bool
-	again   bool // open is to be sent too when the current datagram has been
+	again   bool // open is to be sent too, by whoever is sending
 	err     error
 
 	bound    time.Duration
@@ -44,10 +46,10 @@ type sender struct {
 // rare blocking handler is worth.
 const watchInterval = time.Millisecond
 
-func newSender(conn transport.Conn, cfg Config, stats *counters, log *limitedLog) *sender {
+func newSender(conn transport.Conn, cfg Config, stats *counters, log *limitedLog, noBatch *atomic.Bool) *sender {
 	s := &sender{
 		conn: conn, template: newVerdictTemplate(cfg.Queue), max: conn.MaxSend(),
-		fallback: cfg.Fallback, log: log, stats: stats,
+		fallback: cfg.Fallback, log: log, stats: stats, noBatch: noBatch,
 		open: newOutgoing(), spare: newOutgoing(), number: 1, bound: cfg.FlushAfter,
 	}
 	s.idle.L = &s.mu
@@ -103,6 +105,7 @@ func (s *sender) flushLocked() error {
 			s.sendLocked()
 		}
 	}
+	s.sendAgain()
 	return s.err
 }
 
@@ -111,16 +114,18 @@ func (s *sender) flushLocked() error {
 func (s *sender) kick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sending {
-		s.again = true
-		return
-	}
-	for s.open.count > 0 {
-		s.sendLocked()
-		if !s.again {
-			return
-		}
+	s.again = true
+	s.sendAgain()
+}
+
+// sendAgain sends what others have kicked for, also while it does so itself, unless
+// somebody is sending, who will.
+func (s *sender) sendAgain() {
+	for s.again && !s.sending {
 		s.again = false
+		if s.open.count > 0 {
+			s.sendLocked()
+		}
 	}
 }
 
@@ -152,8 +157,18 @@ func (s *sender) deliver(o *outgoing) error {
 	}
 	s.log.warn(logSend, "nfqueue: sending verdicts together failed; sending them one by one", "verdicts", o.count, "error", err)
 	o.messages(func(m message) bool {
-		err = s.deliverOne(m)
-		return err == nil
+		if m.first == m.id() || !s.noBatch.Load() {
+			err = s.deliverOne(m)
+			return err == nil
+		}
+		// A verdict before this batch could not be sent: the batch would decide that
+		// packet too.
+		for id := m.first; ; id++ {
+			err = s.deliverOne(message{head: s.template.append(nil, id, m.verdict())})
+			if err != nil || id == m.id() {
+				return err == nil
+			}
+		}
 	})
 	return err
 }
@@ -175,12 +190,14 @@ func (s *sender) deliverOne(m message) error {
 		if err = s.conn.Send(pieces); err == nil || errors.Is(err, net.ErrClosed) {
 			return err
 		}
-		if len(pieces) > 1 { // a small message may still go through
+		if len(m.payload) > 0 && len(pieces) > 1 { // a small message may still go through
 			pieces = [][]byte{s.template.append(nil, m.id(), s.fallback)}
 			s.stats.fallbackSend.Add(1)
+			s.stats.overrule(m.verdict(), s.fallback)
 		}
 		runtime.Gosched()
 	}
+	s.noBatch.Store(true)
 	s.stats.unsent.Add(1)
 	s.log.error(logSend, "nfqueue: a verdict could not be sent; its packet waits in the kernel until the queue is closed", "id", m.id(), "error", err)
 	return nil

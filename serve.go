@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime/debug"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +19,61 @@ import (
 // returns ErrClosed. When h panics its packet gets the Fallback and Serve returns a
 // *PanicError; the queue stays open, and Serve may be called again.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
+	return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} })
+}
+
+// ServeOn is Serve on an operating system thread that runs on the given processor only
+// until ServeOn returns. Which processor the packets of a queue come from is up to the
+// rule and to the interrupts of the network card.
+//
+// The error is that of sched_setaffinity(2) if the process may not use the processor,
+// and errors.ErrUnsupported on other systems than Linux; packets then wait as before.
+func (q *Queue) ServeOn(ctx context.Context, cpu int, h Handler) error {
+	unpin, err := pin([]int{cpu})
+	if err != nil {
+		return q.opError("serve", err)
+	}
+	defer unpin()
+	return q.Serve(ctx, h)
+}
+
+// dispatcher has received packets decided.
+type dispatcher interface {
+	// handle takes charge of all that has been received. The error is the panic of a
+	// handler. handle may then be called again for what is left.
+	handle() error
+	// drain says that the queue is about to end: packets that no handler has been
+	// called for when ctx ends get the Fallback, and so do those left by a panic.
+	drain(ctx context.Context)
+	// settle waits until everything that handle took charge of is decided, or left to
+	// the next dispatcher because of the panic that it returns.
+	settle() error
+}
+
+// inline calls a handler on the goroutine that receives.
+type inline struct {
+	q        *Queue
+	h        Handler
+	draining *drainHandler
+}
+
+func (d *inline) handle() error {
+	err := d.q.handle(d.h)
+	if err != nil && d.draining != nil {
+		d.draining.h = nil
+	}
+	return err
+}
+
+func (d *inline) drain(ctx context.Context) {
+	d.draining = &drainHandler{ctx, d.h, d.q}
+	d.h = d.draining
+}
+
+func (d *inline) settle() error { return nil }
+
+// serve serves the queue through the dispatcher that start makes, as Serve says.
+func (q *Queue) serve(ctx context.Context, start func() dispatcher) error {
 	if q.serving.Swap(true) {
 		return q.opError("serve", ErrServing)
 	}
@@ -33,15 +86,22 @@ func (q *Queue) Serve(ctx context.Context, h Handler) error {
 	defer func() { <-q.reader }()
 	defer context.AfterFunc(ctx, q.wake)()
 
-	err := q.serve(ctx, h)
+	d := start()
+	err := q.serveUntil(ctx, d)
 	if err == nil {
 		s := q.stopping.Load()
 		if s == nil {
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.DrainTimeout)
 			defer cancel()
 			s = &stop{ctx: drain}
+			q.hurry.Store(&cancel)
+			if sooner := q.stopping.Load(); sooner != nil {
+				defer context.AfterFunc(sooner.ctx, cancel)()
+			}
 		}
-		err = q.finish(s, h)
+		err = q.finish(s, d)
+	} else if e := d.settle(); e != nil {
+		err = errors.Join(err, e)
 	}
 	if err != nil {
 		return q.opError("serve", err)
@@ -49,10 +109,11 @@ func (q *Queue) Serve(ctx context.Context, h Handler) error {
 	return nil
 }
 
-// serve handles packets until ctx ends or a stop is asked for, and returns nil then.
-func (q *Queue) serve(ctx context.Context, h Handler) error {
+// serveUntil handles packets until ctx ends or a stop is asked for, and returns nil
+// then.
+func (q *Queue) serveUntil(ctx context.Context, d dispatcher) error {
 	for {
-		if err := q.handle(h); err != nil {
+		if err := d.handle(); err != nil {
 			return err
 		}
 		if ctx.Err() != nil || q.stopping.Load() != nil {
@@ -69,99 +130,30 @@ func (q *Queue) serve(ctx context.Context, h Handler) error {
 	}
 }
 
-// handle handles all that has been received, and sends the verdicts. The error is a
-// handler's panic.
+// handle calls h for all packets that have been received, and sends the verdicts. The
+// error is a panic of h.
 func (q *Queue) handle(h Handler) (err error) {
+	w := &q.worker
 	defer func() {
-		if q.undecided { // ServePacket did not return
-			q.undecided = false
-			v := recover()
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-			q.fallback(&q.packet, &q.stats.fallbackPanic)
+		if q.packet.deciding { // ServePacket did not return
+			err = w.panicked(&q.packet, recover())
 		}
-		q.count.publish(&q.stats)
+		w.count.publish(&q.stats)
 		_ = q.out.flush() // a closed socket is Recv's to report
 	}()
 	t := now()
-	for len(q.stash) > 0 {
-		s := q.stash[0]
-		q.stash = q.stash[1:]
-		t = q.dispatch(h, s.data, len(s.data), s.truncated, len(q.stash) == 0, t)
+	for len(q.stash) > 0 && !q.closed.Load() {
+		if q.takeStashed(&q.packet, q.stash[0].data, t) {
+			t = w.serve(h, &q.packet, len(q.stash) == 0 && q.cur == q.n, t)
+		}
 	}
-	q.stash = nil
-	for q.cur < q.n {
+	for q.cur < q.n && !q.closed.Load() {
 		i := q.cur
 		q.cur++
 		d := q.slab.Datagram(i)
-		t = q.dispatch(h, q.slab.Slot(i), d.Len, d.Truncated, q.cur == q.n, t)
+		if q.take(&q.packet, q.slab.Slot(i), d.Len, d.Truncated, t) {
+			t = w.serve(h, &q.packet, q.cur == q.n, t)
+		}
 	}
 	return nil
-}
-
-// dispatchPacket calls the handler for the packet in msg, which lies at the start
-// of slot, and returns the time it ended. t is the time that was read last.
-func (q *Queue) dispatchPacket(h Handler, slot, msg []byte, truncated, last bool, t time.Duration) time.Duration {
-	p := &q.packet
-	if err := p.reset(q, slot, msg); err != nil || truncated {
-		q.undecodable(msg, truncated, t)
-		return t
-	}
-	q.sawID(p.id)
-	q.count.bytes += uint64(len(p.payload))
-
-	q.undecided = true
-	v := h.ServePacket(p)
-	q.undecided = false
-
-	end := t
-	if q.pace.due() {
-		end = now()
-		q.pace.took(end-t, q.cfg.FlushAfter)
-	}
-	if q.decide(p, v, last, t, end) {
-		_ = q.out.flush()
-		end = now()
-	}
-	return end
-}
-
-// decide sends the verdict of a handler. It reports whether to flush now.
-func (q *Queue) decide(p *Packet, v Verdict, last bool, since, t time.Duration) (due bool) {
-	if p.held != nil {
-		if v == Deferred {
-			return false
-		}
-		if !p.held.claim() { // decided elsewhere meanwhile
-			q.stats.doubled.Add(1)
-			q.log.warn(logInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
-			return false
-		}
-		q.held.remove(p.held)
-	}
-	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
-		if err := v.check(); err != nil {
-			q.log.error(logInvalid, "nfqueue: a handler returned an invalid verdict", "id", p.id, "error", err)
-			q.fallback(p, &q.stats.fallbackInvalid)
-			return false
-		}
-	}
-	q.count.verdict(v)
-	edited := p
-	if v == Drop {
-		edited = nil
-	}
-	return q.out.add(p.id, v, edited, q.mayBatch(), last, since, t)
-}
-
-// fallback gives the Fallback to a packet that its handler failed to decide.
-func (q *Queue) fallback(p *Packet, counter *atomic.Uint64) {
-	if p.held != nil {
-		if !p.held.claim() {
-			return
-		}
-		q.held.remove(p.held)
-	}
-	counter.Add(1)
-	q.count.verdict(q.cfg.Fallback)
-	q.out.add(p.id, q.cfg.Fallback, nil, q.mayBatch(), true, 0, 0)
 }

@@ -28,6 +28,9 @@ func (q *Queue) end(s *stop) error {
 	if !q.stopping.CompareAndSwap(nil, s) {
 		return q.awaitClose(ctx)
 	}
+	if hurry := q.hurry.Load(); hurry != nil { // Serve has begun to end already
+		defer context.AfterFunc(ctx, *hurry)()
+	}
 	q.wake()
 	blocked := make(chan struct{})
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(handlerGrace, func() { close(blocked) }) })()
@@ -43,7 +46,7 @@ func (q *Queue) end(s *stop) error {
 	if q.closed.Load() {
 		return q.shutdownError(q.finished())
 	}
-	return q.shutdownError(q.finish(s, nil))
+	return q.shutdownError(q.finish(s, &inline{q: q}))
 }
 
 // finished returns how the queue came to its end, once it is closed.
@@ -74,14 +77,15 @@ func (q *Queue) awaitClose(ctx context.Context) error {
 	}
 }
 
-// finish handles what waits through h, nil for the Fallback, waits for deferred
-// packets and closes the queue. The caller is the reader.
-func (q *Queue) finish(s *stop, h Handler) error {
-	d := &drainHandler{ctx: s.ctx, h: h, q: q}
+// finish has what waits decided by d, waits for deferred packets and closes the queue.
+// The caller is the reader.
+func (q *Queue) finish(s *stop, d dispatcher) error {
+	d.drain(s.ctx)
 	err := q.handleRest(d)
 	if !s.release {
 		err = errors.Join(err, q.drain(d))
 	}
+	err = errors.Join(err, d.settle(), q.handleRest(d))
 	if q.closed.Load() {
 		return ErrClosed
 	}
@@ -98,10 +102,10 @@ const drainPoll = 100 * time.Millisecond
 
 // handleRest handles all that has been received. A handler that panics is not called
 // again: the rest gets the Fallback.
-func (q *Queue) handleRest(d *drainHandler) (err error) {
-	for q.cur < q.n || len(q.stash) > 0 {
-		if e := q.handle(d); e != nil {
-			err, d.h = errors.Join(err, e), nil
+func (q *Queue) handleRest(d dispatcher) (err error) {
+	for (q.cur < q.n || len(q.stash) > 0) && !q.closed.Load() {
+		if e := d.handle(); e != nil {
+			err = errors.Join(err, e)
 		}
 	}
 	return err
@@ -109,11 +113,11 @@ func (q *Queue) handleRest(d *drainHandler) (err error) {
 
 // drain keeps new packets out and decides those that wait. The kernel's reply
 // follows the last of them.
-func (q *Queue) drain(d *drainHandler) (err error) {
+func (q *Queue) drain(d dispatcher) (err error) {
 	var none uint32
-	c := change{maxLen: &none}
+	c := change{maxLen: &none, mask: FailOpen}
 	if q.cfg.Fallback == Accept {
-		c.mask, c.flags = FailOpen, FailOpen
+		c.flags = FailOpen
 	}
 	for range configAttempts {
 		seq, reply := q.replies.expect()
@@ -144,8 +148,8 @@ func (q *Queue) drain(d *drainHandler) (err error) {
 			if e != nil {
 				return errors.Join(err, e)
 			}
-			deadline = time.Now().Add(drainPoll)
 			err = errors.Join(err, q.handleRest(d))
+			deadline = time.Now().Add(drainPoll)
 		}
 	}
 	return errors.Join(err, errNoReply)

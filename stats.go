@@ -6,8 +6,8 @@ import "sync/atomic"
 
 // Stats is a snapshot of what a queue has seen since it was opened.
 //
-// Received is the sum of the verdicts, Held, and the packets in the hands of the
-// handler. Of the verdicts, Gone and Refused had no effect and Unsent never left.
+// Received is the sum of the verdicts, Held, and the packets that handlers have or that
+// wait for the handler of their flow. Of the verdicts, Gone and Refused had no effect and Unsent never left.
 type Stats struct {
 	// Received is the number of packets read from the socket, Bytes the sum of their
 	// copied payloads, Batches the number of receive calls that brought something.
@@ -76,19 +76,26 @@ type counters struct {
 	fallbackSend                                         atomic.Uint64
 }
 
-func (c *counters) verdict(v Verdict) {
+func (c *counters) verdict(v Verdict) { c.kind(v).Add(1) }
+
+// overrule counts that a verdict which was counted has become another.
+func (c *counters) overrule(was, is Verdict) {
+	c.kind(is).Add(1)
+	c.kind(was).Add(^uint64(0))
+}
+
+func (c *counters) kind(v Verdict) *atomic.Uint64 {
 	switch v {
 	case Drop:
-		c.dropped.Add(1)
+		return &c.dropped
 	case Accept:
-		c.accepted.Add(1)
+		return &c.accepted
 	case Repeat:
-		c.repeated.Add(1)
+		return &c.repeated
 	case Stop:
-		c.stopped.Add(1)
-	default:
-		c.requeued.Add(1)
+		return &c.stopped
 	}
+	return &c.requeued
 }
 
 // counts are those of one batch, added to the counters at its end.

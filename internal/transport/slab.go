@@ -2,13 +2,13 @@
 
 package transport
 
-// Slab is the memory for one receive call: slots of one size in one piece. The
-// dispatcher owns it; a Conn writes to it only during Recv.
+// Slab is the memory for one receive call: slots of one size, in one piece unless
+// SetSlot has put others there. The dispatcher owns it; a Conn writes to it only
+// during Recv.
 type Slab struct {
-	mem    []byte
-	stride int
-	size   int
-	n      []Datagram
+	slots [][]byte
+	n     []Datagram
+	moved int
 }
 
 // Datagram tells what Recv put into a slot.
@@ -27,16 +27,34 @@ const slotSkew = 192
 // only when a datagram is written to it.
 func NewSlab(n, size int) *Slab {
 	stride := size + slotSkew
-	return &Slab{mem: make([]byte, n*stride), stride: stride, size: size, n: make([]Datagram, n)}
+	mem := make([]byte, n*stride)
+	s := &Slab{slots: make([][]byte, n), n: make([]Datagram, n)}
+	for i := range s.slots {
+		at := i * stride
+		s.slots[i] = mem[at : at+size : at+size]
+	}
+	return s
 }
 
 // Slots returns the number of slots.
 func (s *Slab) Slots() int { return len(s.n) }
 
 // Slot returns the whole memory of slot i. What lies behind the datagram may be used.
-func (s *Slab) Slot(i int) []byte {
-	at := i * s.stride
-	return s.mem[at : at+s.size : at+s.size]
+func (s *Slab) Slot(i int) []byte { return s.slots[i] }
+
+// SetSlot makes mem, of the size of the others, the memory of slot i. What was
+// there is no longer written to.
+func (s *Slab) SetSlot(i int, mem []byte) {
+	s.slots[i] = mem
+	s.moved = max(s.moved, i+1)
+}
+
+// Moved returns how many slots, from the first on, may have other memory than when
+// it was last called. It is for a Conn that remembers where slots are.
+func (s *Slab) Moved() int {
+	n := s.moved
+	s.moved = 0
+	return n
 }
 
 // Datagram returns the entry of slot i, for Recv to fill in and the dispatcher to read.

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+)
+
+// startFlows runs ServeFlows on another goroutine.
+func startFlows(ctx context.Context, q *nfqueue.Queue, n int, newHandler func(worker int) nfqueue.Handler) chan error {
+	served := make(chan error, 1)
+	go func() { served <- q.ServeFlows(ctx, n, newHandler) }()
+	return served
+}
+
+// alike makes handlers that all do the same.
+func alike(f func(worker int, p *nfqueue.Packet) nfqueue.Verdict) func(int) nfqueue.Handler {
+	return func(worker int) nfqueue.Handler {
+		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return f(worker, p) })
+	}
+}
+
+// TestFlowsKeepTheirOrder sends on ten thousand flows at once. Half of the packets are
+// altered, one in eight is deferred and resolved by another goroutine.
+func TestFlowsKeepTheirOrder(t *testing.T) {
+	const workers, each = 4, 1250
+	load := newFlowLoad(t, 8, each, 6)
+	queueUDPAll(t, load.queueing, netlab.Queue{})
+	q := open(t, load.Host, nfqueue.Config{NetNS: load.FD()})
+	owner := make([]atomic.Int32, load.total())
+	held := make(chan *nfqueue.Held, 1<<16)
+	var resolver sync.WaitGroup
+	resolver.Go(func() {
+		for h := range held {
+			if err := h.Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	served := startFlows(t.Context(), q, workers, func(worker int) nfqueue.Handler {
+		next := make([]int, load.total()) // the worker's own
+		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			flow, seq := flowAndSeq(p)
+			if w := owner[flow].Swap(int32(worker) + 1); w != 0 && w != int32(worker)+1 {
+				t.Errorf("flow %d comes to worker %d and to %d", flow, w-1, worker)
+			}
+			if next[flow] != seq {
+				t.Errorf("worker %d has number %d of flow %d after %d", worker, seq, flow, next[flow]-1)
+			}
+			next[flow] = seq + 1
+			if flow%2 == 1 {
+				b := p.Payload()
+				for i := udpData(p) + 8; i < len(b); i++ {
+					b[i] = byte(flow + seq)
+				}
+				if err := p.SetPayload(append(b, byte(flow))); err != nil {
+					t.Error(err)
+				}
+			}
+			if flow%8 < 2 && seq == load.seqs-1 { // nothing of the flow comes after it
+				held <- p.Defer()
+				return nfqueue.Deferred
+			}
+			return nfqueue.Accept
+		})
+	})
+	next := make([]int, load.total())
+	load.run(t, func(flow, seq int, data []byte) {
+		if next[flow] != seq {
+			t.Errorf("number %d of flow %d arrives after %d", seq, flow, next[flow]-1)
+		}
+		next[flow] = seq + 1
+		want, size := byte(0), flowData-8
+		if flow%2 == 1 {
+			want, size = byte(flow+seq), flowData-8+1
+		}
+		if len(data) != size {
+			t.Fatalf("%d bytes arrive, want %d", len(data), size)
+		}
+		for _, b := range data[:flowData-8] {
+			if b != want {
+				t.Errorf("number %d of flow %d arrives as %x, want %x", seq, flow, data, want)
+				break
+			}
+		}
+		if size > flowData-8 && data[size-1] != byte(flow) {
+			t.Errorf("what was appended to flow %d arrives as %x", flow, data[size-1])
+		}
+	})
+	stop(t, q)
+	if err := waitFor(t, served); err != nil {
+		t.Error(err)
+	}
+	close(held)
+	resolver.Wait()
+	flows := make(map[int32]int)
+	for i := range owner {
+		flows[owner[i].Load()]++
+	}
+	for w := range int32(workers) {
+		if n := flows[w+1]; n < load.total()/workers/2 {
+			t.Errorf("%d of %d flows came to worker %d", n, load.total(), w)
+		}
+	}
+	total := uint64(load.total() * load.seqs)
+	if s := q.Stats(); s.Received != total || s.Accepted != total || s.Lost != 0 || s.Deferred != total/uint64(4*load.seqs) || s.Fallback != (nfqueue.FallbackStats{}) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// queueUDPAll adds a rule that queues all UDP datagrams.
+func queueUDPAll(t testing.TB, c *netlab.Chain, q netlab.Queue) *netlab.Rule {
+	t.Helper()
+	return labtest.Rule(t, c, netlab.L4Proto(udp), netlab.ToQueue(q))
+}
+
+// TestFlowsBothDirections: requests, replies and the ICMP errors that quote them come to
+// one worker.
+func TestFlowsBothDirections(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			h := labtest.Host(t)
+			chain := labtest.Chain(t, h, f.rules, netlab.Output, 0)
+			for _, proto := range []uint8{udp, 1, 58} { // with ICMP and ICMPv6
+				labtest.Rule(t, chain, netlab.L4Proto(proto), netlab.ToQueue(netlab.Queue{}))
+			}
+			q := open(t, h, nfqueue.Config{})
+			type seen struct{ worker, packets, errors int }
+			var mu sync.Mutex
+			flows := make(map[nfqueue.Flow]*seen) // by that of the request
+			served := startFlows(t.Context(), q, 3, alike(func(worker int, p *nfqueue.Packet) nfqueue.Verdict {
+				flow, _ := p.Flow()
+				quoted, isError := p.QuotedFlow()
+				if isError {
+					flow = quoted
+				}
+				if flow.DstPort != port && flow.DstPort != port+1 {
+					flow = flow.Reverse()
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				s := flows[flow]
+				if s == nil {
+					s = &seen{worker: worker}
+					flows[flow] = s
+				}
+				if s.worker != worker {
+					t.Errorf("%v came to worker %d and to %d", flow, s.worker, worker)
+				}
+				s.packets++
+				if isError {
+					s.errors++
+				}
+				return nfqueue.Accept
+			}))
+			server := listenUDP(t, h, netip.AddrPortFrom(f.lo, port))
+			const clients = 40
+			b := make([]byte, 100)
+			for range clients {
+				c := dialUDP(t, h, netip.AddrPortFrom(f.lo, port))
+				labtest.Must(t, c.SetReadDeadline(time.Now().Add(patience)))
+				send(t, c, "request")
+				_, from, err := server.ReadFromUDPAddrPort(b)
+				labtest.Must(t, err)
+				_, err = server.WriteToUDPAddrPort([]byte("reply"), from)
+				labtest.Must(t, err)
+				receive(t, c, "reply")
+
+				c = dialUDP(t, h, netip.AddrPortFrom(f.lo, port+1)) // nobody listens there
+				labtest.Must(t, c.SetReadDeadline(time.Now().Add(patience)))
+				send(t, c, "request")
+				if _, err := c.Read(b); err == nil || errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("from a closed port: %v", err)
+				}
+			}
+			stop(t, q)
+			if err := waitFor(t, served); err != nil {
+				t.Error(err)
+			}
+			var errs, used int
+			workers := make(map[int]bool)
+			for flow, s := range flows {
+				if s.packets != 2 {
+					t.Errorf("%v had %d packets", flow, s.packets)
+				}
+				errs += s.errors
+				if !workers[s.worker] {
+					workers[s.worker] = true
+					used++
+				}
+			}
+			if len(flows) != 2*clients || errs != clients || used != 3 {
+				t.Errorf("%d flows, %d errors, on %d workers", len(flows), errs, used)
+			}
+		})
+	}
+}
+
+// twoFlows are sockets the datagrams of which come to different workers, told apart
+// by the first handler call of each.
+type twoFlows struct {
+	a, b    *net.UDPConn
+	blocked chan bool // worker of a has begun to block
+	release chan bool // ends that
+}
+
+// newTwoFlows serves q with two workers. The handler blocks on what starts with "block".
+func newTwoFlows(t *testing.T, h *netlab.Host, q *nfqueue.Queue) (f twoFlows, served chan error) {
+	t.Helper()
+	f.blocked, f.release = make(chan bool, 1), make(chan bool)
+	which := make(chan int, 1)
+	served = startFlows(t.Context(), q, 2, alike(func(worker int, p *nfqueue.Packet) nfqueue.Verdict {
+		switch text(p) {
+		case "which":
+			which <- worker
+			return nfqueue.Drop
+		case "block":
+			f.blocked <- true
+			<-f.release
+		}
+		return nfqueue.Accept
+	}))
+	found := make(map[int]*net.UDPConn)
+	for len(found) < 2 {
+		c := dialUDP(t, h, netip.AddrPortFrom(localhost, port))
+		send(t, c, "which")
+		found[waitFor(t, which)] = c
+	}
+	f.a, f.b = found[0], found[1]
+	return f, served
+}
+
+// TestFlowsBlockedWorker: packets on another worker pass one that is blocked, as long
+// as there is room for those that wait for it. Then the kernel keeps the rest, and
+// nothing is lost.
+func TestFlowsBlockedWorker(t *testing.T) {
+	h := labtest.Host(t)
+	queueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0), netlab.Queue{})
+	l := listenUDP(t, h, netip.AddrPortFrom(localhost, port))
+	const batch, spare = 8, 2 * 8
+	q := open(t, h, nfqueue.Config{Batch: batch})
+	f, served := newTwoFlows(t, h, q)
+	before := q.Stats().Received
+
+	send(t, f.a, "block")
+	waitFor(t, f.blocked)
+	var a []string
+	for i := range 200 {
+		text := fmt.Sprint("other ", i)
+		send(t, f.b, text)
+		receive(t, l, text)
+		if i < spare-batch { // whatever the sizes of the batches, there is room
+			a = append(a, fmt.Sprint("waiting ", i))
+			send(t, f.a, a[i])
+		}
+	}
+
+	for i := range 50 {
+		a = append(a, fmt.Sprint("back-pressure ", i))
+		send(t, f.a, a[len(a)-1])
+	}
+	send(t, f.b, "behind")
+	passed := before + 200
+	for q.Stats().Received-passed <= spare {
+		time.Sleep(time.Millisecond) // nothing else tells of it
+	}
+	if s := q.Stats(); s.Received-passed > spare+batch || s.Kernel != nil && s.Kernel.Backlog != 52+spare-batch {
+		t.Errorf("%d packets are waiting or in the hands of a handler, room is for %d; kernel %+v", s.Received-passed, spare+batch, s.Kernel)
+	}
+	close(f.release)
+	stop(t, q)
+	if err := waitFor(t, served); err != nil {
+		t.Error(err)
+	}
+	var arrivals []string
+	behind := false
+	b := make([]byte, 100)
+	for range 1 + len(a) + 1 {
+		n, err := l.Read(b)
+		labtest.Must(t, err)
+		if got := string(b[:n]); got == "behind" {
+			behind = true
+		} else {
+			arrivals = append(arrivals, got)
+		}
+	}
+	if want := append([]string{"block"}, a...); !behind || !slices.Equal(arrivals, want) {
+		t.Errorf("%q arrived, want %q", arrivals, want)
+	}
+}
+
+// TestFlowsPanic: the packet whose handler panics, or ends its goroutine, gets the
+// Fallback. Nothing else is lost: others are decided, and what is left of the flow
+// waits for the next Serve.
+func TestFlowsPanic(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		do    func()
+		value any
+	}{
+		{"panic", func() { panic("on purpose") }, "on purpose"},
+		{"Goexit", runtime.Goexit, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const flows, seqs, bad = 40, 5, 7
+			load := newFlowLoad(t, 1, flows, seqs)
+			queueUDPAll(t, load.queueing, netlab.Queue{})
+			q := open(t, load.Host, nfqueue.Config{Fallback: nfqueue.Accept, Batch: 16})
+			handlers := alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+				if flow, seq := flowAndSeq(p); flow == bad && seq == 2 {
+					c.do()
+				}
+				return nfqueue.Accept
+			})
+			result := make(chan error, 2)
+			go func() {
+				result <- q.ServeFlows(t.Context(), 3, handlers)
+				result <- q.ServeFlows(t.Context(), 3, handlers)
+			}()
+			next := make([]int, flows)
+			load.run(t, func(flow, seq int, _ []byte) {
+				if next[flow] != seq {
+					t.Errorf("number %d of flow %d arrives after %d", seq, flow, next[flow]-1)
+				}
+				next[flow] = seq + 1
+			})
+			stop(t, q)
+			var p *nfqueue.PanicError
+			if err := waitFor(t, result); !errors.As(err, &p) || p.Value != c.value || len(p.Stack) == 0 {
+				t.Errorf("ServeFlows: %v", err)
+			}
+			if err := waitFor(t, result); err != nil {
+				t.Errorf("ServeFlows again: %v", err)
+			}
+			if s := q.Stats(); s.Received != flows*seqs || s.Accepted != flows*seqs || s.Fallback.Panic != 1 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestFlowsShutdownUnderLoad: every datagram arrives that is sent while the queue is
+// shut down, and that the handlers have not dropped.
+func TestFlowsShutdownUnderLoad(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, q *nfqueue.Queue, cancel context.CancelFunc)
+	}{
+		{"Shutdown", func(t *testing.T, q *nfqueue.Queue, _ context.CancelFunc) { stop(t, q) }},
+		{"context", func(_ *testing.T, _ *nfqueue.Queue, cancel context.CancelFunc) { cancel() }},
+		{"out of time", func(t *testing.T, q *nfqueue.Queue, _ context.CancelFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // the rest gets the Fallback
+			labtest.Must(t, q.Shutdown(ctx))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			load := newFlowLoad(t, 3, 100, 50)
+			queueUDPAll(t, load.queueing, netlab.Queue{Bypass: true})
+			q := open(t, load.Host, nfqueue.Config{Fallback: nfqueue.Accept})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			served := startFlows(ctx, q, 3, alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }))
+			var arrived atomic.Int64
+			var ending sync.WaitGroup
+			load.run(t, func(int, int, []byte) {
+				if arrived.Add(1) == 5000 {
+					ending.Go(func() { c.end(t, q, cancel) })
+				}
+			})
+			ending.Wait()
+			if err := waitFor(t, served); err != nil {
+				t.Error(err)
+			}
+			if s := q.Stats(); s.Received != s.Accepted || s.Received < 4000 || s.Received > 15000 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestFlowsClose ends at once, also while a worker is blocked.
+func TestFlowsClose(t *testing.T) {
+	lab := newVerdictLab(t, netlab.IP, localhost)
+	queueUDP(t, lab.queueing, netlab.Queue{})
+	q := open(t, lab.Host, nfqueue.Config{})
+	f, served := newTwoFlows(t, lab.Host, q)
+	send(t, f.a, "block", "block") // the handler must not be called for the second
+	waitFor(t, f.blocked)
+	labtest.Must(t, q.Close())
+	close(f.release)
+	wantOpError(t, waitFor(t, served), 0, nfqueue.ErrClosed, "serve")
+	if len(f.blocked) != 0 {
+		t.Error("a handler was called after Close")
+	}
+}
+
+// TestFlowsRefuses what makes no sense.
+func TestFlowsRefuses(t *testing.T) {
+	q := open(t, labtest.Host(t), nfqueue.Config{})
+	if err := q.ServeFlows(t.Context(), 0, nil); err == nil {
+		t.Error("served with no goroutine")
+	}
+}

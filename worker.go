@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// worker calls a handler for one packet after another and hands the verdicts to the
+// sender. Serve is one, ServeFlows has several.
+type worker struct {
+	q     *Queue
+	count counts // since it was last published
+	pace  pace
+}
+
+// serve calls h for p and returns the time when that was done. t is the time that was
+// read last. last says that the caller flushes next.
+func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Duration {
+	p.deciding = true
+	v := h.ServePacket(p)
+	p.deciding = false
+
+	end := t
+	if w.pace.due() {
+		end = now()
+		w.pace.took(end-t, w.q.cfg.FlushAfter)
+	}
+	if w.decide(p, v, last, t, end) {
+		w.count.publish(&w.q.stats) // what others see of the packets, Stats knows
+		_ = w.q.out.flush()
+		end = now()
+	}
+	return end
+}
+
+// decide hands in the verdict of a handler. It reports whether to flush now.
+func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration) (due bool) {
+	q := w.q
+	if p.held != nil {
+		if v == Deferred {
+			return false
+		}
+		if !p.held.claim() { // decided elsewhere meanwhile
+			q.stats.doubled.Add(1)
+			q.log.warn(logInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
+			return false
+		}
+		q.held.remove(p.held)
+	}
+	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
+		if err := v.check(); err != nil {
+			q.log.error(logInvalid, "nfqueue: a handler returned an invalid verdict", "id", p.id, "error", err)
+			return w.fallback(p, &q.stats.fallbackInvalid, last, since, t)
+		}
+	}
+	w.count.verdict(v)
+	edited := p
+	if v == Drop {
+		edited = nil
+	}
+	return q.out.add(p.id, v, edited, q.mayBatch(), last, since, t)
+}
+
+// fallback gives the Fallback to a packet that its handler failed to decide.
+func (w *worker) fallback(p *Packet, counter *atomic.Uint64, last bool, since, t time.Duration) (due bool) {
+	q := w.q
+	counter.Add(1)
+	w.count.verdict(q.cfg.Fallback)
+	return q.out.add(p.id, q.cfg.Fallback, nil, q.mayBatch(), last, since, t)
+}
+
+// panicked gives the Fallback to p, whose handler panicked with value v or ended its
+// goroutine. The caller flushes next.
+func (w *worker) panicked(p *Packet, v any) error {
+	p.deciding = false
+	err := &PanicError{Value: v, Stack: debug.Stack()}
+	if p.held != nil {
+		if !p.held.claim() {
+			return err
+		}
+		w.q.held.remove(p.held)
+	}
+	t := now()
+	w.fallback(p, &w.q.stats.fallbackPanic, true, t, t)
+	return err
+}
