@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+// misbehave is what a handler does to packet 2 of 4.
+func misbehave(what func()) handlerFunc {
+	return func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 2 {
+			what()
+		}
+		return nfqueue.Drop
+	}
+}
+
+func TestFaultPanicInHandler(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	flights := k.send(4)
+	cause := errors.New("mine")
+	err := q.Serve(t.Context(), misbehave(func() { panic(cause) }))
+	var p *nfqueue.PanicError
+	if !errors.As(err, &p) || p.Value != cause || !errors.Is(err, cause) || !bytes.Contains(p.Stack, []byte("misbehave")) {
+		t.Fatalf("Serve: %v", err)
+	}
+	wantVerdicts(t, flights[:2], nfqueue.Drop, nfqueue.Accept)
+	wantWaiting(t, flights[2])
+
+	// The queue is alive, and what was received with the packet is not lost.
+	s := startServing(q, always(nfqueue.Drop))
+	wantVerdicts(t, flights[2:], nfqueue.Drop, nfqueue.Drop)
+	wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Drop)
+	if got := q.Stats().Fallback.Panic; got != 1 {
+		t.Errorf("%d panics counted", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFaultGoexitInHandler(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	flights := k.send(4)
+	s := startServing(q, misbehave(runtime.Goexit))
+	if err, returned := <-s.result; returned {
+		t.Fatalf("Serve returned: %v", err)
+	}
+	wantVerdicts(t, flights[:2], nfqueue.Drop, nfqueue.Accept)
+
+	s = startServing(q, always(nfqueue.Drop))
+	wantVerdicts(t, flights[2:], nfqueue.Drop, nfqueue.Drop)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A panic while the queue is being drained must not keep the others from a verdict.
+func TestFaultPanicWhileDraining(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	flights := k.send(4)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := q.Serve(ctx, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		switch p.ID() {
+		case 1:
+			flights = append(flights, k.send(3)...) // behind the batch
+			cancel()
+		case 6:
+			panic("while draining")
+		}
+		return nfqueue.Drop
+	}))
+	var p *nfqueue.PanicError
+	if !errors.As(err, &p) {
+		t.Errorf("Serve: %v", err)
+	}
+	for i, f := range flights {
+		want := nfqueue.Drop
+		if i >= 5 {
+			want = nfqueue.Accept
+		}
+		wantVerdict(t, f, want)
+	}
+}
+
+func TestFaultInvalidVerdicts(t *testing.T) {
+	for _, v := range []nfqueue.Verdict{nfqueue.Deferred, 2, 6, 0x10001, 0x10004, 0x10000, nfqueue.ToQueue(1) | 0x100, 1 << 31} {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+		s := startServing(q, always(v))
+		wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Accept)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if got := q.Stats(); got.Fallback.Invalid != 1 || got.Accepted != 1 {
+			t.Errorf("%v: %+v", v, got)
+		}
+	}
+}
+
+func TestFaultCloseFromHandler(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	flights := k.send(3)
+	err := q.Serve(t.Context(), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() != 1 {
+			t.Error("called for another packet after Close")
+		}
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+		return nfqueue.Accept
+	}))
+	if !errors.Is(err, nfqueue.ErrClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	for _, f := range flights {
+		if r := f.Result(); r.Cause != nfqueuetest.Closed {
+			t.Errorf("%v: %v", f, r.Cause)
+		}
+	}
+	if err := q.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+// A verdict must not wait for the handler of a later packet.
+func TestFaultBlockingHandlerDelaysNothing(t *testing.T) {
+	for _, first := range []struct {
+		name string
+		do   func(k *faulty)
+		h    handlerFunc
+	}{
+		{"verdict", func(*faulty) {}, always(nfqueue.Accept)},
+		{"edited", func(*faulty) {}, func(p *nfqueue.Packet) nfqueue.Verdict {
+			p.SetMark(1)
+			return nfqueue.Accept
+		}},
+		{"invalid verdict", func(*faulty) {}, always(nfqueue.Deferred)},
+		{"message cut off", func(k *faulty) { k.Truncate(0, 40) }, nil},
+	} {
+		t.Run(first.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+				first.do(k)
+				flights := k.send(2)
+				block := make(chan struct{})
+				unblock := sync.OnceFunc(func() { close(block) })
+				defer unblock()
+				s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					if p.ID() == 1 {
+						return first.h(p)
+					}
+					<-block
+					return nfqueue.Drop
+				}))
+				wantVerdict(t, flights[0], nfqueue.Accept)
+				wantWaiting(t, flights[1])
+				unblock()
+				wantVerdict(t, flights[1], nfqueue.Drop)
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// What was changed in place counts as changed, also when SetPayload is given a copy.
+func TestFaultSetPayloadAfterChangeInPlace(t *testing.T) {
+	want := slices.Clone(smallPacket)
+	want[len(want)-1] ^= 1
+	if err := ippkt.Complete(want); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		give func(changed []byte) []byte
+	}{
+		{"same slice", func(b []byte) []byte { return b }},
+		{"copy", slices.Clone[[]byte]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				b := p.Payload()
+				b[len(b)-1] ^= 1
+				if err := p.SetPayload(c.give(b)); err != nil {
+					t.Error(err)
+				}
+				return nfqueue.Accept
+			}), nfqueuetest.Spec{Payload: smallPacket})
+			if !bytes.Equal(r.Payload, want) {
+				t.Errorf("payload\n%x, want\n%x", r.Payload, want)
+			}
+		})
+	}
+}

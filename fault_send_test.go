@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+var noBuffers = kerrno.Error(fakekernel.ENOBUFS)
+
+// oddDropped drops every other packet, so that no two verdicts can go in one message.
+var oddDropped = handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(p.ID() + 1) })
+
+func TestFaultSendFailsOnce(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	flights := k.send(4)
+	k.FailSend(0, noBuffers)
+	s := startServing(q, oddDropped)
+	wantVerdicts(t, flights, nfqueue.Drop, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Unsent != 0 || got.Fallback.Send != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A packet whose payload the kernel has no memory for is decided by a verdict without.
+func TestFaultSendFailsWithPayload(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	f := k.Send(0, nfqueuetest.Spec{Payload: smallPacket})
+	k.FailSend(0, noBuffers)
+	k.FailSend(0, noBuffers)
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		p.SetPayload(append(p.Payload(), "more"...))
+		return nfqueue.Accept
+	}))
+	if r := wantVerdict(t, f, nfqueue.Drop); r.Edits.Payload {
+		t.Errorf("%+v", r)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Fallback.Send != 1 || got.Unsent != 0 || got.Dropped != 1 || got.Accepted != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A verdict that could not be sent leaves its packet in the queue, where no batch may
+// decide it otherwise.
+func TestFaultUnsentIsNotDecidedByBatch(t *testing.T) {
+	const attempts = 1 + 10 // together, then alone
+	t.Run("same datagram", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(3)
+		for range attempts {
+			k.FailSend(0, noBuffers)
+		}
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
+		unsent(t, q, s, flights)
+	})
+	t.Run("next datagram", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(1)
+		for range attempts {
+			k.FailSend(0, noBuffers)
+		}
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
+		for q.Stats().Unsent == 0 {
+			runtime.Gosched()
+		}
+		flights = append(flights, k.send(2)...)
+		unsent(t, q, s, flights)
+	})
+}
+
+// unsent expects that packet 1 of 3 was to be dropped and is still there.
+func unsent(t *testing.T, q *nfqueue.Queue, s *serving, flights []*nfqueuetest.Flight) {
+	t.Helper()
+	wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
+	wantWaiting(t, flights[0])
+	if got := q.Stats(); got.Unsent != 1 {
+		t.Errorf("%+v", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	flights[0].Result()
+}
+
+func TestFaultPayloadTooLongToSend(t *testing.T) {
+	k := newFaulty(t)
+	k.SetMaxSend(1000)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Drop})
+	flights := k.send(3)
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 2 {
+			if err := p.SetPayload(append(p.Payload(), make([]byte, 1000)...)); err != nil {
+				t.Error(err)
+			}
+		}
+		return nfqueue.Accept
+	}))
+	wantVerdicts(t, flights, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Fallback.Send != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// No datagram is larger than the socket can send, and none is sent that is too small.
+func TestFaultDatagramsFitTheSocket(t *testing.T) {
+	const maxSend = 4000
+	k := fakekernel.New()
+	k.SetMaxSend(maxSend)
+	sends := 0
+	q := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func(pieces [][]byte) {
+		n := 0
+		for _, p := range pieces {
+			if len(p) == 0 {
+				t.Error("an empty piece, which an iovec cannot be")
+			}
+			n += len(p)
+		}
+		if n > maxSend {
+			t.Errorf("a datagram of %d bytes", n)
+		}
+		sends++
+	})
+	const packets = 60
+	var flights []*fakekernel.Flight
+	for range packets {
+		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+	}
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		b := p.Payload()
+		if err := p.SetPayload(append(b, bytes.Repeat([]byte{byte(p.ID())}, int(p.ID()))...)); err != nil {
+			t.Error(err)
+		}
+		p.SetMark(p.ID())
+		return nfqueue.Accept
+	}))
+	for i, f := range flights {
+		<-f.Done()
+		o := f.Outcome()
+		id := byte(i + 1)
+		if !o.Passed || o.Packet.Mark != uint32(id) || !bytes.HasSuffix(o.Packet.Payload, bytes.Repeat([]byte{id}, int(id))) || len(o.Packet.Payload) != len(smallPacket)+int(id) {
+			t.Errorf("packet %d: %+v", id, o)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if sends > 6 { // two full ones, and the CONFIG
+		t.Errorf("%d datagrams", sends)
+	}
+}
+
+// Verdicts that do not send a payload back are small, however large their packet is.
+func TestFaultMarksOfLargePackets(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{FlushAfter: time.Hour})
+	large := append([]byte(nil), smallPacket...)
+	large = append(large, make([]byte, nfqueue.MaxPayload-len(large))...)
+	binary.BigEndian.PutUint16(large[2:], uint16(len(large)))
+	var flights []*nfqueuetest.Flight
+	for range 10 {
+		flights = append(flights, k.Send(0, nfqueuetest.Spec{Payload: large, SKBInfo: nfqueue.SegmentationPending}))
+	}
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		p.SetMark(7)
+		return nfqueue.Accept
+	}))
+	for _, f := range flights {
+		wantVerdict(t, f, nfqueue.Accept)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Sends != 1 {
+		t.Errorf("%d verdicts of %d bytes each went in %d datagrams", len(flights), 40, got.Sends)
+	}
+}
+
+// The kernel no longer has a packet when a device goes down. That is no fault.
+func TestFaultVerdictForPacketThatIsGone(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	d := deferIf(func(id uint32) bool { return id == 1 })
+	s := startServing(q, d)
+	f := k.Send(0, nfqueuetest.Spec{})
+	held := <-d.held
+	k.Flush()
+	if err := held.Resolve(nfqueue.Accept); err != nil {
+		t.Error(err)
+	}
+	if r := f.Result(); r.Cause != nfqueuetest.Flushed {
+		t.Errorf("%+v", r)
+	}
+	wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Accept)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Gone != 1 || got.Refused != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A refused verdict leaves its packet in the queue, where no batch may decide it
+// otherwise.
+func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	flights := k.send(1)
+	k.RefuseVerdict(0, kerrno.EPERM)
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() > 1 {
+			return nfqueue.Accept
+		}
+		return nfqueue.Drop
+	}))
+	for q.Stats().Refused == 0 {
+		runtime.Gosched()
+	}
+	flights = append(flights, k.send(2)...)
+	wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
+	wantWaiting(t, flights[0])
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	flights[0].Result()
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+func TestFaultShutdownWithoutServe(t *testing.T) {
+	for _, fallback := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{Fallback: fallback})
+		flights := k.send(200)
+		if err := q.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, f := range flights {
+			wantVerdict(t, f, fallback)
+		}
+		if got := q.Stats(); got.Fallback.Shutdown != 200 {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// When the reply to the request that keeps new packets out is lost, Shutdown asks again.
+func TestFaultLostReplyToShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(3)
+		k.LoseReply(0)
+		if err := q.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantVerdicts(t, flights, nfqueue.Drop, nfqueue.Drop, nfqueue.Drop)
+	})
+}
+
+func TestFaultShutdownWhileHandlerBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		block := make(chan struct{})
+		unblock := sync.OnceFunc(func() { close(block) })
+		defer unblock()
+		s := startServing(q, handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			<-block
+			return nfqueue.Accept
+		}))
+		f := k.Send(0, nfqueuetest.Spec{})
+		synctest.Wait()
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := q.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		if r := f.Result(); r.Cause != nfqueuetest.Closed {
+			t.Errorf("%+v", r)
+		}
+		unblock()
+		if err := <-s.result; !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+// A handler that takes its time is waited for, and keeps its verdict.
+func TestFaultShutdownWaitsForHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		s := startServing(q, handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			time.Sleep(time.Second)
+			return nfqueue.Accept
+		}))
+		flights := k.send(5)
+		synctest.Wait()
+		if err := q.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, f := range flights {
+			wantVerdict(t, f, nfqueue.Accept)
+		}
+		if err := <-s.result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestFaultShutdownWaitsForHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		d := deferIf(every)
+		s := startServing(q, d)
+		f := k.Send(0, nfqueuetest.Spec{})
+		held := <-d.held
+		time.AfterFunc(time.Minute, func() {
+			if err := held.Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := q.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantVerdict(t, f, nfqueue.Accept)
+		if err := <-s.result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Each way of ending, in time or not, gives held packets the Fallback when their time
+// is up.
+func TestFaultHeldGetFallbackAtTheEnd(t *testing.T) {
+	short := func(ctx context.Context, q *nfqueue.Queue) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return q.Shutdown(ctx)
+	}
+	for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, s *serving) error{
+		"Shutdown": func(t *testing.T, q *nfqueue.Queue, s *serving) error { return short(t.Context(), q) },
+		"context":  func(t *testing.T, q *nfqueue.Queue, s *serving) error { return s.stop() },
+		// Whoever comes second and is in more of a hurry.
+		"context, then Shutdown": func(t *testing.T, q *nfqueue.Queue, s *serving) error {
+			s.cancel()
+			synctest.Wait()
+			return short(t.Context(), q)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, DrainTimeout: 3 * time.Second})
+				d := deferIf(every)
+				s := startServing(q, d)
+				f := k.Send(0, nfqueuetest.Spec{})
+				held := <-d.held
+				if err := end(t, q, s); err != nil {
+					t.Logf("end: %v", err)
+				}
+				wantVerdict(t, f, nfqueue.Accept)
+				if err := held.Resolve(nfqueue.Drop); !errors.Is(err, nfqueue.ErrResolved) {
+					t.Errorf("Resolve: %v", err)
+				}
+				q.Close()
+			})
+		})
+	}
+}
+
+// New packets pass with the Fallback Accept and are dropped with Drop, whatever the
+// flags of the queue.
+func TestFaultNewPacketsDuringShutdown(t *testing.T) {
+	for _, fallback := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
+		for _, flags := range []nfqueue.Flags{0, nfqueue.FailOpen} {
+			t.Run(fallback.String()+" "+flags.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newFaulty(t)
+					q := k.open(nfqueue.Config{Fallback: fallback, Flags: flags})
+					d := deferIf(every)
+					s := startServing(q, d)
+					k.Send(0, nfqueuetest.Spec{})
+					held := <-d.held
+					s.cancel()
+					synctest.Wait() // for the drain to wait for the held one
+					r := k.Send(0, nfqueuetest.Spec{}).Result()
+					if len(r.Hops) != 0 || r.Cause != nfqueuetest.QueueFull || r.Passed != (fallback == nfqueue.Accept) {
+						t.Errorf("%+v", r)
+					}
+					if err := held.Resolve(nfqueue.Accept); err != nil {
+						t.Error(err)
+					}
+					if err := <-s.result; err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestFaultServeWithEndedContextDrains(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	flights := k.send(200)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := q.Serve(ctx, always(nfqueue.Accept)); err != nil {
+		t.Error(err)
+	}
+	for _, f := range flights {
+		wantVerdict(t, f, nfqueue.Accept)
+	}
+}
+
+// A handler that needs longer than the queue may be drained loses the rest to the
+// Fallback.
+func TestFaultDrainTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, DrainTimeout: 3500 * time.Millisecond, Batch: 2})
+		flights := k.send(9)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := q.Serve(ctx, handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			time.Sleep(time.Second)
+			return nfqueue.Drop
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+		for i, f := range flights {
+			want := nfqueue.Drop
+			if i >= 4 {
+				want = nfqueue.Accept
+			}
+			wantVerdict(t, f, want)
+		}
+	})
+}

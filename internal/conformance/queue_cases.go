@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+var queueCases = []struct {
+	name string
+	rule Rule
+	test func(lab)
+}{
+	{"verdicts", Rule{}, testVerdicts},
+	{"repeat until mark", Rule{}, testRepeat},
+	{"requeue", Rule{}, testRequeue},
+	{"edits", Rule{}, testEdits},
+	{"partial checksum", Rule{}, testPartialChecksum},
+	{"payload shorter than headers", Rule{}, testShortPayload},
+	{"copy range", Rule{}, testCopyRange},
+	{"ids", Rule{}, testIDs},
+	{"batch", Rule{}, testBatch},
+	{"batch above a held packet", Rule{}, testBatchAboveHeld},
+	{"queue full", Rule{}, testQueueFull},
+	{"queue full, fail-open", Rule{}, testQueueFullFailOpen},
+	{"receive buffer full", Rule{}, testBufferFull},
+	{"receive buffer full, fail-open", Rule{}, testBufferFullFailOpen},
+	{"copy mode none", Rule{Bypass: true}, testModeNone},
+	{"flush", Rule{}, testFlush},
+	{"queue in use", Rule{}, testQueueInUse},
+	{"not bound", Rule{}, testNotBound},
+	{"not bound, bypass", Rule{Bypass: true}, testNotBoundBypass},
+	{"close with packets pending", Rule{Bypass: true}, testClosePending},
+	{"shutdown, fallback drop", Rule{}, testShutdown(nfqueue.Drop)},
+	{"shutdown, fallback accept", Rule{}, testShutdown(nfqueue.Accept)},
+	{"shutdown serves what waits", Rule{}, testShutdownServes},
+	{"close unblocks serve", Rule{}, testCloseUnblocksServe},
+	{"handler panics", Rule{}, testPanic},
+	{"live changes", Rule{}, testLiveChanges},
+	{"kernel's account", Rule{Queue: 7}, testAccount},
+}
+
+// names returns n different texts.
+func names(n int) []string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = fmt.Sprintf("datagram %02d", i+1)
+	}
+	return s
+}
+
+func testVerdicts(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send("drop", "accept", "stop", "nobody's queue", "nobody's queue, or accept")
+	got := l.drain(q, by(map[string]nfqueue.Verdict{
+		"accept": nfqueue.Accept, "stop": nfqueue.Stop,
+		"nobody's queue": nfqueue.ToQueue(9), "nobody's queue, or accept": nfqueue.ToQueueOrAccept(9),
+	}))
+	l.wantReceived("accept", "stop", "nobody's queue, or accept")
+	if got.Received != 5 || got.Refused+got.Gone != 0 {
+		l.Errorf("%+v", got)
+	}
+}
+
+func testRepeat(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send("repeat")
+	var ids []uint32
+	s := l.serve(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if ids = append(ids, p.ID()); len(ids) == 3 {
+			p.SetMark(2) // now the rule does not match
+		}
+		return nfqueue.Repeat
+	})
+	l.wantReceived("repeat")
+	s.stop()
+	if !slices.Equal(ids, []uint32{1, 2, 3}) {
+		l.Errorf("ids %v", ids)
+	}
+}
+
+func testRequeue(l lab) {
+	first, second := l.open(nfqueue.Config{}), l.open(nfqueue.Config{Queue: 1})
+	l.send("a", "b", "c")
+	l.drain(first, by(map[string]nfqueue.Verdict{"a": nfqueue.ToQueue(1), "b": nfqueue.Drop, "c": nfqueue.ToQueueOrAccept(1)}))
+	if n := l.Passed(); n != 0 {
+		l.Errorf("%d have passed before the second queue", n)
+	}
+	var ids []uint32
+	l.drain(second, func(p *nfqueue.Packet) nfqueue.Verdict {
+		ids = append(ids, p.ID())
+		if p.Queue() != 1 {
+			l.Errorf("queue %d", p.Queue())
+		}
+		return nfqueue.Accept
+	})
+	if !slices.Equal(ids, []uint32{1, 2}) {
+		l.Errorf("ids %v", ids)
+	}
+	l.wantReceived("a", "c")
+}
+
+func testEdits(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send("mark", "other mark", "payload", "longer", "much longer", "shorter", "both", "unchanged")
+	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		b := p.Payload()
+		set := func(b []byte) {
+			if err := p.SetPayload(b); err != nil {
+				l.Error(err)
+			}
+		}
+		switch text(p) {
+		case "mark":
+			p.SetMark(1)
+		case "other mark":
+			p.SetMark(3)
+		case "payload":
+			copy(b[len(b)-7:], "PAYLOAD")
+			set(b)
+		case "longer":
+			set(append(b, " than it was"...))
+		case "much longer":
+			set(append(b, strings.Repeat("x", 3000)...))
+		case "shorter":
+			set(b[:len(b)-2])
+		case "both":
+			p.SetMark(1)
+			set(append(b, " of them"...))
+		case "unchanged":
+			set(b)
+		}
+		return nfqueue.Accept
+	})
+	l.wantReceived("mark", "other mark", "PAYLOAD", "longer than it was", "much longer"+strings.Repeat("x", 3000),
+		"short", "both of them", "unchanged")
+	if n := l.Marked(); n != 2 {
+		l.Errorf("%d datagrams with the mark, want 2", n)
+	}
+}
+
+// The checksum of a packet that has not left the machine is partial, unless the kernel is
+// asked for segments. Written back as it is, such a packet is lost.
+func testPartialChecksum(l lab) {
+	raw := func(p *nfqueue.Packet) nfqueue.Verdict {
+		if err := p.SetPayloadRaw(p.Payload()); err != nil {
+			l.Error(err)
+		}
+		return nfqueue.Accept
+	}
+	partial := false
+	q := l.open(nfqueue.Config{})
+	l.send("with GSO")
+	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		partial = p.SKBInfo()&nfqueue.ChecksumNotReady != 0
+		return raw(p)
+	})
+	q = l.open(nfqueue.Config{NoGSO: true})
+	l.send("without GSO")
+	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.SKBInfo()&nfqueue.ChecksumNotReady != 0 {
+			l.Error("a partial checksum without GSO")
+		}
+		return raw(p)
+	})
+	if !partial {
+		l.Error("no partial checksum with GSO")
+	}
+	l.wantToCome("without GSO")
+	if n := l.Passed(); n != 2 {
+		l.Errorf("%d have passed", n)
+	}
+}
+
+func testShortPayload(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send("cut")
+	got := l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if err := p.SetPayloadRaw(p.Payload()[:19]); err != nil {
+			l.Error(err)
+		}
+		return nfqueue.Accept
+	})
+	l.wantReceived()
+	if got.Refused+got.Gone != 0 {
+		l.Errorf("%+v", got)
+	}
+}
+
+func testCopyRange(l lab) {
+	q := l.open(nfqueue.Config{CopyRange: 30})
+	l.send("truncated", "")
+	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		want := 28
+		if p.ID() == 1 {
+			want = 28 + len("truncated")
+		}
+		if p.Truncated() != (p.ID() == 1) || len(p.Payload()) != min(want, 30) || p.FullLen() != want {
+			l.Errorf("%d of %d bytes, truncated: %v", len(p.Payload()), p.FullLen(), p.Truncated())
+		}
+		return nfqueue.Accept
+	})
+	q = l.open(nfqueue.Config{CopyMode: nfqueue.CopyMeta})
+	l.send("meta")
+	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.Truncated() || p.Payload() != nil || p.FullLen() != 0 {
+			l.Errorf("%d of %d bytes, truncated: %v", len(p.Payload()), p.FullLen(), p.Truncated())
+		}
+		return nfqueue.Accept
+	})
+	l.wantReceived("truncated", "", "meta")
+}
+
+// Ids count from 1 each time a queue is bound.
+func testIDs(l lab) {
+	for range 2 {
+		q := l.open(nfqueue.Config{})
+		l.send(names(5)...)
+		next := uint32(1)
+		got := l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() != next || text(p) != names(5)[next-1] {
+				l.Errorf("packet %d is %q", p.ID(), text(p))
+			}
+			if p.Hook() != nfqueue.HookOutput || p.Family() != nfqueue.FamilyIPv4 || p.EtherType() != 0x0800 || p.OutDevName() != "lo" || p.InDev() != 0 {
+				l.Errorf("%v %v %#x in %d out %s", p.Hook(), p.Family(), p.EtherType(), p.InDev(), p.OutDevName())
+			}
+			next++
+			return nfqueue.Drop
+		})
+		if next != 6 || got.Lost != 0 {
+			l.Errorf("%d packets, %d lost", next-1, got.Lost)
+		}
+	}
+	l.wantReceived()
+}
+
+// Runs of equal verdicts become VERDICT_BATCH messages.
+func testBatch(l lab) {
+	const packets = 60
+	q := l.open(nfqueue.Config{})
+	l.send(names(packets)...)
+	got := l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID()%20 == 0 {
+			return nfqueue.Drop
+		}
+		return nfqueue.Accept
+	})
+	var want []string
+	for i, s := range names(packets) {
+		if (i+1)%20 != 0 {
+			want = append(want, s)
+		}
+	}
+	l.wantReceived(want...)
+	if got.Gone+got.Refused != 0 {
+		l.Errorf("%+v", got)
+	}
+}
+
+func testBatchAboveHeld(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send(names(6)...)
+	held := make(chan *nfqueue.Held, 1)
+	s := l.serve(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 2 {
+			held <- p.Defer()
+			return nfqueue.Deferred
+		}
+		return nfqueue.Accept
+	})
+	others := slices.Delete(names(6), 1, 2)
+	l.wantReceived(others...)
+	h := <-held
+	h.Packet().SetMark(1)
+	if err := h.Resolve(nfqueue.Accept); err != nil {
+		l.Error(err)
+	}
+	l.wantToCome(names(6)[1])
+	if got := s.stop(); got.Gone != 0 || l.Marked() != 1 {
+		l.Errorf("%+v, %d marked", got, l.Marked())
+	}
+}
+
+func testQueueFull(l lab) {
+	q := l.open(nfqueue.Config{MaxLen: 3})
+	l.send(names(8)...)
+	if k := q.Stats().Kernel; k != nil && (k.Backlog != 3 || k.QueueDropped != 5 || k.LastID != 3) {
+		l.Errorf("%+v", *k)
+	}
+	got := l.drain(q, always(nfqueue.Accept))
+	l.wantReceived(names(3)...)
+	if got.Received != 3 || got.Lost != 0 {
+		l.Errorf("%+v", got)
+	}
+}
+
+func testQueueFullFailOpen(l lab) {
+	q := l.open(nfqueue.Config{MaxLen: 3, Flags: nfqueue.FailOpen})
+	l.send(names(8)...)
+	l.wantReceived(names(8)[3:]...)
+	if k := q.Stats().Kernel; k != nil && (k.Backlog != 3 || k.QueueDropped != 0) {
+		l.Errorf("%+v", *k)
+	}
+	l.drain(q, always(nfqueue.Drop))
+	if n := l.Passed(); n != 5 {
+		l.Errorf("%d have passed", n)
+	}
+}
+
+// overrun opens a queue with room for only a few packets, sends 40, and returns how many
+// found room.
+func overrun(l lab, flags nfqueue.Flags) (q *nfqueue.Queue, room uint64) {
+	q = l.open(nfqueue.Config{Flags: flags, ReadBuffer: 8192, CopyMode: nfqueue.CopyMeta})
+	l.send(names(40)...)
+	passed := l.Passed()
+	got := l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		room++
+		if p.ID() != uint32(room) {
+			l.Errorf("id %d is missing", room)
+		}
+		return nfqueue.Accept
+	})
+	if room == 0 || room >= 40 || got.Received != room {
+		l.Errorf("%d of 40 found room: %+v", room, got)
+	}
+	if want := 40 - int(room); passed != want && passed != 0 {
+		l.Errorf("%d have passed at once, want %d or none", passed, want)
+	}
+	return q, room
+}
+
+func testBufferFull(l lab) {
+	_, room := overrun(l, 0)
+	l.wantReceived(names(40)[:room]...)
+
+	// The ids of what was lost are missing from what comes next.
+	q := l.open(nfqueue.Config{ReadBuffer: 8192, CopyMode: nfqueue.CopyMeta})
+	l.send(names(40)...)
+	released := make(chan struct{})
+	var last uint32
+	s := l.serve(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 1 {
+			<-released
+		}
+		last = p.ID()
+		return nfqueue.Accept
+	})
+	if k := q.Stats().Kernel; k != nil && (k.LastID != 40 || k.UserDropped != uint32(40-room) || k.QueueDropped != 0 || uint64(k.Backlog) != room) {
+		l.Errorf("%+v", *k)
+	}
+	close(released)
+	l.wantToCome(names(40)[:room]...)
+	l.send("next")
+	l.wantToCome("next")
+	if got := s.stop(); last != 41 || got.Lost != 40-room {
+		l.Errorf("last id %d: %+v", last, got)
+	}
+}
+
+func testBufferFullFailOpen(l lab) {
+	overrun(l, nfqueue.FailOpen)
+	l.wantReceived(names(40)...)
+}
+
+// CopyNone drops all, uncounted and in spite of bypass.
+func testModeNone(l lab) {
+	q := l.open(nfqueue.Config{CopyMode: nfqueue.CopyNone, Flags: nfqueue.FailOpen})
+	l.send("none")
+	if k := q.Stats().Kernel; k != nil && (k.QueueDropped+k.UserDropped != 0 || k.LastID != 0) {
+		l.Errorf("%+v", *k)
+	}
+	l.wantReceived()
+}
+
+// Verdicts for packets that the kernel has dropped meanwhile have no effect.
+func testFlush(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send("a", "b")
+	held := make(chan *nfqueue.Held, 2)
+	s := l.serve(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if text(p) == "c" {
+			return nfqueue.Accept
+		}
+		held <- p.Defer()
+		return nfqueue.Deferred
+	})
+	for _, h := range []*nfqueue.Held{<-held, <-held} {
+		if h.Packet().ID() == 1 {
+			l.Flush()
+		}
+		if err := h.Resolve(nfqueue.Accept); err != nil {
+			l.Error(err)
+		}
+	}
+	l.send("c")
+	l.wantReceived("c")
+	if got := s.stop(); got.Gone != 2 || got.Refused != 0 {
+		l.Errorf("%+v", got)
+	}
+}
+
+func testQueueInUse(l lab) {
+	q := l.open(nfqueue.Config{})
+	second, err := l.Open(nfqueue.Config{})
+	if !errors.Is(err, nfqueue.ErrQueueInUse) {
+		l.Errorf("Open: %v", err)
+	}
+	if second != nil {
+		second.Close()
+	}
+	l.send("still here")
+	l.drain(q, always(nfqueue.Accept))
+	l.wantReceived("still here")
+	l.drain(l.open(nfqueue.Config{}), always(nfqueue.Accept)) // free again
+}
+
+func testNotBound(l lab) {
+	l.open(nfqueue.Config{Queue: 1})
+	l.send("lost")
+	l.wantReceived()
+}
+
+func testNotBoundBypass(l lab) {
+	l.open(nfqueue.Config{Queue: 1})
+	l.send("passes")
+	l.wantReceived("passes")
+}
+
+// Closing drops what waits, also with fail-open and bypass.
+func testClosePending(l lab) {
+	q := l.open(nfqueue.Config{Flags: nfqueue.FailOpen})
+	l.send("a", "b")
+	q.Close()
+	l.send("c")
+	l.wantReceived("c")
+}
+
+func testShutdown(fallback nfqueue.Verdict) func(lab) {
+	return func(l lab) {
+		q := l.open(nfqueue.Config{Fallback: fallback})
+		l.send(names(100)...)
+		if err := q.Shutdown(context.Background()); err != nil {
+			l.Error(err)
+		}
+		l.send("after")
+		if fallback == nfqueue.Accept {
+			l.wantReceived(names(100)...)
+		} else {
+			l.wantReceived()
+		}
+		if got := q.Stats(); got.Fallback.Shutdown != 100 {
+			l.Errorf("%+v", got)
+		}
+	}
+}
+
+// A running Serve decides what waits, held packets are waited for, and new ones pass
+// meanwhile without being seen.
+func testShutdownServes(l lab) {
+	q := l.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	l.send(names(3)...)
+	held := make(chan *nfqueue.Held, 1)
+	s := l.serve(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		switch p.ID() {
+		case 1:
+			held <- p.Defer()
+			return nfqueue.Deferred
+		case 3:
+			return nfqueue.Accept
+		}
+		return nfqueue.Drop
+	})
+	l.wantReceived(names(3)[2])
+	shut := make(chan error)
+	go func() { shut <- q.Shutdown(context.Background()) }()
+	for i := 0; l.Passed() == 1; i++ {
+		l.send(fmt.Sprint("new ", i))
+	}
+	if err := (<-held).Resolve(nfqueue.Drop); err != nil {
+		l.Error(err)
+	}
+	if err := <-shut; err != nil {
+		l.Error(err)
+	}
+	if err := <-s.result; err != nil {
+		l.Error(err)
+	}
+	if n := l.Passed(); n != 2 {
+		l.Errorf("%d have passed", n)
+	}
+}
+
+func testCloseUnblocksServe(l lab) {
+	q := l.open(nfqueue.Config{})
+	s := l.serve(q, always(nfqueue.Accept))
+	l.send("before")
+	l.wantToCome("before")
+	if err := q.Close(); err != nil {
+		l.Error(err)
+	}
+	if err := <-s.result; !errors.Is(err, nfqueue.ErrClosed) {
+		l.Errorf("Serve: %v", err)
+	}
+}
+
+func testPanic(l lab) {
+	q := l.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	l.send(names(4)...)
+	err := q.Serve(context.Background(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 2 {
+			panic("in the handler")
+		}
+		return nfqueue.Drop
+	}))
+	var p *nfqueue.PanicError
+	if !errors.As(err, &p) {
+		l.Errorf("Serve: %v", err)
+	}
+	l.wantReceived(names(2)[1])
+	l.send("later")
+	l.drain(q, by(map[string]nfqueue.Verdict{"later": nfqueue.Accept}))
+	l.wantToCome("later")
+	if n := l.Passed(); n != 2 {
+		l.Errorf("%d have passed", n)
+	}
+}
+
+func testLiveChanges(l lab) {
+	q := l.open(nfqueue.Config{})
+	l.send("queued", "queued")
+	must := func(err error) {
+		l.Helper()
+		if err != nil {
+			l.Error(err)
+		}
+	}
+	must(q.SetMaxLen(2))
+	l.send("too many")
+	must(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen))
+	l.send("passes")
+	l.wantReceived("passes")
+	must(q.SetFlags(nfqueue.FailOpen, 0))
+	l.send("too many")
+	must(q.SetMaxLen(10))
+	must(q.SetCopy(nfqueue.CopyMeta, 0))
+	l.send("meta")
+	var lengths []int
+	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		lengths = append(lengths, len(p.Payload()))
+		return nfqueue.Accept
+	})
+	if !slices.Equal(lengths, []int{34, 34, 0}) {
+		l.Errorf("lengths %v", lengths)
+	}
+	l.wantToCome("queued", "queued", "meta")
+	if n := l.Passed(); n != 4 {
+		l.Errorf("%d have passed", n)
+	}
+}
+
+// The table in /proc, as far as it may be read.
+func testAccount(l lab) {
+	q := l.open(nfqueue.Config{Queue: 7, CopyRange: 100, MaxLen: 2})
+	l.send(names(3)...)
+	k := q.Stats().Kernel
+	if k == nil {
+		l.Skip("the kernel's table of queues may not be read")
+	}
+	got := *k
+	if got.PortID == 0 {
+		l.Error("no port id")
+	}
+	got.PortID = 0
+	if want := (nfqueue.QueueInfo{Queue: 7, Backlog: 2, CopyMode: nfqueue.CopyPacket, CopyRange: 100, QueueDropped: 1, LastID: 2}); got != want {
+		l.Errorf("%+v, want %+v", got, want)
+	}
+	l.drain(q, always(nfqueue.Accept))
+	l.wantReceived(names(2)...)
+	q = l.open(nfqueue.Config{Queue: 7, CopyMode: nfqueue.CopyMeta})
+	got = *q.Stats().Kernel
+	got.PortID = 0
+	if want := (nfqueue.QueueInfo{Queue: 7, CopyMode: nfqueue.CopyMeta}); got != want {
+		l.Errorf("%+v, want %+v", got, want)
+	}
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fakekernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// Conn is a netlink socket with the options NETLINK_NO_ENOBUFS and NETLINK_CAP_ACK.
+type Conn struct {
+	kernel *Kernel
+	portID uint32
+
+	// Guarded by Kernel.mu.
+	closed  bool
+	maxSend int
+	input
+	faults
+}
+
+var _ transport.Conn = (*Conn)(nil)
+
+// defaultReadBuffer is the usual net.core.rmem_default.
+const defaultReadBuffer = 212992
+
+// Dial opens a socket.
+func (k *Kernel) Dial() *Conn {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := &Conn{kernel: k, portID: portID(k.sockets), maxSend: k.maxSend}
+	c.size = min(defaultReadBuffer, k.rmemMax)
+	c.changed = make(chan struct{})
+	k.sockets++
+	return c
+}
+
+// portID returns the port id of the nth socket: the process id for the first, then
+// numbers from below 2^32 on downwards.
+func portID(n uint32) uint32 {
+	const process = 4711
+	if n == 0 {
+		return process
+	}
+	return math.MaxUint32 - 4095 - n
+}
+
+// PortID returns the port id of the socket, by which the kernel knows the owner of a
+// queue.
+func (c *Conn) PortID() uint32 { return c.portID }
+
+// Send implements transport.Conn.
+func (c *Conn) Send(pieces [][]byte) error {
+	b := bytes.Join(pieces, nil)
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	if err, ok := c.failSend.next(); ok {
+		return err
+	}
+	if len(b) > c.maxSend {
+		return kerrno.Error(EMSGSIZE)
+	}
+	c.kernel.receive(c, b)
+	return nil
+}
+
+// SetReadBuffer implements transport.Conn.
+func (c *Conn) SetReadBuffer(n int) (granted int, err error) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	c.size = min(n, c.kernel.rmemMax)
+	return c.size, nil
+}
+
+// ReadBuffer implements transport.Conn.
+func (c *Conn) ReadBuffer() (size, used int, err error) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	if c.closed {
+		return 0, 0, net.ErrClosed
+	}
+	return c.size, c.used, nil
+}
+
+// MaxSend implements transport.Conn.
+func (c *Conn) MaxSend() int { return c.maxSend }
+
+// LinkName implements transport.Conn.
+func (c *Conn) LinkName(index uint32) (string, error) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	if c.closed {
+		return "", net.ErrClosed
+	}
+	name, ok := c.kernel.links[index]
+	if !ok {
+		return "", kerrno.Error(kerrno.ENODEV)
+	}
+	return name, nil
+}
+
+// File implements transport.Conn. There is no descriptor that a process could
+// inherit.
+func (c *Conn) File() (*os.File, error) {
+	return nil, fmt.Errorf("a socket in memory has no file: %w", errors.ErrUnsupported)
+}
+
+// Close implements transport.Conn.
+func (c *Conn) Close() error {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.closed = true
+	for _, q := range c.kernel.queues {
+		if q.owner == c {
+			c.kernel.unbind(q)
+		}
+	}
+	c.setDeadline(time.Time{})
+	return nil
+}
+
+// Closed reports whether Close has been called.
+func (c *Conn) Closed() bool {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	return c.closed
+}

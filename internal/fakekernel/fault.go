@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fakekernel
+
+// faults are what is to go wrong with a socket.
+type faults struct {
+	failSend  pending[error]
+	failRecv  pending[error]
+	refuse    pending[int32]
+	truncate  pending[int]
+	loseReply int
+	overrun   int
+}
+
+// pending are values to be used one by one.
+type pending[T any] []T
+
+func (p *pending[T]) next() (v T, ok bool) {
+	if len(*p) == 0 {
+		return v, false
+	}
+	v, *p = (*p)[0], (*p)[1:]
+	return v, true
+}
+
+// FailSend makes the next Send fail with err, and do nothing else. Further calls are
+// for the Sends after that.
+func (c *Conn) FailSend(err error) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.failSend = append(c.failSend, err)
+}
+
+// FailRecv makes the next Recv, or the one that waits, fail with err. Further calls
+// are for the Recvs after that.
+func (c *Conn) FailRecv(err error) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.failRecv = append(c.failRecv, err)
+	c.wake()
+}
+
+// RefuseVerdict makes the kernel answer the next VERDICT or VERDICT_BATCH with an
+// error number, and do nothing else. Further calls are for those after that.
+func (c *Conn) RefuseVerdict(errno int32) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.refuse = append(c.refuse, errno)
+}
+
+// LoseReply makes the next reply get lost, as it does when the receive buffer is
+// full. What was asked for is done. Further calls are for the replies after that.
+func (c *Conn) LoseReply() {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.loseReply++
+}
+
+// Overrun makes the next n packets of the socket's queues find the receive buffer
+// full.
+func (c *Conn) Overrun(n int) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.overrun += n
+}
+
+// Truncate cuts the message of the next packet after n bytes, as recvmsg(2) does when
+// the buffer is too small. Further calls are for the packets after that.
+func (c *Conn) Truncate(n int) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.truncate = append(c.truncate, n)
+}
+
+// Deliver puts a datagram of any content into the receive queue, whatever room there
+// is. It is copied.
+func (c *Conn) Deliver(b []byte) {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	c.waiting = append(c.waiting, datagram{data: append([]byte(nil), b...)})
+	c.wake()
+}

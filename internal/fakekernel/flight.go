@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fakekernel
+
+// Rule is the rule that queues a packet.
+type Rule struct {
+	Queue  uint16
+	Bypass bool // the packet passes if nobody has bound the queue
+	// Match is asked after a REPEAT verdict whether the packet, as it is then,
+	// matches the rule again; it passes otherwise. Nil always matches.
+	Match func(Packet) bool
+}
+
+// Flight is the way of one packet through the queues.
+type Flight struct {
+	kernel *Kernel
+	rule   Rule
+	done   chan struct{}
+
+	// Guarded by Kernel.mu, but for outcome once done is closed.
+	packet  Packet
+	queued  bool
+	queue   uint16
+	id      uint32
+	outcome Outcome
+}
+
+// Outcome tells what became of a packet.
+type Outcome struct {
+	// Passed says that it goes on; it was dropped otherwise.
+	Passed bool
+	// Cause is what decided that.
+	Cause Cause
+	// Hops are the verdicts it was given, in order. It may have none.
+	Hops []Hop
+	// Packet is the packet as it goes on.
+	Packet Packet
+	// Edits tells what came with verdicts and was taken.
+	Edits Edits
+}
+
+// Hop is a verdict.
+type Hop struct {
+	Queue   uint16
+	ID      uint32
+	Verdict uint32 // as it was sent, with its upper bits
+	Batch   bool   // it came by a VERDICT_BATCH
+}
+
+// Edits are the attributes that came with verdicts.
+type Edits struct {
+	Payload, Mark, Priority, VLAN, LinkHeader bool
+	// Conntrack and Expect hold the attributes in NFQA_CT and NFQA_EXP.
+	Conntrack, Expect []byte
+}
+
+// Cause is why a packet has passed or was dropped.
+type Cause uint8
+
+const (
+	// Decided: by a verdict.
+	Decided Cause = iota
+	// NotBound: nobody had bound the queue.
+	NotBound
+	// ModeNone: the copy mode of the queue was NFQNL_COPY_NONE.
+	ModeNone
+	// NotSegmented: a GSO packet met a queue without the flag GSO. A kernel would cut
+	// it to pieces, which this one does not.
+	NotSegmented
+	// QueueFull: the queue had its maximum length.
+	QueueFull
+	// BufferFull: the receive buffer of the socket was full.
+	BufferFull
+	// Unbound: the queue was unbound, or its socket closed, while the packet waited.
+	Unbound
+	// Flushed: by Kernel.Flush while the packet waited.
+	Flushed
+	// BadPayload: the payload that came with the verdict was shorter than the
+	// packet's headers. The kernel answers with success all the same.
+	BadPayload
+	// BadLink: the VLAN tag or link header that came with the verdict was not valid.
+	BadLink
+)
+
+// Send sends a packet to a rule. It has been queued, or its flight has ended, when
+// Send returns. The packet is copied.
+func (k *Kernel) Send(r Rule, p Packet) *Flight {
+	f := &Flight{kernel: k, rule: r, done: make(chan struct{}), packet: p.clone()}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.enqueue(f, r.Queue, r.Bypass)
+	return f
+}
+
+// Done returns a channel that is closed when the flight has ended.
+func (f *Flight) Done() <-chan struct{} { return f.done }
+
+// Outcome returns what became of the packet. It must not be called before Done is
+// closed. The memory is shared between all callers.
+func (f *Flight) Outcome() Outcome { return f.outcome }
+
+// Queued returns where the packet waits.
+func (f *Flight) Queued() (queue uint16, id uint32, ok bool) {
+	f.kernel.mu.Lock()
+	defer f.kernel.mu.Unlock()
+	return f.queue, f.id, f.queued
+}
+
+// end ends the flight.
+func (f *Flight) end(c Cause, passed bool) {
+	f.outcome.Cause, f.outcome.Passed, f.outcome.Packet = c, passed, f.packet
+	close(f.done)
+}
+
+// again asks the rule whether it matches the packet now. The lock is free
+// meanwhile, so that Match may use the kernel.
+func (f *Flight) again() bool {
+	if f.rule.Match == nil {
+		return true
+	}
+	p := f.packet.clone()
+	f.kernel.mu.Unlock()
+	defer f.kernel.mu.Lock()
+	return f.rule.Match(p)
+}

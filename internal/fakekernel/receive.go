@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fakekernel
+
+import (
+	"net"
+	"os"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// input is the receive queue of a socket.
+type input struct {
+	waiting    []datagram
+	size, used int // of the receive buffer
+	deadline   time.Time
+	timer      *time.Timer
+	changed    chan struct{} // closed when a waiting Recv is to look again
+}
+
+type datagram struct {
+	data      []byte
+	charge    int
+	truncated bool
+}
+
+// Recv implements transport.Conn.
+func (c *Conn) Recv(s *transport.Slab) (int, error) {
+	k := c.kernel
+	for {
+		k.mu.Lock()
+		n, err := c.recvLocked(s)
+		changed := c.changed
+		k.mu.Unlock()
+		if n > 0 || err != nil {
+			return n, err
+		}
+		<-changed
+	}
+}
+
+// recvLocked returns 0 and no error when there is nothing yet.
+func (c *Conn) recvLocked(s *transport.Slab) (n int, err error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if err, ok := c.failRecv.next(); ok {
+		return 0, err
+	}
+	for ; n < len(c.waiting) && n < s.Slots(); n++ {
+		d := c.waiting[n]
+		c.used -= d.charge
+		copied := copy(s.Slot(n), d.data)
+		*s.Datagram(n) = transport.Datagram{Len: copied, Truncated: d.truncated || copied < len(d.data)}
+	}
+	c.waiting = c.waiting[n:]
+	return n, nil
+}
+
+// SetReadDeadline implements transport.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.kernel.mu.Lock()
+	defer c.kernel.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.setDeadline(t)
+	return nil
+}
+
+func (c *Conn) setDeadline(t time.Time) {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	c.deadline = t
+	if wait := time.Until(t); wait > 0 {
+		c.timer = time.AfterFunc(wait, func() {
+			c.kernel.mu.Lock()
+			defer c.kernel.mu.Unlock()
+			c.wake()
+		})
+	}
+	c.wake()
+}
+
+// wake makes a waiting Recv look again.
+func (c *Conn) wake() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// deliver puts a datagram into the receive queue. It reports false when the receive
+// buffer has no room; an empty one takes anything.
+func (c *Conn) deliver(d datagram) bool {
+	if len(c.waiting) > 0 && c.used+d.charge > c.size {
+		return false
+	}
+	c.waiting = append(c.waiting, d)
+	c.used += d.charge
+	c.wake()
+	return true
+}
+
+// deliverPacket is deliver for a PACKET message.
+func (c *Conn) deliverPacket(msg []byte, charge int) bool {
+	if c.overrun > 0 {
+		c.overrun--
+		return false
+	}
+	d := datagram{data: msg, charge: charge}
+	if n, ok := c.truncate.next(); ok && n < len(msg) {
+		d.data, d.truncated = msg[:n], true
+	}
+	return c.deliver(d)
+}

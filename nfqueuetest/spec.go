@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueuetest
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+)
+
+// Spec describes a packet that meets a rule which queues it, and that rule. The zero
+// value is an IPv4 UDP packet that has come in on eth0, at the prerouting hook.
+//
+// It says what the kernel knows. What a queue is told is less, as with a real one:
+// the hook, the copy mode and range and the flags of the queue decide.
+type Spec struct {
+	// Payload is the packet from its network header on. Nil is a UDP packet of
+	// Family, with a few bytes of text, from an address for documentation to another.
+	Payload []byte
+	// Family is the protocol family of the rule. Zero is that of Payload.
+	Family nfqueue.Family
+	// EtherType is that of Payload. Zero is IPv4 or IPv6 by its first byte.
+	EtherType uint16
+	// Hook is where the rule is.
+	Hook nfqueue.Hook
+
+	// Interfaces by index and name. Either gives the other, if it is set anywhere;
+	// where both are zero a packet comes in on eth0 and goes out on eth0, or on eth1
+	// when it is forwarded. In the bridge family these are the ports, and the bridge
+	// is br0.
+	InDev, OutDev, PhysInDev, PhysOutDev                 int
+	InDevName, OutDevName, PhysInDevName, PhysOutDevName string
+
+	// Mark and Priority are those of the packet, zero for none.
+	Mark, Priority uint32
+	// HardwareAddr is the link-layer source address, of at most 8 bytes, of a packet
+	// that came in. Nil is 02:00:00:00:00:01.
+	HardwareAddr net.HardwareAddr
+	// VLAN is the tag that a packet of the bridge family has, zero for none.
+	VLAN nfqueue.VLAN
+	// LinkHeader is the link-layer header of a packet of the bridge family. Nil is an
+	// Ethernet header that fits.
+	LinkHeader []byte
+	// Time is when the packet was received, if the kernel takes the time.
+	Time time.Time
+	// Owner is who opened the socket that sent the packet, nil for none.
+	Owner *Owner
+	// CgroupClassID is the net_cls class of that socket, zero for none.
+	CgroupClassID uint32
+	// SecurityContext is the packet's, nil for none.
+	SecurityContext []byte
+	// Conntrack is the packet's entry, as the CTA_* attributes that the kernel puts
+	// into NFQA_CT. Nil is none, and then the kernel ignores changes to it.
+	Conntrack []byte
+	// ConntrackInfo is the enum ip_conntrack_info that goes with Conntrack.
+	ConntrackInfo uint32
+	// SKBInfo tells what is left undone on the packet.
+	SKBInfo nfqueue.SKBInfo
+
+	// Bypass is that of the rule: the packet passes if nobody has bound the queue.
+	Bypass bool
+	// Match is asked whether the rule matches the packet once more after the verdict
+	// Repeat, with the edits made to it; it passes if not. Nil always matches, but with
+	// Do never.
+	Match func(Spec) bool
+}
+
+// Owner is a user and a group, by their ids in the initial user namespace.
+type Owner struct{ UID, GID uint32 }
+
+const (
+	etherTypeIPv4 = 0x0800 // ETH_P_IP
+	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
+)
+
+// withDefaults fills in what the zero values stand for.
+func (s Spec) withDefaults() Spec {
+	if s.Payload == nil {
+		src, dst := netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("198.51.100.1:9")
+		if s.Family == nfqueue.FamilyIPv6 || s.EtherType == etherTypeIPv6 {
+			src, dst = netip.MustParseAddrPort("[2001:db8::1]:1024"), netip.MustParseAddrPort("[2001:db8:1::1]:9")
+		}
+		s.Payload = UDP(src, dst, []byte("nfqueuetest"))
+	}
+	six := len(s.Payload) > 0 && s.Payload[0]>>4 == 6
+	if s.EtherType == 0 {
+		s.EtherType = etherTypeIPv4
+		if six {
+			s.EtherType = etherTypeIPv6
+		}
+	}
+	if s.Family == 0 {
+		s.Family = nfqueue.FamilyIPv4
+		if six {
+			s.Family = nfqueue.FamilyIPv6
+		}
+	}
+	s.linkDefaults()
+	return s
+}
+
+func (s *Spec) linkDefaults() {
+	in := s.Hook != nfqueue.HookOutput && s.Hook != nfqueue.HookPostrouting
+	out := s.Hook == nfqueue.HookForward || !in
+	egress := "eth0"
+	if in {
+		egress = "eth1"
+	}
+	if s.Family == nfqueue.FamilyBridge {
+		defaultDev(in, s.InDev, &s.InDevName, "br0")
+		defaultDev(out, s.OutDev, &s.OutDevName, "br0")
+		defaultDev(in, s.PhysInDev, &s.PhysInDevName, "eth0")
+		defaultDev(out, s.PhysOutDev, &s.PhysOutDevName, egress)
+	} else {
+		defaultDev(in, s.InDev, &s.InDevName, "eth0")
+		defaultDev(out, s.OutDev, &s.OutDevName, egress)
+	}
+	if s.HardwareAddr == nil {
+		s.HardwareAddr = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+	}
+	if s.LinkHeader == nil && s.Family == nfqueue.FamilyBridge {
+		s.LinkHeader = append([]byte{2, 0, 0, 0, 0, 2}, s.HardwareAddr...)
+		s.LinkHeader = append(s.LinkHeader, byte(s.EtherType>>8), byte(s.EtherType))
+	}
+}
+
+func defaultDev(has bool, index int, name *string, def string) {
+	if has && index == 0 && *name == "" {
+		*name = def
+	}
+}
+
+// packet translates s, which has its defaults, for the kernel k.
+func (s Spec) packet(k *fakekernel.Kernel) fakekernel.Packet {
+	dev := func(index int, name string) uint32 {
+		switch {
+		case name == "":
+		case index == 0:
+			return k.LinkIndex(name)
+		default:
+			k.SetLink(uint32(index), name)
+		}
+		return uint32(index)
+	}
+	p := fakekernel.Packet{
+		Family: uint8(s.Family), EtherType: s.EtherType, Hook: uint8(s.Hook),
+		InDev: dev(s.InDev, s.InDevName), OutDev: dev(s.OutDev, s.OutDevName),
+		PhysInDev: dev(s.PhysInDev, s.PhysInDevName), PhysOutDev: dev(s.PhysOutDev, s.PhysOutDevName),
+		Mark: s.Mark, Priority: s.Priority, HardwareAddr: s.HardwareAddr,
+		VLAN:       fakekernel.VLAN{TCI: s.VLAN.TCI, Protocol: s.VLAN.Protocol},
+		LinkHeader: s.LinkHeader, Time: s.Time, ClassID: s.CgroupClassID,
+		SecCtx: s.SecurityContext, Conntrack: s.Conntrack, ConntrackInfo: s.ConntrackInfo,
+		SKBInfo: uint32(s.SKBInfo), Payload: s.Payload,
+	}
+	if s.Owner != nil {
+		p.Owner = &fakekernel.Owner{UID: s.Owner.UID, GID: s.Owner.GID}
+	}
+	return p
+}
+
+// rule translates the part of s that is about the rule.
+func (s Spec) rule(queue uint16) fakekernel.Rule {
+	r := fakekernel.Rule{Queue: queue, Bypass: s.Bypass}
+	if s.Match != nil {
+		r.Match = func(p fakekernel.Packet) bool {
+			now := s
+			now.Mark, now.Priority, now.SKBInfo = p.Mark, p.Priority, nfqueue.SKBInfo(p.SKBInfo)
+			now.VLAN, now.LinkHeader = nfqueue.VLAN(p.VLAN), p.LinkHeader
+			now.Payload = bytes.Clone(p.Payload)
+			return s.Match(now)
+		}
+	}
+	return r
+}
