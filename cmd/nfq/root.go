@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.AddCommand(newDemo())
+	root.AddCommand(newDemo(), newBench())
 	markWork(root)
 	return root
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// As fast as it can be done by hand when all packets are decided alike: recvmmsg, and one batch verdict for all that it
+// brought.
+
+#include "netlink.h"
+
+int main(int argc, char **argv)
+{
+	struct peer p = peer_parse(argc, argv);
+	int fd = netlink_bind(&p);
+	struct receiver *r = receiver_new();
+	struct verdict verdict = verdict_template(&p, NFQNL_MSG_VERDICT_BATCH);
+
+	peer_ready(&p);
+	while (!peer_finished(&p)) {
+		int n = receive(r, fd), packets = 0;
+		if (n == 0)
+			break;
+		for (int i = 0; i < n; i++)
+			packets += packet_id(r, i, &verdict.verdict.id);
+		if (packets && send(fd, &verdict, sizeof verdict, 0) < 0)
+			peer_fail("send");
+		peer_decided(&p, packets);
+	}
+	peer_report(&p);
+	return 0;
+}

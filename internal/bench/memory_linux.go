@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+)
+
+// memory measures what processes with open queues keep in memory.
+type memory struct {
+	host   *netlab.Host
+	sender *datagrams
+	closers
+}
+
+const (
+	manyQueues = 16
+	// memoryPackets are enough to touch all that a receive batch can touch.
+	memoryPackets = 256
+)
+
+func newMemory() *situation {
+	m := &memory{}
+	return &situation{
+		name: "resident memory of a process",
+		metrics: []Metric{
+			{Name: "1 queue", Unit: "MiB", Less: true},
+			{Name: "after 64 KiB packets", Unit: "MiB", Less: true},
+			{Name: "16 queues", Unit: "MiB", Less: true},
+		},
+		prepare: func(context.Context, *situation, []Consumer) error { return m.prepare() },
+		can: func(c Consumer) bool {
+			_, here := c.(InProcess)
+			return !here && c.Can(Setup{Packets: memoryPackets})
+		},
+		run:   m.run,
+		close: m.close,
+	}
+}
+
+func (m *memory) prepare() (err error) {
+	if m.host, err = netlab.New(); err != nil {
+		return err
+	}
+	m.add(m.host.Close)
+	chain, err := addChain(m.host, netlab.Output)
+	if err != nil {
+		return err
+	}
+	if _, err := chain.AddRule(netlab.L4Proto(protoUDP), netlab.ToQueue(netlab.Queue{})); err != nil {
+		return err
+	}
+	sink, err := listenSink(m.host, drainPort)
+	if err != nil {
+		return err
+	}
+	m.add(sink)
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), drainPort)
+	m.sender = &datagrams{host: m.host, to: to, segment: superStep}
+	m.add(m.sender.close)
+	return nil
+}
+
+func (m *memory) run(ctx context.Context, c Consumer) ([]float64, error) {
+	one, used, err := m.resident(ctx, c, 1)
+	if err != nil {
+		return nil, err
+	}
+	many, _, err := m.resident(ctx, c, manyQueues)
+	const mib = 1 << 20
+	return []float64{float64(one) / mib, float64(used) / mib, float64(many) / mib}, err
+}
+
+// resident returns the memory of a consumer with open queues, and of the same after one has had packets.
+func (m *memory) resident(ctx context.Context, c Consumer, queues int) (fresh, used int, err error) {
+	before, err := delivered(m.host)
+	if err != nil {
+		return 0, 0, err
+	}
+	packets, buffer, err := backlog(memoryPackets, superPacket)
+	if err != nil {
+		return 0, 0, err
+	}
+	r, err := c.Start(ctx, m.host, Setup{Queues: queues, Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: buffer})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if fresh, err = r.Resident(); err != nil {
+		return 0, 0, err
+	}
+	// All packets wait when the consumer starts, and come in whole batches.
+	if err := m.sender.send(packets, superPacket); err != nil {
+		return 0, 0, err
+	}
+	if err := r.Go(); err != nil {
+		return 0, 0, err
+	}
+	if err := awaitDelivered(ctx, m.host, before+packets); err != nil {
+		return 0, 0, err
+	}
+	if used, err = r.Resident(); err != nil {
+		return 0, 0, err
+	}
+	_, err = stopped(r)
+	return fresh, used, err
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package bench
+
+import (
+	"os"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+)
+
+// self is the test program as a consumer in a process of its own.
+func self(t *testing.T) *Program {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// With the race detector a program would rest for a second before it ends.
+	return &Program{Title: ourName, Command: []string{exe, consumerArg}, Ours: true, Env: []string{"GORACE=atexit_sleep_ms=0"}}
+}
+
+// The workloads check themselves that the far end has received what the verdicts allow.
+func TestWorkloads(t *testing.T) {
+	labtest.Need(t)
+	for _, w := range Workloads() {
+		t.Run(w.Name, func(t *testing.T) {
+			r, err := Run(t.Context(), Options{
+				Consumers: []Consumer{self(t), InProcess{}},
+				Workloads: []string{w.Name},
+				Rounds:    1,
+				Short:     true,
+				Progress:  t.Output(),
+			})
+			labtest.Must(t, err)
+			if len(r.Tables) == 0 {
+				t.Error("nothing was measured")
+			}
+			for _, table := range r.Tables {
+				for _, row := range table.Rows {
+					if len(row.Rounds) != 1 || len(row.Spreads) != len(table.Metrics) || row.Spreads[0].Median < 0 {
+						t.Errorf("%s, %s: %s: %v", table.Workload, table.Situation, row.Consumer, row.Rounds)
+					}
+				}
+			}
+			labtest.Must(t, r.WriteText(t.Output()))
+		})
+	}
+}
