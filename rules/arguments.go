@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// arguments are the keywords that a value follows: the field of Rule which it sets, and
+// how it is read. The error says what was expected.
+var arguments = map[string]struct {
+	field string
+	set   func(p *parser, value string) error
+}{
+	"proto":    {"Protocol", func(p *parser, v string) (err error) { p.rule.Protocol, err = protocolNumber(v); return }},
+	"type":     {"ICMPType", (*parser).keepType},
+	"iif":      {"InIface", func(p *parser, v string) error { p.rule.InIface = v; return ifaceGiven(v) }},
+	"oif":      {"OutIface", func(p *parser, v string) error { p.rule.OutIface = v; return ifaceGiven(v) }},
+	"saddr":    {"Src", func(p *parser, v string) (err error) { p.rule.Src, err = prefix(v); return }},
+	"daddr":    {"Dst", func(p *parser, v string) (err error) { p.rule.Dst, err = prefix(v); return }},
+	"sport":    {"SrcPort", func(p *parser, v string) (err error) { p.rule.SrcPort, err = ports(v); return }},
+	"dport":    {"DstPort", func(p *parser, v string) (err error) { p.rule.DstPort, err = ports(v); return }},
+	"port":     {"Port", func(p *parser, v string) (err error) { p.rule.Port, err = ports(v); return }},
+	"mark":     {"Mark", func(p *parser, v string) (err error) { p.rule.Mark, p.rule.MarkMask, err = mark(v); return }},
+	"ct":       {"CTState", func(p *parser, v string) (err error) { p.rule.CTState, err = ctState(v); return }},
+	"priority": {"Priority", func(p *parser, v string) (err error) { p.rule.Priority, err = priority(v); return }},
+	"queue":    {"Queues", func(p *parser, v string) (err error) { p.rule.Queue, p.rule.Queues, err = queues(v); return }},
+}
+
+func protocolNumber(s string) (Protocol, error) {
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil || n == 0 {
+		return 0, errors.New("expected the number of a protocol, 1 to 255")
+	}
+	return Protocol(n), nil
+}
+
+func (p *parser) keepType(s string) error {
+	p.typ = p.given["ICMPType"]
+	if s == "" {
+		return errors.New("expected an ICMP or ICMPv6 type, such as echo-request or 8")
+	}
+	return nil
+}
+
+// icmpType reads a type by the names of the protocol.
+func icmpType(p Protocol, s string) (ICMPType, error) {
+	names := icmpOfName
+	switch p {
+	case ICMP:
+	case ICMPv6:
+		names = icmpv6OfName
+	default:
+		return ICMPType{}, errors.New("a type needs one of the protocols icmp or icmpv6")
+	}
+	if n, ok := names[s]; ok {
+		return NewICMPType(n), nil
+	}
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil {
+		return ICMPType{}, fmt.Errorf("expected a type of %v, such as echo-request, or a number up to 255", p)
+	}
+	return NewICMPType(uint8(n)), nil
+}
+
+func ifaceGiven(s string) error {
+	if s == "" {
+		return errors.New("expected the name of an interface")
+	}
+	return nil
+}
+
+func prefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, errors.New("expected an address or a prefix, such as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32")
+	}
+	return p, nil
+}
+
+// numbers reads "N" or "N-M"; several tells which.
+func numbers(s string) (first, last uint16, several, ok bool) {
+	a, b, several := strings.Cut(s, "-")
+	if !several {
+		b = a
+	}
+	from, err := strconv.ParseUint(a, 10, 16)
+	to, err2 := strconv.ParseUint(b, 10, 16)
+	return uint16(from), uint16(to), several, err == nil && err2 == nil
+}
+
+func ports(s string) (Ports, error) {
+	first, last, several, ok := numbers(s)
+	if !ok {
+		return Ports{}, errors.New("expected a port, 1 to 65535, or a range such as 80-90")
+	}
+	if last == 0 {
+		return Ports{}, errors.New("port 0 alone cannot be matched; expected 1 to 65535, or a range such as 80-90")
+	}
+	if several && last < first {
+		return Ports{}, errors.New("the range ends before it begins")
+	}
+	return Ports{First: first, Last: last}.normal(), nil
+}
+
+func mark(s string) (value, mask uint32, err error) {
+	v, m, masked := strings.Cut(s, "/")
+	value, ok := bits(v)
+	mask = ^uint32(0)
+	if ok && masked {
+		mask, ok = bits(m)
+		ok = ok && mask != 0
+	}
+	if !ok {
+		return 0, 0, errors.New("expected a mark of 32 bits, such as 1 or 0xff, or one with a mask that is not zero, such as 0x1/0xff")
+	}
+	return value, mask, nil
+}
+
+func bits(s string) (uint32, bool) {
+	base := 10
+	if hex, ok := strings.CutPrefix(s, "0x"); ok {
+		s, base = hex, 16
+	}
+	n, err := strconv.ParseUint(s, base, 32)
+	return uint32(n), err == nil
+}
+
+func ctState(s string) (CTState, error) {
+	var states CTState
+next:
+	for name := range strings.SplitSeq(s, ",") {
+		for _, c := range ctStates {
+			if c.name == name {
+				states |= c.state
+				continue next
+			}
+		}
+		return 0, errors.New("expected connection tracking states, such as new or established,related; there are new, established, related, invalid, untracked")
+	}
+	return states, nil
+}
+
+func priority(s string) (int32, error) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		return 0, errors.New("expected a priority, such as -150; lower ones come first")
+	}
+	return int32(n), nil
+}
+
+func queues(s string) (first, count uint16, err error) {
+	first, last, _, ok := numbers(s)
+	if !ok {
+		return 0, 0, errors.New("expected the number of a queue, 0 to 65535, or a range such as 3-5")
+	}
+	if last < first {
+		return 0, 0, errors.New("the range ends before it begins")
+	}
+	if first == 0 && last == 65535 {
+		return 0, 0, errors.New("a rule spreads packets over at most 65535 queues")
+	}
+	return first, last - first + 1, nil
+}

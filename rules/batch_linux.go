@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/chifflier/nfqueue-go/internal/nlwire"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// batch is a transaction of nf_tables: messages between NFNL_MSG_BATCH_BEGIN and
+// NFNL_MSG_BATCH_END, sent as one datagram. A message's sequence number is its index.
+type batch struct {
+	buf   []byte
+	start int // of the last message
+	about []subject
+}
+
+// subject is what a message of a batch is about.
+type subject struct {
+	kind  subjectKind
+	rule  int           // index of the Rule, for a rule
+	parts []partAddress // of a rule
+}
+
+type subjectKind int
+
+const (
+	aboutBatch subjectKind = iota
+	aboutTable
+	aboutChain
+	aboutRule
+)
+
+// partAddress is the offset, from the start of the message, of the attribute that
+// holds an expression.
+type partAddress struct {
+	what   string
+	offset uint32
+}
+
+func newBatch() *batch {
+	b := &batch{}
+	b.begin(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.NFPROTO_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, subject{})
+	b.end()
+	return b
+}
+
+// begin appends the header of a message (struct nlmsghdr and struct nfgenmsg).
+func (b *batch) begin(typ, flags uint16, family uint8, resource uint16, s subject) {
+	b.start = len(b.buf)
+	b.buf = nlwire.AppendHeader(b.buf, typ, nlwire.FlagRequest|flags, uint32(len(b.about)))
+	b.buf = append(b.buf, family, unix.NFNETLINK_V0, byte(resource>>8), byte(resource))
+	b.about = append(b.about, s)
+}
+
+func (b *batch) end() { nlwire.Finish(b.buf, b.start) }
+
+// message begins a message of nf_tables.
+func (b *batch) message(typ, flags uint16, family uint8, s subject) {
+	b.begin(unix.NFNL_SUBSYS_NFTABLES<<8|typ, flags, family, 0, s)
+}
+
+// finish ends the batch. Only the last message of nf_tables asks for an
+// acknowledgement; errors are answered in any case.
+func (b *batch) finish() []byte {
+	flags := b.buf[b.start+6:] // of struct nlmsghdr
+	binary.NativeEndian.PutUint16(flags, binary.NativeEndian.Uint16(flags)|nlwire.FlagAck)
+	b.begin(unix.NFNL_MSG_BATCH_END, 0, unix.NFPROTO_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, subject{})
+	b.end()
+	return b.buf
+}
+
+func (b *batch) text(typ uint16, s string) {
+	b.buf = nlwire.AppendAttr(b.buf, typ, append([]byte(s), 0))
+}
+
+func (b *batch) number(typ uint16, n uint32) { b.buf = nlwire.AppendAttrU32(b.buf, typ, n) }
+
+// addTable makes a table that must not exist yet.
+func (b *batch) addTable(family uint8, name string, flags uint32) {
+	b.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family, subject{kind: aboutTable})
+	b.text(unix.NFTA_TABLE_NAME, name)
+	b.number(unix.NFTA_TABLE_FLAGS, flags)
+	b.end()
+}
+
+// deleteTable deletes a table with all that is in it.
+func (b *batch) deleteTable(family uint8, name string) {
+	b.message(unix.NFT_MSG_DELTABLE, 0, family, subject{kind: aboutTable})
+	b.text(unix.NFTA_TABLE_NAME, name)
+	b.end()
+}
+
+// addChain makes a base chain which accepts what no rule decides.
+func (b *batch) addChain(family uint8, table, name string, hook uint8, priority int32) {
+	b.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family, subject{kind: aboutChain})
+	b.text(unix.NFTA_CHAIN_TABLE, table)
+	b.text(unix.NFTA_CHAIN_NAME, name)
+	nest := len(b.buf)
+	b.buf = nlwire.AppendNest(b.buf, unix.NFTA_CHAIN_HOOK)
+	b.number(unix.NFTA_HOOK_HOOKNUM, uint32(hook))
+	b.number(unix.NFTA_HOOK_PRIORITY, uint32(priority))
+	nlwire.EndNest(b.buf, nest)
+	b.number(unix.NFTA_CHAIN_POLICY, 1) // NF_ACCEPT
+	b.text(unix.NFTA_CHAIN_TYPE, "filter")
+	b.end()
+}
+
+// addRule appends a rule to a chain. index is that of the Rule it does.
+func (b *batch) addRule(family uint8, table, chain string, index int, parts []part) error {
+	s := subject{kind: aboutRule, rule: index}
+	b.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, family, s)
+	b.text(unix.NFTA_RULE_TABLE, table)
+	b.text(unix.NFTA_RULE_CHAIN, chain)
+	list := len(b.buf)
+	b.buf = nlwire.AppendNest(b.buf, unix.NFTA_RULE_EXPRESSIONS)
+	for _, p := range parts {
+		data, err := expr.Marshal(family, p.expr)
+		if err != nil {
+			return fmt.Errorf("rule %d: %s: %w", index+1, p.what, err)
+		}
+		s.parts = append(s.parts, partAddress{p.what, uint32(len(b.buf) - b.start)})
+		b.buf = nlwire.AppendAttr(b.buf, unix.NFTA_LIST_ELEM|nlwire.Nested, data)
+	}
+	nlwire.EndNest(b.buf, list)
+	b.end()
+	b.about[len(b.about)-1] = s
+	return nil
+}
+
+// deleteRules deletes all rules of a table.
+func (b *batch) deleteRules(family uint8, table string) {
+	b.message(unix.NFT_MSG_DELRULE, 0, family, subject{kind: aboutTable})
+	b.text(unix.NFTA_RULE_TABLE, table)
+	b.end()
+}

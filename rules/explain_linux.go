@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"golang.org/x/sys/unix"
+)
+
+// explain says what the kernel has refused and what to do.
+func explain(b *batch, r reply) error {
+	s, err := b.about[r.message], r.err()
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("nf_tables needs CAP_NET_ADMIN in the user namespace that owns the network namespace; run as root, or in a user namespace: %w", err)
+	}
+	switch s.kind {
+	case aboutTable:
+		if r.errno == int32(unix.EAFNOSUPPORT) {
+			return fmt.Errorf("nf_tables does not have the family of a rule; load or build in its support (%w): %w", errors.ErrUnsupported, err)
+		}
+		return fmt.Errorf("table: %w", err)
+	case aboutChain:
+		return fmt.Errorf("chain: %w", err)
+	case aboutRule:
+		return explainRule(s.rule, b.refusedPart(r), r)
+	}
+	if r.errno == kerrno.EOPNOTSUPP || r.errno == kerrno.EINVAL {
+		return fmt.Errorf("the kernel has no nf_tables; load it, or build it in (CONFIG_NF_TABLES) (%w): %w", errors.ErrUnsupported, err)
+	}
+	return fmt.Errorf("nf_tables transaction: %w", err)
+}
+
+func explainRule(index int, what string, r reply) error {
+	if what == "" {
+		return fmt.Errorf("rule %d: %w", index+1, r.err())
+	}
+	if r.errno == int32(unix.EPROTO) {
+		return fmt.Errorf("rule %d: the kernel cannot track the connections; load nf_conntrack, for a bridge nf_conntrack_bridge (%w): %w", index+1, errors.ErrUnsupported, r.err())
+	}
+	if r.errno == kerrno.ENOENT {
+		return fmt.Errorf("rule %d: the kernel cannot match the %s; load the module of nf_tables that does (%w): %w", index+1, what, errors.ErrUnsupported, r.err())
+	}
+	return fmt.Errorf("rule %d: %s: %w", index+1, what, r.err())
+}
+
+// noQueue is the error when the kernel has no way to queue for a rule.
+func noQueue(r Rule) error {
+	how := "load nft_queue, or nft_compat and xt_NFQUEUE, or build them in"
+	if r.Family == nfqueue.FamilyBridge {
+		how = "load nft_queue, or build it in (CONFIG_NFT_QUEUE); the xt target NFQUEUE is not for bridges"
+	}
+	return fmt.Errorf("the kernel has no way to queue the packets of rule %q: %s: %w", r, how, errors.ErrUnsupported)
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build !linux
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+func install(Config, []Rule) (*Set, error) {
+	return nil, fmt.Errorf("nf_tables is part of Linux, and this is %s/%s: %w", runtime.GOOS, runtime.GOARCH, errors.ErrUnsupported)
+}
+
+// tables are never made.
+type tables struct{}
+
+func (*tables) flush() error  { return errors.ErrUnsupported }
+func (*tables) remove() error { return errors.ErrUnsupported }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// iptablesTables are the tables of iptables by priority and the hooks at which they
+// have chains.
+var iptablesTables = []struct {
+	name     string
+	priority int32
+	hooks    []nfqueue.Hook
+}{
+	{"filter", 0, []nfqueue.Hook{nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput}},
+	{"raw", -300, []nfqueue.Hook{nfqueue.HookPrerouting, nfqueue.HookOutput}},
+	{"mangle", -150, []nfqueue.Hook{nfqueue.HookPrerouting, nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput, nfqueue.HookPostrouting}},
+	{"security", 50, []nfqueue.Hook{nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput}},
+}
+
+// IPTables returns shell commands that make the same rule with iptables, ip6tables, or
+// one of each. The error is a *FieldError, also when iptables cannot say the rule:
+// it knows no bridge, and at each hook only the priorities of its tables.
+func (r Rule) IPTables() ([]string, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	r = r.normal()
+	if err := r.iptablesLacks(); err != nil {
+		return nil, err
+	}
+	table, err := r.iptablesTable()
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
+		if n := r.network(); n == 0 || n == f {
+			args := append([]string{iptablesProgram(f), "-t", table, "-A", strings.ToUpper(r.Hook.String())}, r.iptablesArgs()...)
+			for i, a := range args {
+				args[i] = quote(a)
+			}
+			lines = append(lines, strings.Join(args, " "))
+		}
+	}
+	return lines, nil
+}
+
+func iptablesProgram(f nfqueue.Family) string {
+	if f == nfqueue.FamilyIPv6 {
+		return "ip6tables"
+	}
+	return "iptables"
+}
+
+// iptablesTable returns the table that has the rule's hook and priority.
+func (r Rule) iptablesTable() (string, error) {
+	var possible []string
+	for _, t := range iptablesTables {
+		for _, h := range t.hooks {
+			if h != r.Hook {
+				continue
+			}
+			if t.priority == r.Priority {
+				return t.name, nil
+			}
+			possible = append(possible, fmt.Sprintf("%d (table %s)", t.priority, t.name))
+		}
+	}
+	return "", &FieldError{"Priority", fmt.Errorf("at %v iptables has only the priorities %s", r.Hook, strings.Join(possible, ", "))}
+}
+
+// iptablesLacks returns an error for what iptables has no option for.
+func (r Rule) iptablesLacks() error {
+	switch {
+	case r.Family == nfqueue.FamilyBridge:
+		return &FieldError{"Family", errors.New("iptables sees no bridged frames, and ebtables cannot queue")}
+	case r.InIface != "" && r.Hook == nfqueue.HookPostrouting:
+		return &FieldError{"InIface", errors.New("iptables does not take the incoming interface at postrouting")}
+	case strings.HasSuffix(r.InIface, "+"):
+		return &FieldError{"InIface", errors.New("iptables takes a + at the end for a pattern")}
+	case strings.HasSuffix(r.OutIface, "+"):
+		return &FieldError{"OutIface", errors.New("iptables takes a + at the end for a pattern")}
+	}
+	return nil
+}
+
+// iptablesArgs returns the matches and the target.
+func (r Rule) iptablesArgs() []string {
+	var args []string
+	optional := func(option, value string) {
+		if value != "" {
+			args = append(args, option, value)
+		}
+	}
+	optional("-i", r.InIface)
+	optional("-o", r.OutIface)
+	optional("-s", iptablesAddress(r.Src))
+	optional("-d", iptablesAddress(r.Dst))
+	switch r.Protocol {
+	case 0:
+	case ICMPv6:
+		optional("-p", "ipv6-icmp")
+	default:
+		optional("-p", r.Protocol.String())
+	}
+	args = append(args, r.iptablesPorts()...)
+	if r.ICMPType.set && r.Protocol == ICMP {
+		args = append(args, "-m", "icmp", "--icmp-type", r.ICMPType.String())
+	} else if r.ICMPType.set {
+		args = append(args, "-m", "icmp6", "--icmpv6-type", r.ICMPType.String())
+	}
+	if r.MarkMask != 0 {
+		args = append(args, "-m", "mark", "--mark", r.mark())
+	}
+	if r.CTState != 0 {
+		args = append(args, "-m", "conntrack", "--ctstate", strings.ToUpper(r.CTState.String()))
+	}
+	return append(args, r.iptablesTarget()...)
+}
+
+// iptablesPorts uses the multiport match where there is no single option for all
+// protocols, or none at all.
+func (r Rule) iptablesPorts() []string {
+	var args []string
+	match, options := "multiport", [...]string{"--sports", "--dports", "--ports"}
+	if (r.Protocol == TCP || r.Protocol == UDP) && r.Port == (Ports{}) {
+		match, options = r.Protocol.String(), [...]string{"--sport", "--dport", ""}
+	}
+	for i, p := range [...]Ports{r.SrcPort, r.DstPort, r.Port} {
+		if p == (Ports{}) {
+			continue
+		}
+		if args == nil || match == "multiport" {
+			args = append(args, "-m", match)
+		}
+		args = append(args, options[i], p.join(":"))
+	}
+	return args
+}
+
+func (r Rule) iptablesTarget() []string {
+	args := []string{"-j", "NFQUEUE", "--queue-num", r.queues("")}
+	if r.Queues > 1 {
+		args = []string{"-j", "NFQUEUE", "--queue-balance", r.queues(":")}
+	}
+	if r.Fanout {
+		args = append(args, "--queue-cpu-fanout")
+	}
+	if !r.NoBypass {
+		args = append(args, "--queue-bypass")
+	}
+	return args
+}
+
+// iptablesAddress keeps the length of a prefix of no bits, which matches everything.
+func iptablesAddress(p netip.Prefix) string {
+	if p.IsValid() && p.Bits() == 0 {
+		return ""
+	}
+	return address(p)
+}

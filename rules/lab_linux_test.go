@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(ownerEnv) != "" {
+		own()
+		return
+	}
+	labtest.Main(m)
+}
+
+// patience bounds every wait for something that must come.
+const patience = 20 * time.Second
+
+// What is sent, and what a handler makes of it, so that the receiver sees which packets
+// were queued.
+var plain, queued = []byte("by the wayside"), []byte("through queue ")
+
+// install puts rules into a host until the test ends.
+func install(t testing.TB, h *netlab.Host, texts ...string) *rules.Set {
+	t.Helper()
+	var all []rules.Rule
+	for _, text := range texts {
+		all = append(all, parse(t, text))
+	}
+	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
+	labtest.Must(t, err)
+	t.Cleanup(func() {
+		if err := set.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return set
+}
+
+// rewrite serves a queue until the test ends, stamps what passes through it, and counts
+// it.
+func rewrite(t testing.TB, h *netlab.Host, queue uint16) *atomic.Int64 {
+	t.Helper()
+	return serve(t, h, queue, stamp)
+}
+
+// watch serves a queue until the test ends and counts what passes through it.
+func watch(t testing.TB, h *netlab.Host, queue uint16) *atomic.Int64 {
+	t.Helper()
+	return serve(t, h, queue, func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+}
+
+// serve counts packets before their verdicts.
+func serve(t testing.TB, h *netlab.Host, queue uint16, judge nfqueue.HandlerFunc) *atomic.Int64 {
+	t.Helper()
+	q, err := nfqueue.Open(nfqueue.Config{Queue: queue, NetNS: h.FD()})
+	labtest.Must(t, err)
+	var count atomic.Int64
+	done := make(chan error, 1)
+	go func() {
+		done <- q.Serve(context.Background(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			count.Add(1)
+			return judge(p)
+		}))
+	}()
+	t.Cleanup(func() {
+		q.Close()
+		if err := <-done; err != nil && !errors.Is(err, nfqueue.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	return &count
+}
+
+func stamp(p *nfqueue.Packet) nfqueue.Verdict {
+	b := p.Payload()
+	if i := bytes.Index(b, plain); i >= 0 {
+		copy(b[i:], queued)
+		if err := p.SetPayload(b); err != nil {
+			return nfqueue.Drop
+		}
+	}
+	return nfqueue.Accept
+}
+
+// listenUDP listens for datagrams in a host.
+func listenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
+	t.Helper()
+	l, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
+	labtest.Must(t, err)
+	t.Cleanup(func() { l.Close() })
+	labtest.Must(t, l.SetReadDeadline(time.Now().Add(patience)))
+	return l
+}
+
+// sendUDP sends a datagram from one socket to another.
+func sendUDP(t testing.TB, from, to *net.UDPConn, data []byte) {
+	t.Helper()
+	if _, err := from.WriteToUDPAddrPort(data, to.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setMark sets the mark of what a socket sends.
+func setMark(t testing.TB, c *net.UDPConn, mark uint32) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	labtest.Must(t, err)
+	var optErr error
+	labtest.Must(t, raw.Control(func(fd uintptr) {
+		optErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(mark))
+	}))
+	labtest.Must(t, optErr)
+}
+
+// receive returns the next datagram.
+func receive(t testing.TB, c net.PacketConn) []byte {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	n, _, err := c.ReadFrom(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// wantReceived checks the next datagram.
+func wantReceived(t testing.TB, c net.PacketConn, want []byte) {
+	t.Helper()
+	if got := receive(t, c); !bytes.Equal(got, want) {
+		t.Fatalf("received %q, want %q", got, want)
+	}
+}

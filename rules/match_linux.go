@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// part is an expression of a rule and what it is for.
+type part struct {
+	what string
+	expr expr.Any
+}
+
+// register is the one that all expressions use; none leaves a value for another rule
+// of the list.
+const register = unix.NFT_REG_1
+
+// matches returns the expressions for all that a rule without Port matches.
+func (r Rule) matches() []part {
+	var m matcher
+	m.iface("incoming interface", expr.MetaKeyIIFNAME, r.InIface)
+	m.iface("outgoing interface", expr.MetaKeyOIFNAME, r.OutIface)
+	m.network(r)
+	m.address("source address", r.Src, networkOffset{v4: 12, v6: 8})
+	m.address("destination address", r.Dst, networkOffset{v4: 16, v6: 24})
+	if r.Protocol != 0 {
+		m.meta("protocol", expr.MetaKeyL4PROTO, []byte{byte(r.Protocol)})
+	}
+	m.ports("source port", 0, r.SrcPort)
+	m.ports("destination port", 2, r.DstPort)
+	if r.ICMPType.set {
+		m.transport("ICMP type", 0, 1)
+		m.compare("ICMP type", expr.CmpOpEq, []byte{r.ICMPType.number})
+	}
+	m.mark(r.Mark, r.MarkMask)
+	m.ctState(r.CTState)
+	return m.parts
+}
+
+// matcher collects expressions.
+type matcher struct{ parts []part }
+
+func (m *matcher) add(what string, e expr.Any) { m.parts = append(m.parts, part{what, e}) }
+
+func (m *matcher) compare(what string, op expr.CmpOp, value []byte) {
+	m.add(what, &expr.Cmp{Op: op, Register: register, Data: value})
+}
+
+func (m *matcher) meta(what string, key expr.MetaKey, value []byte) {
+	m.add(what, &expr.Meta{Key: key, Register: register})
+	m.compare(what, expr.CmpOpEq, value)
+}
+
+func (m *matcher) iface(what string, key expr.MetaKey, name string) {
+	if name == "" {
+		return
+	}
+	padded := make([]byte, unix.IFNAMSIZ)
+	copy(padded, name)
+	m.meta(what, key, padded)
+}
+
+// network matches IPv4 or IPv6 if the rule can match only one, which makes sure of the
+// header that addresses are in.
+func (m *matcher) network(r Rule) {
+	n := r.network()
+	if n == 0 {
+		return
+	}
+	const what = "network protocol"
+	if r.Family != nfqueue.FamilyBridge {
+		m.meta(what, expr.MetaKeyNFPROTO, []byte{byte(n)})
+		return
+	}
+	etherType := map[nfqueue.Family]uint16{nfqueue.FamilyIPv4: unix.ETH_P_IP, nfqueue.FamilyIPv6: unix.ETH_P_IPV6}[n]
+	m.meta(what, expr.MetaKeyPROTOCOL, binary.BigEndian.AppendUint16(nil, etherType))
+}
+
+// networkOffset is where an address is in the IPv4 and the IPv6 header.
+type networkOffset struct{ v4, v6 uint32 }
+
+func (m *matcher) address(what string, p netip.Prefix, at networkOffset) {
+	if p.Bits() <= 0 {
+		return // any address of the family, which network matches
+	}
+	offset, size := at.v4, p.Addr().BitLen()/8
+	if p.Addr().Is6() {
+		offset = at.v6
+	}
+	m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(size)})
+	if !p.IsSingleIP() {
+		m.mask(what, net.CIDRMask(p.Bits(), size*8))
+	}
+	m.compare(what, expr.CmpOpEq, p.Addr().AsSlice())
+}
+
+func (m *matcher) mask(what string, mask []byte) {
+	m.add(what, &expr.Bitwise{
+		SourceRegister: register, DestRegister: register,
+		Len: uint32(len(mask)), Mask: mask, Xor: make([]byte, len(mask)),
+	})
+}
+
+func (m *matcher) transport(what string, offset, size uint32) {
+	m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: size})
+}
+
+func (m *matcher) ports(what string, offset uint32, p Ports) {
+	if p == (Ports{}) {
+		return
+	}
+	m.transport(what, offset, 2)
+	first := binary.BigEndian.AppendUint16(nil, p.First)
+	if p.normal().Last == 0 {
+		m.compare(what, expr.CmpOpEq, first)
+		return
+	}
+	m.compare(what, expr.CmpOpGte, first)
+	m.compare(what, expr.CmpOpLte, binary.BigEndian.AppendUint16(nil, p.Last))
+}
+
+// mark and ctState are numbers of 32 bits in host byte order.
+
+func (m *matcher) mark(value, mask uint32) {
+	if mask == 0 {
+		return
+	}
+	const what = "mark"
+	m.add(what, &expr.Meta{Key: expr.MetaKeyMARK, Register: register})
+	if mask != ^uint32(0) {
+		m.mask(what, binary.NativeEndian.AppendUint32(nil, mask))
+	}
+	m.compare(what, expr.CmpOpEq, binary.NativeEndian.AppendUint32(nil, value))
+}
+
+func (m *matcher) ctState(s CTState) {
+	if s == 0 {
+		return
+	}
+	const what = "connection tracking state"
+	m.add(what, &expr.Ct{Key: expr.CtKeySTATE, Register: register})
+	m.mask(what, binary.NativeEndian.AppendUint32(nil, uint32(s)))
+	m.compare(what, expr.CmpOpNeq, make([]byte, 4))
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Parse reads a rule from words, in any order:
+//
+//	prerouting in forward out postrouting   the hook, the only word that must be there
+//	inet ip ip6 bridge                      the family, inet if there is none
+//	tcp udp icmp icmpv6 sctp dccp udplite   the protocol
+//	proto NUMBER                            another protocol
+//	type TYPE                               ICMP or ICMPv6 type, a number or nft's name
+//	iif NAME, oif NAME                      interface of arrival, of departure
+//	saddr ADDRESS[/BITS], daddr ...         source, destination
+//	sport PORT[-PORT], dport ...            source, destination
+//	port PORT[-PORT]                        source or destination
+//	mark VALUE[/MASK]                       decimal or 0x...
+//	ct STATE[,STATE...]                     new established related invalid untracked
+//	priority NUMBER                         0 if there is none
+//	queue NUMBER[-NUMBER]                   one or several queues, 0 if there is none
+//	fanout                                  choose among several by CPU
+//	bypass, nobypass                        pass (as if there were no word) or drop
+//	                                        packets while nobody has bound the queue
+//
+// For instance "out tcp dport 443", "forward udp port 53 iif eth0", "in ip6 icmpv6
+// type echo-request". Also "input" and "output" are understood.
+//
+// The error is a *ParseError. If every word is right but they do not fit together, it
+// wraps the *FieldError of Rule.Validate and points at the word concerned.
+func Parse(text string) (Rule, error) {
+	p := &parser{text: text, words: split(text), given: make(map[string]word)}
+	for p.next < len(p.words) {
+		if err := p.clause(p.take()); err != nil {
+			return Rule{}, err
+		}
+	}
+	return p.finish()
+}
+
+// parser is the state of one Parse.
+type parser struct {
+	text  string
+	words []word
+	next  int
+	rule  Rule
+	typ   word            // names of types depend on the protocol, which may come later
+	given map[string]word // what has set a field, by its name
+}
+
+// take returns the next word, an empty one at the end.
+func (p *parser) take() word {
+	if p.next == len(p.words) {
+		return word{pos: len(p.text)}
+	}
+	p.next++
+	return p.words[p.next-1]
+}
+
+func (p *parser) error(w word, err error) error {
+	return &ParseError{Text: p.text, Pos: w.pos, Word: w.text, Err: err}
+}
+
+// once remembers which word sets a field.
+func (p *parser) once(field string, w word) error {
+	if before, ok := p.given[field]; ok {
+		return p.error(w, fmt.Errorf("%q (column %d) has already said that", before.text, before.pos+1))
+	}
+	p.given[field] = w
+	return nil
+}
+
+// finish does what needs all words.
+func (p *parser) finish() (Rule, error) {
+	if _, ok := p.given["Hook"]; !ok {
+		return Rule{}, p.error(word{pos: len(p.text)}, errors.New("expected a hook: prerouting, in, forward, out or postrouting"))
+	}
+	if p.typ.text != "" {
+		t, err := icmpType(p.rule.Protocol, p.typ.text)
+		if err != nil {
+			return Rule{}, p.error(p.typ, err)
+		}
+		p.rule.ICMPType = t
+	}
+	err := p.rule.Validate()
+	var f *FieldError
+	if errors.As(err, &f) {
+		w, ok := p.given[f.Field]
+		if !ok { // the default is at fault
+			w = word{pos: len(p.text)}
+		}
+		return Rule{}, p.error(w, f)
+	}
+	return p.rule.normal(), nil
+}
+
+// clause reads the words that belong to the keyword w.
+func (p *parser) clause(w word) error {
+	if hook, ok := hookOfWord[w.text]; ok {
+		p.rule.Hook = hook
+		return p.once("Hook", w)
+	}
+	if family, ok := familyOfWord[w.text]; ok {
+		p.rule.Family = family
+		return p.once("Family", w)
+	}
+	if protocol, ok := protocolOfName[w.text]; ok {
+		p.rule.Protocol = protocol
+		return p.once("Protocol", w)
+	}
+	switch w.text {
+	case "fanout":
+		p.rule.Fanout = true
+		return p.once("Fanout", w)
+	case "bypass", "nobypass":
+		p.rule.NoBypass = w.text == "nobypass"
+		return p.once("NoBypass", w)
+	}
+	a, ok := arguments[w.text]
+	if !ok {
+		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
+			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
+			"sport, dport, port, mark, ct, priority, queue, fanout, nobypass"))
+	}
+	value := p.take()
+	if err := p.once(a.field, value); err != nil {
+		return err
+	}
+	if err := a.set(p, value.text); err != nil {
+		return p.error(value, err)
+	}
+	return nil
+}
+
+var hookOfWord = map[string]nfqueue.Hook{"input": nfqueue.HookInput, "output": nfqueue.HookOutput}
+
+func init() {
+	for hook, w := range hookWords {
+		hookOfWord[w] = nfqueue.Hook(hook)
+	}
+}
+
+var familyOfWord = map[string]nfqueue.Family{
+	"inet":   0,
+	"ip":     nfqueue.FamilyIPv4,
+	"ip6":    nfqueue.FamilyIPv6,
+	"bridge": nfqueue.FamilyBridge,
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+const all = ^uint32(0) // mask
+
+// parse returns a rule of a test.
+func parse(t testing.TB, text string) rules.Rule {
+	t.Helper()
+	r, err := rules.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		text      string
+		want      rules.Rule
+		canonical string // if it is not text
+	}{
+		{"out", rules.Rule{Hook: nfqueue.HookOutput}, ""},
+		{"output", rules.Rule{Hook: nfqueue.HookOutput}, "out"},
+		{"input", rules.Rule{Hook: nfqueue.HookInput}, "in"},
+		{"inet bypass queue 0 priority 0 prerouting", rules.Rule{}, "prerouting"},
+		{"out tcp dport 443", rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.TCP, DstPort: rules.Ports{First: 443}}, ""},
+		{"forward udp port 53 iif eth0", rules.Rule{Hook: nfqueue.HookForward, Protocol: rules.UDP,
+			Port: rules.Ports{First: 53}, InIface: "eth0"}, "forward udp iif eth0 port 53"},
+		{"in ip6 icmpv6 type echo-request", rules.Rule{Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6,
+			Protocol: rules.ICMPv6, ICMPType: rules.NewICMPType(128)}, ""},
+		{"type 0 icmp in", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.ICMP, ICMPType: rules.NewICMPType(0)}, "in icmp type echo-reply"},
+		{"in icmp type 77", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.ICMP, ICMPType: rules.NewICMPType(77)}, ""},
+		{"out tcp daddr 192.0.2.0/24 dport 80-90 ct new mark 0x1/0xff queue 3-5 fanout nobypass", rules.Rule{
+			Hook: nfqueue.HookOutput, Protocol: rules.TCP, Dst: netip.MustParsePrefix("192.0.2.0/24"),
+			DstPort: rules.Ports{First: 80, Last: 90}, CTState: rules.CTNew, Mark: 1, MarkMask: 0xff,
+			Queue: 3, Queues: 3, Fanout: true, NoBypass: true,
+		}, "out tcp daddr 192.0.2.0/24 dport 80-90 mark 0x1/0xff ct new queue 3-5 fanout nobypass"},
+		{" \tnobypass\n proto 6   postrouting oif a.b saddr 2001:DB8::1/64 priority -300", rules.Rule{
+			Hook: nfqueue.HookPostrouting, Protocol: rules.TCP, OutIface: "a.b", Src: netip.MustParsePrefix("2001:db8::/64"),
+			Priority: -300, NoBypass: true,
+		}, "postrouting tcp oif a.b saddr 2001:db8::/64 priority -300 nobypass"},
+		{"in iif in oif", rules.Rule{}, "error"},
+		{"in iif in", rules.Rule{Hook: nfqueue.HookInput, InIface: "in"}, ""},
+		{"in proto 47 saddr 192.0.2.1", rules.Rule{Hook: nfqueue.HookInput, Protocol: 47, Src: netip.MustParsePrefix("192.0.2.1/32")}, ""},
+		{"in mark 10", rules.Rule{Hook: nfqueue.HookInput, Mark: 10, MarkMask: all}, "in mark 0xa"},
+		{"in mark 0", rules.Rule{Hook: nfqueue.HookInput, MarkMask: all}, "in mark 0x0"},
+		{"in ct related,established,established", rules.Rule{Hook: nfqueue.HookInput, CTState: rules.CTEstablished | rules.CTRelated}, "in ct established,related"},
+		{"in queue 7-7", rules.Rule{Hook: nfqueue.HookInput, Queue: 7}, "in queue 7"},
+		{"in udp sport 0-5 dport 0080", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.UDP,
+			SrcPort: rules.Ports{Last: 5}, DstPort: rules.Ports{First: 80}}, "in udp sport 0-5 dport 80"},
+		{"forward bridge saddr 0.0.0.0/0 priority -200", rules.Rule{Hook: nfqueue.HookForward, Priority: -200, Family: nfqueue.FamilyBridge,
+			Src: netip.MustParsePrefix("0.0.0.0/0")}, ""},
+	} {
+		if c.canonical == "error" {
+			if _, err := rules.Parse(c.text); err == nil {
+				t.Errorf("%q was parsed", c.text)
+			}
+			continue
+		}
+		got, err := rules.Parse(c.text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		c.want.Queues = max(c.want.Queues, 1)
+		if got != c.want {
+			t.Errorf("%q:\ngot  %+v\nwant %+v", c.text, got, c.want)
+		}
+		if c.canonical == "" {
+			c.canonical = c.text
+		}
+		if got.String() != c.canonical {
+			t.Errorf("%q is printed %q, want %q", c.text, got, c.canonical)
+		}
+	}
+}
+
+// TestStringMeansTheSame: several rules of one meaning have one text.
+func TestStringMeansTheSame(t *testing.T) {
+	for _, r := range []rules.Rule{
+		{Protocol: rules.TCP, DstPort: rules.Ports{First: 80}, Mark: 1, Src: netip.MustParsePrefix("192.0.2.7/24")},
+		{Protocol: 6, DstPort: rules.Ports{First: 80, Last: 80}, Mark: 1, MarkMask: all, Queues: 1, Src: netip.MustParsePrefix("192.0.2.0/24")},
+	} {
+		if got, want := r.String(), "prerouting tcp saddr 192.0.2.0/24 dport 80 mark 0x1"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, c := range []struct {
+		text, word string
+		pos        int
+		says       string
+	}{
+		{"", "", 0, "expected a hook"},
+		{"tcp dport 443", "", 13, "expected a hook"},
+		{"out tcp dprt 443", "dprt", 8, "expected a hook"},
+		{"out tcp dport", "", 13, "expected a port"},
+		{"out tcp dport 443x", "443x", 14, "expected a port"},
+		{"out tcp dport 65536", "65536", 14, "expected a port"},
+		{"out tcp dport 0", "0", 14, "port 0"},
+		{"out tcp dport 90-80", "90-80", 14, "ends before"},
+		{"out tcp dport 80-", "80-", 14, "expected a port"},
+		{"out in", "in", 4, `"out" (column 1) has already`},
+		{"out tcp udp", "udp", 8, `"tcp" (column 5) has already`},
+		{"out tcp proto 6", "6", 14, `"tcp" (column 5) has already`},
+		{"out bypass nobypass", "nobypass", 11, "already"},
+		{"out tcp dport 1 dport 2", "2", 22, "already"},
+		{"out proto 0", "0", 10, "expected the number"},
+		{"out proto tcp", "tcp", 10, "expected the number"},
+		{"out saddr nowhere", "nowhere", 10, "expected an address"},
+		{"out saddr fe80::1%eth0", "fe80::1%eth0", 10, "expected an address"},
+		{"out saddr 192.0.2.0/33", "192.0.2.0/33", 10, "expected an address"},
+		{"out mark 0x100000000", "0x100000000", 9, "expected a mark"},
+		{"out mark 1/0", "1/0", 9, "expected a mark"},
+		{"out mark -1", "-1", 9, "expected a mark"},
+		{"out ct new,old", "new,old", 7, "expected connection tracking states"},
+		{"out ct", "", 6, "expected connection tracking states"},
+		{"out queue", "", 9, "expected the number of a queue"},
+		{"out queue 65536", "65536", 10, "expected the number of a queue"},
+		{"out queue 5-3", "5-3", 10, "ends before"},
+		{"out queue 0-65535", "0-65535", 10, "at most 65535"},
+		{"out priority high", "high", 13, "expected a priority"},
+		{"out iif", "", 7, "expected the name"},
+		{"out icmp type echo", "echo", 14, "expected a type of icmp"},
+		{"out icmp type packet-too-big", "packet-too-big", 14, "expected a type of icmp"},
+		{"out icmp type 256", "256", 14, "expected a type of icmp"},
+		{"out type", "", 8, "expected an ICMP"},
+		// What does not fit together is found by Validate.
+		{"out type 8 tcp", "8", 9, "needs one of the protocols"},
+		{"out iif eth0", "eth0", 8, "did not come in"},
+		{"in udp oif eth0", "eth0", 11, "leaves"},
+		{"dport 80 out", "80", 6, "ports need"},
+		{"icmp out ip6", "icmp", 0, "not carried"},
+		{"out icmpv6 saddr 192.0.2.1", "icmpv6", 4, "not carried"},
+		{"out saddr 192.0.2.1 daddr 2001:db8::1", "2001:db8::1", 26, "no address of the family ip"},
+		{"out mark 0x10/0xf", "0x10/0xf", 9, "no mark matches"},
+		{"prerouting ct new priority -200", "new", 14, "not known yet"},
+		{"out fanout", "fanout", 4, "only one"},
+		{"out udp port 53 dport 53", "53", 13, "cannot be combined"},
+		{"in iif 0123456789abcdef", "0123456789abcdef", 7, "15 bytes"},
+		{"forward bridge", "", 14, "br_netfilter"},
+		{"prerouting bridge priority -1", "-1", 27, "br_netfilter"},
+		{"in iif eth*", "eth*", 7, "patterns"},
+	} {
+		_, err := rules.Parse(c.text)
+		var p *rules.ParseError
+		if !errors.As(err, &p) {
+			t.Errorf("%q: %v", c.text, err)
+			continue
+		}
+		if p.Word != c.word || p.Pos != c.pos || p.Text != c.text || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: at byte %d: %v\nwant %q at byte %d, and %q", c.text, p.Pos, err, c.word, c.pos, c.says)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"out tcp dport 443", "forward udp port 53 iif eth0", "in ip6 icmpv6 type echo-request",
+		"out tcp daddr 192.0.2.0/24 dport 80-90 ct new mark 0x1/0xff queue 3-5 fanout nobypass",
+		"bridge forward proto 255 saddr ::ffff:192.0.2.1/120 oif a+b priority -2147483648 queue 1-65535 bypass",
+		"in icmp type 255 ct untracked,invalid,related,established", "inet in sctp sport 0-1 mark 0",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := rules.Parse(s)
+		if err != nil {
+			var p *rules.ParseError
+			if !errors.As(err, &p) || p.Pos < 0 || p.Pos > len(s) || !strings.HasPrefix(s[p.Pos:], p.Word) {
+				t.Fatalf("%#v", err)
+			}
+			return
+		}
+		again, err := rules.Parse(r.String())
+		if err != nil || again != r {
+			t.Fatalf("%q\nis %+v,\nprinted %q,\nwhich is %+v (%v)", s, r, r, again, err)
+		}
+		if err := r.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.NFT(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.IPTables()
+		var f *rules.FieldError
+		if err != nil && !errors.As(err, &f) {
+			t.Fatal(err)
+		}
+	})
+}

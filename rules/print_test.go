@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+func TestNFT(t *testing.T) {
+	for _, c := range []struct {
+		rule  string
+		chain string
+		rules []string
+	}{
+		{"out tcp dport 443", "output { type filter hook output priority 0; policy accept; }",
+			[]string{"inet nfqueue output tcp dport 443 queue num 0 bypass"}},
+		{"in iif eth0 nobypass", "input { type filter hook input priority 0; policy accept; }",
+			[]string{`inet nfqueue input iifname "eth0" queue num 0`}},
+		{"forward udp port 53 oif eth0 queue 7", "forward { type filter hook forward priority 0; policy accept; }", []string{
+			`inet nfqueue forward oifname "eth0" udp sport 53 queue num 7 bypass`,
+			`inet nfqueue forward oifname "eth0" udp dport 53 queue num 7 bypass`}},
+		{"in ip6 icmpv6 type echo-request", "input { type filter hook input priority 0; policy accept; }",
+			[]string{"inet nfqueue input meta nfproto ipv6 icmpv6 type echo-request queue num 0 bypass"}},
+		{"in icmp", "input { type filter hook input priority 0; policy accept; }",
+			[]string{"inet nfqueue input meta nfproto ipv4 meta l4proto icmp queue num 0 bypass"}},
+		{"out tcp daddr 192.0.2.0/24 saddr 198.51.100.1 dport 80-90 sport 1024-65535 ct established,new mark 0x1/0xff queue 3-5 fanout nobypass",
+			"output { type filter hook output priority 0; policy accept; }",
+			[]string{"inet nfqueue output ip saddr 198.51.100.1 ip daddr 192.0.2.0/24 tcp sport 1024-65535 tcp dport 80-90 " +
+				"meta mark & 0xff == 0x1 ct state new,established queue num 3-5 fanout"}},
+		{"prerouting bridge priority -300 daddr 2001:db8::/32 mark 2 proto 47 queue 0-1 fanout",
+			"prerouting.-300 { type filter hook prerouting priority -300; policy accept; }",
+			[]string{"bridge nfqueue prerouting.-300 ip6 daddr 2001:db8::/32 meta l4proto 47 meta mark 0x2 queue num 0-1 bypass,fanout"}},
+		{"postrouting bridge saddr ::/0 priority 5", "postrouting.5 { type filter hook postrouting priority 5; policy accept; }",
+			[]string{"bridge nfqueue postrouting.5 meta protocol ip6 queue num 0 bypass"}},
+		{"out saddr 0.0.0.0/0", "output { type filter hook output priority 0; policy accept; }",
+			[]string{"inet nfqueue output meta nfproto ipv4 queue num 0 bypass"}},
+	} {
+		table, _, _ := strings.Cut(c.rules[0], " ")
+		want := []string{"nft 'add table " + table + " nfqueue'", "nft 'add chain " + table + " nfqueue " + c.chain + "'"}
+		for _, r := range c.rules {
+			want = append(want, "nft 'add rule "+r+"'")
+		}
+		got, err := parse(t, c.rule).NFT()
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %v\ngot  %q\nwant %q", c.rule, err, got, want)
+		}
+	}
+	if _, err := (rules.Rule{Hook: 9}).NFT(); err == nil {
+		t.Error("an invalid rule was printed")
+	}
+}
+
+func TestIPTables(t *testing.T) {
+	for _, c := range []struct {
+		rule string
+		want []string
+	}{
+		{"out tcp dport 443", []string{
+			"iptables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass",
+			"ip6tables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"forward ip udp port 53 iif eth0 oif veth1+x nobypass queue 65535", []string{
+			"iptables -t filter -A FORWARD -i eth0 -o 'veth1+x' -p udp -m multiport --ports 53 -j NFQUEUE --queue-num 65535"}},
+		{"in ip6 icmpv6 type echo-request", []string{
+			"ip6tables -t filter -A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in icmp type 0", []string{
+			"iptables -t filter -A INPUT -p icmp -m icmp --icmp-type 0 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"out tcp daddr 192.0.2.0/24 saddr 198.51.100.1 dport 80-90 sport 1024-65535 ct established,new mark 0x1/0xff queue 3-5 fanout nobypass", []string{
+			"iptables -t filter -A OUTPUT -s 198.51.100.1 -d 192.0.2.0/24 -p tcp -m tcp --sport 1024:65535 --dport 80:90 " +
+				"-m mark --mark 0x1/0xff -m conntrack --ctstate NEW,ESTABLISHED -j NFQUEUE --queue-balance 3:5 --queue-cpu-fanout"}},
+		{"prerouting sctp sport 1 dport 2-3 priority -300 daddr 2001:db8::1", []string{
+			"ip6tables -t raw -A PREROUTING -d 2001:db8::1 -p sctp -m multiport --sports 1 -m multiport --dports 2:3 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"postrouting saddr 0.0.0.0/0 priority -150 oif eth0 proto 47 mark 7", []string{
+			"iptables -t mangle -A POSTROUTING -o eth0 -p 47 -m mark --mark 0x7 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in priority 50 ip", []string{"iptables -t security -A INPUT -j NFQUEUE --queue-num 0 --queue-bypass"}},
+	} {
+		got, err := parse(t, c.rule).IPTables()
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%q: %v\ngot  %q\nwant %q", c.rule, err, got, c.want)
+		}
+	}
+}
+
+// What iptables cannot say.
+func TestIPTablesLacks(t *testing.T) {
+	for rule, field := range map[string]string{
+		"forward bridge priority -200":       "Family",
+		"prerouting":                         "Priority",
+		"in priority -300":                   "Priority",
+		"forward priority 1":                 "Priority",
+		"postrouting priority -150 iif eth0": "InIface",
+		"in iif ppp+":                        "InIface",
+		"out oif ppp+":                       "OutIface",
+	} {
+		got, err := parse(t, rule).IPTables()
+		var f *rules.FieldError
+		if !errors.As(err, &f) || f.Field != field {
+			t.Errorf("%q: %q, %v, want an error of %s", rule, got, err, field)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"net/netip"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Rule says which packets go to which queue. A packet has to match every field that
+// is set. The zero value sends all IPv4 and IPv6 packets at prerouting to queue 0, or
+// lets them pass when nobody has bound it.
+//
+// A packet that a rule has queued, or let pass for want of a consumer, is not seen by
+// later rules of the same Hook and Priority that were installed together.
+type Rule struct {
+	// Family is FamilyIPv4, FamilyIPv6 or FamilyBridge. Zero is inet: IPv4 and IPv6.
+	// FamilyBridge sees the frames that pass through a bridge.
+	Family nfqueue.Family
+	// Hook is where packets are queued.
+	Hook nfqueue.Hook
+	// Priority orders the rule among other users of the hook, lowest first: conntrack
+	// is at -200, destination NAT at -100, filters at 0, source NAT at 100 (enum
+	// nf_ip_hook_priorities of linux/netfilter_ipv4.h). Filters of FamilyBridge are at
+	// -200 (enum nf_br_hook_priorities of linux/netfilter_bridge.h); 0 and -1 are refused
+	// there at prerouting and forward, since br_netfilter keeps packets from them.
+	Priority int32
+
+	// InIface is the name of the interface through which the packet came, with
+	// FamilyBridge the port. There is none at output.
+	InIface string
+	// OutIface is the name of the interface through which the packet leaves, with
+	// FamilyBridge the port. There is none at prerouting and input.
+	OutIface string
+
+	// Protocol is the transport protocol.
+	Protocol Protocol
+	// Src is where the packet comes from: an address (all bits) or a prefix.
+	Src netip.Prefix
+	// Dst is where the packet goes to: an address (all bits) or a prefix.
+	Dst netip.Prefix
+	// SrcPort needs a Protocol with ports. Of a fragmented packet only the first
+	// fragment has them, unless conntrack reassembles it before the rule.
+	SrcPort Ports
+	// DstPort is like SrcPort, for the destination.
+	DstPort Ports
+	// Port matches when the source or the destination port does, so that one rule
+	// gets both directions of a flow. It excludes SrcPort and DstPort.
+	Port Ports
+	// ICMPType needs the Protocol ICMP or ICMPv6.
+	ICMPType ICMPType
+
+	// Mark is the packet's mark, of which only the bits in MarkMask are looked at.
+	Mark uint32
+	// MarkMask is all bits if it is zero and Mark is not. If both are zero any mark
+	// matches; set MarkMask alone to match packets whose bits are not set.
+	MarkMask uint32
+	// CTState matches packets in one of these connection tracking states. The kernel
+	// tracks the connections of the namespace as long as such a rule is there.
+	CTState CTState
+
+	// Queue is the number of the queue, the first one if there are several.
+	Queue uint16
+	// Queues is the number of consecutive queues that packets are spread over, by a
+	// hash of their addresses. Zero is 1.
+	Queues uint16
+	// Fanout chooses among the Queues by the CPU that handles the packet instead.
+	Fanout bool
+	// NoBypass drops packets when nobody has bound the queue. They pass otherwise.
+	// Packets that a bound queue has no room for are not concerned.
+	NoBypass bool
+}
+
+// normal returns the rule as Parse makes it, with one form for each meaning.
+func (r Rule) normal() Rule {
+	for _, p := range []*netip.Prefix{&r.Src, &r.Dst} {
+		if p.IsValid() {
+			*p = p.Masked()
+		}
+	}
+	for _, p := range []*Ports{&r.SrcPort, &r.DstPort, &r.Port} {
+		*p = p.normal()
+	}
+	if r.Mark != 0 && r.MarkMask == 0 {
+		r.MarkMask = ^uint32(0)
+	}
+	r.Queues = max(r.Queues, 1)
+	return r
+}
+
+// lastQueue is wrong if the numbers are exceeded, which Validate refuses.
+func (r Rule) lastQueue() uint16 { return r.Queue + max(r.Queues, 1) - 1 }
+
+// network returns the only family whose packets can match, nfqueue.FamilyIPv4 or
+// FamilyIPv6, or 0.
+func (r Rule) network() nfqueue.Family {
+	if r.Family == nfqueue.FamilyIPv4 || r.Family == nfqueue.FamilyIPv6 {
+		return r.Family
+	}
+	for _, p := range []netip.Prefix{r.Src, r.Dst} {
+		if p.IsValid() {
+			return familyOf(p)
+		}
+	}
+	return r.Protocol.network()
+}
+
+func familyOf(p netip.Prefix) nfqueue.Family {
+	if p.Addr().Is4() {
+		return nfqueue.FamilyIPv4
+	}
+	return nfqueue.FamilyIPv6
+}

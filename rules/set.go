@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Config says where Install installs rules. The zero value is the current network
+// namespace.
+type Config struct {
+	// NetNS is a descriptor of the network namespace that gets the rules, as from
+	// opening /proc/PID/ns/net. Zero is the current one. It may be closed after
+	// Install.
+	NetNS int
+}
+
+// Set is rules in the kernel. Its methods may be used by several goroutines at once.
+type Set struct {
+	name string
+
+	mu      sync.Mutex
+	tables  *tables // nil once closed
+	owned   bool
+	stopped bool
+}
+
+// Install puts rules into the kernel, all of them or none. Those of one hook and
+// priority are visited in the order given. The rules are in effect when Install
+// returns, and for as long as Set.Owned says.
+//
+// An error wraps a *FieldError if a rule makes no sense; errors.ErrUnsupported if the
+// kernel has no nf_tables or no way to queue, and on systems other than Linux; and
+// fs.ErrPermission without CAP_NET_ADMIN.
+func Install(cfg Config, rules ...Rule) (*Set, error) {
+	if len(rules) == 0 {
+		return nil, errors.New("rules: install: no rules given")
+	}
+	if cfg.NetNS < 0 {
+		return nil, errors.New("rules: install: Config.NetNS must not be negative")
+	}
+	all := make([]Rule, len(rules))
+	for i, r := range rules {
+		if err := r.Validate(); err != nil {
+			return nil, fmt.Errorf("rules: install: rule %d (%v): %w", i+1, r, err)
+		}
+		all[i] = r.normal()
+	}
+	s, err := install(cfg, all)
+	if err != nil {
+		return nil, fmt.Errorf("rules: install: %w", err)
+	}
+	return s, nil
+}
+
+// Table returns the name of the table that holds the rules. It is of the family inet,
+// and there is another one of the same name for rules of FamilyBridge. Nobody else in
+// the network namespace uses the name.
+func (s *Set) Table() string { return s.name }
+
+// Owned reports whether the kernel removes the rules when the process ends, however
+// that happens, and lets nobody else change them (NFT_TABLE_F_OWNER, Linux 5.12).
+// Older kernels leave the rules behind when a process ends without Close; they can be
+// deleted by the name of the table. Packets pass them as long as nobody has bound
+// the queue, unless the rules have NoBypass.
+func (s *Set) Owned() bool { return s.owned }
+
+// Stop removes the rules: no more packets are queued by them. What is in a queue stays
+// there. Calling it again, or after Close, does nothing.
+func (s *Set) Stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.tables == nil {
+		return nil
+	}
+	if err := s.tables.flush(); err != nil {
+		return fmt.Errorf("rules: stop: %w", err)
+	}
+	s.stopped = true
+	return nil
+}
+
+// Close removes the rules, and the table and chains with them. The kernel then drops
+// all packets that wait in any queue of the network namespace, also in those of other
+// processes. End the use of the queues before; see the package documentation for the
+// order. Calling it again does nothing.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		return nil
+	}
+	err := s.tables.remove()
+	s.tables = nil
+	if err != nil {
+		return fmt.Errorf("rules: close: %w", err)
+	}
+	return nil
+}

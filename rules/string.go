@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// hookWords are the hooks in the text form, by their number.
+var hookWords = [...]string{"prerouting", "in", "forward", "out", "postrouting"}
+
+// String returns the rule in the text form that Parse reads.
+func (r Rule) String() string {
+	r = r.normal()
+	words := []string{hookWord(r.Hook)}
+	add := func(w ...string) { words = append(words, w...) }
+	if r.Family != 0 {
+		add(r.Family.String())
+	}
+	if _, named := protocolNames[r.Protocol]; named {
+		add(r.Protocol.String())
+	} else if r.Protocol != 0 {
+		add("proto", r.Protocol.String())
+	}
+	if r.ICMPType.set {
+		add("type", r.ICMPType.name(r.Protocol))
+	}
+	optional := func(word, value string) {
+		if value != "" {
+			add(word, value)
+		}
+	}
+	optional("iif", r.InIface)
+	optional("oif", r.OutIface)
+	optional("saddr", address(r.Src))
+	optional("daddr", address(r.Dst))
+	optional("sport", r.SrcPort.String())
+	optional("dport", r.DstPort.String())
+	optional("port", r.Port.String())
+	if r.MarkMask != 0 {
+		add("mark", r.mark())
+	}
+	optional("ct", r.CTState.String())
+	if r.Priority != 0 {
+		add("priority", strconv.Itoa(int(r.Priority)))
+	}
+	if r.Queue != 0 || r.Queues != 1 {
+		add("queue", r.queues("-"))
+	}
+	if r.Fanout {
+		add("fanout")
+	}
+	if r.NoBypass {
+		add("nobypass")
+	}
+	return strings.Join(words, " ")
+}
+
+func hookWord(h nfqueue.Hook) string {
+	if int(h) < len(hookWords) {
+		return hookWords[h]
+	}
+	return h.String()
+}
+
+// address returns a prefix, without its length if that is all bits, or nothing if
+// there is none.
+func address(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// mark returns "0x1", or "0x1/0xff" with a mask.
+func (r Rule) mark() string {
+	if r.MarkMask == ^uint32(0) {
+		return fmt.Sprintf("%#x", r.Mark)
+	}
+	return fmt.Sprintf("%#x/%#x", r.Mark, r.MarkMask)
+}
+
+// queues returns "3", or "3-5" for several.
+func (r Rule) queues(separator string) string {
+	first := strconv.Itoa(int(r.Queue))
+	if r.Queues <= 1 {
+		return first
+	}
+	return first + separator + strconv.Itoa(int(r.lastQueue()))
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// FieldError says why a Rule makes no sense.
+type FieldError struct {
+	Field string // the name of the field of Rule to change
+	Err   error  // what is wrong with it
+}
+
+// Error returns the field and what is wrong with it.
+func (e *FieldError) Error() string { return "Rule." + e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// Validate returns nil, or a *FieldError for a combination of fields that the kernel
+// would refuse or that no packet can match.
+func (r Rule) Validate() error {
+	r = r.normal()
+	for _, check := range []struct {
+		field string
+		err   error
+	}{
+		{"Family", r.checkFamily()},
+		{"Hook", r.checkHook()},
+		{"Priority", r.checkPriority()},
+		{"InIface", r.checkInIface()},
+		{"OutIface", r.checkOutIface()},
+		{"Src", r.checkAddress(r.Src)},
+		{"Dst", r.checkAddress(r.Dst)},
+		{"Protocol", r.checkProtocol()},
+		{"SrcPort", r.checkPorts(r.SrcPort)},
+		{"DstPort", r.checkPorts(r.DstPort)},
+		{"Port", r.checkEitherPort()},
+		{"ICMPType", r.checkICMPType()},
+		{"Mark", r.checkMark()},
+		{"CTState", r.checkCTState()},
+		{"Queues", r.checkQueues()},
+		{"Fanout", r.checkFanout()},
+	} {
+		if check.err != nil {
+			return &FieldError{check.field, check.err}
+		}
+	}
+	return nil
+}
+
+func (r Rule) checkFamily() error {
+	switch r.Family {
+	case 0, nfqueue.FamilyIPv4, nfqueue.FamilyIPv6, nfqueue.FamilyBridge:
+		return nil
+	}
+	return fmt.Errorf("%v cannot queue packets; use FamilyIPv4, FamilyIPv6, FamilyBridge, or zero for both IPv4 and IPv6", r.Family)
+}
+
+func (r Rule) checkHook() error {
+	if r.Hook > nfqueue.HookPostrouting {
+		return fmt.Errorf("%v cannot queue packets; use prerouting, input, forward, output or postrouting", r.Hook)
+	}
+	return nil
+}
+
+// checkPriority refuses where br_netfilter, if it is active, takes bridged packets away.
+// It does so at -1 (forward) or 0 (prerouting), and lets them go on behind 0.
+func (r Rule) checkPriority() error {
+	taken := r.Hook == nfqueue.HookForward || r.Hook == nfqueue.HookPrerouting
+	if r.Family == nfqueue.FamilyBridge && taken && (r.Priority == 0 || r.Priority == -1) {
+		return fmt.Errorf("at priority %d of %v bridged packets are missed where br_netfilter is active; use -200, where bridge filters are", r.Priority, r.Hook)
+	}
+	return nil
+}
+
+func (r Rule) checkInIface() error {
+	if r.InIface != "" && r.Hook == nfqueue.HookOutput {
+		return errors.New("a packet at output did not come in through an interface; match the one through which it leaves, or use another hook")
+	}
+	return checkIface(r.InIface)
+}
+
+func (r Rule) checkOutIface() error {
+	if r.OutIface != "" && (r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookInput) {
+		return fmt.Errorf("it is not known at %v through which interface a packet leaves; match the one through which it came, or use another hook", r.Hook)
+	}
+	return checkIface(r.OutIface)
+}
+
+// maxIface is IFNAMSIZ without the NUL.
+const maxIface = 15
+
+// checkIface refuses names that the kernel gives to no interface (dev_valid_name), and
+// those that nft or the text form cannot say.
+func checkIface(name string) error {
+	if name == "" {
+		return nil
+	}
+	if len(name) > maxIface {
+		return fmt.Errorf("no interface has the name %q: the longest names have %d bytes", name, maxIface)
+	}
+	bad := func(c rune) bool {
+		return strings.ContainsRune("/:*\"'\\", c) || c == utf8.RuneError || unicode.IsSpace(c) || !unicode.IsGraphic(c)
+	}
+	if name == "." || name == ".." || strings.ContainsFunc(name, bad) {
+		return fmt.Errorf("%q is not the name of an interface; patterns are not supported", name)
+	}
+	return nil
+}
+
+func (r Rule) checkAddress(p netip.Prefix) error {
+	if p == (netip.Prefix{}) {
+		return nil
+	}
+	if !p.IsValid() {
+		return errors.New("not a valid prefix")
+	}
+	if only := r.network(); familyOf(p) != only {
+		return fmt.Errorf("%v is no address of the family %v, of which all else is", p.Addr(), only)
+	}
+	return nil
+}
+
+func (r Rule) checkProtocol() error {
+	if need := r.Protocol.network(); need != 0 && r.network() != need {
+		return fmt.Errorf("%v is not carried by the family %v but by %v", r.Protocol, r.network(), need)
+	}
+	return nil
+}
+
+func (r Rule) checkPorts(p Ports) error {
+	if p == (Ports{}) {
+		return nil
+	}
+	if !r.Protocol.hasPorts() {
+		return errors.New("ports need one of the protocols tcp, udp, udplite, sctp or dccp")
+	}
+	if p.Last != 0 && p.Last < p.First {
+		return fmt.Errorf("the range %v ends before it begins", p)
+	}
+	return nil
+}
+
+func (r Rule) checkEitherPort() error {
+	if r.Port != (Ports{}) && (r.SrcPort != (Ports{}) || r.DstPort != (Ports{})) {
+		return errors.New("a port of either side cannot be combined with a source or destination port")
+	}
+	return r.checkPorts(r.Port)
+}
+
+func (r Rule) checkICMPType() error {
+	if r.ICMPType.set && r.Protocol != ICMP && r.Protocol != ICMPv6 {
+		return errors.New("a type needs one of the protocols icmp or icmpv6")
+	}
+	return nil
+}
+
+func (r Rule) checkMark() error {
+	if outside := r.Mark &^ r.MarkMask; outside != 0 {
+		return fmt.Errorf("no mark matches: the bits %#x are not in the mask %#x", outside, r.MarkMask)
+	}
+	return nil
+}
+
+// conntrackPriority is NF_IP_PRI_CONNTRACK, where conntrack first sees a packet.
+const conntrackPriority = -200
+
+func (r Rule) checkCTState() error {
+	if unknown := r.CTState &^ allCTStates; unknown != 0 {
+		return fmt.Errorf("unknown states %v", unknown)
+	}
+	first := r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookOutput
+	if r.CTState != 0 && first && r.Priority <= conntrackPriority {
+		return fmt.Errorf("the state is not known yet at priority %d of %v; use one above %d", r.Priority, r.Hook, conntrackPriority)
+	}
+	return nil
+}
+
+func (r Rule) checkQueues() error {
+	if last := int(r.Queue) + int(r.Queues) - 1; last > 65535 {
+		return fmt.Errorf("the last queue would be %d; the highest number is 65535", last)
+	}
+	return nil
+}
+
+func (r Rule) checkFanout() error {
+	if r.Fanout && r.Queues < 2 {
+		return errors.New("fanout chooses among several queues, and there is only one")
+	}
+	return nil
+}

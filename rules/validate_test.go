@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+// Errors that no text leads to.
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		rule  rules.Rule
+		field string
+	}{
+		{rules.Rule{}, ""},
+		{rules.Rule{Family: 3}, "Family"},
+		{rules.Rule{Hook: 5}, "Hook"},
+		{rules.Rule{Src: netip.PrefixFrom(netip.MustParseAddr("192.0.2.1"), 33)}, "Src"},
+		{rules.Rule{Protocol: rules.ICMP, SrcPort: rules.Ports{First: 1}}, "SrcPort"},
+		{rules.Rule{Protocol: rules.TCP, DstPort: rules.Ports{First: 2, Last: 1}}, "DstPort"},
+		{rules.Rule{CTState: 1 << 5}, "CTState"},
+		{rules.Rule{Queue: 65535, Queues: 2}, "Queues"},
+		{rules.Rule{Queue: 1, Queues: 65535}, ""},
+		{rules.Rule{Queue: 2, Queues: 65535}, "Queues"},
+		{rules.Rule{Hook: nfqueue.HookInput, InIface: "a b"}, "InIface"},
+		{rules.Rule{Hook: nfqueue.HookForward, OutIface: ".."}, "OutIface"},
+		{rules.Rule{InIface: "\xff"}, "InIface"},
+	} {
+		err := c.rule.Validate()
+		var f *rules.FieldError
+		if c.field == "" {
+			if err != nil {
+				t.Errorf("%+v: %v", c.rule, err)
+			}
+			continue
+		}
+		if !errors.As(err, &f) || f.Field != c.field {
+			t.Errorf("%+v: %v, want an error of %s", c.rule, err, c.field)
+		}
+		if _, err := rules.Install(rules.Config{}, rules.Rule{}, c.rule); !errors.As(err, &f) || f.Field != c.field {
+			t.Errorf("Install: %v, want an error of %s", err, c.field)
+		}
+	}
+	if _, err := rules.Install(rules.Config{}); err == nil {
+		t.Error("no rules were installed")
+	}
+}
