@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/nlwire"
+)
+
+// splitAttrs takes a list of attributes apart. Each may be there once.
+func splitAttrs(t testing.TB, b []byte) map[uint16][]byte {
+	t.Helper()
+	attrs := make(map[uint16][]byte)
+	for {
+		typ, d, rest, more := nlwire.NextAttr(b)
+		if !more {
+			if len(b) != 0 {
+				t.Fatalf("%d bytes behind the last attribute", len(b))
+			}
+			return attrs
+		}
+		if _, twice := attrs[typ]; twice {
+			t.Fatalf("attribute %d is there twice", typ)
+		}
+		attrs[typ], b = d, rest
+	}
+}
+
+// verdictAttrs returns the attributes of the verdict on a packet, and those in its NFQA_CT,
+// nil if it has none.
+func verdictAttrs(t testing.TB, p *Packet) (all, ct map[uint16][]byte) {
+	t.Helper()
+	o := newOutgoing()
+	o.add(newVerdictTemplate(1), p.ID(), Accept, p, true)
+	all = splitAttrs(t, bytes.Join(o.datagram(), nil)[nlwire.HeaderLen+nfgenmsgLen:])
+	if nest, ok := all[attrCT]; ok {
+		ct = splitAttrs(t, nest)
+	}
+	return all, ct
+}
+
+// wantCT checks that the verdict says this of the connection and nothing else.
+func wantCT(t testing.TB, p *Packet, want map[uint16][]byte) {
+	t.Helper()
+	if _, got := verdictAttrs(t, p); !equalAttrs(got, want) {
+		t.Errorf("NFQA_CT has %x, want %x", got, want)
+	}
+}
+
+func equalAttrs(a, b map[uint16][]byte) bool {
+	if len(a) != len(b) || (a == nil) != (b == nil) {
+		return false
+	}
+	for typ, d := range a {
+		if e, ok := b[typ]; !ok || !bytes.Equal(d, e) {
+			return false
+		}
+	}
+	return true
+}
+
+var tcpTuple = ctNest(ctaTupleOrig, ctIP("192.0.2.1", "198.51.100.1"), ctPorts(6, 40000, 21))
+
+func ctStatus(s ConnStatus) []byte { return ctAttr(ctaStatus, be32(uint32(s))...) }
+
+func mustSet(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantRefused checks that a setter fails and leaves the verdict as it was.
+func wantRefused(t *testing.T, what string, p *Packet, set func() error) {
+	t.Helper()
+	before, _ := verdictAttrs(t, p)
+	err := set()
+	if e := new(OpError); !errors.As(err, &e) || e.Queue != p.Queue() {
+		t.Errorf("%s: %v, want an OpError", what, err)
+	}
+	if after, _ := verdictAttrs(t, p); !equalAttrs(before, after) {
+		t.Errorf("%s: the verdict had %x, now %x", what, before, after)
+	}
+}
+
+func TestSetConnMark(t *testing.T) {
+	p := tracked(t, ConnNew, tcpTuple)
+	wantCT(t, p, nil)
+	mustSet(t, p.SetConnMark(0xffff1234, 0xff00ffff))
+	// Bits outside of the mask would flip those of the connection.
+	wantCT(t, p, map[uint16][]byte{ctaMark: be32(0xff001234), ctaMarkMask: be32(0xff00ffff)})
+	mustSet(t, p.SetConnMark(1, math.MaxUint32))
+	wantCT(t, p, map[uint16][]byte{ctaMark: be32(1), ctaMarkMask: be32(math.MaxUint32)})
+}
+
+func TestSetConnLabels(t *testing.T) {
+	p := tracked(t, ConnNew, tcpTuple)
+	labels, mask := bytes.Repeat([]byte{0xf5}, 16), bytes.Repeat([]byte{0x0f}, 16)
+	mustSet(t, p.SetConnLabels(labels, mask))
+	wantCT(t, p, map[uint16][]byte{ctaLabels: bytes.Repeat([]byte{0x05}, 16), ctaLabelsMask: mask})
+	if labels[0] != 0xf5 {
+		t.Error("the caller's labels were changed")
+	}
+	for name, set := range map[string]func() error{
+		"short labels": func() error { return p.SetConnLabels(labels[:12], nil) },
+		"long labels":  func() error { return p.SetConnLabels(append(labels, 0, 0, 0, 0), mask) },
+		"short mask":   func() error { return p.SetConnLabels(labels, mask[:4]) },
+		"empty mask":   func() error { return p.SetConnLabels(labels, []byte{}) },
+	} {
+		wantRefused(t, name, p, set)
+	}
+	mustSet(t, p.SetConnLabels(labels, nil))
+	wantCT(t, p, map[uint16][]byte{ctaLabels: labels})
+}
+
+func TestSetConnStatus(t *testing.T) {
+	const have = StatusSeenReply | StatusConfirmed | StatusHelper
+	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(have))
+	mustSet(t, p.SetConnStatus(StatusAssured|StatusFixedTimeout, StatusHelper))
+	wantCT(t, p, map[uint16][]byte{ctaStatus: be32(uint32(StatusSeenReply | StatusConfirmed | StatusAssured | StatusFixedTimeout))})
+	for name, set := range map[string]func() error{
+		"setting confirmed":    func() error { return p.SetConnStatus(StatusConfirmed, 0) },
+		"setting snat":         func() error { return p.SetConnStatus(StatusAssured|StatusSrcNAT, 0) },
+		"setting unknown bits": func() error { return p.SetConnStatus(1<<31, 0) },
+		"clearing seen-reply":  func() error { return p.SetConnStatus(0, StatusSeenReply) },
+		"clearing assured":     func() error { return p.SetConnStatus(0, StatusAssured) },
+		"both":                 func() error { return p.SetConnStatus(StatusHelper, StatusHelper) },
+	} {
+		wantRefused(t, name, p, set)
+	}
+	mustSet(t, p.SetConnStatus(0, 0))
+	wantCT(t, p, map[uint16][]byte{ctaStatus: be32(uint32(have))})
+}
+
+func TestSetConnTimeout(t *testing.T) {
+	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed))
+	for _, c := range []struct {
+		d    time.Duration
+		want uint32
+	}{
+		{0, 0}, {1, 1}, {time.Second, 1}, {time.Second + 1, 2}, {time.Hour, 3600}, {math.MaxInt64, math.MaxUint32},
+	} {
+		mustSet(t, p.SetConnTimeout(c.d))
+		wantCT(t, p, map[uint16][]byte{ctaTimeout: be32(c.want)})
+	}
+	wantRefused(t, "negative", p, func() error { return p.SetConnTimeout(-1) })
+	for _, s := range []ConnStatus{StatusFixedTimeout, StatusDying} {
+		p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed|s))
+		wantRefused(t, s.String(), p, func() error { return p.SetConnTimeout(time.Second) })
+	}
+}
+
+func TestSetConnHelperInfo(t *testing.T) {
+	help := ctNest(ctaHelp, ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 1, 2, 3, 4, 5))
+	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed), help)
+
+	mustSet(t, p.SetConnHelperInfo([]byte{0, 0, 0, 0, 0}))
+	mustSet(t, p.SetConnHelperInfo([]byte{5, 4, 3, 2, 1}))
+	_, ct := verdictAttrs(t, p)
+	if got := splitAttrs(t, ct[ctaHelp]); len(ct) != 1 || !equalAttrs(got, map[uint16][]byte{ctaHelpName: []byte("sip\x00"), ctaHelpInfo: {5, 4, 3, 2, 1}}) {
+		t.Errorf("NFQA_CT has %x, CTA_HELP %x", ct, got)
+	}
+	wantRefused(t, "another length", p, func() error { return p.SetConnHelperInfo([]byte{1, 2, 3, 4}) })
+
+	for name, attrs := range map[string][][]byte{
+		"no helper": {ctStatus(StatusConfirmed)},
+		"expected":  {ctStatus(StatusConfirmed | StatusExpected), help},
+	} {
+		p := tracked(t, ConnEstablished, append(attrs, tcpTuple)...)
+		wantRefused(t, name, p, func() error { return p.SetConnHelperInfo([]byte{5, 4, 3, 2, 1}) })
+	}
+	p = tracked(t, ConnEstablished, tcpTuple, ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00")))
+	wantRefused(t, "a helper of the kernel", p, func() error { return p.SetConnHelperInfo(nil) })
+}
+
+func TestAdjustSequence(t *testing.T) {
+	ftp := ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00"))
+	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed|StatusDstNAT), ftp)
+	mustSet(t, p.AdjustSequence())
+	wantCT(t, p, map[uint16][]byte{})
+	for name, attrs := range map[string][][]byte{
+		"no NAT":        {tcpTuple, ctStatus(StatusConfirmed), ftp},
+		"no helper":     {tcpTuple, ctStatus(StatusSrcNAT)},
+		"UDP":           {ctNest(ctaTupleOrig, ctIP("192.0.2.1", "198.51.100.1"), ctPorts(17, 1, 2)), ctStatus(StatusSrcNAT), ftp},
+		"IPv6":          {ctNest(ctaTupleOrig, ctIP("::1", "::2"), ctPorts(6, 1, 2)), ctStatus(StatusSrcNAT), ftp},
+		"without tuple": {ctStatus(StatusSrcNAT), ftp},
+	} {
+		p := tracked(t, ConnEstablished, attrs...)
+		wantRefused(t, name, p, p.AdjustSequence)
+	}
+}
+
+// TestConnEditsTogether: each says its part of the connection once, in whatever
+// order and however often they are called, and the next packet starts anew.
+func TestConnEditsTogether(t *testing.T) {
+	help := ctNest(ctaHelp, ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 1, 2, 3))
+	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed), help)
+	labels := []byte("0123456789abcdef")
+	edits := []func() error{
+		func() error { return p.SetConnMark(7, 0xff) },
+		func() error { return p.SetConnLabels(labels, labels) },
+		func() error { return p.SetConnStatus(StatusFixedTimeout, 0) },
+		func() error { return p.SetConnTimeout(time.Minute) },
+		func() error { return p.SetConnHelperInfo([]byte{3, 2, 1}) },
+	}
+	want := map[uint16][]byte{
+		ctaMark: be32(7), ctaMarkMask: be32(0xff), ctaLabels: labels, ctaLabelsMask: labels,
+		ctaStatus: be32(uint32(StatusConfirmed | StatusFixedTimeout)), ctaTimeout: be32(60),
+		ctaHelp: append(ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 3, 2, 1)...),
+	}
+	for i := range edits {
+		for _, edit := range slices.Concat(edits[i:], edits[:i], edits) {
+			mustSet(t, edit())
+		}
+		wantCT(t, p, want)
+		clone := p.Clone()
+		mustSet(t, p.SetConnMark(8, 0xff))
+		wantCT(t, clone, want)
+		mustSet(t, p.reset(nil, p.buf, p.msg))
+		wantCT(t, p, nil)
+	}
+}
+
+func TestConnEditsWithoutEntry(t *testing.T) {
+	p, err := decoded(packetMessage(FamilyIPv4, 9, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	mustSet(t, err)
+	for name, set := range map[string]func() error{
+		"SetConnMark":       func() error { return p.SetConnMark(1, 1) },
+		"SetConnLabels":     func() error { return p.SetConnLabels(make([]byte, 16), nil) },
+		"SetConnStatus":     func() error { return p.SetConnStatus(StatusAssured, 0) },
+		"SetConnTimeout":    func() error { return p.SetConnTimeout(1) },
+		"SetConnHelperInfo": func() error { return p.SetConnHelperInfo(nil) },
+		"AdjustSequence":    p.AdjustSequence,
+		"SetExpect":         func() error { return p.SetExpect(Expectation{}) },
+	} {
+		wantRefused(t, name, p, set)
+		if err := set(); !errors.Is(err, errNoEntry) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestConnEditsNoAllocations: a packet's memory for edits serves the next one too.
+func TestConnEditsNoAllocations(t *testing.T) {
+	help := ctNest(ctaHelp, ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 1, 2, 3))
+	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed), help)
+	labels := []byte("0123456789abcdef")
+	expect := Expectation{Protocol: 6, Dst: netip.MustParseAddr("192.0.2.1"), DstPort: 1024}
+	edit := func() {
+		mustSet(t, p.reset(nil, p.buf, p.msg))
+		mustSet(t, p.SetConnMark(7, 0xff))
+		mustSet(t, p.SetConnLabels(labels, labels))
+		mustSet(t, p.SetConnStatus(StatusFixedTimeout, 0))
+		mustSet(t, p.SetConnTimeout(time.Minute))
+		mustSet(t, p.SetConnHelperInfo(labels[:3]))
+		mustSet(t, p.SetExpect(expect))
+		mustSet(t, p.SetConnMark(8, 0xff))
+	}
+	if n := testing.AllocsPerRun(100, edit); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
