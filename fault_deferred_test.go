@@ -5,6 +5,7 @@ package nfqueue_test
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -260,6 +261,7 @@ func TestFaultDeferTimeoutWhileEditing(t *testing.T) {
 		select {
 		case <-f.Done():
 		default:
+			runtime.Gosched()
 			continue
 		}
 		break
@@ -277,7 +279,7 @@ func TestFaultResolveWhileSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := fakekernel.New()
 		sends, release := make(chan struct{}), make(chan struct{})
-		q := openGate(t, k, nfqueue.Config{}, func([][]byte) {
+		q, _ := openGate(t, k, nfqueue.Config{}, func([][]byte) {
 			sends <- struct{}{}
 			<-release
 		})

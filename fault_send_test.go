@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -101,6 +102,55 @@ func unsent(t *testing.T, q *nfqueue.Queue, s *serving, flights []*nfqueuetest.F
 	flights[0].Result()
 }
 
+// The same when the batch had been put together before it turned out that the verdict
+// cannot be sent.
+func TestFaultUnsentIsNotDecidedByWaitingBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := fakekernel.New()
+		sends, release := make(chan struct{}), make(chan struct{})
+		q, g := openGate(t, k, nfqueue.Config{}, func([][]byte) {
+			sends <- struct{}{}
+			<-release
+		})
+		slow := make(chan struct{})
+		var flights []*fakekernel.Flight
+		for range 3 {
+			flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+		}
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			switch p.ID() {
+			case 1:
+				return nfqueue.Drop
+			case 2:
+				<-slow // so that the verdict of the first is sent by itself
+			}
+			return nfqueue.Accept
+		}))
+		<-sends
+		close(slow)
+		synctest.Wait() // for the verdicts of the others, which wait to be sent
+		for range 1 + 10 {
+			g.FailSend(noBuffers)
+		}
+		go func() {
+			for range sends {
+			}
+		}()
+		close(release)
+		<-flights[2].Done()
+		<-flights[1].Done()
+		select {
+		case <-flights[0].Done():
+			t.Errorf("the verdict that could not be sent was drop; a batch decided: %+v", flights[0].Outcome())
+		default:
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		close(sends)
+	})
+}
+
 func TestFaultPayloadTooLongToSend(t *testing.T) {
 	k := newFaulty(t)
 	k.SetMaxSend(1000)
@@ -129,7 +179,7 @@ func TestFaultDatagramsFitTheSocket(t *testing.T) {
 	k := fakekernel.New()
 	k.SetMaxSend(maxSend)
 	sends := 0
-	q := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func(pieces [][]byte) {
+	q, _ := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func(pieces [][]byte) {
 		n := 0
 		for _, p := range pieces {
 			if len(p) == 0 {

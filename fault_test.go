@@ -111,7 +111,7 @@ func (g *gate) Send(pieces [][]byte) error {
 }
 
 // openGate opens queue 0 of a kernel; before is called before each Send from then on.
-func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before func(pieces [][]byte)) *nfqueue.Queue {
+func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before func(pieces [][]byte)) (*nfqueue.Queue, *gate) {
 	t.Helper()
 	g := &gate{Conn: k.Dial()}
 	q, err := bridge.OpenOver(g, cfg)
@@ -120,7 +120,7 @@ func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before fun
 	}
 	g.before = before
 	t.Cleanup(func() { q.(*nfqueue.Queue).Close() })
-	return q.(*nfqueue.Queue)
+	return q.(*nfqueue.Queue), g
 }
 
 // smallPacket is a packet.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -481,6 +482,7 @@ func testShutdownServes(l lab) {
 	go func() { shut <- q.Shutdown(context.Background()) }()
 	for i := 0; l.Passed() == 1; i++ {
 		l.send(fmt.Sprint("new ", i))
+		runtime.Gosched()
 	}
 	if err := (<-held).Resolve(nfqueue.Drop); err != nil {
 		l.Error(err)
