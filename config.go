@@ -148,15 +148,20 @@ const (
 
 // readBufferFor sizes the receive buffer for MaxLen unread packets.
 func readBufferFor(c Config) int {
-	charge := chargeFrame
-	if c.CopyRange <= 128 {
-		charge = chargeMeta
-	}
-	n := int(min(uint64(c.MaxLen)*uint64(charge), 1<<30))
+	n := framesBuffer(c)
 	if c.Flags&GSO != 0 && c.CopyRange > 1500 {
 		n += gsoReserve * chargeGSO
 	}
 	return n
+}
+
+// framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take.
+func framesBuffer(c Config) int {
+	charge := chargeFrame
+	if c.CopyRange <= 128 {
+		charge = chargeMeta
+	}
+	return int(min(uint64(c.MaxLen)*uint64(charge), 1<<30))
 }
 
 // slotSize is the room one message needs: the copied part of the packet, which

@@ -71,7 +71,7 @@ func attachHelper(t *testing.T, h *netlab.Host, name string, proto uint8, port, 
 func addUserspaceHelper(t *testing.T, name string, proto uint8, dataLen uint32) {
 	t.Helper()
 	const ( // linux/netfilter/nfnetlink_cthelper.h
-		msgNew                               = unix.NFNL_SUBSYS_CTHELPER<<8 | 0
+		msgNew                               = unix.NFNL_SUBSYS_CTHELPER << 8 // NFNL_MSG_CTHELPER_NEW
 		helperName, helperTuple, helperQueue = 1, 2, 3
 		helperPolicy, helperDataLen          = 4, 5
 		tupleL3, tupleL4                     = 1, 2

@@ -60,6 +60,9 @@ func (e *edits) own() {
 // appended to, which is sent without being copied; any other slice is copied and
 // stays the caller's. Without a call of SetPayload no payload is sent back.
 //
+// Linux 7.3 has been seen to drop packets with a replaced payload, without an error, in
+// the bridge family and in user namespaces.
+//
 // The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
 // it was copied, or when b is too long (MaxPayload), too short to hold its headers
 // or not an IP packet where one is expected.

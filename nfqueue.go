@@ -125,8 +125,8 @@ func (q *Queue) sizeReadBuffer() error {
 	if err != nil {
 		return fmt.Errorf("size the receive buffer: %w", err)
 	}
-	if granted < q.cfg.ReadBuffer {
-		q.log.warn(logBuffer, "nfqueue: the receive buffer is smaller than asked for; packets will be lost in bursts. Raise net.core.rmem_max, or lower Config.MaxLen",
+	if granted < min(q.cfg.ReadBuffer, framesBuffer(q.cfg)) {
+		q.log.warn(logBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
 			"granted", granted, "wanted", q.cfg.ReadBuffer, "net.core.rmem_max", (q.cfg.ReadBuffer+1)/2)
 	}
 	return nil

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// stingy is a kernel that grants no more than so many bytes.
+type stingy struct {
+	devNull
+	granted int
+}
+
+func (s stingy) SetReadBuffer(n int) (int, error) { return min(n, s.granted), nil }
+
+// TestReadBufferWarning: a buffer that does not hold MaxLen frames is reported with
+// the sysctl and the value to set.
+func TestReadBufferWarning(t *testing.T) {
+	for _, c := range []struct {
+		cfg     Config
+		granted int
+		warning string
+	}{
+		{Config{}, 1 << 30, ""},
+		{Config{}, 1024 * chargeFrame, ""}, // the reserve for GSO is not insisted on
+		{Config{}, 425984, "net.core.rmem_max=5425088"},
+		{Config{MaxLen: 4096, NoGSO: true}, 1024 * chargeFrame, "net.core.rmem_max=4718592"},
+		{Config{ReadBuffer: 1 << 20}, 425984, "net.core.rmem_max=524288"},
+	} {
+		var log bytes.Buffer
+		c.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		cfg, err := c.cfg.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := newQueue(stingy{granted: c.granted}, cfg)
+		if err := q.sizeReadBuffer(); err != nil {
+			t.Error(err)
+		}
+		q.Close()
+		if got := log.String(); (c.warning == "") != (got == "") || !strings.Contains(got, c.warning) {
+			t.Errorf("%+v with %d bytes granted: log %q, want %q", c.cfg, c.granted, got, c.warning)
+		}
+	}
+}
