@@ -151,11 +151,14 @@ func (s *sender) sendLocked() {
 // that of a socket which cannot be used any more.
 func (s *sender) deliver(o *outgoing) error {
 	s.stats.sends.Add(1)
-	err := s.conn.Send(o.datagram())
-	if err == nil || errors.Is(err, net.ErrClosed) {
-		return err
+	var err error
+	if len(o.firsts) == 0 || !s.noBatch.Load() { // or it has batches that must not go out any more
+		err = s.conn.Send(o.datagram())
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		s.log.warn(logSend, "nfqueue: sending verdicts together failed; sending them one by one", "verdicts", o.count, "error", err)
 	}
-	s.log.warn(logSend, "nfqueue: sending verdicts together failed; sending them one by one", "verdicts", o.count, "error", err)
 	o.messages(func(m message) bool {
 		if m.first == m.id() || !s.noBatch.Load() {
 			err = s.deliverOne(m)

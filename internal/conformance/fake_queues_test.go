@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/checksum"
 	"github.com/chifflier/nfqueue-go/internal/conformance"
+	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
@@ -21,40 +23,54 @@ import (
 // fakeKernel is the kernel in memory, and what is around it on the way over a loopback
 // interface.
 type fakeKernel struct {
-	*nfqueuetest.Kernel
+	*fakekernel.Kernel
 	t       *testing.T
 	rule    conformance.Rule
 	arrived chan string
+	network sync.WaitGroup
 
 	mu      sync.Mutex
-	flights []*nfqueuetest.Flight
+	flights []*fakekernel.Flight
 }
 
 func TestFakeQueues(t *testing.T) { conformance.TestQueues(t, newFake) }
 
 func newFake(t *testing.T, rule conformance.Rule) conformance.Kernel {
-	return &fakeKernel{Kernel: nfqueuetest.NewKernel(t), t: t, rule: rule, arrived: make(chan string, 1000)}
+	k := &fakeKernel{Kernel: fakekernel.New(), t: t, rule: rule, arrived: make(chan string, 1000)}
+	t.Cleanup(k.network.Wait) // when the queues are closed
+	return k
 }
+
+func (k *fakeKernel) Open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
+	q, err := bridge.OpenOver(k.Kernel.Dial(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return q.(*nfqueue.Queue), nil
+}
+
+func (k *fakeKernel) Dial() conformance.Socket { return &fakeSocket{k.t, k.Kernel.Dial()} }
 
 var from, to = netip.MustParseAddrPort("127.0.0.1:1024"), netip.MustParseAddrPort("127.0.0.1:1025")
 
 func (k *fakeKernel) Send(text string) {
-	f := k.Kernel.Send(k.rule.Queue, nfqueuetest.Spec{
-		Hook: nfqueue.HookOutput, OutDevName: "lo",
+	f := k.Kernel.Send(fakekernel.Rule{
+		Queue: k.rule.Queue, Bypass: k.rule.Bypass,
+		Match: func(p fakekernel.Packet) bool { return p.Mark != 2 },
+	}, fakekernel.Packet{
+		Family: uint8(nfqueue.FamilyIPv4), EtherType: 0x0800, Hook: uint8(nfqueue.HookOutput), OutDev: 1,
 		Payload: unfinished(nfqueuetest.UDP(from, to, []byte(text))),
-		SKBInfo: nfqueue.ChecksumNotReady,
-		Bypass:  k.rule.Bypass,
-		Match:   func(s nfqueuetest.Spec) bool { return s.Mark != 2 },
+		SKBInfo: uint32(nfqueue.ChecksumNotReady),
 	})
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.flights = append(k.flights, f)
-	go func() {
+	k.network.Go(func() {
 		<-f.Done()
-		if r := f.Result(); r.Passed && valid(r) {
-			k.arrived <- string(r.Payload[28:])
+		if o := f.Outcome(); o.Passed && valid(o) {
+			k.arrived <- string(o.Packet.Payload[28:])
 		}
-	}()
+	})
 }
 
 // unfinished replaces the checksum of a UDP packet by the sum of the pseudo-header, as it
@@ -66,12 +82,12 @@ func unfinished(b []byte) []byte {
 }
 
 // valid is what the receiver checks.
-func valid(r nfqueuetest.Result) bool {
-	whole := slices.Clone(r.Payload)
+func valid(o fakekernel.Outcome) bool {
+	whole := slices.Clone(o.Packet.Payload)
 	if err := ippkt.Complete(whole); err != nil {
 		return false
 	}
-	return !r.Edits.Payload || bytes.Equal(whole, r.Payload)
+	return o.Packet.SKBInfo&uint32(nfqueue.ChecksumNotReady) != 0 || bytes.Equal(whole, o.Packet.Payload)
 }
 
 func (k *fakeKernel) Receive() string {
@@ -86,20 +102,20 @@ func (k *fakeKernel) Receive() string {
 }
 
 func (k *fakeKernel) Passed() int {
-	return k.count(func(nfqueuetest.Result) bool { return true })
+	return k.count(func(fakekernel.Packet) bool { return true })
 }
 
 func (k *fakeKernel) Marked() int {
-	return k.count(func(r nfqueuetest.Result) bool { return r.Mark == 1 })
+	return k.count(func(p fakekernel.Packet) bool { return p.Mark == 1 })
 }
 
-func (k *fakeKernel) count(which func(nfqueuetest.Result) bool) (n int) {
+func (k *fakeKernel) count(which func(fakekernel.Packet) bool) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, f := range k.flights {
 		select {
 		case <-f.Done():
-			if r := f.Result(); r.Passed && which(r) {
+			if o := f.Outcome(); o.Passed && which(o.Packet) {
 				n++
 			}
 		default:

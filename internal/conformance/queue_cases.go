@@ -45,6 +45,10 @@ var queueCases = []struct {
 	{"handler panics", Rule{}, testPanic},
 	{"live changes", Rule{}, testLiveChanges},
 	{"kernel's account", Rule{Queue: 7}, testAccount},
+	{"upper bits of verdicts", Rule{}, testUpperBits},
+	{"reach of a batch", Rule{}, testBatchReach},
+	{"attributes of a batch", Rule{}, testBatchAttributes},
+	{"batch of repeats", Rule{}, testBatchOfRepeats},
 }
 
 // names returns n different texts.

@@ -15,6 +15,9 @@ import (
 type Kernel interface {
 	// Open opens a queue.
 	Open(nfqueue.Config) (*nfqueue.Queue, error)
+	// Dial opens a socket, to bind a queue on and decide its packets by messages of the
+	// test's own.
+	Dial() Socket
 	// Send sends a datagram with some text. It has been queued, dropped or let pass when
 	// Send returns.
 	Send(text string)

@@ -58,6 +58,12 @@ func (k *realKernel) Open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
 	return nfqueue.Open(cfg)
 }
 
+func (k *realKernel) Dial() conformance.Socket {
+	s := &realSocket{t: k.T}
+	labtest.Must(k, k.host.Do(s.dial))
+	return s
+}
+
 func (k *realKernel) Send(text string) {
 	if _, err := k.from.WriteTo([]byte(text), k.to.LocalAddr()); err != nil {
 		k.Fatal(err)
