@@ -30,6 +30,7 @@ var queueCases = []struct {
 	{"batch above a held packet", Rule{}, testBatchAboveHeld},
 	{"queue full", Rule{}, testQueueFull},
 	{"queue full, fail-open", Rule{}, testQueueFullFailOpen},
+	{"receive buffer holds the queue", Rule{}, testBufferHoldsQueue},
 	{"receive buffer full", Rule{}, testBufferFull},
 	{"receive buffer full, fail-open", Rule{}, testBufferFullFailOpen},
 	{"copy mode none", Rule{Bypass: true}, testModeNone},
@@ -318,6 +319,29 @@ func testQueueFullFailOpen(l lab) {
 	}
 }
 
+// By default the receive buffer is as large as the queue is long.
+func testBufferHoldsQueue(l lab) {
+	const packets = 60
+	full := strings.Repeat("x", 1472)
+	for name, cfg := range map[string]nfqueue.Config{
+		"meta":        {CopyMode: nfqueue.CopyMeta},
+		"header":      {CopyRange: 128, NoGSO: true},
+		"half a page": {CopyRange: 500, NoGSO: true},
+		"frames":      {NoGSO: true},
+	} {
+		cfg.MaxLen = packets
+		q := l.open(cfg)
+		for range packets {
+			l.send(full)
+		}
+		size := q.Stats().ReadBuffer
+		if got := l.drain(q, always(nfqueue.Drop)); got.Received != packets || got.Lost != 0 {
+			l.Errorf("%s: a buffer of %d bytes held %d of %d packets", name, size, got.Received, packets)
+		}
+	}
+	l.wantReceived()
+}
+
 // overrun opens a queue with room for only a few packets, sends 40, and returns how many
 // found room.
 func overrun(l lab, flags nfqueue.Flags) (q *nfqueue.Queue, room uint64) {
@@ -572,7 +596,7 @@ func testLiveChanges(l lab) {
 
 // The table in /proc, as far as it may be read.
 func testAccount(l lab) {
-	q := l.open(nfqueue.Config{Queue: 7, CopyRange: 100, MaxLen: 2})
+	q := l.open(nfqueue.Config{Queue: 7, CopyRange: 100, MaxLen: 2, ReadBuffer: 1 << 16})
 	l.send(names(3)...)
 	k := q.Stats().Kernel
 	if k == nil {
