@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 )
 
@@ -43,7 +44,7 @@ type Config struct {
 	Fallback Verdict
 
 	// ReadBuffer is the size in bytes of the socket's receive buffer, in the
-	// kernel's count, where a full-size Ethernet frame takes 2304 bytes. Zero sizes
+	// kernel's count, where a full-size Ethernet frame takes 2304 bytes on most machines. Zero sizes
 	// it for MaxLen packets. Without CAP_NET_ADMIN in the initial user namespace
 	// the kernel grants at most twice net.core.rmem_max.
 	ReadBuffer int
@@ -134,12 +135,18 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// What one unread message is charged to the receive buffer (skb->truesize),
-// measured on x86-64.
+// charges is what one unread message is charged to the receive buffer (skb->truesize),
+// at most, on Linux 5.10 to 7.3: with up to 128 bytes of the packet, and with a full-size
+// Ethernet frame. s390x rounds memory up to larger cache lines.
+func charges() (small, frame int) {
+	if runtime.GOARCH == "s390x" {
+		return 1536, 4352
+	}
+	return 1280, 2304
+}
+
 const (
-	chargeMeta  = 832   // metadata and up to about 130 bytes of packet
-	chargeFrame = 2304  // a full-size Ethernet frame
-	chargeGSO   = 66335 // the largest GSO packet
+	chargeGSO = 66335 // for the largest GSO packet
 	// gsoReserve is how many of the largest packets the buffer holds for GSO on
 	// top of MaxLen frames: two full TCP windows of 4 MiB, the usual upper bound of
 	// net.ipv4.tcp_wmem. MaxLen of them would be 66 MiB.
@@ -157,9 +164,9 @@ func readBufferFor(c Config) int {
 
 // framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take.
 func framesBuffer(c Config) int {
-	charge := chargeFrame
+	small, charge := charges()
 	if c.CopyRange <= 128 {
-		charge = chargeMeta
+		charge = small
 	}
 	return int(min(uint64(c.MaxLen)*uint64(charge), 1<<30))
 }

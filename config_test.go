@@ -19,10 +19,11 @@ func TestConfigDefaults(t *testing.T) {
 		c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}
-	if c.ReadBuffer < 1024*chargeFrame {
+	small, frame := charges()
+	if c.ReadBuffer < 1024*frame {
 		t.Errorf("receive buffer of %d bytes does not hold MaxLen frames", c.ReadBuffer)
 	}
-	if c, _ := (Config{CopyMode: CopyMeta, CopyRange: 100, NoGSO: true, MaxLen: 10}).withDefaults(); c.CopyRange != 0 || c.Flags != 0 || c.ReadBuffer != 10*chargeMeta {
+	if c, _ := (Config{CopyMode: CopyMeta, CopyRange: 100, NoGSO: true, MaxLen: 10}).withDefaults(); c.CopyRange != 0 || c.Flags != 0 || c.ReadBuffer != 10*small {
 		t.Errorf("%+v", c)
 	}
 	if size := slotSize(c); size < 65591+4096 {

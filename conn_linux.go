@@ -272,11 +272,6 @@ func (c *linuxConn) Close() error {
 	return socketError(c.file.Close())
 }
 
-// transient reports whether an error of Recv says nothing about the socket.
-func transient(err error) bool {
-	return errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
-}
-
 func readQueueTable() ([]byte, error) {
 	return os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
 }

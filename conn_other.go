@@ -20,9 +20,6 @@ func dial(int) (transport.Conn, error) {
 
 func adopt(*os.File, int) (transport.Conn, error) { return dial(0) }
 
-// transient is for errors of a real socket.
-func transient(error) bool { return false }
-
 func readQueueTable() ([]byte, error) {
 	_, err := dial(0)
 	return nil, err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"slices"
 	"sync"
@@ -210,4 +211,22 @@ func TestFaultSetPayloadAfterChangeInPlace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The clock of a bubble starts in the past; time limits and the log go by it all the
+// same.
+func TestFaultLogInBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		s := startServing(q, always(nfqueue.Deferred))
+		wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Drop)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if !bytes.Contains(log.Bytes(), []byte("invalid verdict")) {
+			t.Errorf("nothing about the invalid verdict in the log: %q", log.String())
+		}
+	})
 }

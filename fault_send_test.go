@@ -272,26 +272,38 @@ func TestFaultVerdictForPacketThatIsGone(t *testing.T) {
 }
 
 // A refused verdict leaves its packet in the queue, where no batch may decide it
-// otherwise.
+// otherwise, even if the refusal comes behind the packets of that batch.
 func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
-	k := newFaulty(t)
-	q := k.open(nfqueue.Config{})
-	flights := k.send(1)
-	k.RefuseVerdict(0, kerrno.EPERM)
-	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		if p.ID() > 1 {
-			return nfqueue.Accept
-		}
-		return nfqueue.Drop
-	}))
-	for q.Stats().Refused == 0 {
-		runtime.Gosched()
+	for name, queueMore := range map[string]func(*faulty) []*nfqueuetest.Flight{
+		"after the refusal":  nil,
+		"before the refusal": func(k *faulty) []*nfqueuetest.Flight { return k.send(2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{FlushAfter: time.Hour})
+			flights := k.send(1)
+			k.RefuseVerdict(0, kerrno.EPERM)
+			s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				if p.ID() > 1 {
+					return nfqueue.Accept
+				}
+				if queueMore != nil {
+					flights = append(flights, queueMore(k)...)
+				}
+				return nfqueue.Drop
+			}))
+			for q.Stats().Refused == 0 {
+				runtime.Gosched()
+			}
+			if queueMore == nil {
+				flights = append(flights, k.send(2)...)
+			}
+			wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
+			wantWaiting(t, flights[0])
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			flights[0].Result()
+		})
 	}
-	flights = append(flights, k.send(2)...)
-	wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
-	wantWaiting(t, flights[0])
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	flights[0].Result()
 }

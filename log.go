@@ -31,6 +31,7 @@ type limitedLog struct {
 	to    *slog.Logger
 	mu    sync.Mutex
 	kinds [logKinds]struct {
+		written bool
 		next    time.Duration
 		omitted int
 	}
@@ -52,12 +53,12 @@ func (l *limitedLog) log(level slog.Level, kind logKind, msg string, args ...any
 	l.mu.Lock()
 	k := &l.kinds[kind]
 	omitted := k.omitted
-	if t < k.next {
+	if k.written && t < k.next {
 		k.omitted++
 		l.mu.Unlock()
 		return
 	}
-	k.next, k.omitted = t+logInterval, 0
+	k.written, k.next, k.omitted = true, t+logInterval, 0
 	l.mu.Unlock()
 	if omitted > 0 {
 		args = append(args, "omitted", omitted)

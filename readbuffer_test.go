@@ -4,6 +4,7 @@ package nfqueue
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,16 +21,18 @@ func (s stingy) SetReadBuffer(n int) (int, error) { return min(n, s.granted), ni
 // TestReadBufferWarning: a buffer that does not hold MaxLen frames is reported with
 // the sysctl and the value to set.
 func TestReadBufferWarning(t *testing.T) {
+	_, frame := charges()
+	sysctl := func(bytes int) string { return fmt.Sprintf("net.core.rmem_max=%d", bytes/2) }
 	for _, c := range []struct {
 		cfg     Config
 		granted int
 		warning string
 	}{
 		{Config{}, 1 << 30, ""},
-		{Config{}, 1024 * chargeFrame, ""}, // the reserve for GSO is not insisted on
-		{Config{}, 425984, "net.core.rmem_max=5425088"},
-		{Config{MaxLen: 4096, NoGSO: true}, 1024 * chargeFrame, "net.core.rmem_max=4718592"},
-		{Config{ReadBuffer: 1 << 20}, 425984, "net.core.rmem_max=524288"},
+		{Config{}, 1024 * frame, ""}, // the reserve for GSO is not insisted on
+		{Config{}, 425984, sysctl(1024*frame + gsoReserve*chargeGSO)},
+		{Config{MaxLen: 4096, NoGSO: true}, 1024 * frame, sysctl(4096 * frame)},
+		{Config{ReadBuffer: 1 << 20}, 425984, sysctl(1 << 20)},
 	} {
 		var log bytes.Buffer
 		c.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))

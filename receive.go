@@ -3,6 +3,7 @@
 package nfqueue
 
 import (
+	"errors"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kerrno"
@@ -176,4 +177,9 @@ func (q *Queue) sawID(id uint32) {
 // mayBatch reports whether all packets before the current one have their verdict.
 func (q *Queue) mayBatch() bool {
 	return !q.spread && q.held.live.Load() == 0 && !q.noBatch.Load() && !q.shared.Load()
+}
+
+// transient reports whether an error of Recv says nothing about the socket.
+func transient(err error) bool {
+	return errors.Is(err, kerrno.Error(kerrno.ENOBUFS)) || errors.Is(err, kerrno.Error(kerrno.ENOMEM))
 }

@@ -91,6 +91,7 @@ func (q *Queue) finish(s *stop, d dispatcher) error {
 	}
 	q.held.wait(s.ctx)
 	q.held.expire()
+	q.held.wait(context.Background()) // for those who have claimed theirs and are about to hand it in
 	err = errors.Join(err, q.out.flush())
 	q.ended.Store(&err)
 	return errors.Join(err, q.Close())

@@ -18,6 +18,8 @@ const (
 	ENODEV     = int32(19)
 	EINVAL     = int32(22)
 	ERANGE     = int32(34)
+	ENOMEM     = int32(12)
+	ENOBUFS    = int32(105)
 	EOPNOTSUPP = int32(95)
 )
 
@@ -28,6 +30,8 @@ var texts = map[int32]string{
 	ENODEV:     "no such device",
 	EINVAL:     "invalid argument",
 	ERANGE:     "numerical result out of range",
+	ENOMEM:     "cannot allocate memory",
+	ENOBUFS:    "no buffer space available",
 	EOPNOTSUPP: "operation not supported",
 }
 
