@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	// tag compiles tests for which not every machine's kernel will do.
+	tag = "kernelmatrix"
+	// labtest is what tests import that need a kernel.
+	labtest = "/internal/netlab/labtest"
+)
+
+// testPackage is one whose tests need a kernel.
+type testPackage struct {
+	ImportPath, Dir           string
+	TestImports, XTestImports []string
+	Module                    struct{ Path string }
+}
+
+// name is the import path without the module's.
+func (p testPackage) name() string {
+	return "." + strings.TrimPrefix(p.ImportPath, p.Module.Path)
+}
+
+// file is the name without slashes.
+func (p testPackage) file() string {
+	if p.name() == "." {
+		return "root"
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(p.name(), "./"), "/", "-")
+}
+
+// kernelTests finds the packages of the module whose tests need a kernel.
+func kernelTests(ctx context.Context) ([]testPackage, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-tags", tag, "-json=ImportPath,Dir,TestImports,XTestImports,Module", "./...")
+	list.Env = append(os.Environ(), "GOOS=linux")
+	out, err := output(list)
+	if err != nil {
+		return nil, err
+	}
+	var packages []testPackage
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p testPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(append(p.TestImports, p.XTestImports...), func(path string) bool { return path == p.Module.Path+labtest }) {
+			packages = append(packages, p)
+		}
+	}
+	if len(packages) == 0 {
+		return nil, errors.New("no kernel tests here; run it in the module's folder")
+	}
+	return packages, nil
+}
+
+// binaries are what runs in the guests of an architecture.
+type binaries struct {
+	init  []byte
+	tests []testBinary
+}
+
+type testBinary struct {
+	testPackage
+	data []byte
+}
+
+// build builds the binaries, static and without cgo.
+func build(ctx context.Context, dir, goarch string, packages []testPackage) (*binaries, error) {
+	fmt.Printf("building the tests for %s\n", goarch)
+	compile := func(name string, args ...string) ([]byte, error) {
+		file := filepath.Join(dir, "bin", goarch, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return nil, err
+		}
+		args = append(args[:len(args)-1:len(args)-1], "-trimpath", "-ldflags=-s -w", "-o", file, args[len(args)-1])
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=")
+		if _, err := output(cmd); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(file)
+	}
+	module := packages[0].Module.Path
+	initProgram, err := compile("init", "build", module+"/internal/kmatrix/init")
+	if err != nil {
+		return nil, err
+	}
+	b := &binaries{init: initProgram}
+	for _, p := range packages {
+		data, err := compile(p.file()+".test", "test", "-c", "-tags="+tag, p.ImportPath)
+		if err != nil {
+			return nil, err
+		}
+		b.tests = append(b.tests, testBinary{p, data})
+	}
+	return b, nil
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// guest is a kernel to test on.
+type guest struct {
+	name   string
+	kernel kernel
+	goarch string // of the tests
+	qemu   int    // oldest major version of QEMU that will do, 0 for any
+}
+
+// kernel is one that Debian packages.
+type kernel struct {
+	suite, arch string
+	pkg         string // the package that depends on the newest
+}
+
+func cloud(suite, arch string) kernel { return kernel{suite, arch, "linux-image-cloud-" + arch} }
+
+// guests are all there are. Their names say the architecture of the tests and the
+// version of the kernel.
+var guests = []guest{
+	{name: "amd64-5.10", kernel: cloud("bullseye", "amd64"), goarch: "amd64"},
+	{name: "amd64-6.1", kernel: cloud("bookworm", "amd64"), goarch: "amd64"},
+	{name: "amd64-6.12", kernel: cloud("trixie", "amd64"), goarch: "amd64"},
+	{name: "amd64-7", kernel: cloud("trixie-backports", "amd64"), goarch: "amd64"},
+	{name: "386-6.1", kernel: cloud("bookworm", "amd64"), goarch: "386"},
+	{name: "arm64-6.1", kernel: cloud("bookworm", "arm64"), goarch: "arm64"},
+	{name: "s390x-6.1", kernel: kernel{"bookworm", "s390x", "linux-image-s390x"}, goarch: "s390x"},
+	// QEMU 7.2 gets the checksums wrong which Linux from 6.9 on computes in vector
+	// registers.
+	{name: "s390x-6.12", kernel: kernel{"trixie", "s390x", "linux-image-s390x"}, goarch: "s390x", qemu: 10},
+}
+
+func guestNames() []string {
+	var names []string
+	for _, g := range guests {
+		names = append(names, g.name)
+	}
+	return names
+}
+
+func selectGuests(names []string) ([]guest, error) {
+	if len(names) == 0 {
+		return guests, nil
+	}
+	var selected []guest
+next:
+	for _, name := range names {
+		for _, g := range guests {
+			if g.name == name {
+				selected = append(selected, g)
+				continue next
+			}
+		}
+		return nil, fmt.Errorf("no guest %s, only %s", name, strings.Join(guestNames(), " "))
+	}
+	return selected, nil
+}

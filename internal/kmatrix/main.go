@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command kmatrix runs the kernel tests of this module on other kernels and other
+// architectures, in QEMU:
+//
+//	go run ./internal/kmatrix [flags] [guest ...]
+//
+// It fetches the kernels that Debian packages, through this system's own apt, builds
+// static binaries of all tests that need a kernel (with the build tag kernelmatrix),
+// packs both into an archive from which QEMU boots, and prints what became of each
+// package on each guest. It ends with status 1 unless all of them passed. No guest
+// named means all of them.
+//
+// It needs Linux with apt-get, dpkg-deb, xz and the QEMU system emulators: on Debian
+// the packages qemu-system-x86, qemu-system-arm, qemu-system-misc and xz-utils. It
+// does not need root, and changes nothing but its folder in the user's cache, where
+// kernels are kept.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.run, "run", "", "run only tests that match this `pattern`")
+	flag.BoolVar(&o.verbose, "v", false, "list every test")
+	flag.IntVar(&o.parallel, "j", 1, "`number` of guests at a time")
+	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "time for each package")
+	flag.StringVar(&o.mirror, "mirror", "", "`address` of a Debian archive; empty for the one that apt is configured for")
+	flag.BoolVar(&o.refresh, "refresh", false, "fetch the newest kernels even where there are some")
+	flag.Usage = func() {
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: go run ./internal/kmatrix [flags] [guest ...]\nguests: %s\n", strings.Join(guestNames(), " "))
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	passed, err := matrix(ctx, o, flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kmatrix:", err)
+		os.Exit(2)
+	}
+	if !passed {
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	run      string
+	verbose  bool
+	parallel int
+	timeout  time.Duration
+	mirror   string
+	refresh  bool
+}
+
+// matrix runs the guests and reports whether everything passed.
+func matrix(ctx context.Context, o options, names []string) (passed bool, err error) {
+	guests, err := selectGuests(names)
+	if err != nil {
+		return false, err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return false, err
+	}
+	packages, err := kernelTests(ctx)
+	if err != nil {
+		return false, err
+	}
+	built := make(map[string]*binaries)
+	for _, g := range guests {
+		if built[g.goarch] == nil {
+			if built[g.goarch], err = build(ctx, cache, g.goarch, packages); err != nil {
+				return false, err
+			}
+		}
+	}
+	k := &kernels{dir: filepath.Join(cache, "kernels"), fresh: o.refresh, got: make(map[kernel]string), mirror: findMirror}
+	if o.mirror != "" {
+		k.mirror = func(context.Context) (string, error) { return o.mirror, nil }
+	}
+	outcomes := make([]outcome, len(guests))
+	places := make(chan struct{}, max(o.parallel, 1))
+	var running sync.WaitGroup
+	for i, g := range guests {
+		places <- struct{}{}
+		running.Go(func() {
+			outcomes[i] = g.test(ctx, cache, o, k, built[g.goarch])
+			fmt.Print(outcomes[i].details(g))
+			<-places
+		})
+	}
+	running.Wait()
+	return table(guests, outcomes), nil
+}
+
+// cacheDir returns the folder in which everything is kept and made.
+func cacheDir() (string, error) {
+	user, err := os.UserCacheDir()
+	return filepath.Join(user, "nfqueue-kmatrix"), err
+}
+
+// table prints a line for each guest and package, and reports whether all passed.
+func table(guests []guest, outcomes []outcome) (passed bool) {
+	passed = true
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "GUEST\tKERNEL\tPACKAGE\tRESULT\tTIME")
+	for i, g := range guests {
+		o := outcomes[i]
+		for _, p := range o.packages {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.name, o.kernel, p.name, p.verdict(), p.time)
+			passed = passed && p.passed()
+		}
+		if o.err != nil {
+			fmt.Fprintf(w, "%s\t%s\t\tFAIL\t%v\n", g.name, o.kernel, o.err)
+			passed = false
+		}
+	}
+	w.Flush()
+	return passed
+}
