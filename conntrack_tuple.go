@@ -147,11 +147,13 @@ func appendTuple(b []byte, typ uint16, t Tuple) []byte {
 	ip := len(b)
 	b = nlwire.AppendNest(b, ctaTupleIP)
 	if t.Src.Is4() {
-		b = nlwire.AppendAttr(b, ctaIPv4Src, t.Src.AsSlice())
-		b = nlwire.AppendAttr(b, ctaIPv4Dst, t.Dst.AsSlice())
+		src, dst := t.Src.As4(), t.Dst.As4()
+		b = nlwire.AppendAttr(b, ctaIPv4Src, src[:])
+		b = nlwire.AppendAttr(b, ctaIPv4Dst, dst[:])
 	} else {
-		b = nlwire.AppendAttr(b, ctaIPv6Src, t.Src.AsSlice())
-		b = nlwire.AppendAttr(b, ctaIPv6Dst, t.Dst.AsSlice())
+		src, dst := t.Src.As16(), t.Dst.As16()
+		b = nlwire.AppendAttr(b, ctaIPv6Src, src[:])
+		b = nlwire.AppendAttr(b, ctaIPv6Dst, dst[:])
 	}
 	nlwire.EndNest(b, ip)
 
