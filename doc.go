@@ -26,8 +26,8 @@
 // forgotten, then the packet gets Config.Fallback, and Stats counts why.
 //
 // A verdict leaves when its batch ends, or when it is older than Config.FlushAfter
-// and the next handler call has returned, or within about a millisecond when a
-// handler blocks.
+// and the next handler call has returned, or when a handler that was fast so far
+// suddenly blocks for 16 milliseconds.
 //
 // # Concurrency
 //

@@ -39,18 +39,24 @@ type sender struct {
 	since    time.Duration // when the oldest verdict in open was decided
 	watchdog *time.Timer
 	watching bool
+	interval time.Duration // until the watchdog looks
+	watched  uint64        // number when it last did
 }
 
-// watchInterval is how long a verdict may wait while a handler that was called
-// after it does not return. A shorter one would cost busy queues more than the
-// rare blocking handler is worth.
-const watchInterval = time.Millisecond
+// The watchdog's interval is how long a verdict may wait while a handler that was
+// called after it does not return. Every look wakes a thread, which a busy queue
+// pays for: while nothing is overdue the interval grows.
+const (
+	minWatchInterval = time.Millisecond
+	maxWatchInterval = 16 * time.Millisecond
+)
 
 func newSender(conn transport.Conn, cfg Config, stats *counters, log *limitedLog, noBatch *atomic.Bool) *sender {
 	s := &sender{
 		conn: conn, template: newVerdictTemplate(cfg.Queue), max: conn.MaxSend(),
 		fallback: cfg.Fallback, log: log, stats: stats, noBatch: noBatch,
 		open: newOutgoing(), spare: newOutgoing(), number: 1, bound: cfg.FlushAfter,
+		interval: minWatchInterval,
 	}
 	s.idle.L = &s.mu
 	s.watchdog = time.AfterFunc(time.Hour, s.bite)
@@ -78,7 +84,7 @@ func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t
 		s.since = since
 		if !last && !s.watching {
 			s.watching = true
-			s.watchdog.Reset(watchInterval)
+			s.watchdog.Reset(s.interval)
 		}
 	}
 	s.open.add(s.template, id, v, p, batch)
@@ -222,9 +228,15 @@ func (s *sender) exclusive(fn func() error) error {
 func (s *sender) bite() {
 	s.mu.Lock()
 	overdue := s.open.count > 0 && now()-s.since >= s.bound
-	s.watching = s.open.count > 0
+	s.watching = s.open.count > 0 || s.number != s.watched
+	s.watched = s.number
+	if s.watching && !overdue {
+		s.interval = min(2*s.interval, maxWatchInterval)
+	} else {
+		s.interval = minWatchInterval
+	}
 	if s.watching {
-		s.watchdog.Reset(watchInterval)
+		s.watchdog.Reset(s.interval)
 	}
 	s.mu.Unlock()
 	if overdue {
