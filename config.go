@@ -76,7 +76,7 @@ type Config struct {
 // Defaults of the fields of Config.
 const (
 	DefaultMaxLen       = 1024 // the kernel's NFQNL_QMAX_DEFAULT
-	DefaultBatch        = 64
+	DefaultBatch        = 96
 	DefaultFlushAfter   = 100 * time.Microsecond
 	DefaultDrainTimeout = 5 * time.Second
 )

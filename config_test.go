@@ -15,7 +15,7 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Flags != GSO || c.CopyMode != CopyPacket || c.CopyRange != MaxPayload || c.MaxLen != 1024 || c.Batch != 64 ||
+	if c.Flags != GSO || c.CopyMode != CopyPacket || c.CopyRange != MaxPayload || c.MaxLen != 1024 || c.Batch != 96 ||
 		c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}

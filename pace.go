@@ -11,8 +11,8 @@ type pace struct {
 	stride, passed int
 }
 
-// maxStride leaves an eighth of the cost.
-const maxStride = 8
+// maxStride leaves a sixteenth of the cost.
+const maxStride = 16
 
 // due counts a packet and reports whether to read the clock now.
 func (p *pace) due() bool {
