@@ -48,8 +48,9 @@ func drainFigures(r Report) []float64 { return []float64{r.rate(), r.perPacket(r
 // drainPort is the UDP port whose packets go to queue 0. Those of the next one go to queue 1, and so on.
 const drainPort = 9000
 
-// warmUp is two receive batches: all slots have been used then.
-const warmUp = 128
+// One packet more for warmUp that are measured comes first, until memory has been touched and the schedulers, the kernel's
+// and Go's, have come to rest.
+const warmUp = 8
 
 // drain queues packets on their way out over lo.
 type drain struct {
@@ -96,10 +97,10 @@ func (d *drain) situation(name string, metrics []Metric, figures func(Report) []
 
 func (d *drain) prepare() (err error) {
 	s := &d.setup
-	if s.Packets, s.ReadBuffer, err = backlog(d.packets+warmUp, d.size); err != nil {
+	if s.Packets, s.ReadBuffer, err = backlog(d.packets+d.packets/warmUp, d.size); err != nil {
 		return err
 	}
-	s.WarmUp = min(warmUp, s.Packets/2)
+	s.WarmUp = s.Packets / (warmUp + 1)
 	s.MaxLen = uint32(s.Packets)
 
 	if d.host, err = netlab.New(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/chifflier/nfqueue-go"
 )
@@ -39,15 +40,24 @@ func (c *session) close() error {
 	return errors.Join(errs...)
 }
 
-// run serves the queues until each has had its packets, or ctx ends. The time includes the orderly close of the queues.
+// run serves the queues until each has had its packets, or ctx ends. Where packets are counted the time ends as it began,
+// in the call of a handler, so that as many verdicts are sent as packets are received meanwhile. Otherwise it includes the
+// orderly close of the queues.
 func (c *session) run(ctx context.Context) (Report, error) {
 	handlers := make([]*handler, len(c.queues))
 	errs := make([]error, len(c.queues))
 	watch := startWatch()
+	var report Report
+	var finished atomic.Int32
 	serve := func(i int) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		handlers[i] = &handler{setup: c.setup, finish: cancel}
+		handlers[i] = &handler{setup: c.setup, finish: func() {
+			if int(finished.Add(1)) == len(c.queues) && c.setup.Hold == 0 {
+				report = watch.stop()
+			}
+			cancel()
+		}}
 		if i == 0 { // the others are about as warm
 			handlers[i].warm = watch.restart
 		}
@@ -62,7 +72,9 @@ func (c *session) run(ctx context.Context) (Report, error) {
 		}
 		all.Wait()
 	}
-	report := watch.stop()
+	if report.Elapsed == 0 {
+		report = watch.stop()
+	}
 	for _, h := range handlers {
 		report.Packets += uint64(h.count)
 	}
