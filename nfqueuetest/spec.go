@@ -21,6 +21,10 @@ type Spec struct {
 	// Payload is the packet from its network header on. Nil is a UDP packet of
 	// Family, with a few bytes of text, from an address for documentation to another.
 	Payload []byte
+	// FullLen is the length in bytes of the packet where Payload is only its
+	// beginning, as in a capture with a small snap length. A handler then sees a
+	// truncated packet. Zero is the length of Payload.
+	FullLen int
 	// Family is the protocol family of the rule. Zero is that of Payload.
 	Family nfqueue.Family
 	// EtherType is that of Payload. Zero is IPv4 or IPv6 by its first byte.
@@ -154,7 +158,7 @@ func (s Spec) packet(k *fakekernel.Kernel) fakekernel.Packet {
 		VLAN:       fakekernel.VLAN{TCI: s.VLAN.TCI, Protocol: s.VLAN.Protocol},
 		LinkHeader: s.LinkHeader, Time: s.Time, ClassID: s.CgroupClassID,
 		SecCtx: s.SecurityContext, Conntrack: s.Conntrack, ConntrackInfo: s.ConntrackInfo,
-		SKBInfo: uint32(s.SKBInfo), Payload: s.Payload,
+		SKBInfo: uint32(s.SKBInfo), Payload: s.Payload, Len: s.FullLen,
 	}
 	if s.Owner != nil {
 		p.Owner = &fakekernel.Owner{UID: s.Owner.UID, GID: s.Owner.GID}
@@ -170,7 +174,7 @@ func (s Spec) rule(queue uint16) fakekernel.Rule {
 			now := s
 			now.Mark, now.Priority, now.SKBInfo = p.Mark, p.Priority, nfqueue.SKBInfo(p.SKBInfo)
 			now.VLAN, now.LinkHeader = nfqueue.VLAN(p.VLAN), p.LinkHeader
-			now.Payload = bytes.Clone(p.Payload)
+			now.Payload, now.FullLen = bytes.Clone(p.Payload), p.Len
 			return s.Match(now)
 		}
 	}

@@ -4,6 +4,7 @@ package nfqueuetest_test
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -93,6 +94,22 @@ func TestSpecAttributes(t *testing.T) {
 			t.Errorf("%v %q %v %q %x", p.HardwareAddr(), p.SecurityContext(), p.SKBInfo(), p.LinkHeader(), p.Payload())
 		}
 	})
+}
+
+// A packet that is known in part is seen like one that was copied in part.
+func TestSpecFullLen(t *testing.T) {
+	r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if !p.Truncated() || p.FullLen() != 1500 || !bytes.Equal(p.Payload(), echo6) {
+			t.Errorf("%d of %d bytes, truncated: %v", len(p.Payload()), p.FullLen(), p.Truncated())
+		}
+		if err := p.SetPayload(p.Payload()); !errors.Is(err, nfqueue.ErrTruncated) {
+			t.Errorf("SetPayload: %v", err)
+		}
+		return nfqueue.Accept
+	}), nfqueuetest.Spec{Payload: echo6, FullLen: 1500})
+	if !r.Passed || !bytes.Equal(r.Payload, echo6) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // What the flags of a queue do not ask for is not told.

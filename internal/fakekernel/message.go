@@ -89,8 +89,8 @@ func (q *queue) message(id uint32, p *Packet) []byte {
 		b = nlwire.AppendAttrU32(b, attrCTInfo, p.ConntrackInfo)
 	}
 	n := min(len(p.Payload), int(q.copyRange))
-	if n > 0 && n < len(p.Payload) {
-		b = nlwire.AppendAttrU32(b, attrCapLen, uint32(len(p.Payload)))
+	if full := max(len(p.Payload), p.Len); n > 0 && n < full {
+		b = nlwire.AppendAttrU32(b, attrCapLen, uint32(full))
 	}
 	b = appendUnlessZero(b, attrSKBInfo, p.SKBInfo)
 	if n > 0 {

@@ -70,6 +70,13 @@ func TestMessage(t *testing.T) {
 				ne16(11, 1), {0, 0, 0, 9, 8, 0, 3, 0},
 				ne16(11, 10), []byte("seven b"), // neither cut nor padded
 			}},
+		{"known in part", queue{mode: copyPacket, copyRange: 7},
+			Packet{Family: familyIPv4, EtherType: 0x0800, Hook: 3, Payload: []byte("seven b"), Len: 0x109}, [][]byte{
+				{2, 0, 0, 0},
+				ne16(11, 1), {0, 0, 0, 9, 8, 0, 3, 0},
+				ne16(8, 13), {0, 0, 1, 9},
+				ne16(11, 10), []byte("seven b"),
+			}},
 		{"port after device", queue{mode: copyMeta},
 			Packet{Family: familyIPv6, EtherType: 0x86dd, InDev: 1, PhysInDev: 2, OutDev: 3, PhysOutDev: 4, SKBInfo: 1, Payload: []byte("x")}, [][]byte{
 				{10, 0, 0, 0},

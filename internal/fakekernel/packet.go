@@ -29,6 +29,7 @@ type Packet struct {
 	ConntrackInfo  uint32 // IP_CT_*
 	SKBInfo        uint32 // NFQA_SKB_*
 	Payload        []byte // from the network header on
+	Len            int    // of the packet, where Payload is only its beginning
 }
 
 // VLAN is an accelerated VLAN tag.

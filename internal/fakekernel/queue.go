@@ -79,8 +79,10 @@ func (k *Kernel) enqueue(f *Flight, number uint16, bypass bool) {
 		q.overflow(f, QueueFull, &q.queueDropped)
 	default:
 		if q.mode == copyPacket && q.flags&flagGSO == 0 && p.SKBInfo&skbChecksumNotReady != 0 {
-			// skb_checksum_help. What has no checksum that it knows stays as it is.
-			_ = ippkt.Complete(p.Payload)
+			if p.Len <= len(p.Payload) {
+				// skb_checksum_help. What has no checksum that it knows stays as it is.
+				_ = ippkt.Complete(p.Payload)
+			}
 			p.SKBInfo &^= skbChecksumNotReady
 		}
 		q.lastID++

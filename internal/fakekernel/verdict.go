@@ -101,7 +101,7 @@ func (k *Kernel) edit(f *Flight, a [][]byte) int32 {
 			f.end(BadPayload, false)
 			return 0
 		}
-		p.Payload = bytes.Clone(b)
+		p.Payload, p.Len = bytes.Clone(b), 0
 		p.SKBInfo &^= skbChecksumNotReady // ip_summed becomes CHECKSUM_NONE
 		e.Payload = true
 	}
