@@ -3,6 +3,8 @@
 package nfqueue
 
 import (
+	"context"
+
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
@@ -14,5 +16,15 @@ func init() {
 			return nil, &OpError{Op: "open", Queue: c.Queue, Err: err}
 		}
 		return openOver(conn, c)
+	}
+	bridge.AwaitServe = func(ctx context.Context, queue any) error {
+		q := queue.(*Queue)
+		select {
+		case q.reader <- struct{}{}: // Serve has given it back
+			<-q.reader
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }

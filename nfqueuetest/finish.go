@@ -4,10 +4,10 @@ package nfqueuetest
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 )
 
 // finish ends what is left of a test and fails it for what should not be left.
@@ -98,17 +98,6 @@ func stop(q *nfqueue.Queue) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	// Any other error tells of the past. A closed queue refuses to be served, but not
-	// before the one who serves it has returned.
-	drop := nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop })
-	for {
-		err := q.Serve(ctx, drop)
-		if !errors.Is(err, nfqueue.ErrServing) {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		time.Sleep(time.Millisecond)
-	}
+	// Any other error tells of the past.
+	return bridge.AwaitServe(ctx, q)
 }

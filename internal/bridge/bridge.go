@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package bridge lets package nfqueuetest open queues over a kernel of its own
-// without that being part of the API.
+// Package bridge lets package nfqueuetest do with queues what is not part of the API.
+// Package nfqueue sets its variables.
 package bridge
 
-import "github.com/chifflier/nfqueue-go/internal/transport"
+import (
+	"context"
+
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
 
 // OpenOver opens a queue over a connection as nfqueue.Open does over a socket. cfg is
-// an nfqueue.Config, the result an *nfqueue.Queue. Package nfqueue sets it.
+// an nfqueue.Config, the result an *nfqueue.Queue.
 var OpenOver func(conn transport.Conn, cfg any) (queue any, err error)
+
+// AwaitServe waits until nobody serves a queue, an *nfqueue.Queue that is closed. The
+// error is that of ctx.
+var AwaitServe func(ctx context.Context, queue any) error
