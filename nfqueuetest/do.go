@@ -27,7 +27,7 @@ func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
 	k := NewKernel(tb)
 	var log bytes.Buffer // to be read when Serve has returned
 	q, err := k.Open(nfqueue.Config{
-		Flags:  nfqueue.UIDGID | nfqueue.SecCtx | nfqueue.Conntrack,
+		Flags:  doFlags,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if err != nil {
@@ -78,6 +78,9 @@ func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
 	}
 	return r
 }
+
+// doFlags are all that make a queue tell more.
+const doFlags = nfqueue.UIDGID | nfqueue.SecCtx | nfqueue.Conntrack
 
 // errGoexit says that Serve has not returned.
 var errGoexit = errors.New("runtime.Goexit")

@@ -21,6 +21,18 @@
 //	flight := k.Send(5, nfqueuetest.Spec{Hook: nfqueue.HookForward})
 //	got := flight.Result()
 //
+// Replay shows the packets of a capture file to a handler:
+//
+//	for r, err := range nfqueuetest.Replay(file, handler, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		t.Log(r.Number, r.Verdict, r.Took)
+//	}
+//
+// The Spec of each may be sent to a queue of a Kernel too, which is served in another
+// way.
+//
 // Queues are real ones: everything but the socket is the code that runs in
 // production. The kernel behind them passes the same tests as Linux. It works in
 // a bubble of testing/synctest, where time limits pass at once.

@@ -75,6 +75,9 @@ const (
 	// BadLink: the VLAN tag or link header that came with the verdict was refused, which
 	// costs the packet.
 	BadLink = Cause(fakekernel.BadLink)
+	// NotIP: the packet was replayed, and no rule saw it because it is not IP, or, for a
+	// rule of the bridge family, has no Ethernet header.
+	NotIP = BadLink + 1
 )
 
 var causes = [...]string{
@@ -88,6 +91,7 @@ var causes = [...]string{
 	Flushed:      "flushed",
 	BadPayload:   "the verdict had a payload shorter than the packet's headers",
 	BadLink:      "the verdict had an invalid VLAN tag or link header",
+	NotIP:        "not a packet of the family of the rule",
 }
 
 // String describes the cause.
