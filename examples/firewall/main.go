@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command firewall keeps programs of this machine from names, of servers or of domains:
+//
+//	firewall ads.example tracker.example
+//
+// It queues what leaves for DNS and TLS, and drops questions for the names and the
+// beginnings of TLS connections to them. The tests show how such a handler is tested
+// without root and on every system.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: firewall NAME...")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run blocks names until ctx ends.
+func run(ctx context.Context, names []string) error {
+	var queued []rules.Rule
+	for _, text := range []string{"out udp dport 53", "out tcp dport 443"} {
+		r, err := rules.Parse(text)
+		if err != nil {
+			return err
+		}
+		queued = append(queued, r)
+	}
+	set, err := rules.Install(rules.Config{}, queued...)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	return nfqueue.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, &firewall{blocked: names, log: log.Default()})
+}
