@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.AddCommand(newDemo(), newBench())
+	root.AddCommand(newDemo(), newReplay(), newBench())
 	markWork(root)
 	return root
 }

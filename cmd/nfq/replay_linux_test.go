@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/gopacket/gopacket/layers"
+)
+
+func captureFile(name string) string {
+	return filepath.Join("..", "..", "testdata", "captures", name+".pcapng")
+}
+
+// replay runs nfq replay and returns what it says.
+func replay(t *testing.T, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	return replayWith(t, nil, code, args...)
+}
+
+func replayWith(t *testing.T, stdin []byte, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	cmd := command(append([]string{"replay"}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &errs
+	_ = cmd.Run()
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Errorf("%q: exit code %d, want %d: %s", args, got, code, &errs)
+	}
+	return out.String(), errs.String()
+}
+
+func TestReplayText(t *testing.T) {
+	out, _ := replay(t, exitOK, captureFile("icmp-errors"), "--rule", "forward icmpv6 type packet-too-big", "--verdict", "drop")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if !strings.Contains(lines[0], "DESTINATION") || !strings.Contains(lines[1], "192.0.2.1:") || !strings.Contains(lines[1], "198.51.100.1:9") ||
+		!strings.Contains(lines[1], "0.000000") || !strings.HasSuffix(lines[1], "not queued") {
+		t.Errorf("%q", lines[:2])
+	}
+	dropped := 0
+	for _, l := range lines {
+		if strings.HasSuffix(l, "drop") {
+			if dropped++; !strings.Contains(l, "icmpv6 type 2 code 0") {
+				t.Errorf("dropped %q", l)
+			}
+		}
+	}
+	want := fmt.Sprintf("%d packets: 1 queued (0 accepted, 1 dropped), %d not matched by the rule, 0 not IP; the handler took ", len(lines)-3, len(lines)-4)
+	if last := lines[len(lines)-1]; dropped != 1 || !strings.HasPrefix(last, want) {
+		t.Errorf("%q, want %q, %d dropped", last, want, dropped)
+	}
+}
+
+// The JSON of all packets fits the summary, and the packets written fit both.
+func TestReplayJSON(t *testing.T) {
+	written := filepath.Join(t.TempDir(), "out.pcapng")
+	out, _ := replay(t, exitOK, captureFile("dns"), "--json", "--rule", "forward tcp port 53", "--mark", "0x10", "-w", written)
+	var lines []replayLine
+	var last struct{ Summary *replaySummary }
+	d := json.NewDecoder(strings.NewReader(out))
+	for d.More() {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(raw), `{"summary"`) {
+			if err := json.Unmarshal(raw, &last); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		var l replayLine
+		if err := json.Unmarshal(raw, &l); err != nil {
+			t.Error(err)
+		}
+		lines = append(lines, l)
+	}
+	if last.Summary == nil || last.Summary.Packets != len(lines) || last.Summary.Accepted != last.Summary.Queued || last.Summary.Queued == 0 ||
+		last.Summary.NotMatched == 0 || last.Summary.TookNS < last.Summary.LongestNS || last.Summary.LongestNS <= 0 {
+		t.Fatalf("%+v", last.Summary)
+	}
+	queued := 0
+	for i, l := range lines {
+		tcp := l.Protocol == "tcp"
+		if l.Number != i+1 || l.Queued != tcp || (l.Mark == 0x10) != tcp || (l.Verdict == "accept") != tcp || l.Time == nil || l.Length == 0 || l.Source == "" {
+			t.Errorf("%+v", l)
+		}
+		if l.Queued {
+			queued++
+		}
+	}
+	if queued != last.Summary.Queued {
+		t.Errorf("%d lines say queued, the summary says %d", queued, last.Summary.Queued)
+	}
+	file, err := os.Open(written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	n := 0
+	for r, err := range nfqueuetest.Replay(file, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }), nfqueuetest.Spec{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Spec.Time.Equal(*lines[n].Time) || len(r.Spec.Payload) != lines[n].Length {
+			t.Errorf("%d bytes at %v written, want %+v", len(r.Spec.Payload), r.Spec.Time, lines[n])
+		}
+		n++
+	}
+	if n != len(lines) {
+		t.Errorf("%d packets written of %d", n, len(lines))
+	}
+}
+
+// What is dropped is not written. The capture may come from the standard input.
+func TestReplayDropped(t *testing.T) {
+	file, err := os.ReadFile(captureFile("vlan"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := filepath.Join(t.TempDir(), "out.pcapng")
+	replayWith(t, file, exitOK, "-", "--rule", "forward ip udp dport 53", "--verdict", "drop", "--write", written)
+	out, _ := replay(t, exitOK, written)
+	if !strings.Contains(out, "\n3 packets: 3 queued (3 accepted, 0 dropped)") {
+		t.Error(out)
+	}
+	out, _ = replay(t, exitOK, captureFile("vlan"), "--rule", "forward bridge priority -200 udp sport 53", "--verdict", "drop")
+	if !strings.Contains(out, "\n4 packets: 2 queued (0 accepted, 2 dropped), 2 not matched") {
+		t.Error(out)
+	}
+}
+
+func TestReplayRefuses(t *testing.T) {
+	good := captureFile("ssh")
+	cut := filepath.Join(t.TempDir(), "cut.pcapng")
+	b, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cut, b[:len(b)-7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{exitUsage, "accepts 1 arg", nil},
+		{exitUsage, `--verdict "queue": use accept or drop`, []string{good, "--verdict", "queue"}},
+		{exitUsage, "--rule: ", []string{good, "--rule", "udp"}},
+		{exitUsage, "leave ct out", []string{good, "--rule", "forward ct new"}},
+		{exitUsage, "--mark has no effect", []string{good, "--mark", "1", "--verdict", "drop"}},
+		{exitFailed, "no such file", []string{"/nowhere"}},
+		{exitFailed, "no such file", []string{good, "-w", "/nowhere/out"}},
+		{exitFailed, "neither pcap nor pcapng", []string{"replay.go"}},
+		{exitFailed, "the file is cut", []string{cut}},
+	} {
+		if _, stderr := replay(t, c.code, c.args...); !strings.Contains(stderr, c.want) {
+			t.Errorf("%q: %q, want %q", c.args, stderr, c.want)
+		}
+	}
+}
+
+// A rule matches here what it would in the kernel.
+func TestReplayMatches(t *testing.T) {
+	udp := nfqueuetest.Build(
+		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+		&layers.UDP{SrcPort: 4000, DstPort: 53})
+	ping := nfqueuetest.Build(
+		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)})
+	later := nfqueuetest.Build(
+		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, FragOffset: 100, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+	)
+	for _, c := range []struct {
+		rule   string
+		packet []byte
+		want   bool
+	}{
+		{"forward", udp, true},
+		{"forward ip", udp, true},
+		{"forward ip6", udp, false},
+		{"forward udp", udp, true},
+		{"forward tcp", udp, false},
+		{"forward proto 17", udp, true},
+		{"forward udp dport 53", udp, true},
+		{"forward udp dport 54", udp, false},
+		{"forward udp dport 50-60", udp, true},
+		{"forward udp sport 3999-4000", udp, true},
+		{"forward udp sport 53", udp, false},
+		{"forward udp port 53", udp, true},
+		{"forward udp port 4000", udp, true},
+		{"forward udp port 1-52", udp, false},
+		{"forward udp dport 53", later, false},
+		{"forward udp", later, true},
+		{"forward saddr 192.0.2.0/24", udp, true},
+		{"forward saddr 192.0.3.0/24", udp, false},
+		{"forward daddr 198.51.100.7", udp, true},
+		{"forward daddr 198.51.100.8", udp, false},
+		{"forward iif eth0", udp, true},
+		{"forward iif eth1", udp, false},
+		{"forward oif eth1", udp, true},
+		{"forward oif eth0", udp, false},
+		{"forward mark 0x12/0xff", udp, true},
+		{"forward mark 0x12", udp, false},
+		{"forward icmp type echo-request", ping, true},
+		{"forward icmp type echo-reply", ping, false},
+		{"forward icmp type echo-request", udp, false},
+	} {
+		r, err := rules.Parse(c.rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nfqueuetest.Do(t, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if got := matches(r, p); got != c.want {
+				t.Errorf("%q: %v", c.rule, got)
+			}
+			return nfqueue.Accept
+		}), nfqueuetest.Spec{Hook: nfqueue.HookForward, Payload: c.packet, Mark: 0x112})
+	}
+}
