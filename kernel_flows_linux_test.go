@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -35,7 +36,8 @@ func alike(f func(worker int, p *nfqueue.Packet) nfqueue.Verdict) func(int) nfqu
 }
 
 // TestFlowsKeepTheirOrder sends on ten thousand flows at once. Half of the packets are
-// altered, one in eight is deferred and resolved by another goroutine.
+// altered, the last of every fourth flow is deferred and resolved by another goroutine,
+// and handlers take their time with some, so that workers overtake each other.
 func TestFlowsKeepTheirOrder(t *testing.T) {
 	const workers, each = 4, 1250
 	load := newFlowLoad(t, 8, each, 6)
@@ -53,6 +55,7 @@ func TestFlowsKeepTheirOrder(t *testing.T) {
 	})
 	served := startFlows(t.Context(), q, workers, func(worker int) nfqueue.Handler {
 		next := make([]int, load.total()) // the worker's own
+		dice := rand.New(rand.NewPCG(1, uint64(worker)))
 		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			flow, seq := flowAndSeq(p)
 			if w := owner[flow].Swap(int32(worker) + 1); w != 0 && w != int32(worker)+1 {
@@ -62,6 +65,9 @@ func TestFlowsKeepTheirOrder(t *testing.T) {
 				t.Errorf("worker %d has number %d of flow %d after %d", worker, seq, flow, next[flow]-1)
 			}
 			next[flow] = seq + 1
+			if dice.IntN(8) == 0 {
+				busy(time.Duration(dice.IntN(20)) * time.Microsecond)
+			}
 			if flow%2 == 1 {
 				b := p.Payload()
 				for i := udpData(p) + 8; i < len(b); i++ {
