@@ -90,6 +90,22 @@ func TestSomethingLeft(t *testing.T) {
 			synctest.Wait()
 		}, "queue 0 does not end")
 	})
+	inBubble(t, "closed while the handler blocks", func(t *testing.T) {
+		block := make(chan struct{})
+		defer close(block)
+		wantFailure(t, func(tb testing.TB) {
+			k := nfqueuetest.NewKernel(tb)
+			q, _ := k.Open(nfqueue.Config{})
+			go q.Serve(context.Background(), handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+				<-block
+				return nfqueue.Drop
+			}))
+			f := k.Send(0, nfqueuetest.Spec{})
+			synctest.Wait()
+			q.Close()
+			f.Result()
+		}, "queue 0 does not end")
+	})
 	inBubble(t, "handler panics", func(t *testing.T) {
 		wantFailure(t, func(tb testing.TB) {
 			k := nfqueuetest.NewKernel(tb)

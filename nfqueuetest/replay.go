@@ -27,8 +27,8 @@ type Replayed struct {
 // Replay shows the packets of a capture to a handler, one after the other, and returns
 // what became of each. The capture is a file that tcpdump, Wireshark or nfq dump wrote,
 // pcap or pcapng, with Ethernet frames, raw IP packets, frames of Linux "cooked" captures
-// or of BSD loopback interfaces. It is read as the loop goes on, and once only: a second
-// loop goes on where the first was left.
+// or of BSD loopback interfaces, also compressed with gzip. It is read while the loop runs,
+// so there can be one loop only.
 //
 // The handler sees packets as a kernel would show them: from the network header on,
 // without VLAN tags and padding, and cut where the capture is, with the length that the
