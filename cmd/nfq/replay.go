@@ -64,8 +64,8 @@ func newReplay() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.rule, "rule", "forward", "which packets are queued, and at which hook: a `RULE`")
-	f.StringVar(&o.verdict, "verdict", "accept", "what becomes of them: `accept` or drop")
+	f.StringVar(&o.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
+	f.StringVar(&o.verdict, "verdict", "accept", "decide them like this: `accept|drop`")
 	f.Uint32Var(&o.mark, "mark", 0, "set the mark `N` on them, decimal or 0x...")
 	f.StringVarP(&o.write, "write", "w", "", "write what has passed to `OUT`, as pcapng")
 	f.BoolVar(&o.json, "json", false, "show JSON objects, one in each line")
