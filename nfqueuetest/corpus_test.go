@@ -159,12 +159,9 @@ func TestCorpusRewritten(t *testing.T) {
 // checkSums verifies lengths and checksums of a packet with gopacket.
 func checkSums(t *testing.T, number int, packet []byte) {
 	t.Helper()
-	first, total := layers.LayerTypeIPv4, len(packet)
+	first, total := layers.LayerTypeIPv4, int(binary.BigEndian.Uint16(packet[2:]))
 	if packet[0]>>4 == 6 {
-		first = layers.LayerTypeIPv6
-		total = int(binary.BigEndian.Uint16(packet[4:])) + 40
-	} else {
-		total = int(binary.BigEndian.Uint16(packet[2:]))
+		first, total = layers.LayerTypeIPv6, int(binary.BigEndian.Uint16(packet[4:]))+40
 	}
 	if total != len(packet) {
 		t.Errorf("packet %d: length %d in the header, is %d", number, total, len(packet))
