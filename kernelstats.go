@@ -36,8 +36,8 @@ type QueueInfo struct {
 var errNotListed = errors.New("the kernel lists no such queue")
 
 // KernelStats returns the bound queues of the network namespace of the calling
-// thread, whoever has bound them. The file may only be read by root of the initial
-// user namespace.
+// thread, whoever has bound them. Only root may read the file, and root of a user
+// namespace only if its ids were mapped when the network namespace was made.
 func KernelStats() ([]QueueInfo, error) {
 	table, err := readQueueTable()
 	if err != nil {
