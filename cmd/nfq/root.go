@@ -17,11 +17,12 @@ import (
 const rootHelp = `nfq shows, tests and measures NFQUEUE, the queues through which Linux hands packets to programs.
 
 Exit codes:
-    0  done, and all is well
-    1  failed
-    2  wrong usage
-    3  the kernel or the privileges do not allow it; the message says how to get it
-  130  interrupted by SIGINT or SIGTERM before it was done`
+
+      0  done, and all is well
+      1  failed
+      2  wrong usage
+      3  the kernel or the privileges do not allow it; the message says how to get it
+    130  interrupted by SIGINT or SIGTERM before it was done`
 
 // newRoot makes the command with all its subcommands. They do their work in RunE, whose errors exitCode tells apart; what
 // else they find, in Args or PreRunE, is wrong usage.
@@ -35,7 +36,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.AddCommand(newDemo(), newReplay(), newBench())
+	root.AddCommand(newDemo(), newReplay(), newStat(), newBench())
 	markWork(root)
 	return root
 }
@@ -73,11 +74,17 @@ func execute(ctx context.Context, args []string) int {
 	return code
 }
 
+// release is the version that the linker puts into released programs.
+var release string
+
 // version tells which source and toolchain the program is made from.
 func version() string {
-	v := "(unknown)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+	v := release
+	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
 		v = info.Main.Version
+	}
+	if v == "" {
+		v = "(unknown)"
 	}
 	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

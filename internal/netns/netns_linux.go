@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dir is where iproute2 keeps namespaces with a name.
+const Dir = "/run/netns"
+
+// Open opens the network namespace of a process id, a path, or a name in Dir. The caller closes it.
+func Open(s string) (*os.File, error) {
+	path := filepath.Join(Dir, s)
+	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
+		path = "/proc/" + s + "/ns/net"
+	} else if strings.Contains(s, "/") {
+		path = s
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no network namespace %q; give a name that 'ip netns list' shows, a process id, or a path such as /proc/PID/ns/net: %w", s, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("network namespace %q: %w", s, err)
+	}
+	if kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+		return nil, errors.Join(fmt.Errorf("%s is not a network namespace", path), f.Close())
+	}
+	return f, nil
+}
+
+// Names returns the names in Dir.
+func Names() []string {
+	entries, _ := os.ReadDir(Dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// Do calls fn on a thread in the namespace, or on the present one if ns is nil. What fn reads in /proc must be below
+// /proc/thread-self.
+func Do(ns *os.File, fn func() error) error {
+	if ns == nil {
+		return fn()
+	}
+	result := make(chan error, 1)
+	go func() {
+		// The thread stays locked, so that it ends with the goroutine and nobody else runs in the namespace.
+		runtime.LockOSThread()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			result <- fmt.Errorf("enter the network namespace, which needs CAP_SYS_ADMIN: %w", err)
+			return
+		}
+		result <- fn()
+	}()
+	return <-result
+}

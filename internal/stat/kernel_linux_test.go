@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package stat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { labtest.Main(m) }
+
+// lab is a host with queue 5, which nobody works off and which holds 4 packets, and queue 6, whose receive buffer is small.
+type lab struct {
+	host   *netlab.Host
+	reader *Reader
+}
+
+func newLab(t *testing.T) *lab {
+	h := labtest.Host(t)
+	var all []rules.Rule
+	for _, text := range []string{"out udp dport 5 queue 5", "out udp dport 6 queue 6"} {
+		r, err := rules.Parse(text)
+		labtest.Must(t, err)
+		all = append(all, r)
+	}
+	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Must(t, set.Close()) })
+	for _, cfg := range []nfqueue.Config{{Queue: 5, MaxLen: 4}, {Queue: 6, CopyMode: nfqueue.CopyMeta, ReadBuffer: 4096}} {
+		cfg.NetNS = h.FD()
+		q, err := nfqueue.Open(cfg)
+		labtest.Must(t, err)
+		t.Cleanup(func() { labtest.Must(t, q.Close()) })
+	}
+	return &lab{h, &Reader{NetNS: namespace(t, h)}}
+}
+
+func namespace(t *testing.T, h *netlab.Host) *os.File {
+	fd, err := unix.FcntlInt(uintptr(h.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	labtest.Must(t, err)
+	f := os.NewFile(uintptr(fd), "netns")
+	t.Cleanup(func() { labtest.Must(t, f.Close()) })
+	return f
+}
+
+// send sends datagrams to a port.
+func (l *lab) send(t *testing.T, address string, n int) {
+	c, err := netlab.In(l.host, func() (net.Conn, error) { return net.Dial("udp4", address) })
+	labtest.Must(t, err)
+	for range n {
+		_, err := c.Write([]byte("x"))
+		labtest.Must(t, err)
+	}
+	labtest.Must(t, c.Close())
+}
+
+func (l *lab) read(t *testing.T) (five, six Queue) {
+	s, err := l.reader.Read()
+	labtest.Must(t, err)
+	if len(s.Queues) != 2 || s.Queues[0].Queue != 5 || s.Queues[1].Queue != 6 {
+		t.Fatalf("queues %+v, want 5 and 6", s.Queues)
+	}
+	return s.Queues[0], s.Queues[1]
+}
+
+func TestRead(t *testing.T) {
+	l := newLab(t)
+	l.send(t, "127.0.0.1:5", 10)
+	five, _ := l.read(t)
+	if five.Backlog != 4 || five.QueueDropped != 6 || five.SocketDropped != 0 || five.CopyMode != "packet" || five.CopyRange != nfqueue.MaxPayload {
+		t.Errorf("after 10 packets in a queue for 4: %+v", five)
+	}
+	if len(five.Owners) != 1 || five.Owners[0].PID != os.Getpid() || five.Owners[0].Name == "" || five.SocketUnread == 0 || five.Rates != nil {
+		t.Errorf("owner, unread bytes or rates: %+v", five)
+	}
+	first := l.reader.last.Time
+
+	l.send(t, "127.0.0.1:5", 7)
+	l.send(t, "127.0.0.1:6", 50)
+	five, six := l.read(t)
+	passed := l.reader.last.Time.Sub(first).Seconds()
+	if five.Rates == nil || five.Rates.QueueDropped*passed < 6.99 || five.Rates.QueueDropped*passed > 7.01 || five.Rates.Packets != 0 {
+		t.Errorf("after 7 more packets in %v s: %+v", passed, five.Rates)
+	}
+	if six.SocketDropped == 0 || six.SocketDropped+six.Backlog != 50 || six.Rates == nil || six.Rates.SocketDropped == 0 || six.Rates.Packets == 0 {
+		t.Errorf("after 50 packets in a small buffer: %+v, %+v", six, six.Rates)
+	}
+}
+
+// A queue that is bound again has no rates, since its counters start again.
+func TestReadRebound(t *testing.T) {
+	l := newLab(t)
+	l.read(t)
+	l.reader.last.Queues[0].PortID++
+	if five, six := l.read(t); five.Rates != nil || six.Rates == nil {
+		t.Errorf("rates %v and %v", five.Rates, six.Rates)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	l := newLab(t)
+	l.send(t, "127.0.0.1:5", 10)
+	l.send(t, "127.0.0.1:6", 50)
+	_, six := l.read(t)
+
+	body := l.scrape(t, http.StatusOK)
+	problems, err := promlint.New(bytes.NewReader(body)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v, %v", problems, err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	labtest.Must(t, err)
+	for _, want := range []struct {
+		metric string
+		labels map[string]string
+		value  float64
+	}{
+		{"nfqueue_backlog_packets", map[string]string{"queue": "5"}, 4},
+		{"nfqueue_packets_total", map[string]string{"queue": "5"}, 4},
+		{"nfqueue_dropped_packets_total", map[string]string{"queue": "5", "where": "queue"}, 6},
+		{"nfqueue_dropped_packets_total", map[string]string{"queue": "5", "where": "socket"}, 0},
+		{"nfqueue_dropped_packets_total", map[string]string{"queue": "6", "where": "socket"}, float64(six.SocketDropped)},
+		{"nfqueue_copy_range_bytes", map[string]string{"queue": "5"}, nfqueue.MaxPayload},
+		{"nfqueue_queue_info", map[string]string{"queue": "6", "process": six.Owners[0].Name, "copy_mode": "meta"}, 1},
+		{"nfqueue_socket_unread_bytes", map[string]string{"port_id": number(six.PortID)}, float64(six.SocketUnread)},
+	} {
+		if got, ok := value(families[want.metric], want.labels); !ok || got != want.value {
+			t.Errorf("%s%v: %v, %t; want %v\n%s", want.metric, want.labels, got, ok, want.value, body)
+		}
+	}
+}
+
+// A scrape fails when the tables cannot be read, so that nobody takes that for queues that are gone.
+func TestMetricsUnreadable(t *testing.T) {
+	l := newLab(t)
+	file, err := os.CreateTemp(t.TempDir(), "no-namespace")
+	labtest.Must(t, err)
+	l.reader.NetNS = file
+	if body := l.scrape(t, http.StatusInternalServerError); !bytes.Contains(body, []byte("network namespace")) {
+		t.Errorf("body %q", body)
+	}
+	labtest.Must(t, file.Close())
+}
+
+// scrape serves metrics in the host, and gets them once.
+func (l *lab) scrape(t *testing.T, status int) []byte {
+	listener, err := netlab.In(l.host, func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+	labtest.Must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, listener, NewMetrics(l.reader)) }()
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return netlab.In(l.host, func() (net.Conn, error) { return net.Dial(network, address) })
+	}}
+	response, err := (&http.Client{Transport: transport}).Get("http://" + listener.Addr().String() + "/metrics")
+	labtest.Must(t, err)
+	body, err := io.ReadAll(response.Body)
+	labtest.Must(t, errors.Join(err, response.Body.Close()))
+	transport.CloseIdleConnections()
+	cancel()
+	labtest.Must(t, <-served)
+	if response.StatusCode != status {
+		t.Errorf("status %s, want %d: %s", response.Status, status, body)
+	}
+	return body
+}
+
+// value returns the value of the metric that has these labels, and maybe others.
+func value(family *dto.MetricFamily, labels map[string]string) (float64, bool) {
+	for _, m := range family.GetMetric() {
+		match := 0
+		for _, l := range m.GetLabel() {
+			if want, ok := labels[l.GetName()]; ok && l.GetValue() == want {
+				match++
+			}
+		}
+		if match == len(labels) {
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue(), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package stat
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseNetlinkTable(t *testing.T) {
+	const titles = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"
+	sockets, err := parseNetlinkTable([]byte(titles +
+		"00000000e2a6d1a8 0   4711       00000000 0        0        0     2        0        100     \n" +
+		"0000000011111111 12  4711       00000000 2304     0        0     2        7        5002    \n" +
+		"0000000022222222 12  4294963199 00000000 0        0        0     2        0        5003    \n"))
+	if err != nil || len(sockets) != 2 || sockets[4711] != (netlinkSocket{5002, 2304}) || sockets[4294963199] != (netlinkSocket{5003, 0}) {
+		t.Errorf("%v, %v", sockets, err)
+	}
+	for _, bad := range []string{"a b c\n", "1 12 x 0 0 0 0 0 0 1\n", "1 12 1 0 x 0 0 0 0 1\n", "1 12 1 0 0 0 0 0 0 -1\n"} {
+		if _, err := parseNetlinkTable([]byte(titles + bad)); err == nil || !strings.Contains(err.Error(), "netlink sockets") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	before := Queue{PortID: 1, LastID: 4294967290, QueueDropped: 10, SocketDropped: 20}
+	for name, test := range map[string]struct {
+		after  Queue
+		passed time.Duration
+		want   *Rates
+	}{
+		"counters that wrap": {Queue{PortID: 1, LastID: 4, QueueDropped: 11, SocketDropped: 20}, 2 * time.Second, &Rates{5, 0.5, 0}},
+		"another socket":     {Queue{PortID: 2, LastID: 4294967291, QueueDropped: 11, SocketDropped: 20}, time.Second, nil},
+		"bound again":        {Queue{PortID: 1, LastID: 4294967000}, time.Second, nil},
+		"drops start again":  {Queue{PortID: 1, LastID: 4294967291}, time.Second, nil},
+		"no time passed":     {before, 0, nil},
+	} {
+		got := rates(before, test.after, test.passed)
+		if (got == nil) != (test.want == nil) || got != nil && *got != *test.want {
+			t.Errorf("%s: %+v, want %+v", name, got, test.want)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	s := Snapshot{Queues: []Queue{
+		{
+			Queue: 0, PortID: 3021, Owners: []Owner{{3021, "nfq"}, {3030, "evil\x1b[2J"}}, Backlog: 9, CopyMode: "packet", CopyRange: 65531,
+			QueueDropped: 1234, SocketDropped: 5, Rates: &Rates{Packets: 12034.4, QueueDropped: 0.25},
+		},
+		{Queue: 65535, PortID: 4294967295, CopyMode: "meta"},
+	}}
+	want := `QUEUE  PROCESS                         PORT ID  BACKLOG  COPY          PACKETS/S  QUEUE DROPS   /S  SOCKET DROPS  /S
+    0  nfq (3021), evil?[2J (3030)        3021        9  packet 65531      12034         1234  0.2             5   0
+65535  ?                            4294967295        0  meta                  -            0    -             0   -`
+	if got := strings.Join(s.Table(), "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestFrame(t *testing.T) {
+	if got, want := frame([]string{"one", "two", "three", "four"}, 4, 2), "\x1b[Hon\x1b[K\r\ntw\x1b[K\r\n..\x1b[K\r\n\x1b[J"; got != want {
+		t.Errorf("too many lines: %q, want %q", got, want)
+	}
+	if got, want := frame([]string{"one", "two"}, 4, 80), "\x1b[Hone\x1b[K\r\ntwo\x1b[K\r\n\x1b[J"; got != want {
+		t.Errorf("all fits: %q, want %q", got, want)
+	}
+}
+
+func TestListenAddress(t *testing.T) {
+	for s, want := range map[string]string{
+		":9099": "127.0.0.1:9099", "0.0.0.0:9099": "0.0.0.0:9099", "[::]:0": "[::]:0", "localhost:9099": "localhost:9099",
+	} {
+		if got, err := ListenAddress(s); got != want || err != nil {
+			t.Errorf("%q: %q, %v; want %q", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"9099", "localhost", ":", ":65536", ":nonsense", "::1:9099"} {
+		if got, err := ListenAddress(s); err == nil {
+			t.Errorf("%q: %q, want an error", s, got)
+		}
+	}
+}

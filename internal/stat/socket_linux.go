@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package stat
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// netlinkSocket is what /proc/net/netlink tells of a socket.
+type netlinkSocket struct {
+	inode  uint64
+	unread uint32 // bytes charged to the receive buffer
+}
+
+// netfilterSockets returns the NETLINK_NETFILTER sockets of the calling thread's network namespace by their port ids.
+func netfilterSockets() (map[uint32]netlinkSocket, error) {
+	table, err := os.ReadFile("/proc/thread-self/net/netlink")
+	if err != nil {
+		return nil, err
+	}
+	return parseNetlinkTable(table)
+}
+
+// parseNetlinkTable parses what netlink_seq_show of af_netlink.c prints: a line of titles, then address, protocol, port
+// id, groups, bytes to read, bytes to write, dump state, references, drops, inode.
+func parseNetlinkTable(table []byte) (map[uint32]netlinkSocket, error) {
+	const protocol, portID, unread, inode = 1, 2, 4, 9
+	sockets := make(map[uint32]netlinkSocket)
+	first := true
+	for line := range bytes.Lines(table) {
+		if first {
+			first = false
+			continue
+		}
+		f := bytes.Fields(line)
+		if len(f) <= inode {
+			return nil, fmt.Errorf("netlink sockets: %d columns in %q, want at least %d", len(f), line, inode+1)
+		}
+		if string(f[protocol]) != strconv.Itoa(unix.NETLINK_NETFILTER) {
+			continue
+		}
+		port, err1 := strconv.ParseUint(string(f[portID]), 10, 32)
+		used, err2 := strconv.ParseUint(string(f[unread]), 10, 32)
+		node, err3 := strconv.ParseUint(string(f[inode]), 10, 64)
+		if err1 != nil || err2 != nil || err3 != nil {
+			return nil, fmt.Errorf("netlink sockets: not a number in %q", line)
+		}
+		sockets[uint32(port)] = netlinkSocket{inode: node, unread: uint32(used)}
+	}
+	return sockets, nil
+}
