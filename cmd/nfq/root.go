@@ -36,7 +36,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.AddCommand(newDemo(), newReplay(), newStat(), newBench())
+	root.AddCommand(newDemo(), newReplay(), newStat(), newProbe(), newBench())
 	markWork(root)
 	return root
 }
