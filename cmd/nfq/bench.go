@@ -21,6 +21,7 @@ libnetfilter_queue and two written by hand that are as fast as it gets. All see 
 of their own, with the same queue length and receive buffer, in turns.
 
 Workloads:
+
 %s
 Compare figures of one run with each other, not with those of another machine. A quiet machine with two or more
 processors gives the steadiest ones. Without root, receive buffers are limited by the sysctl net.core.rmem_max, and fewer
@@ -41,13 +42,17 @@ func newBench() *cobra.Command {
 	var f benchFlags
 	var list strings.Builder
 	for _, w := range bench.Workloads() {
-		fmt.Fprintf(&list, "  %-8s  %s\n", w.Name, w.Title)
+		fmt.Fprintf(&list, "    %-8s  %s\n", w.Name, w.Title)
 	}
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure how fast packets are decided, and compare with programs in C",
 		Long:  fmt.Sprintf(benchHelp, list.String()),
-		Args:  cobra.NoArgs,
+		Example: "  nfq bench\n" +
+			"  nfq bench --workload drain,latency --rounds 3 --json results.json\n" +
+			"  sudo nfq bench --build-peers",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		PreRunE: func(*cobra.Command, []string) error {
 			if f.Short {
 				f.Rounds = 1
@@ -64,6 +69,14 @@ func newBench() *cobra.Command {
 	flags.BoolVar(&f.build, "build-peers", false, "compile the programs to compare with, into the directory of --peers if given; needs the Debian packages "+bench.Packages)
 	flags.StringVar(&f.json, "json", "", "write all figures to `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "draw bar charts into `DIR`")
+	noValues(cmd, "rounds")
+	completeFlag(cmd, "workload", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var offers []string
+		for _, w := range bench.Workloads() {
+			offers = append(offers, cobra.CompletionWithDesc(w.Name, w.Title))
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp
+	})
 	cmd.AddCommand(newConsumer())
 	return cmd
 }

@@ -26,7 +26,10 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Show in a network of its own, and check, what a queue can do",
 		Long:  demoHelp,
-		Args:  cobra.NoArgs,
+		Example: "  nfq demo\n" +
+			"  nfq demo | less",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := netlab.Enter(); err != nil {
 				return unavailableError{err}

@@ -36,7 +36,7 @@ func TestExitCode(t *testing.T) {
 // The help has to name every exit code.
 func TestExitCodesInHelp(t *testing.T) {
 	for _, code := range []int{exitOK, exitFailed, exitUsage, exitUnavailable, exitInterrupted} {
-		if want := fmt.Sprintf("\n%5d  ", code); !strings.Contains(rootHelp, want) {
+		if want := fmt.Sprintf("\n%7d  ", code); !strings.Contains(rootHelp, want) {
 			t.Errorf("exit code %d is not in the help", code)
 		}
 	}
