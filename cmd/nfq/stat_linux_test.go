@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -94,7 +95,7 @@ func TestStatListen(t *testing.T) {
 	if !strings.HasPrefix(url, "http://127.0.0.1:") {
 		t.Fatalf("listens on %q, want loopback", line)
 	}
-	transport := &http.Transport{Dial: func(network, address string) (net.Conn, error) {
+	transport := &http.Transport{DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 		return netlab.In(h, func() (net.Conn, error) { return net.Dial(network, address) })
 	}}
 	response, err := (&http.Client{Transport: transport}).Get(url)

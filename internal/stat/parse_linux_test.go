@@ -61,10 +61,10 @@ func TestTable(t *testing.T) {
 }
 
 func TestFrame(t *testing.T) {
-	if got, want := frame([]string{"one", "two", "three", "four"}, 4, 2), "\x1b[Hon\x1b[K\r\ntw\x1b[K\r\n..\x1b[K\r\n\x1b[J"; got != want {
+	if got, want := frame([]string{"one", "two", "three", "four"}, 4, 2), "\x1b[Hon\x1b[K\ntw\x1b[K\n..\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("too many lines: %q, want %q", got, want)
 	}
-	if got, want := frame([]string{"one", "two"}, 4, 80), "\x1b[Hone\x1b[K\r\ntwo\x1b[K\r\n\x1b[J"; got != want {
+	if got, want := frame([]string{"one", "two"}, 4, 80), "\x1b[Hone\x1b[K\ntwo\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("all fits: %q, want %q", got, want)
 	}
 }

@@ -71,7 +71,7 @@ func frame(lines []string, rows, columns int) string {
 		if r := []rune(line); len(r) > columns {
 			line = string(r[:columns])
 		}
-		b.WriteString(line + clearLine + "\r\n")
+		b.WriteString(line + clearLine + "\n")
 	}
 	b.WriteString(clearRest)
 	return b.String()
