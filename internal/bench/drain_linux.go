@@ -10,6 +10,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
 )
 
 // drainWorkload measures a consumer that finds all its packets waiting. Nobody sends meanwhile, which makes it the
@@ -107,16 +108,12 @@ func (d *drain) prepare() (err error) {
 		return err
 	}
 	d.add(d.host.Close)
-	chain, err := addChain(d.host, netlab.Output)
-	if err != nil {
-		return err
-	}
+	var queued []rules.Rule
 	for i := range s.Queues {
 		port := uint16(drainPort + i)
-		_, err := chain.AddRule(netlab.L4Proto(protoUDP), netlab.DstPort(port), netlab.ToQueue(netlab.Queue{Num: uint16(i)}))
-		if err != nil {
-			return err
-		}
+		queued = append(queued, rules.Rule{
+			Hook: nfqueue.HookOutput, Protocol: rules.UDP, DstPort: rules.Ports{First: port}, Queue: uint16(i), NoBypass: true,
+		})
 		sink, err := listenSink(d.host, port)
 		if err != nil {
 			return err
@@ -130,6 +127,11 @@ func (d *drain) prepare() (err error) {
 		d.add(sender.close)
 		d.senders = append(d.senders, sender)
 	}
+	set, err := rules.Install(rules.Config{NetNS: d.host.FD()}, queued...)
+	if err != nil {
+		return err
+	}
+	d.add(set.Close)
 	return nil
 }
 

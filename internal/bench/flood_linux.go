@@ -11,6 +11,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
 )
 
 // floodWorkload measures a consumer that is sent as many small packets as another processor can send.
@@ -58,11 +59,10 @@ type flood struct {
 }
 
 func (f *flood) prepare() error {
-	n, err := newPair(protoUDP, false)
+	n, err := newPair(&f.closers, rules.UDP, false)
 	if err != nil {
 		return err
 	}
-	f.add(n.Close)
 	sink, err := listenSink(n.Server, floodPort)
 	if err != nil {
 		return err

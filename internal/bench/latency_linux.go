@@ -15,6 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,11 +79,10 @@ func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []Consum
 		p.load = int(kpps * 1e3)
 		s.name = fmt.Sprintf("with a load of %s kpps, half of what the slowest can take", number(kpps))
 	}
-	n, err := newPair(protoUDP, true)
+	n, err := newPair(&p.closers, rules.UDP, true)
 	if err != nil {
 		return err
 	}
-	p.add(n.Close)
 	p.queueHost = n.Server
 	client := netip.AddrPortFrom(n.Client4, pingClientPort)
 	server := netip.AddrPortFrom(n.Server4, pingServerPort)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
 )
 
 // memory measures what processes with open queues keep in memory.
@@ -48,13 +49,11 @@ func (m *memory) prepare() (err error) {
 		return err
 	}
 	m.add(m.host.Close)
-	chain, err := addChain(m.host, netlab.Output)
+	set, err := rules.Install(rules.Config{NetNS: m.host.FD()}, rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true})
 	if err != nil {
 		return err
 	}
-	if _, err := chain.AddRule(netlab.L4Proto(protoUDP), netlab.ToQueue(netlab.Queue{})); err != nil {
-		return err
-	}
+	m.add(set.Close)
 	sink, err := listenSink(m.host, drainPort)
 	if err != nil {
 		return err

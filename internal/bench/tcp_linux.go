@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
 )
 
 // tcpWorkload measures bulk transfers. Nothing is kept to a processor.
@@ -67,10 +68,9 @@ type transfer struct {
 }
 
 func (t *transfer) prepare() (err error) {
-	if t.net, err = newPair(protoTCP, true); err != nil {
+	if t.net, err = newPair(&t.closers, rules.TCP, true); err != nil {
 		return err
 	}
-	t.add(t.net.Close)
 	t.listen, err = netlab.In(t.net.Server, func() (net.Listener, error) {
 		return net.Listen("tcp4", netip.AddrPortFrom(t.net.Server4, tcpPort).String())
 	})

@@ -34,7 +34,12 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 		return err
 	}
 	defer func() { _ = network.Close() }()
-	rules, err := addRules(network.Middle)
+	set, err := queueForwarded(network.Middle)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = set.Close() }()
+	marks, err := addMarkRules(network.Middle)
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 	for _, p := range paths {
 		err = errors.Join(err, p.collect())
 	}
-	err = errors.Join(err, rules.count(all))
+	err = errors.Join(err, marks.count(all))
 	failed := s.report(all)
 	s.summary(h, q.Stats())
 	switch {
