@@ -73,7 +73,7 @@ func decide(h *netlab.Host, reorder func([]*nfqueue.Held)) (spent time.Duration,
 	}
 	defer func() { err = errors.Join(err, q.Close()) }()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	arrived := make(chan *nfqueue.Held, depth)
 	served := make(chan error, 1)
