@@ -11,18 +11,18 @@ import (
 
 // What the default configuration of package nfqueue asks of the receive buffer, in the kernel's count.
 const (
-	frames       = 1024 * 2304        // as many full-size Ethernet frames as may wait
-	withGSO      = frames + 128*66335 // and two windows of TCP in the largest packets
-	sendAVerdict = 96 << 10           // a verdict with the largest payload
+	frames         = 1024 * 2304        // as many full-size Ethernet frames as may wait
+	withGSO        = frames + 128*66335 // and two windows of TCP in the largest packets
+	largestVerdict = 96 << 10           // a verdict with the largest payload
 )
 
 // buffers checks the limits that the kernel sets for the buffers of sockets. It doubles what a program asks for, and grants
 // twice the sysctl at most.
 func (r *Report) buffers(p privileges) {
 	r.buffer("net.core.rmem_max", unix.SO_RCVBUF, p, frames, withGSO,
-		"the receive buffer of a queue holds %d of the 1024 full-size packets that may wait by default; more are dropped at the socket, or pass with fail-open")
-	r.buffer("net.core.wmem_max", unix.SO_SNDBUF, p, sendAVerdict, 2*212992,
-		"the send buffer of a queue, good for %d full-size packets, is too small for a verdict with the largest payload")
+		"the receive buffer of a queue does not hold the 1024 full-size packets that may wait by default; what exceeds it is dropped, or passes with fail-open")
+	r.buffer("net.core.wmem_max", unix.SO_SNDBUF, p, largestVerdict, largestVerdict,
+		"the send buffer of a queue is too small for a verdict with the largest payload")
 }
 
 // buffer checks one: least is what is needed, want what is recommended.
@@ -35,9 +35,9 @@ func (r *Report) buffer(sysctl string, option int, p privileges, least, want int
 	case p.queue && p.initial:
 		r.add(sysctl, OK, "", "%s is %d, which does not bind this user", sysctl, granted/2)
 	case granted < least:
-		r.add(sysctl, Warning, fix, "%s is %d: "+lack, sysctl, granted/2, granted/2304)
+		r.add(sysctl, Warning, fix, "%s is %d: %s", sysctl, granted/2, lack)
 	case granted < want:
-		r.add(sysctl, Info, fix, "%s is %d: enough for full-size packets, not for many of the largest (GSO)", sysctl, granted/2)
+		r.add(sysctl, Info, fix, "%s is %d: enough, but not for a burst of the largest packets (GSO)", sysctl, granted/2)
 	default:
 		r.add(sysctl, OK, "", "%s is %d", sysctl, granted/2)
 	}
