@@ -38,10 +38,14 @@ type change struct {
 	flags     Flags
 }
 
-// appendTo appends the message. The reply will carry seq.
+// appendTo appends the message. The reply will carry seq; with 0 only an error has one.
 func (c change) appendTo(b []byte, queue uint16, seq uint32) []byte {
 	start := len(b)
-	b = nlwire.AppendHeader(b, msgConfig, nlwire.FlagRequest|nlwire.FlagAck, seq)
+	var flags uint16 = nlwire.FlagRequest
+	if seq != 0 {
+		flags |= nlwire.FlagAck
+	}
+	b = nlwire.AppendHeader(b, msgConfig, flags, seq)
 	b = appendNfgenmsg(b, queue)
 	if c.cmd != 0 {
 		// struct nfqnl_msg_config_cmd: command, padding, and a protocol family that

@@ -81,7 +81,7 @@ func (q *Queue) configure(c change) error {
 func (q *Queue) request(c change) (errno int32, err error) {
 	seq, reply := q.replies.expect()
 	defer q.replies.forget(seq)
-	if err := q.send(c, seq); err != nil {
+	if err := q.send(seq, c); err != nil {
 		return 0, err
 	}
 	deadline := time.Now().Add(replyTimeout)
@@ -116,8 +116,17 @@ func (q *Queue) request(c change) (errno int32, err error) {
 	}
 }
 
-func (q *Queue) send(c change, seq uint32) error {
-	msg := c.appendTo(nil, q.cfg.Queue, seq)
+// send sends changes in one datagram. The reply, to the last of them, carries seq: if the
+// kernel refuses one, it refuses all.
+func (q *Queue) send(seq uint32, changes ...change) error {
+	var msg []byte
+	for i, c := range changes {
+		if i < len(changes)-1 {
+			msg = c.appendTo(msg, q.cfg.Queue, 0)
+		} else {
+			msg = c.appendTo(msg, q.cfg.Queue, seq)
+		}
+	}
 	return q.out.exclusive(func() error { return q.conn.Send([][]byte{msg}) })
 }
 

@@ -3,14 +3,20 @@
 package nfqueue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -43,6 +49,41 @@ func TestFaultLostReplyToShutdown(t *testing.T) {
 		}
 		wantVerdicts(t, flights, nfqueue.Drop, nfqueue.Drop, nfqueue.Drop)
 	})
+}
+
+// The way that packets are to take is set before they must take it: within a message the
+// kernel sets the maximum length first, and packets on other processors come in between.
+func TestFaultShutdownFallsBackFirst(t *testing.T) {
+	const header, maxLen, mask, flags = 16 + 4, 3, 4, 5 // NFQA_CFG_*
+	for fallback, want := range map[nfqueue.Verdict]byte{nfqueue.Drop: 0, nfqueue.Accept: 1} {
+		var got []string
+		q, _ := openGate(t, fakekernel.New(), nfqueue.Config{Fallback: fallback}, func(pieces [][]byte) {
+			for rest := bytes.Join(pieces, nil); len(rest) > 0; {
+				msg, next, ok := nlwire.Next(rest)
+				if !ok {
+					t.Fatalf("no message in %x", rest)
+				}
+				var sets []string
+				for attrs := msg[header:]; ; {
+					typ, data, after, ok := nlwire.NextAttr(attrs)
+					if !ok {
+						break
+					}
+					sets = append(sets, fmt.Sprintf("%d=%x", typ, data))
+					attrs = after
+				}
+				got = append(got, strings.Join(sets, " "))
+				rest = next
+			}
+		})
+		if err := q.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wanted := []string{fmt.Sprintf("%d=0000000%d %d=00000001", flags, want, mask), fmt.Sprintf("%d=00000000", maxLen)}
+		if !slices.Equal(got, wanted) {
+			t.Errorf("Fallback %v: sent %q, want %q", fallback, got, wanted)
+		}
+	}
 }
 
 func TestFaultShutdownWhileHandlerBlocks(t *testing.T) {

@@ -116,14 +116,17 @@ func (q *Queue) handleRest(d dispatcher) (err error) {
 // follows the last of them.
 func (q *Queue) drain(d dispatcher) (err error) {
 	var none uint32
-	c := change{maxLen: &none, mask: FailOpen}
+	closed := change{maxLen: &none}
+	// In a message of its own: within one, the kernel sets the flags last, and a packet
+	// on another processor would meet the maximum length with the flags of before.
+	toFallback := change{mask: FailOpen}
 	if q.cfg.Fallback == Accept {
-		c.flags = FailOpen
+		toFallback.flags = FailOpen
 	}
 	for range configAttempts {
 		seq, reply := q.replies.expect()
 		defer q.replies.forget(seq)
-		if e := q.send(c, seq); e != nil {
+		if e := q.send(seq, toFallback, closed); e != nil {
 			return errors.Join(err, e)
 		}
 		deadline := time.Now().Add(drainPoll)
