@@ -18,6 +18,9 @@ import (
 )
 
 func TestBench(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measuring takes long")
+	}
 	labtest.Need(t)
 	dir := t.TempDir()
 	file, charts := filepath.Join(dir, "results.json"), filepath.Join(dir, "charts")

@@ -5,20 +5,25 @@ package bench
 import (
 	"fmt"
 	"math/bits"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// bufferCharge returns what an unread packet of size bytes takes of a receive buffer, in the kernel's count. It is what
-// was measured on x86-64: the linear part in a power of two, pages as they are.
-func bufferCharge(size int) int {
+// bufferCharge returns what an unread packet of size bytes takes of a receive buffer, in the kernel's count, on an
+// architecture. It is what was measured on x86-64: the linear part in a power of two, pages as they are.
+func bufferCharge(arch string, size int) int {
+	lines := 0
+	if arch == "s390x" {
+		lines = 512 // what rounding up to its cache lines of 256 bytes adds
+	}
 	switch {
 	case size <= 128:
-		return 832
+		return 832 + lines
 	case size > 16<<10:
-		return size + 1024
+		return size + 1024 + lines
 	}
-	return 1<<bits.Len(uint(size+399)) + 256
+	return 1<<bits.Len(uint(size+399+lines)) + 256 + lines
 }
 
 // largestBuffer returns the largest receive buffer that a consumer can have: as large as it likes for root, twice the
@@ -48,7 +53,7 @@ func backlog(want, size int) (packets, buffer int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	charge := bufferCharge(size) * 5 / 4
+	charge := bufferCharge(runtime.GOARCH, size) * 5 / 4
 	packets = max(1, min(want, maxPending, largest/charge))
 	return packets, min(largest, packets*charge), nil
 }

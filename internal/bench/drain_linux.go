@@ -31,6 +31,9 @@ var drainWorkload = workload{
 				{"9000 B", 9000, 10000},
 				{"64 KiB GSO", superPacket, 3000},
 			} {
+				if s.size == superPacket && verdict == nfqueue.Accept && !superArrives() {
+					continue
+				}
 				d := newDrain(l, s.packets, s.size, Setup{Verdict: verdict})
 				all = append(all, d.situation(fmt.Sprintf("%s, %v", s.name, verdict), drainMetrics, drainFigures))
 			}

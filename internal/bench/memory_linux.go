@@ -37,7 +37,7 @@ func newMemory() *situation {
 		prepare: func(context.Context, *situation, []Consumer) error { return m.prepare() },
 		can: func(c Consumer) bool {
 			_, here := c.(InProcess)
-			return !here && c.Can(Setup{Packets: memoryPackets})
+			return !here && superArrives() && c.Can(Setup{Packets: memoryPackets})
 		},
 		run:   m.run,
 		close: m.close,

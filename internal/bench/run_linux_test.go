@@ -24,6 +24,9 @@ func self(t *testing.T) *Program {
 func TestWorkloads(t *testing.T) {
 	labtest.Need(t)
 	for _, w := range Workloads() {
+		if testing.Short() && w.Name != "drain" {
+			continue // the others take as long as they are given
+		}
 		t.Run(w.Name, func(t *testing.T) {
 			r, err := Run(t.Context(), Options{
 				Consumers: []Consumer{self(t), InProcess{}},
