@@ -144,6 +144,7 @@ func TestExpectation(t *testing.T) {
 // TestAdjustSequenceVerdict: a connection goes on after a segment has grown, and
 // both ends see no gap.
 func TestAdjustSequenceVerdict(t *testing.T) {
+	labtest.NeedReplace(t)
 	lab := newTrackLab(t)
 	attachHelper(t, lab.Server, "ftp", tcp, 21, 2121)
 	lab.queue(t, func(p *nfqueue.Packet) {
@@ -173,6 +174,9 @@ func TestAdjustSequenceVerdict(t *testing.T) {
 
 // TestUserspaceHelper: a helper in userspace keeps data with the connection.
 func TestUserspaceHelper(t *testing.T) {
+	if !firstUserNamespace(t) {
+		t.Skip("helpers belong to the machine, not to a user namespace")
+	}
 	const name = "nfqueue-test"
 	lab := newTrackLab(t)
 	addUserspaceHelper(t, name, udp, 8)

@@ -60,8 +60,11 @@ func (e *edits) own() {
 // appended to, which is sent without being copied; any other slice is copied and
 // stays the caller's. Without a call of SetPayload no payload is sent back.
 //
-// Linux 7.3 has been seen to drop packets with a replaced payload, without an error, in
-// the bridge family and in user namespaces.
+// Newer kernels drop some packets with a replaced payload, without an error: all in network
+// namespaces that belong to a user namespace other than the first (Linux 7.1, commit
+// 968cc2c96390), all of the bridge family, and those whose IP header has another length,
+// other options, extension headers or fragment fields than before (Linux 7.2, commit
+// 54f34607d184).
 //
 // The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
 // it was copied, or when b is too long (MaxPayload), too short to hold its headers

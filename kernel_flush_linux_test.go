@@ -11,6 +11,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
 // queued fills a queue with numbered datagrams before it is served.
@@ -68,6 +69,7 @@ func TestVerdictsLeaveBlockedHandler(t *testing.T) {
 // TestHeld resolves packets out of order, from other goroutines, with an edit, and
 // lets one expire.
 func TestHeld(t *testing.T) {
+	labtest.NeedReplace(t)
 	lab := newVerdictLab(t, netlab.IP, localhost)
 	q := queued(t, lab, 4, nfqueue.Config{Queue: 1})
 	held := make(chan *nfqueue.Held, 4)

@@ -16,6 +16,7 @@ import (
 // TestRewriteUDP alters datagrams and checks what the receiver gets. Its kernel
 // discards those with a wrong checksum or length.
 func TestRewriteUDP(t *testing.T) {
+	labtest.NeedReplace(t)
 	long := strings.Repeat("x", 1300)
 	for _, c := range []struct {
 		name, from, to string
@@ -73,6 +74,7 @@ func TestRewriteUDP(t *testing.T) {
 // TestRewriteTCP changes every byte of a stream, in segments larger than the MTU and
 // not.
 func TestRewriteTCP(t *testing.T) {
+	labtest.NeedReplace(t)
 	for _, noGSO := range []bool{false, true} {
 		t.Run(map[bool]string{false: "GSO", true: "NoGSO"}[noGSO], func(t *testing.T) {
 			n := labtest.Pair(t)

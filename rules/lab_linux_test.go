@@ -56,6 +56,7 @@ func install(t testing.TB, h *netlab.Host, texts ...string) *rules.Set {
 // it.
 func rewrite(t testing.TB, h *netlab.Host, queue uint16) *atomic.Int64 {
 	t.Helper()
+	labtest.NeedReplace(t)
 	return serve(t, h, queue, stamp)
 }
 

@@ -197,6 +197,7 @@ const waiting = 50
 
 // newPending fills a queue. The handler has got the first packet.
 func newPending(t *testing.T) *pending {
+	labtest.NeedReplace(t)
 	h := labtest.Host(t)
 	p := &pending{served: make(chan error, 1), release: make(chan struct{})}
 	p.set = install(t, h, "in udp dport 2000 nobypass")

@@ -101,6 +101,8 @@ func (k *fakeKernel) Receive() string {
 	}
 }
 
+func (k *fakeKernel) NeedReplace() {}
+
 func (k *fakeKernel) Passed() int {
 	return k.count(func(fakekernel.Packet) bool { return true })
 }

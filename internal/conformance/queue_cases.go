@@ -113,6 +113,7 @@ func testRequeue(l lab) {
 }
 
 func testEdits(l lab) {
+	l.NeedReplace()
 	q := l.open(nfqueue.Config{})
 	l.send("mark", "other mark", "payload", "longer", "much longer", "shorter", "both", "unchanged")
 	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -154,6 +155,7 @@ func testEdits(l lab) {
 // The checksum of a packet that has not left the machine is partial, unless the kernel is
 // asked for segments. Written back as it is, such a packet is lost.
 func testPartialChecksum(l lab) {
+	l.NeedReplace()
 	raw := func(p *nfqueue.Packet) nfqueue.Verdict {
 		if err := p.SetPayloadRaw(p.Payload()); err != nil {
 			l.Error(err)

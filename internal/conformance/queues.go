@@ -29,6 +29,8 @@ type Kernel interface {
 	Passed() int
 	// Marked returns how many of those had the mark 1.
 	Marked() int
+	// NeedReplace skips the test if the kernel drops packets with a replaced payload.
+	NeedReplace()
 	// Flush drops all packets that wait in a queue, as when a chain is removed.
 	Flush()
 }

@@ -81,6 +81,8 @@ func (k *realKernel) Receive() string {
 	return string(b[:n])
 }
 
+func (k *realKernel) NeedReplace() { labtest.NeedReplace(k) }
+
 func (k *realKernel) Passed() int { return k.count(k.passed) }
 func (k *realKernel) Marked() int { return k.count(k.marked) }
 

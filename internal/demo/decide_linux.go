@@ -31,12 +31,15 @@ const (
 	markFiltered = 0xf1
 )
 
+// droppedEcho is the sequence number of the echo request that is dropped.
+const droppedEcho = 2
+
 // decide chooses the verdict of a packet and edits it.
 func decide(k kind, p *nfqueue.Packet, v view) decision {
 	switch k {
 	case echoRequest:
 		switch v.echoSequence() {
-		case 2:
+		case droppedEcho:
 			return decision{verdict: nfqueue.Drop}
 		case 3:
 			return replaceWord(p, v, "ping", "pong")

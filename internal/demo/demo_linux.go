@@ -49,13 +49,17 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 	}
 	defer func() { _ = q.Close() }()
 
+	replaces, err := netlab.ReplacesPayload()
+	if err != nil {
+		return err
+	}
 	all := newFlows()
-	h := &handler{flows: all, screen: s, start: time.Now()}
+	h := &handler{flows: all, screen: s, start: time.Now(), intact: !replaces}
 	s.printf("client %v, %v  --  router, queue %d in its forward hook  --  server %v, %v\n\n",
 		network.Client4, network.Client6, queueNumber, network.Server4, network.Server6)
 	s.packetHeader()
 
-	paths := []*path{newPath(network, nfqueue.FamilyIPv4, all), newPath(network, nfqueue.FamilyIPv6, all)}
+	paths := []*path{newPath(network, nfqueue.FamilyIPv4, all, h.intact), newPath(network, nfqueue.FamilyIPv6, all, h.intact)}
 	defer func() {
 		for _, p := range paths {
 			p.close()
@@ -81,6 +85,9 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 		return err
 	case failed > 0:
 		return fmt.Errorf("%w: %d of %d flows failed", ErrFailed, failed, len(all))
+	}
+	if h.intact {
+		s.printf("nothing was rewritten: this kernel drops rewritten packets in user namespaces; run as root to see some\n")
 	}
 	s.printf("%s\n", s.paint(green, fmt.Sprintf("all %d flows as expected, in %.1f s", len(all), time.Since(start).Seconds())))
 	return s.err

@@ -29,7 +29,7 @@ func rows(out, result string) []string {
 }
 
 func TestScenario(t *testing.T) {
-	labtest.Need(t)
+	labtest.NeedReplace(t)
 	var out bytes.Buffer
 	if err := Run(t.Context(), &out, false); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
@@ -73,7 +73,7 @@ func TestScenario(t *testing.T) {
 
 // The scenario has to notice a handler that does not do what it says.
 func TestWrongHandler(t *testing.T) {
-	labtest.Need(t)
+	labtest.NeedReplace(t)
 	is := func(p *nfqueue.Packet, k kind) bool { return classify(viewOf(p.Payload())) == k }
 	for _, test := range []struct {
 		name    string

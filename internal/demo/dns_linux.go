@@ -53,7 +53,7 @@ func (p *path) dns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.flow(dnsAnswer).send(answer, altered)
+	p.flow(dnsAnswer).send(answer, replaced(p, answer, altered))
 	if _, err := server.WriteToUDPAddrPort(answer, from); err != nil {
 		return err
 	}

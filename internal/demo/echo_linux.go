@@ -53,9 +53,10 @@ func (p *path) echo(ctx context.Context) error {
 		request := e.message(e.request, seq, x.sent, p.client, p.server)
 		p.flow(echoRequest).sent = append(p.flow(echoRequest).sent, request)
 		if x.want != "" {
-			arriving := e.message(e.request, seq, x.want, p.client, p.server)
+			want := replaced(p, x.sent, x.want)
+			arriving := e.message(e.request, seq, want, p.client, p.server)
 			p.flow(echoRequest).want = append(p.flow(echoRequest).want, arriving)
-			reply := e.message(e.reply, seq, x.want, p.server, p.client)
+			reply := e.message(e.reply, seq, want, p.server, p.client)
 			p.flow(echoReply).send(reply, reply)
 		}
 		if _, err := client.Write(request); err != nil {

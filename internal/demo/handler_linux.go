@@ -13,6 +13,7 @@ type handler struct {
 	flows  flows
 	screen *screen
 	start  time.Time
+	intact bool // no payload is replaced
 
 	segmented int // packets larger than the MTU, to be segmented behind the queue
 	largest   int // length of the largest packet
@@ -31,12 +32,20 @@ func (h *handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 		h.segmented++
 	}
 	h.largest = max(h.largest, len(v.packet))
-	l.decision = decide(k, p, v)
+	l.decision = h.decide(k, p, v)
 	if f := h.flows[key{p.Family(), k}]; f != nil {
 		f.tally.add(l.decision)
 	}
 	h.screen.packet(l)
 	return l.verdict
+}
+
+// decide is the function of that name, unless no payload is to be replaced.
+func (h *handler) decide(k kind, p *nfqueue.Packet, v view) decision {
+	if h.intact && k.replaced() && !(k == echoRequest && v.echoSequence() == droppedEcho) {
+		return decision{verdict: nfqueue.Accept}
+	}
+	return decide(k, p, v)
 }
 
 func (t *tally) add(d decision) {

@@ -57,6 +57,15 @@ func (k kind) stream() bool { return k == tcpToServer || k == tcpToClient }
 // marked reports whether packets of a kind get a mark that a rule behind the queue looks at.
 func (k kind) marked() bool { return k == udpCounted || k == udpFiltered }
 
+// replaced reports whether payloads of a kind are replaced.
+func (k kind) replaced() bool {
+	switch k {
+	case echoRequest, udpReplaced, udpLengthened, dnsAnswer, tcpToClient:
+		return true
+	}
+	return false
+}
+
 // Ports of the server. Those of the UDP kinds in between are firstUDPPort and up, in the order of the kinds.
 const (
 	dnsPort      = 53

@@ -20,6 +20,7 @@ type path struct {
 	family         nfqueue.Family
 	client, server netip.Addr
 	flows          flows
+	intact         bool // no payload is replaced
 
 	markerClient, markerServer *net.UDPConn
 	markers                    int
@@ -28,8 +29,8 @@ type path struct {
 	closers []func()
 }
 
-func newPath(n *netlab.Network, family nfqueue.Family, all flows) *path {
-	p := &path{network: n, family: family, flows: all, client: n.Client4, server: n.Server4}
+func newPath(n *netlab.Network, family nfqueue.Family, all flows, intact bool) *path {
+	p := &path{network: n, family: family, flows: all, intact: intact, client: n.Client4, server: n.Server4}
 	if family == nfqueue.FamilyIPv6 {
 		p.client, p.server = n.Client6, n.Server6
 	}
@@ -37,6 +38,14 @@ func newPath(n *netlab.Network, family nfqueue.Family, all flows) *path {
 }
 
 func (p *path) flow(k kind) *flow { return p.flows[key{p.family, k}] }
+
+// replaced returns what becomes of something sent that is to be replaced.
+func replaced[T any](p *path, sent, replacement T) T {
+	if p.intact {
+		return sent
+	}
+	return replacement
+}
 
 // exchange sends all traffic. It returns when everything has got its verdict.
 func (p *path) exchange(ctx context.Context) error {

@@ -44,7 +44,7 @@ func (p *path) tcp(ctx context.Context) error {
 
 	toServer, toClient := text("to the server"), text("to the client")
 	p.flow(tcpToServer).send(toServer, toServer)
-	p.flow(tcpToClient).send(toClient, bytes.ToUpper(toClient))
+	p.flow(tcpToClient).send(toClient, replaced(p, toClient, bytes.ToUpper(toClient)))
 	served := make(chan error, 1)
 	go func() {
 		served <- errors.Join(readStream(server, p.flow(tcpToServer)), writeStream(server, toClient))

@@ -28,7 +28,11 @@ func (p *path) udp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, text := range d.want {
+		want := d.want
+		if d.kind.replaced() {
+			want = replaced(p, d.sent, d.want)
+		}
+		for _, text := range want {
 			f.want = append(f.want, []byte(text))
 		}
 		for _, text := range d.sent {

@@ -14,6 +14,14 @@ import (
 // Check tries whether this process can make hosts, and whether packets can be queued in them. The error matches
 // errors.ErrUnsupported when the kernel lacks nf_tables, NFQUEUE or a rule for it.
 func Check() error {
+	// At first: emulators of a processor lack more than this, and fail in other ways.
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return fmt.Errorf("netlab: the kernel has no nfnetlink (%w): %w", errors.ErrUnsupported, err)
+	} else if err != nil {
+		return fmt.Errorf("netlab: netfilter socket: %w", err)
+	}
+	_ = unix.Close(fd)
 	h, err := New()
 	if err != nil {
 		return err
@@ -28,25 +36,42 @@ func Check() error {
 	return err
 }
 
-// bindQueue binds queue 0, which vanishes with the socket.
-func (h *Host) bindQueue() error {
+// openQueue binds queue 0, which vanishes with the socket, and has packets copied whole.
+func (h *Host) openQueue() (*netlink.Conn, error) {
 	const (
-		configMsg  = unix.NFNL_SUBSYS_QUEUE<<8 | 2 // NFQNL_MSG_CONFIG
-		cfgCmd     = 1                             // NFQA_CFG_CMD
-		cfgCmdBind = 1                             // NFQNL_CFG_CMD_BIND
+		configMsg   = unix.NFNL_SUBSYS_QUEUE<<8 | 2 // NFQNL_MSG_CONFIG
+		cfgCmd      = 1                             // NFQA_CFG_CMD
+		cfgParams   = 2                             // NFQA_CFG_PARAMS
+		cfgCmdBind  = 1                             // NFQNL_CFG_CMD_BIND
+		copyPacket  = 2                             // NFQNL_COPY_PACKET
+		headerBytes = 4
 	)
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: h.FD()})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = conn.Close() }()
-	msg := make([]byte, 4, 12) // struct nfgenmsg: any family, queue 0
-	msg = binary.NativeEndian.AppendUint16(msg, 8)
+	msg := make([]byte, 4, 24) // struct nfgenmsg: any family, queue 0
+	msg = binary.NativeEndian.AppendUint16(msg, headerBytes+4)
 	msg = binary.NativeEndian.AppendUint16(msg, cfgCmd)
 	msg = append(msg, cfgCmdBind, 0, 0, 0)
+	msg = binary.NativeEndian.AppendUint16(msg, headerBytes+5)
+	msg = binary.NativeEndian.AppendUint16(msg, cfgParams)
+	msg = append(msg, 0, 0, 0, 0, copyPacket, 0, 0, 0) // a range of 0 is all
 	_, err = conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: configMsg, Flags: netlink.Request | netlink.Acknowledge},
 		Data:   msg,
 	})
-	return err
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// bindQueue tries to.
+func (h *Host) bindQueue() error {
+	conn, err := h.openQueue()
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

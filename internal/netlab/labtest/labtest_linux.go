@@ -56,6 +56,25 @@ func lack(tb testing.TB, err error) {
 	tb.Skip(err)
 }
 
+var replaces = sync.OnceValues(netlab.ReplacesPayload)
+
+// Replaces reports whether verdicts can replace payloads here, see netlab.ReplacesPayload.
+func Replaces(tb testing.TB) bool {
+	tb.Helper()
+	Need(tb)
+	ok, err := replaces()
+	Must(tb, err)
+	return ok
+}
+
+// NeedReplace skips the test where the kernel drops packets with a replaced payload, on purpose.
+func NeedReplace(tb testing.TB) {
+	tb.Helper()
+	if !Replaces(tb) {
+		tb.Skip("this kernel drops packets with a replaced payload in user namespaces")
+	}
+}
+
 // Host makes a host with lo. Like everything made here, it needs what Need needs and is closed when the test ends.
 func Host(tb testing.TB) *netlab.Host { tb.Helper(); return build(tb, netlab.New) }
 
