@@ -104,6 +104,7 @@ func listenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	l, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
 	labtest.Must(t, err)
 	t.Cleanup(func() { l.Close() })
+	roomy(t, l)
 	labtest.Must(t, l.SetReadDeadline(time.Now().Add(patience)))
 	return l
 }
@@ -114,11 +115,22 @@ func dialUDP(t testing.TB, h *netlab.Host, to netip.AddrPort) *net.UDPConn {
 	c, err := netlab.In(h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) })
 	labtest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
+	roomy(t, c)
 	return c
+}
+
+// roomy makes the buffers of a socket as large as they may be. Packets that wait in a queue
+// are charged to the socket that sent them, small ones with up to 1.5 KiB.
+func roomy(t testing.TB, c *net.UDPConn) {
+	t.Helper()
+	const size = 1 << 20
+	labtest.Must(t, c.SetWriteBuffer(size))
+	labtest.Must(t, c.SetReadBuffer(size))
 }
 
 func send(t testing.TB, c *net.UDPConn, messages ...string) {
 	t.Helper()
+	labtest.Must(t, c.SetWriteDeadline(time.Now().Add(patience))) // the send buffer may be full
 	for _, m := range messages {
 		if _, err := c.Write([]byte(m)); err != nil {
 			t.Fatal(err)
