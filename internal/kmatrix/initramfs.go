@@ -12,9 +12,12 @@ import (
 	"strings"
 )
 
+// fakeKernelTests show nothing about the kernel that they run on.
+const fakeKernelTests = "^TestFault"
+
 // initramfs makes the archive from which a guest boots: its first program, the
 // modules of the kernel in dir, and the tests with their testdata.
-func initramfs(file, dir string, b *binaries, o options) error {
+func initramfs(file, dir string, g guest, b *binaries, o options) error {
 	mods, err := modules(dir)
 	if err != nil {
 		return err
@@ -47,11 +50,22 @@ func initramfs(file, dir string, b *binaries, o options) error {
 	}
 	c.file("kmatrix/tests", 0o644, []byte(list.String()))
 
-	args := []string{"-test.timeout=" + o.timeout.String(), "-test.v=" + strconv.FormatBool(o.verbose)}
+	args := []string{
+		"-test.timeout=" + o.timeout.String(), "-test.v=" + strconv.FormatBool(o.verbose),
+		"-test.short", "-test.skip=" + fakeKernelTests,
+	}
 	if o.run != "" {
 		args = append(args, "-test.run="+o.run)
 	}
 	c.file("kmatrix/args", 0o644, []byte(strings.Join(args, "\n")))
+	env := []string{"PATH=/bin", "HOME=/tmp", "NFQUEUE_REQUIRE_KERNEL=1"}
+	if o.capture != "" {
+		env = append(env, captureEnv+"=1")
+	}
+	c.file("kmatrix/env", 0o644, []byte(strings.Join(env, "\n")))
+	if g.user {
+		c.file("kmatrix/user", 0o644, nil)
+	}
 	c.end()
 
 	var packed bytes.Buffer

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// kernels are the unpacked ones in the cache.
+// kernels are the unpacked ones in the cache, and what emulates machines for them.
 type kernels struct {
 	dir    string
 	mirror func(context.Context) (string, error)
@@ -34,7 +34,7 @@ func (k *kernels) get(ctx context.Context, want kernel) (dir string, err error) 
 	}
 	dir = filepath.Join(k.dir, want.suite+"-"+want.pkg)
 	if _, err := image(dir); err != nil || k.fresh {
-		if err := k.fetch(ctx, want, dir); err != nil {
+		if err := k.fetch(ctx, want, kernelPackage, dir); err != nil {
 			return "", err
 		}
 	}
@@ -42,7 +42,8 @@ func (k *kernels) get(ctx context.Context, want kernel) (dir string, err error) 
 	return dir, nil
 }
 
-func (k *kernels) fetch(ctx context.Context, want kernel, dir string) error {
+// fetch unpacks what a package depends on, as far as the names of the packages match.
+func (k *kernels) fetch(ctx context.Context, want kernel, match *regexp.Regexp, dir string) error {
 	mirror, err := k.mirror(ctx)
 	if err != nil {
 		return err
@@ -55,12 +56,12 @@ func (k *kernels) fetch(ctx context.Context, want kernel, dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	// A kernel that is there is whole.
+	// What is there is whole.
 	part := dir + ".part"
 	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(part, 0o755)); err != nil {
 		return err
 	}
-	if _, err := a.unpack(ctx, want.pkg, kernelPackage, part); err != nil {
+	if _, err := a.unpack(ctx, want.pkg, match, part); err != nil {
 		return err
 	}
 	return os.Rename(part, dir)

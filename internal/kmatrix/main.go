@@ -11,14 +11,16 @@
 // package on each guest. It ends with status 1 unless all of them passed. No guest
 // named means all of them.
 //
-// It needs Linux with apt-get, dpkg-deb, xz and the QEMU system emulators: on Debian
-// the packages qemu-system-x86, qemu-system-arm, qemu-system-misc and xz-utils. It
-// does not need root, and changes nothing but its folder in the user's cache, where
-// kernels are kept.
+// It needs Linux with apt-get, dpkg-deb, xz and the keys of Debian's archive, and fetches
+// QEMU too. It does not need root, and changes nothing but its folder in the user's
+// cache, where everything fetched is kept.
+//
+// The tests run with -test.short, and without those that have a fake kernel.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -36,6 +38,7 @@ func main() {
 	flag.StringVar(&o.run, "run", "", "run only tests that match this `pattern`")
 	flag.BoolVar(&o.verbose, "v", false, "list every test")
 	flag.IntVar(&o.parallel, "j", 1, "`number` of guests at a time")
+	flag.StringVar(&o.capture, "capture", "", "put messages that the kernels sent into this `folder`, for testdata/packets")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "time for each package")
 	flag.StringVar(&o.mirror, "mirror", "", "`address` of a Debian archive; empty for the one that apt is configured for")
 	flag.BoolVar(&o.refresh, "refresh", false, "fetch the newest kernels even where there are some")
@@ -59,6 +62,7 @@ func main() {
 type options struct {
 	run      string
 	verbose  bool
+	capture  string
 	parallel int
 	timeout  time.Duration
 	mirror   string
@@ -99,6 +103,9 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 		running.Go(func() {
 			outcomes[i] = g.test(ctx, cache, o, k, built[g.goarch])
 			fmt.Print(outcomes[i].details(g))
+			if o.capture != "" {
+				outcomes[i].err = errors.Join(outcomes[i].err, outcomes[i].writeCaptured(o.capture, g))
+			}
 			<-places
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,7 +94,11 @@ func run(name, dir string) {
 	cmd := exec.Command(dir+"/test", lines("/kmatrix/args")...)
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = []string{"PATH=/bin", "HOME=/tmp", "NFQUEUE_REQUIRE_KERNEL=1"}
+	cmd.Env = lines("/kmatrix/env")
+	if _, err := os.Stat("/kmatrix/user"); err == nil {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
 	status := 0
 	if err := cmd.Run(); err != nil {
 		fmt.Println(err)
