@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +22,15 @@ import (
 // thing the kernel told, an empty line, and the bytes in hexadecimal. The kernel tests
 // print it when asked to, see testdata/packets/README.md.
 func Golden(p *Packet) string {
-	return describe(p) + "\n" + hex.Dump(p.msg)
+	return fmt.Sprintf("byte order: %s\n%s\n%s", nativeOrder(), describe(p), hex.Dump(p.msg))
+}
+
+// nativeOrder names the byte order of this machine.
+func nativeOrder() string {
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		return "big"
+	}
+	return "little"
 }
 
 // describe tells all that a packet's accessors do, but for what differs from run to run.
@@ -30,11 +41,6 @@ func describe(p *Packet) string {
 			fmt.Fprintf(&b, "%s: %v\n", name, value)
 		}
 	}
-	order := "little"
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		order = "big"
-	}
-	line("byte order", true, order)
 	line("id", true, p.ID())
 	line("queue", true, p.Queue())
 	line("family", true, p.Family())
@@ -65,6 +71,21 @@ func describe(p *Packet) string {
 	line("copied", true, len(p.Payload()))
 	flow, ok := p.Flow()
 	line("flow", ok, fmt.Sprintf("%+v", flow))
+	state, ok := p.ConnState()
+	line("connection", ok, state)
+	if e, ok := p.Conntrack(); ok {
+		entry := reflect.ValueOf(tell(e))
+		for i := range entry.NumField() {
+			field, name := entry.Field(i), entry.Type().Field(i).Name
+			switch {
+			case strings.HasSuffix(name, "OK"): // the rest shows it
+			case field.Kind() == reflect.String:
+				line("conntrack "+name, field.Len() > 0, strconv.QuoteToASCII(field.String()))
+			default:
+				line("conntrack "+name, !field.IsZero(), field)
+			}
+		}
+	}
 	return b.String()
 }
 
@@ -74,52 +95,90 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoded := 0
+	orders := make(map[string]int)
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, dump, ok := strings.Cut(string(text), "\n\n")
-		if !ok {
-			t.Errorf("%s: no empty line", file)
-			continue
-		}
-		msg := undump(t, file, dump)
-		if int(binary.NativeEndian.Uint32(msg)) != len(msg) {
-			continue // from a machine of the other byte order
-		}
-		decoded++
-		p := new(Packet)
-		if err := p.reset(nil, msg, msg); err != nil {
-			t.Errorf("%s: %v", file, err)
-			continue
-		}
-		if got := describe(p); got != want+"\n" {
-			t.Errorf("%s: decoded as\n%s, want\n%s", file, got, want)
-		}
-		var all []attr
-		for rest := msg[20:]; ; {
-			typ, data, next, ok := nlwire.NextAttr(rest)
-			if !ok {
-				break
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if typ == attrVLAN || typ == attrCT {
-				typ |= nlwire.Nested
+			first, rest, _ := strings.Cut(string(text), "\n")
+			order, hasOrder := strings.CutPrefix(first, "byte order: ")
+			want, dump, hasDump := strings.Cut(rest, "\n\n")
+			if !hasOrder || !hasDump {
+				t.Fatal("no byte order, or no empty line")
 			}
-			all, rest = append(all, attr{typ, data}), next
-		}
-		if got := packetMessage(p.Family(), p.Queue(), all...); !bytes.Equal(got, msg) {
-			t.Errorf("%s: encoded again as\n%s", file, hex.Dump(got))
-		}
+			orders[order]++
+			msg := undump(t, dump)
+			if order != nativeOrder() {
+				if err := new(Packet).reset(nil, msg, msg); err == nil {
+					t.Error("taken for a message of this machine's byte order")
+				}
+				reorder(t, msg)
+			}
+			goldenBothWays(t, msg, want+"\n")
+		})
 	}
-	if decoded == 0 {
-		t.Error("no message of this machine's byte order")
+	if orders["little"] == 0 || orders["big"] == 0 || len(orders) != 2 {
+		t.Errorf("messages in the byte orders %v, want some in little and in big", orders)
+	}
+}
+
+// goldenBothWays decodes a message, and encodes it again.
+func goldenBothWays(t *testing.T, msg []byte, want string) {
+	p := new(Packet)
+	if err := p.reset(nil, msg, msg); err != nil {
+		t.Fatal(err)
+	}
+	if got := describe(p); got != want {
+		t.Errorf("decoded as\n%s, want\n%s", got, want)
+	}
+	var all []attr
+	for rest := msg[messageHeaders:]; ; {
+		typ, data, next, ok := nlwire.NextAttr(rest)
+		if !ok {
+			break
+		}
+		if typ == attrVLAN || typ == attrCT {
+			typ |= nlwire.Nested
+		}
+		all, rest = append(all, attr{typ, data}), next
+	}
+	if got := packetMessage(p.Family(), p.Queue(), all...); !bytes.Equal(got, msg) {
+		t.Errorf("encoded again as\n%s", hex.Dump(got))
+	}
+}
+
+// messageHeaders is the size of struct nlmsghdr and struct nfgenmsg.
+const messageHeaders = nlwire.HeaderLen + 4
+
+// reorder gives a message of a machine of the other byte order that of this one. Only the
+// headers of netlink are in the order of the machine: what is in attributes, and the
+// queue's number in struct nfgenmsg, is in network order.
+func reorder(t *testing.T, msg []byte) {
+	for _, field := range [][]byte{msg[0:4], msg[4:6], msg[6:8], msg[8:12], msg[12:16]} {
+		slices.Reverse(field)
+	}
+	reorderAttrs(t, msg[messageHeaders:])
+}
+
+func reorderAttrs(t *testing.T, b []byte) {
+	for len(b) >= nlwire.AttrHeaderLen {
+		slices.Reverse(b[0:2])
+		slices.Reverse(b[2:4])
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < nlwire.AttrHeaderLen || n > len(b) {
+			t.Fatalf("attribute of %d bytes in %d", n, len(b))
+		}
+		if binary.NativeEndian.Uint16(b[2:])&nlwire.Nested != 0 {
+			reorderAttrs(t, b[nlwire.AttrHeaderLen:n])
+		}
+		b = b[min(nlwire.Align(n), len(b)):]
 	}
 }
 
 // undump reads what hex.Dump wrote.
-func undump(t *testing.T, file, dump string) (b []byte) {
+func undump(t *testing.T, dump string) (b []byte) {
 	t.Helper()
 	for line := range strings.Lines(dump) {
 		if len(line) < 10 {
@@ -128,7 +187,7 @@ func undump(t *testing.T, file, dump string) (b []byte) {
 		columns, _, _ := strings.Cut(line[8:], "|")
 		part, err := hex.DecodeString(strings.Join(strings.Fields(columns), ""))
 		if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			t.Fatal(err)
 		}
 		b = append(b, part...)
 	}
