@@ -110,7 +110,7 @@ func TestBridgeFrames(t *testing.T) {
 	header := append(bytes.Clone(to), 2, 0, 0, 0, 0, 1, 0x08, 0x00)
 	otherSource := append(bytes.Clone(to), 2, 0, 0, 0, 0, 7, 0x08, 0x00)
 	packet := []byte{
-		0x45, 0, 0, 32, 0, 1, 0x40, 0, 64, 17, 0xb6, 0xc6, 192, 0, 2, 1, 192, 0, 2, 2,
+		0x45, 0, 0, 32, 0, 1, 0x40, 0, 64, 17, 0xb6, 0xc8, 192, 0, 2, 1, 192, 0, 2, 2,
 		0x30, 0x39, 0x0f, 0xa0, 0, 12, 0, 0, 't', 'e', 's', 't', // without a checksum
 	}
 	replaced := append(bytes.Clone(packet[:28]), "TEST"...)

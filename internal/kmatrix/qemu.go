@@ -48,8 +48,9 @@ const (
 	memory = "1024" // MiB
 	cpus   = "2"
 	// parameters are for the kernel: it dies of a panic, prints what is serious only, and
-	// does not take its time when a namespace or a rule goes.
-	parameters = "panic=-1 quiet loglevel=4 rcupdate.rcu_expedited=1"
+	// does not take its time when a namespace or a rule goes. SELinux is for security
+	// contexts; without a policy it forbids nothing.
+	parameters = "panic=-1 quiet loglevel=4 rcupdate.rcu_expedited=1 security=selinux selinux=1"
 	// overhead is what a guest takes besides its tests.
 	overhead = 2 * time.Minute
 )
