@@ -123,8 +123,8 @@ func foreground() bool {
 		return false
 	}
 	defer func() { _ = tty.Close() }()
-	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	group, err := unix.IoctlGetUint32(int(tty.Fd()), unix.TIOCGPGRP) // of 32 bits, pid_t
+	return err == nil && int(group) == unix.Getpgrp()
 }
 
 // loopbackUp sets lo up in the network namespace of the calling thread.

@@ -227,11 +227,11 @@ func openTerminal(t *testing.T) (control, terminal *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var number int
+	var number uint32
 	var ioctlErr error
 	err = raw.Control(func(fd uintptr) {
 		if ioctlErr = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); ioctlErr == nil {
-			number, ioctlErr = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+			number, ioctlErr = unix.IoctlGetUint32(int(fd), unix.TIOCGPTN)
 		}
 	})
 	if err != nil || ioctlErr != nil {
