@@ -28,7 +28,10 @@ func (o outcome) captured(g guest) map[string]string {
 				text.Reset()
 			} else if name != "" && strings.TrimSpace(line) == "END" {
 				test := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "Test")), "/", "-")
-				files[fmt.Sprintf("linux-%s.%s-%s-%s.txt", version[0], version[1], g.goarch, test)] = text.String()
+				file := fmt.Sprintf("linux-%s.%s-%s-%s.txt", version[0], version[1], g.goarch, test)
+				if files[file] == "" { // the first, if a test has several queues
+					files[file] = text.String()
+				}
 				name = ""
 			} else {
 				text.WriteString(line)
