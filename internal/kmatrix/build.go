@@ -88,7 +88,7 @@ func build(ctx context.Context, dir, goarch string, packages []testPackage) (*bi
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return nil, err
 		}
-		args = append(args[:len(args)-1:len(args)-1], "-trimpath", "-ldflags=-s -w", "-o", file, args[len(args)-1])
+		args = append(args[:len(args)-1:len(args)-1], "-ldflags=-s -w", "-o", file, args[len(args)-1])
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=")
 		if _, err := output(cmd); err != nil {
