@@ -90,7 +90,7 @@ func build(ctx context.Context, dir, goarch string, packages []testPackage) (*bi
 		}
 		args = append(args[:len(args)-1:len(args)-1], "-ldflags=-s -w", "-o", file, args[len(args)-1])
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=")
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 		if _, err := output(cmd); err != nil {
 			return nil, err
 		}
