@@ -19,7 +19,7 @@ the packets. One line is shown for each, then a table of what was sent, decided 
 The exit code is 0 only if the server and the client received, byte for byte, what the verdicts allow.
 
 Nothing needs to be installed, nothing outside of the namespaces is touched, and nothing is left behind. Without root
-it needs a kernel that lets users make user namespaces.`
+it needs a kernel that lets users make user namespaces, and on Linux 7.1 and later it rewrites nothing.`
 
 func newDemo() *cobra.Command {
 	return &cobra.Command{
