@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,8 @@ type linuxConn struct {
 	proc *os.File // the queue table of the socket's network namespace, nil if it cannot be read
 	perr error    // why
 	max  int
+
+	closed atomic.Bool
 
 	slab *transport.Slab
 	rx   *mmsg.Receiver
@@ -164,7 +167,7 @@ func (c *linuxConn) Recv(s *transport.Slab) (int, error) {
 		c.rx.SetSlot(i, s.Slot(i))
 	}
 	if err := c.raw.Read(c.recv); err != nil {
-		return 0, socketError(err)
+		return 0, c.socketError(err)
 	}
 	if c.recvErr != nil {
 		return 0, fmt.Errorf("recvmmsg: %w", c.recvErr)
@@ -176,9 +179,11 @@ func (c *linuxConn) Recv(s *transport.Slab) (int, error) {
 	return c.recvN, nil
 }
 
+// trySend never asks to wait: the kernel acts on what it is sent at once, and no event
+// would follow an EAGAIN.
 func (c *linuxConn) trySend(fd uintptr) bool {
 	c.sendErr = c.tx.Send(fd, c.pieces)
-	return c.sendErr != unix.EAGAIN
+	return true
 }
 
 func (c *linuxConn) Send(pieces [][]byte) error {
@@ -186,20 +191,23 @@ func (c *linuxConn) Send(pieces [][]byte) error {
 	err := c.raw.Write(c.send)
 	c.pieces = nil
 	if err != nil {
-		return socketError(err)
+		return c.socketError(err)
 	}
 	return c.sendErr
 }
 
-// socketError gives the errors of os.File the names that a socket's user expects.
-func socketError(err error) error {
-	if errors.Is(err, os.ErrClosed) {
+// socketError gives the errors of os.File the names that a socket's user expects. Those
+// of its RawConn have no name of their own.
+func (c *linuxConn) socketError(err error) error {
+	if err != nil && c.closed.Load() || errors.Is(err, os.ErrClosed) {
 		return net.ErrClosed
 	}
 	return err
 }
 
-func (c *linuxConn) SetReadDeadline(t time.Time) error { return socketError(c.file.SetReadDeadline(t)) }
+func (c *linuxConn) SetReadDeadline(t time.Time) error {
+	return c.socketError(c.file.SetReadDeadline(t))
+}
 
 func (c *linuxConn) SetReadBuffer(n int) (granted int, err error) {
 	cerr := c.raw.Control(func(fd uintptr) {
@@ -211,14 +219,14 @@ func (c *linuxConn) SetReadBuffer(n int) (granted int, err error) {
 			granted, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
 		}
 	})
-	return granted, errors.Join(socketError(cerr), err)
+	return granted, errors.Join(c.socketError(cerr), err)
 }
 
 func (c *linuxConn) ReadBuffer() (size, used int, err error) {
 	cerr := c.raw.Control(func(fd uintptr) {
 		size, used, err = mmsg.ReceiveMemory(fd)
 	})
-	return size, used, errors.Join(socketError(cerr), err)
+	return size, used, errors.Join(c.socketError(cerr), err)
 }
 
 func (c *linuxConn) MaxSend() int { return c.max }
@@ -234,7 +242,7 @@ func (c *linuxConn) LinkName(index uint32) (name string, err error) {
 			name = ifr.Name()
 		}
 	})
-	return name, errors.Join(socketError(cerr), err)
+	return name, errors.Join(c.socketError(cerr), err)
 }
 
 func (c *linuxConn) ProcTable() ([]byte, error) {
@@ -262,14 +270,18 @@ func (c *linuxConn) File() (f *os.File, err error) {
 			f = os.NewFile(uintptr(dup), "nfqueue")
 		}
 	})
-	return f, errors.Join(socketError(cerr), err)
+	return f, errors.Join(c.socketError(cerr), err)
 }
 
 func (c *linuxConn) Close() error {
+	c.closed.Store(true)
 	if c.proc != nil {
 		c.proc.Close()
 	}
-	return socketError(c.file.Close())
+	if err := c.file.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return net.ErrClosed
 }
 
 func readQueueTable() ([]byte, error) {
