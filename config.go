@@ -67,9 +67,19 @@ type Config struct {
 	// when its context ends. Zero is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
-	// Logger hears of what a Queue can only report in passing: loss, refused
-	// verdicts, a receive buffer that was not granted. Nil is silent; Stats counts
-	// all the same.
+	// OnPanic is called when a handler has panicked and its packet has been given the
+	// Fallback; Serve then goes on with the next packet. It runs on the goroutine of the
+	// handler. Nil makes Serve return the error instead. A handler that ends its
+	// goroutine (runtime.Goexit) ends Serve all the same.
+	OnPanic func(*PanicError)
+
+	// OnRefused is called when the kernel has refused verdicts, which Stats counts as
+	// Gone and Refused. It runs on the goroutine that receives and must not block it.
+	OnRefused func(*VerdictError)
+
+	// Logger hears of what a Queue can only report in passing: that packets begin to be
+	// lost and when that has ended, refused verdicts, a receive buffer that was not
+	// granted. Nil is silent; Stats counts all the same.
 	Logger *slog.Logger
 }
 

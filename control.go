@@ -109,6 +109,7 @@ func (q *Queue) request(c change) (errno int32, err error) {
 				err = q.receiveReplies(deadline)
 			}
 			<-q.reader
+			q.abandonStash()
 			if err != nil {
 				return 0, err
 			}
@@ -116,9 +117,10 @@ func (q *Queue) request(c change) (errno int32, err error) {
 	}
 }
 
-// send sends changes in one datagram. The reply, to the last of them, carries seq: if the
-// kernel refuses one, it refuses all.
-func (q *Queue) send(seq uint32, changes ...change) error {
+// send sends changes in one datagram, again if the kernel has no memory for it at the
+// moment. The reply, to the last of them, carries seq: if the kernel refuses one, it
+// refuses all.
+func (q *Queue) send(seq uint32, changes ...change) (err error) {
 	var msg []byte
 	for i, c := range changes {
 		if i < len(changes)-1 {
@@ -127,7 +129,14 @@ func (q *Queue) send(seq uint32, changes ...change) error {
 			msg = c.appendTo(msg, q.cfg.Queue, seq)
 		}
 	}
-	return q.out.exclusive(func() error { return q.conn.Send([][]byte{msg}) })
+	for i := range sendAttempts {
+		err = q.out.exclusive(func() error { return q.conn.Send([][]byte{msg}) })
+		if err == nil || !transient(err) {
+			break
+		}
+		time.Sleep(sendPause << i)
+	}
+	return err
 }
 
 // receiveReplies receives one batch, hands in the replies and stashes the rest. The

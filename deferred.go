@@ -14,15 +14,22 @@ import (
 // goroutine may do that, once. One that is never resolved stays in the kernel and
 // counts against MaxLen until the queue shuts down.
 type Held struct {
-	queue   *Queue
-	packet  Packet
-	decided atomic.Bool
+	queue  *Queue
+	packet Packet
+	state  atomic.Uint32
 
 	// Owned by heldSet.mu.
 	prev, next *Held
 	deadline   time.Duration
 	index      int // in the heap of deadlines, -1 if it has none
 }
+
+// The states of a Held.
+const (
+	heldWaits uint32 = iota
+	heldDecided
+	heldAbandoned // the queue was closed
+)
 
 // Defer keeps the packet beyond the handler, which must then return Deferred, and
 // returns the right to decide it. The Held owns a copy, with the edits made so far;
@@ -44,6 +51,9 @@ func (p *Packet) deferUntil(deadline time.Duration) *Held {
 		p.held = h
 		p.queue.stats.deferred.Add(1)
 		p.queue.held.add(h)
+		if p.queue.closed.Load() { // and Close may not have seen it
+			p.queue.held.abandon(h)
+		}
 	}
 	return p.held
 }
@@ -60,12 +70,14 @@ func (h *Held) Resolve(v Verdict) error {
 	if err := v.check(); err != nil {
 		return h.queue.opError("resolve", err)
 	}
-	if !h.claim() {
-		return h.queue.opError("resolve", ErrResolved)
-	}
 	if h.queue.closed.Load() {
-		h.queue.held.remove(h)
-		return h.queue.opError("resolve", ErrClosed)
+		h.queue.held.abandon(h)
+	}
+	if !h.claim() {
+		if h.abandoned() {
+			return h.queue.opError("resolve", ErrClosed)
+		}
+		return h.queue.opError("resolve", ErrResolved)
 	}
 	edited := &h.packet
 	if v == Drop {
@@ -77,7 +89,10 @@ func (h *Held) Resolve(v Verdict) error {
 }
 
 // claim reports whether the caller is the one who decides.
-func (h *Held) claim() bool { return !h.decided.Swap(true) }
+func (h *Held) claim() bool { return h.state.CompareAndSwap(heldWaits, heldDecided) }
+
+// abandoned reports whether the queue was closed before the packet had its verdict.
+func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 
 // decide hands the verdict to the sender, with the edits of p, nil for none. Only then
 // is the packet no longer held: no VERDICT_BATCH may come before.
@@ -153,18 +168,23 @@ func (s *heldSet) overdue() {
 
 // expire gives the Fallback to everything that is held.
 func (s *heldSet) expire() {
-	s.mu.Lock()
-	var left []*Held
-	for h := s.all.next; h != &s.all; h = h.next {
-		left = append(left, h)
-	}
-	s.mu.Unlock()
+	left := s.list()
 	s.giveUp(&s.queue.stats.fallbackShutdown, func() (h *Held) {
 		if len(left) > 0 {
 			h, left = left[0], left[1:]
 		}
 		return h
 	})
+}
+
+// list returns all that are held.
+func (s *heldSet) list() (all []*Held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := s.all.next; h != &s.all; h = h.next {
+		all = append(all, h)
+	}
+	return all
 }
 
 // giveUp gives the Fallback to what next returns until that is nil. next is called
@@ -204,7 +224,21 @@ func (s *heldSet) wait(ctx context.Context) {
 	}
 }
 
-func (s *heldSet) close() { s.timer.Stop() }
+// close gives up all packets; the kernel has dropped them.
+func (s *heldSet) close() {
+	s.timer.Stop()
+	for _, h := range s.list() {
+		s.abandon(h)
+	}
+}
+
+// abandon takes back the right to decide a packet of a closed queue.
+func (s *heldSet) abandon(h *Held) {
+	if h.state.CompareAndSwap(heldWaits, heldAbandoned) {
+		s.queue.stats.abandoned.Add(1)
+		s.remove(h)
+	}
+}
 
 // heldHeap orders held packets by their deadline.
 type heldHeap []*Held

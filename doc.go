@@ -23,7 +23,8 @@
 // Every packet gets exactly one verdict while the process lives. A handler returns
 // it, or calls Packet.Defer and leaves it to whoever resolves the Held. If a handler
 // panics or returns nonsense, a message cannot be decoded, or a deferred packet is
-// forgotten, then the packet gets Config.Fallback, and Stats counts why.
+// forgotten, then the packet gets Config.Fallback, and Stats counts why. Serve returns
+// after a panic, or goes on with Config.OnPanic.
 //
 // A verdict leaves when its batch ends, or when it is older than Config.FlushAfter
 // and the next handler call has returned, or when a handler that was fast so far

@@ -4,6 +4,7 @@ package nfqueue
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -49,6 +50,27 @@ func (e *OpError) Error() string {
 
 // Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
+
+// VerdictError tells of verdicts that the kernel refused.
+type VerdictError struct {
+	// ID is the id of the packet, of the last one if the kernel answered a batch.
+	ID uint32
+	// Verdicts is their number. For want of CAP_NET_ADMIN the kernel discards all that
+	// came together and names the first.
+	Verdicts int
+	// Err is the kernel's error number (syscall.Errno on Linux). fs.ErrNotExist means
+	// that it has dropped the packets meanwhile, fs.ErrPermission that the thread which
+	// sent had no CAP_NET_ADMIN.
+	Err error
+}
+
+// Error returns the id, the number and the cause.
+func (e *VerdictError) Error() string {
+	return fmt.Sprintf("nfqueue: %d verdicts refused, packet %d: %v", e.Verdicts, e.ID, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *VerdictError) Unwrap() error { return e.Err }
 
 // Timeout reports whether the cause is the end of a time limit.
 func (e *OpError) Timeout() bool {

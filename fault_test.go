@@ -22,13 +22,28 @@ type handlerFunc = nfqueue.HandlerFunc
 // always answers every packet alike.
 func always(v nfqueue.Verdict) handlerFunc { return func(*nfqueue.Packet) nfqueue.Verdict { return v } }
 
-// faulty is a kernel that can be made to fail.
-type faulty struct {
-	*nfqueuetest.Kernel
-	t *testing.T
+// alike makes handlers that all do the same.
+func alike(f func(worker int, p *nfqueue.Packet) nfqueue.Verdict) func(int) nfqueue.Handler {
+	return func(worker int) nfqueue.Handler {
+		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return f(worker, p) })
+	}
 }
 
-func newFaulty(t *testing.T) *faulty { return &faulty{nfqueuetest.NewKernel(t), t} }
+// faulty is a kernel that can be made to fail. Whatever happens, its books and those of
+// its queues balance in the end.
+type faulty struct {
+	*nfqueuetest.Kernel
+	t       *testing.T
+	queues  []*nfqueue.Queue
+	flights []*nfqueuetest.Flight
+}
+
+func newFaulty(t *testing.T) *faulty {
+	k := &faulty{t: t}
+	t.Cleanup(k.audit) // after that of the Kernel
+	k.Kernel = nfqueuetest.NewKernel(t)
+	return k
+}
 
 func (k *faulty) open(cfg nfqueue.Config) *nfqueue.Queue {
 	k.t.Helper()
@@ -36,7 +51,51 @@ func (k *faulty) open(cfg nfqueue.Config) *nfqueue.Queue {
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	k.queues = append(k.queues, q)
 	return q
+}
+
+// Send sends a packet.
+func (k *faulty) Send(queue uint16, s nfqueuetest.Spec) *nfqueuetest.Flight {
+	k.t.Helper()
+	f := k.Kernel.Send(queue, s)
+	k.flights = append(k.flights, f)
+	return f
+}
+
+// audit compares the verdicts that the queues have counted with those that the kernel
+// has acted on.
+func (k *faulty) audit() {
+	var effective, seen uint64
+	for _, q := range k.queues {
+		effective += settled(k.t, q)
+	}
+	for _, f := range k.flights {
+		select {
+		case <-f.Done():
+			seen += uint64(len(f.Result().Hops))
+		default:
+			k.t.Errorf("%v waits after the end", f)
+		}
+	}
+	if effective != seen {
+		k.t.Errorf("the kernel has acted on %d verdicts; the queues count %d that had an effect", seen, effective)
+	}
+}
+
+// settled fails unless the books of a queue that has ended balance. It returns the
+// number of verdicts that had an effect.
+func settled(t testing.TB, q *nfqueue.Queue) (effective uint64) {
+	t.Helper()
+	s := q.Stats()
+	if s.Received != s.Verdicts()+s.Abandoned || s.Held != 0 || s.Undecided() != 0 {
+		t.Errorf("queue %d: received %d packets, gave %d verdicts, abandoned %d, holds %d: %+v",
+			q.Number(), s.Received, s.Verdicts(), s.Abandoned, s.Held, s)
+	}
+	if none := s.Gone + s.Refused + s.Unsent; none > s.Verdicts() {
+		t.Errorf("queue %d: %d of %d verdicts had no effect: %+v", q.Number(), none, s.Verdicts(), s)
+	}
+	return s.Verdicts() - s.Gone - s.Refused - s.Unsent
 }
 
 // send sends n packets to queue 0, the ids of which are 1 to n in a new queue.
@@ -119,7 +178,10 @@ func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before fun
 		t.Fatal(err)
 	}
 	g.before = before
-	t.Cleanup(func() { q.(*nfqueue.Queue).Close() })
+	t.Cleanup(func() {
+		q.(*nfqueue.Queue).Close()
+		settled(t, q.(*nfqueue.Queue))
+	})
 	return q.(*nfqueue.Queue), g
 }
 

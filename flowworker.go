@@ -66,33 +66,45 @@ func (w *flowWorker) run() {
 		w.left = w.inbox.split(chunk)
 		more := !w.inbox.empty()
 		w.mu.Unlock()
-		if w.left.empty() || !w.handle(h, more) {
+		if w.left.empty() {
 			return
+		}
+		for !w.left.empty() {
+			if !w.handle(h, more) {
+				return
+			}
 		}
 	}
 }
 
 // handle calls h for the packets that the goroutine has begun with. more says that
-// others are waiting. It reports false when h panicked.
+// others are waiting. It reports false when h panicked and the worker is to give up.
 func (w *flowWorker) handle(h Handler, more bool) (ok bool) {
 	var p *parcel
 	var done parcels
 	altered := false
+	var panicked error
 	defer func() {
 		if p != nil && p.packet.deciding { // ServePacket did not return
-			w.f.fail(w.panicked(&p.packet, recover()))
-			more = false
+			panicked, more = w.panicked(&p.packet, recover()), false
 		}
 		w.count.publish(&w.q.stats)
 		if altered || !more {
 			_ = w.q.out.flush() // a closed socket is Recv's to report
 		}
 		w.f.release(&done)
+		if panicked == nil {
+			return
+		}
+		if ok = w.q.survive(panicked); !ok {
+			w.f.fail(panicked)
+		}
 	}()
 	t := now()
 	for p = w.left.pop(); p != nil; p = w.left.pop() {
 		done.push(p)
 		if w.q.closed.Load() {
+			w.q.stats.abandoned.Add(1)
 			continue
 		}
 		t = w.serve(h, &p.packet, !more && w.left.empty(), t)

@@ -39,6 +39,7 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	}
 	q := newQueue(conn, cfg)
 	q.shared.Store(true)
+	q.loss.forget()
 	return q, nil
 }
 

@@ -28,13 +28,6 @@ func startFlows(ctx context.Context, q *nfqueue.Queue, n int, newHandler func(wo
 	return served
 }
 
-// alike makes handlers that all do the same.
-func alike(f func(worker int, p *nfqueue.Packet) nfqueue.Verdict) func(int) nfqueue.Handler {
-	return func(worker int) nfqueue.Handler {
-		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return f(worker, p) })
-	}
-}
-
 // TestFlowsKeepTheirOrder sends on ten thousand flows at once, or on a thousand. Half of the packets are
 // altered, the last of every fourth flow is deferred and resolved by another goroutine,
 // and handlers take their time with some, so that workers overtake each other.

@@ -22,6 +22,7 @@ type Queue struct {
 	links linkNames
 	stats counters
 	log   limitedLog
+	loss  lossWatch
 
 	// reader is full while a goroutine is the one that receives. It owns the
 	// fields of receiver.
@@ -110,6 +111,7 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.links.conn = conn
 	q.worker.q = q
 	q.held.init(q)
+	q.loss.init(q)
 	q.out = newSender(conn, cfg, &q.stats, &q.log, &q.noBatch)
 	return q
 }
@@ -146,6 +148,8 @@ func (q *Queue) Close() error {
 	err := q.conn.Close()
 	q.out.close()
 	q.held.close()
+	q.loss.close()
+	q.abandonStash()
 	if err != nil {
 		return q.opError("close", err)
 	}

@@ -53,6 +53,9 @@ func (o *outgoing) reset() {
 // room reports whether a verdict with the edits of p, which may be nil, fits into
 // a datagram of at most max bytes.
 func (o *outgoing) room(p *Packet, max int) bool {
+	if o.count == maxVerdicts {
+		return false
+	}
 	need := verdictLen
 	if p != nil && p.edits.set != 0 {
 		const fixed = 8 + 8 + 20 + 3*(nlwire.AttrHeaderLen+3) + nlwire.AttrHeaderLen + 3
@@ -86,7 +89,7 @@ func (o *outgoing) add(t *verdictTemplate, id uint32, v Verdict, p *Packet, batc
 			r.batch = true
 			o.firsts = append(o.firsts, r.last)
 		}
-		extendVerdict(o.buf[r.at:], id)
+		extendVerdict(o.buf[r.at:], id, id-o.firsts[len(o.firsts)-1]+1)
 		r.last = id
 		return
 	}
@@ -113,6 +116,7 @@ func (o *outgoing) addEdited(t *verdictTemplate, id uint32, v Verdict, p *Packet
 
 // datagram returns the pieces to send, valid until o is changed.
 func (o *outgoing) datagram() [][]byte {
+	stampDatagram(o.buf, o.count)
 	o.pieces = o.pieces[:0]
 	from := 0
 	for i := range o.cuts {
@@ -135,6 +139,9 @@ type message struct {
 }
 
 func (m message) id() uint32 { return binary.BigEndian.Uint32(m.head[verdictID:]) }
+
+// count is the number of verdicts that the message stands for.
+func (m message) count() int { return int(m.id()-m.first) + 1 }
 
 func (m message) verdict() Verdict { return Verdict(binary.BigEndian.Uint32(m.head[verdictWord:])) }
 

@@ -40,6 +40,7 @@ func (q *Queue) receive() error {
 	if err == nil {
 		q.n = n
 		q.stats.batches.Add(1)
+		q.loss.traffic()
 		return nil
 	}
 	if q.closed.Load() {
@@ -103,6 +104,21 @@ func (q *Queue) takeStashed(p *Packet, slot []byte, t time.Duration) bool {
 	return q.take(p, slot, len(s.data), s.truncated, t)
 }
 
+// abandonStash counts the packets of a closed queue that a worker which gave up has left,
+// and nobody went on with.
+func (q *Queue) abandonStash() {
+	if !q.closed.Load() {
+		return
+	}
+	select {
+	case q.reader <- struct{}{}:
+		q.stats.abandoned.Add(uint64(q.known))
+		q.stash, q.known = nil, 0
+		<-q.reader
+	default: // whoever is the reader does it when he ends
+	}
+}
+
 // reply hands the kernel's answer to whoever waits for it, and counts the refusal
 // of a verdict.
 func (q *Queue) reply(msg []byte) {
@@ -116,25 +132,29 @@ func (q *Queue) reply(msg []byte) {
 		if errno == 0 {
 			return
 		}
-		q.refused(request.Seq, errno)
+		q.refused(request.Seq, refusedVerdicts(request.PID, errno), errno)
 	default:
 		q.replies.deliver(request.Seq, errno)
 	}
 }
 
-// refused counts a verdict that the kernel did not take. Its sequence number is the
-// id of the packet.
-func (q *Queue) refused(id uint32, errno int32) {
+// refused counts n verdicts that the kernel did not take. The sequence number of a
+// verdict is the id of its packet.
+func (q *Queue) refused(id uint32, n uint64, errno int32) {
+	err := kerrno.Error(errno)
 	if errno == kerrno.ENOENT {
 		// The packet has gone meanwhile: its device went down, or a chain was removed.
-		q.stats.gone.Add(1)
-		q.log.warn(logRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id)
-		return
+		q.stats.gone.Add(n)
+		q.log.warn(logRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id, "verdicts", n)
+	} else {
+		// The packet may still wait, and must not be decided by a batch.
+		q.noBatch.Store(true)
+		q.stats.refused.Add(n)
+		q.log.error(logRefused, "nfqueue: the kernel refused a verdict", "id", id, "verdicts", n, "error", err)
 	}
-	// The packet may still wait, and must not be decided by a batch.
-	q.noBatch.Store(true)
-	q.stats.refused.Add(1)
-	q.log.error(logRefused, "nfqueue: the kernel refused a verdict", "id", id, "error", kerrno.Error(errno))
+	if n > 0 && q.cfg.OnRefused != nil {
+		q.cfg.OnRefused(&VerdictError{ID: id, Verdicts: int(n), Err: err})
+	}
 }
 
 // malformed counts a message that is not what the kernel sends. It may have been a
@@ -179,7 +199,7 @@ func (q *Queue) mayBatch() bool {
 	return !q.spread && q.held.live.Load() == 0 && !q.noBatch.Load() && !q.shared.Load()
 }
 
-// transient reports whether an error of Recv says nothing about the socket.
+// transient reports whether an error of Recv or Send says nothing about the socket.
 func transient(err error) bool {
-	return errors.Is(err, kerrno.Error(kerrno.ENOBUFS)) || errors.Is(err, kerrno.Error(kerrno.ENOMEM))
+	return errors.Is(err, kerrno.Error(kerrno.ENOBUFS)) || errors.Is(err, kerrno.Error(kerrno.ENOMEM)) || errors.Is(err, kerrno.Error(kerrno.EAGAIN))
 }

@@ -3,9 +3,9 @@
 package nfqueue
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,33 +160,52 @@ func (s *sender) deliver(o *outgoing) error {
 	var err error
 	if len(o.firsts) == 0 || !s.noBatch.Load() { // or it has batches that must not go out any more
 		err = s.conn.Send(o.datagram())
-		if err == nil || errors.Is(err, net.ErrClosed) {
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			s.stats.unsent.Add(uint64(o.count))
 			return err
 		}
 		s.log.warn(logSend, "nfqueue: sending verdicts together failed; sending them one by one", "verdicts", o.count, "error", err)
 	}
+	left := o.count
+	one := func(m message) bool {
+		if err = s.deliverOne(m); err == nil {
+			left -= m.count()
+		}
+		return err == nil
+	}
 	o.messages(func(m message) bool {
 		if m.first == m.id() || !s.noBatch.Load() {
-			err = s.deliverOne(m)
-			return err == nil
+			return one(m)
 		}
 		// A verdict before this batch could not be sent: the batch would decide that
 		// packet too.
 		for id := m.first; ; id++ {
-			err = s.deliverOne(message{head: s.template.append(nil, id, m.verdict())})
-			if err != nil || id == m.id() {
-				return err == nil
+			if !one(message{head: s.template.append(nil, id, m.verdict()), first: id}) {
+				return false
+			}
+			if id == m.id() {
+				return true
 			}
 		}
 	})
+	s.stats.unsent.Add(uint64(left))
 	return err
 }
 
 // sendAttempts is how often a verdict is tried for which the kernel has no memory
-// at the moment.
-const sendAttempts = 10
+// at the moment. The pauses between them double, from sendPause on, to ten
+// milliseconds in all.
+const (
+	sendAttempts = 10
+	sendPause    = 10 * time.Microsecond
+)
 
 func (s *sender) deliverOne(m message) error {
+	binary.NativeEndian.PutUint32(m.head[verdictPID:], uint32(m.count()))
+	stampDatagram(m.head, m.count())
 	pieces := [][]byte{m.head}
 	if len(m.payload) > 0 {
 		pieces = append(pieces, m.payload)
@@ -195,19 +214,22 @@ func (s *sender) deliverOne(m message) error {
 		pieces = append(pieces, m.pad)
 	}
 	var err error
-	for range sendAttempts {
+	for i := range sendAttempts {
 		if err = s.conn.Send(pieces); err == nil || errors.Is(err, net.ErrClosed) {
 			return err
 		}
 		if len(m.payload) > 0 && len(pieces) > 1 { // a small message may still go through
 			pieces = [][]byte{s.template.append(nil, m.id(), s.fallback)}
+			stampDatagram(pieces[0], 1)
 			s.stats.fallbackSend.Add(1)
 			s.stats.overrule(m.verdict(), s.fallback)
 		}
-		runtime.Gosched()
+		if transient(err) && i < sendAttempts-1 {
+			time.Sleep(sendPause << i)
+		}
 	}
 	s.noBatch.Store(true)
-	s.stats.unsent.Add(1)
+	s.stats.unsent.Add(uint64(m.count()))
 	s.log.error(logSend, "nfqueue: a verdict could not be sent; its packet waits in the kernel until the queue is closed", "id", m.id(), "error", err)
 	return nil
 }

@@ -17,7 +17,8 @@ import (
 // queued already, for at most Config.DrainTimeout or the context of Shutdown, gives
 // those left the Fallback, closes the queue and returns nil. After Close it
 // returns ErrClosed. When h panics its packet gets the Fallback and Serve returns a
-// *PanicError; the queue stays open, and Serve may be called again.
+// *PanicError; the queue stays open, and Serve may be called again. With Config.OnPanic
+// it goes on.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
 	return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} })
 }
@@ -59,6 +60,9 @@ type inline struct {
 
 func (d *inline) handle() error {
 	err := d.q.handle(d.h)
+	for err != nil && d.q.survive(err) {
+		err = d.q.handle(d.h)
+	}
 	if err != nil && d.draining != nil {
 		d.draining.h = nil
 	}
@@ -83,7 +87,10 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher) error {
 	case <-q.done:
 		return q.opError("serve", ErrClosed)
 	}
-	defer func() { <-q.reader }()
+	defer func() {
+		<-q.reader
+		q.abandonStash()
+	}()
 	defer context.AfterFunc(ctx, q.wake)()
 
 	d := start()

@@ -42,7 +42,10 @@ func (q *Queue) end(s *stop) error {
 		q.Close()
 		return q.opError("shutdown", ctx.Err())
 	}
-	defer func() { <-q.reader }()
+	defer func() {
+		<-q.reader
+		q.abandonStash()
+	}()
 	if q.closed.Load() {
 		return q.shutdownError(q.finished())
 	}
@@ -82,10 +85,11 @@ func (q *Queue) awaitClose(ctx context.Context) error {
 func (q *Queue) finish(s *stop, d dispatcher) error {
 	d.drain(s.ctx)
 	err := q.handleRest(d)
+	var drained error
 	if !s.release {
-		err = errors.Join(err, q.drain(d))
+		drained = q.drain(d)
 	}
-	err = errors.Join(err, d.settle(), q.handleRest(d))
+	err = errors.Join(err, drained, d.settle(), q.handleRest(d))
 	if q.closed.Load() {
 		return ErrClosed
 	}
@@ -93,6 +97,9 @@ func (q *Queue) finish(s *stop, d dispatcher) error {
 	q.held.expire()
 	q.held.wait(context.Background()) // for those who have claimed theirs and are about to hand it in
 	err = errors.Join(err, q.out.flush())
+	if !s.release && drained == nil {
+		err = errors.Join(err, q.drain(d)) // for what the kernel says of the last verdicts
+	}
 	q.ended.Store(&err)
 	return errors.Join(err, q.Close())
 }

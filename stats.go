@@ -4,13 +4,20 @@ package nfqueue
 
 import "sync/atomic"
 
-// Stats is a snapshot of what a queue has seen since it was opened.
+// Stats is a snapshot of what a queue has seen since it was opened. Its books balance to
+// the packet:
 //
-// Received is the sum of the verdicts, Held, and the packets that handlers have or that
-// wait for the handler of their flow. Of the verdicts, Gone and Refused had no effect and Unsent never left.
+//	Received = Verdicts() + Held + Undecided() + Abandoned
+//	verdicts that had an effect = Verdicts() - Gone - Refused - Unsent
+//	Kernel.LastID = Received + Lost + packets that wait to be read
+//
+// Undecided is 0 when Serve has returned, unless a worker of ServeFlows panicked and has
+// left packets for the next Serve. The fields of a snapshot that is taken while packets
+// move are not of one instant. The last line is true of a queue that was not handed over.
 type Stats struct {
-	// Received is the number of packets read from the socket, Bytes the sum of their
-	// copied payloads, Batches the number of receive calls that brought something.
+	// Received is the number of packets read from the socket and not left for another
+	// Serve, Bytes the sum of their copied payloads, Batches the number of receive calls
+	// that brought something.
 	Received, Bytes, Batches uint64
 
 	// Verdicts given, by kind, the Fallback included.
@@ -25,20 +32,28 @@ type Stats struct {
 	// Fallback tells why packets were given Config.Fallback.
 	Fallback FallbackStats
 
+	// Abandoned is the number of packets that had no verdict when the queue was closed.
+	// The kernel has dropped them.
+	Abandoned uint64
+
 	// Doubled is the number of verdicts returned for a packet that was deferred and
 	// had been resolved. They were ignored.
 	Doubled uint64
 	// Gone is the number of verdicts for packets that the kernel had dropped
-	// meanwhile, because a device went down or a chain was removed.
+	// meanwhile, because a device went down or a chain was removed. The kernel does not
+	// tell of them when it finds others of the same batch message; see
+	// docs/reliability.md.
 	Gone uint64
 	// Refused is the number of verdicts that the kernel refused for another reason,
 	// for want of CAP_NET_ADMIN for example. The packets may still wait.
 	Refused uint64
-	// Unsent is the number of verdicts for which the kernel had no memory.
+	// Unsent is the number of verdicts that never left: the kernel had no memory for
+	// them, or the queue had been closed.
 	Unsent uint64
 
 	// Lost is the number of ids that were left out: packets that did not fit into the
-	// receive buffer. The kernel dropped them, or let them pass with FailOpen.
+	// receive buffer. The kernel dropped them, or let them pass with FailOpen. Those
+	// whose message had no usable id are among them.
 	Lost uint64
 	// Malformed is the number of messages without a usable packet id.
 	Malformed uint64
@@ -52,6 +67,21 @@ type Stats struct {
 	// Kernel is the kernel's own account of the queue. It is nil when closed and when
 	// /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
 	Kernel *QueueInfo
+}
+
+// Verdicts returns the number of verdicts given.
+func (s Stats) Verdicts() uint64 {
+	return s.Accepted + s.Dropped + s.Repeated + s.Stopped + s.Requeued
+}
+
+// Undecided returns the number of packets that handlers have, or that wait for the handler
+// of their flow.
+func (s Stats) Undecided() uint64 {
+	settled := s.Verdicts() + s.Held + s.Abandoned
+	if settled > s.Received { // the snapshot was taken while packets moved
+		return 0
+	}
+	return s.Received - settled
 }
 
 // FallbackStats counts the packets that were given Config.Fallback, by cause.
@@ -70,7 +100,7 @@ type counters struct {
 	received, bytes, batches, sends, lost                atomic.Uint64
 	accepted, dropped, repeated, stopped, requeued       atomic.Uint64
 	deferred, doubled, gone, refused, unsent             atomic.Uint64
-	malformed, receiveErrors                             atomic.Uint64
+	malformed, receiveErrors, abandoned                  atomic.Uint64
 	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
 	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
 	fallbackSend                                         atomic.Uint64
@@ -138,7 +168,8 @@ func (q *Queue) Stats() Stats {
 			Expired: c.fallbackExpired.Load(), Shutdown: c.fallbackShutdown.Load(),
 			Send: c.fallbackSend.Load(),
 		},
-		Doubled: c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load(),
+		Abandoned: c.abandoned.Load(),
+		Doubled:   c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
 	if q.closed.Load() {
@@ -165,6 +196,7 @@ func (s *Stats) add(o Stats) {
 	s.Deferred += o.Deferred
 	s.Held += o.Held
 	s.Fallback.add(o.Fallback)
+	s.Abandoned += o.Abandoned
 	s.Doubled += o.Doubled
 	s.Gone += o.Gone
 	s.Refused += o.Refused

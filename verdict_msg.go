@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"encoding/binary"
 
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -13,6 +14,7 @@ import (
 // being the last one that it decides.
 const (
 	verdictSeq  = 8
+	verdictPID  = 12
 	verdictWord = nlwire.HeaderLen + nfgenmsgLen + nlwire.AttrHeaderLen
 	verdictID   = verdictWord + 4
 	verdictLen  = verdictID + 4
@@ -41,11 +43,38 @@ func (t *verdictTemplate) append(b []byte, id uint32, v Verdict) []byte {
 	return b
 }
 
-// extend makes the plain verdict m decide all packets up to id.
-func extendVerdict(m []byte, id uint32) {
+// extendVerdict makes the plain verdict m decide all packets up to id, which are n.
+func extendVerdict(m []byte, id, n uint32) {
 	binary.NativeEndian.PutUint16(m[4:], msgVerdictBatch)
 	binary.NativeEndian.PutUint32(m[verdictSeq:], id)
+	binary.NativeEndian.PutUint32(m[verdictPID:], n)
 	binary.BigEndian.PutUint32(m[verdictID:], id)
+}
+
+// The field nlmsg_pid of a verdict tells how many verdicts its message stands for (0 is
+// 1) and, of the first message in a datagram, how many the datagram does. The kernel
+// does not look at it and repeats it in an error (netlink_ack).
+const (
+	ownVerdicts   = 1<<datagramShift - 1
+	datagramShift = 16
+	maxVerdicts   = ownVerdicts // in a datagram
+)
+
+// stampDatagram notes in the first message of a datagram how many verdicts that holds.
+func stampDatagram(m []byte, n int) {
+	own := binary.NativeEndian.Uint32(m[verdictPID:]) & ownVerdicts
+	binary.NativeEndian.PutUint32(m[verdictPID:], own|uint32(n)<<datagramShift)
+}
+
+// refusedVerdicts returns how many verdicts the kernel has refused when it answers a
+// message with an error. For want of CAP_NET_ADMIN it discards a whole datagram and
+// answers its first message (nfnetlink_rcv). EPERM also means that the queue has become
+// another socket's; then every message is answered, and the first stands for all.
+func refusedVerdicts(pid uint32, errno int32) uint64 {
+	if errno == kerrno.EPERM {
+		return uint64(pid >> datagramShift)
+	}
+	return uint64(max(pid&ownVerdicts, 1))
 }
 
 // appendEdits appends the attributes for everything edited but the payload.

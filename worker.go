@@ -3,6 +3,7 @@
 package nfqueue
 
 import (
+	"errors"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,9 @@ func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration)
 			return false
 		}
 		if !p.held.claim() { // decided elsewhere meanwhile
+			if p.held.abandoned() {
+				return false
+			}
 			q.stats.doubled.Add(1)
 			q.log.warn(logInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
 			return false
@@ -86,4 +90,14 @@ func (w *worker) panicked(p *Packet, v any) error {
 	t := now()
 	w.fallback(p, &w.q.stats.fallbackPanic, true, t, t)
 	return err
+}
+
+// survive reports whether Config has Serve go on after a handler panicked with err.
+func (q *Queue) survive(err error) bool {
+	var p *PanicError
+	if q.cfg.OnPanic == nil || !errors.As(err, &p) || p.Value == nil { // the goroutine is ending
+		return false
+	}
+	q.cfg.OnPanic(p)
+	return true
 }

@@ -28,7 +28,8 @@ func (k *Kernel) FailSend(queue uint16, err error) { k.socket(queue).FailSend(er
 func (k *Kernel) FailReceive(queue uint16, err error) { k.socket(queue).FailRecv(err) }
 
 // RefuseVerdict makes the kernel answer the next verdict of the queue with a Linux error
-// number, and leave the packet where it is.
+// number, and leave the packet where it is. With EPERM it does so with all verdicts that
+// come together, as Linux does for want of CAP_NET_ADMIN.
 func (k *Kernel) RefuseVerdict(queue uint16, errno int32) { k.socket(queue).RefuseVerdict(errno) }
 
 // LoseReply makes the next reply to the queue get lost, as it does when the receive

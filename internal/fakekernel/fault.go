@@ -2,6 +2,8 @@
 
 package fakekernel
 
+import "github.com/chifflier/nfqueue-go/internal/kerrno"
+
 // faults are what is to go wrong with a socket.
 type faults struct {
 	failSend  pending[error]
@@ -41,11 +43,22 @@ func (c *Conn) FailRecv(err error) {
 }
 
 // RefuseVerdict makes the kernel answer the next VERDICT or VERDICT_BATCH with an
-// error number, and do nothing else. Further calls are for those after that.
+// error number, and do nothing else. Further calls are for those after that. EPERM is
+// for a datagram of them: the kernel discards the whole of it and answers the first.
 func (c *Conn) RefuseVerdict(errno int32) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
 	c.refuse = append(c.refuse, errno)
+}
+
+// refusesDatagram reports whether a datagram is to be refused whose first message has
+// the given type.
+func (c *Conn) refusesDatagram(typ uint16) bool {
+	if typ != subsystem<<8|msgVerdict && typ != subsystem<<8|msgVerdictBatch || len(c.refuse) == 0 || c.refuse[0] != kerrno.EPERM {
+		return false
+	}
+	c.refuse.next()
+	return true
 }
 
 // LoseReply makes the next reply get lost, as it does when the receive buffer is
@@ -79,4 +92,15 @@ func (c *Conn) Deliver(b []byte) {
 	defer c.kernel.mu.Unlock()
 	c.waiting = append(c.waiting, datagram{data: append([]byte(nil), b...)})
 	c.wake()
+}
+
+// Steal makes a queue another socket's, as if it had been unbound through a copy of the
+// socket that owned it and bound by the thief. What waits in it is dropped.
+func (k *Kernel) Steal(number uint16, thief *Conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if q := k.queues[number]; q != nil {
+		k.unbind(q)
+	}
+	k.queues[number] = newQueue(number, thief, k.firstID)
 }

@@ -15,13 +15,13 @@ const minType = 0x10
 // receive acts on the messages of a datagram one after the other. The error of one
 // is answered and does not keep the others from being acted on.
 func (k *Kernel) receive(c *Conn, b []byte) {
-	for {
+	for first := true; ; first = false {
 		msg, rest, ok := nlwire.Next(b)
 		if !ok {
 			return
 		}
 		hdr, _ := nlwire.ParseHeader(msg)
-		if k.privless { // the datagram is discarded as a whole
+		if k.privless || first && c.refusesDatagram(hdr.Type) { // it is discarded as a whole
 			c.reply(msg, kerrno.EPERM)
 			return
 		}

@@ -16,6 +16,7 @@ const (
 	ENODEV     = int32(unix.ENODEV)
 	EINVAL     = int32(unix.EINVAL)
 	ERANGE     = int32(unix.ERANGE)
+	EAGAIN     = int32(unix.EAGAIN)
 	ENOMEM     = int32(unix.ENOMEM)
 	ENOBUFS    = int32(unix.ENOBUFS)
 	EOPNOTSUPP = int32(unix.EOPNOTSUPP)

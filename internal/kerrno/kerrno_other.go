@@ -18,6 +18,7 @@ const (
 	ENODEV     = int32(19)
 	EINVAL     = int32(22)
 	ERANGE     = int32(34)
+	EAGAIN     = int32(11)
 	ENOMEM     = int32(12)
 	ENOBUFS    = int32(105)
 	EOPNOTSUPP = int32(95)
@@ -30,6 +31,7 @@ var texts = map[int32]string{
 	ENODEV:     "no such device",
 	EINVAL:     "invalid argument",
 	ERANGE:     "numerical result out of range",
+	EAGAIN:     "resource temporarily unavailable",
 	ENOMEM:     "cannot allocate memory",
 	ENOBUFS:    "no buffer space available",
 	EOPNOTSUPP: "operation not supported",

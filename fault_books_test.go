@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"errors"
+	"io/fs"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+// The tests here are about what Stats says of verdicts without effect. All of them, and
+// all others with a faulty kernel, end with an audit.
+
+// refusals keeps what OnRefused is told.
+type refusals chan *nfqueue.VerdictError
+
+func (r refusals) add(e *nfqueue.VerdictError) { r <- e }
+
+// For want of CAP_NET_ADMIN the kernel discards a datagram and answers its first message.
+func TestFaultDatagramRefused(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		h    handlerFunc
+		id   uint32 // in the reply
+	}{
+		{"messages", oddDropped, 1},
+		{"batch", always(nfqueue.Accept), 20},
+		{"batch and messages", func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(max(p.ID(), 10) + 1) }, 10},
+		{"edited", func(p *nfqueue.Packet) nfqueue.Verdict {
+			p.SetMark(p.ID())
+			return nfqueue.Accept
+		}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const packets = 20
+			k := newFaulty(t)
+			told := make(refusals, packets)
+			q := k.open(nfqueue.Config{FlushAfter: time.Hour, OnRefused: told.add})
+			flights := k.send(packets)
+			k.RefuseVerdict(0, kerrno.EPERM)
+			s := startServing(q, c.h)
+			e := <-told
+			if e.ID != c.id || e.Verdicts != packets || !errors.Is(e, fs.ErrPermission) {
+				t.Errorf("told of %v", e)
+			}
+			if got := q.Stats(); got.Refused != packets || got.Gone+got.Unsent != 0 {
+				t.Errorf("%+v", got)
+			}
+			wantWaiting(t, flights[0])
+			for _, f := range k.send(packets) {
+				if r := f.Result(); r.Cause != nfqueuetest.Decided {
+					t.Errorf("%v: %v", f, r.Cause)
+				}
+			}
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			for _, f := range flights {
+				if r := f.Result(); r.Cause != nfqueuetest.Closed {
+					t.Errorf("%v: %v", f, r.Cause)
+				}
+			}
+		})
+	}
+}
+
+// A queue that another socket has taken answers each verdict, which are not counted
+// twice.
+func TestFaultQueueTakenUnderneath(t *testing.T) {
+	k := fakekernel.New()
+	thief := k.Dial()
+	defer thief.Close()
+	var flights []*fakekernel.Flight
+	stolen := false
+	q, _ := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func([][]byte) {
+		if !stolen && flights != nil {
+			stolen = true
+			k.Steal(0, thief)
+		}
+	})
+	const packets = 9
+	for range packets {
+		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+	}
+	s := startServing(q, oddDropped)
+	for q.Stats().Refused == 0 {
+		runtime.Gosched()
+	}
+	s.cancel()
+	if err := <-s.result; !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("Serve: %v", err)
+	}
+	if got := q.Stats(); got.Refused != packets || got.Verdicts() != packets {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		<-f.Done()
+	}
+}
+
+// A batch of which nothing is left had no effect, however many packets it was for.
+func TestFaultBatchGone(t *testing.T) {
+	const packets = 20
+	k := newFaulty(t)
+	told := make(refusals, 1)
+	q := k.open(nfqueue.Config{FlushAfter: time.Hour, OnRefused: told.add})
+	flights := k.send(packets)
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == packets {
+			k.Flush()
+		}
+		return nfqueue.Accept
+	}))
+	if e := <-told; e.ID != packets || e.Verdicts != packets || !errors.Is(e, fs.ErrNotExist) {
+		t.Errorf("told of %v", e)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Gone != packets || got.Accepted != packets {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		if r := f.Result(); r.Cause != nfqueuetest.Flushed {
+			t.Errorf("%v: %v", f, r.Cause)
+		}
+	}
+}
+
+// Verdicts that find the queue closed never leave.
+func TestFaultVerdictsAfterClose(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{FlushAfter: time.Hour})
+	flights := k.send(9)
+	err := q.Serve(t.Context(), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 5 {
+			q.Close()
+		}
+		return nfqueue.Accept
+	}))
+	if !errors.Is(err, nfqueue.ErrClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	if got := q.Stats(); got.Received != 5 || got.Accepted != 5 || got.Unsent != 5 {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		f.Result()
+	}
+}
+
+// Close takes back the right to decide packets that are held.
+func TestFaultHeldAreAbandonedByClose(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	d := deferIf(every)
+	s := startServing(q, d)
+	flights := k.send(3)
+	first, second := <-d.held, <-d.held
+	<-d.held // forgotten
+	if err := first.Resolve(nfqueue.Accept); err != nil {
+		t.Error(err)
+	}
+	wantVerdict(t, flights[0], nfqueue.Accept)
+	q.Close()
+	if err := first.Resolve(nfqueue.Accept); !errors.Is(err, nfqueue.ErrResolved) {
+		t.Errorf("Resolve of what was resolved before Close: %v", err)
+	}
+	for range 2 {
+		if err := second.Resolve(nfqueue.Accept); !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("Resolve after Close: %v", err)
+		}
+	}
+	<-s.result
+	if got := q.Stats(); got.Abandoned != 2 || got.Held != 0 || got.Accepted != 1 {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights[1:] {
+		f.Result()
+	}
+}
+
+// A handler that has closed the queue may still defer its packet.
+func TestFaultDeferAfterClose(t *testing.T) {
+	for _, v := range []nfqueue.Verdict{nfqueue.Deferred, nfqueue.Accept} {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		f := k.Send(0, nfqueuetest.Spec{})
+		_ = q.Serve(t.Context(), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			q.Close()
+			if err := p.Defer().Resolve(nfqueue.Accept); !errors.Is(err, nfqueue.ErrClosed) {
+				t.Errorf("Resolve: %v", err)
+			}
+			return v
+		}))
+		if got := q.Stats(); got.Abandoned != 1 || got.Doubled != 0 {
+			t.Errorf("%+v", got)
+		}
+		f.Result()
+	}
+}
+
+// What waits for workers when the queue is closed is counted, and what one has left that
+// gave up.
+func TestFaultFlowsAbandonedByClose(t *testing.T) {
+	t.Run("waiting", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(200)
+		err := q.ServeFlows(t.Context(), 2, alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() == 3 {
+				for q.Stats().Received < 100 {
+					runtime.Gosched()
+				}
+				q.Close()
+			}
+			return nfqueue.Accept
+		}))
+		if !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("ServeFlows: %v", err)
+		}
+		if got := q.Stats(); got.Abandoned < 50 {
+			t.Errorf("%+v", got)
+		}
+		for _, f := range flights {
+			f.Result()
+		}
+	})
+	t.Run("left by a panic", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(50)
+		var p *nfqueue.PanicError
+		if err := q.ServeFlows(t.Context(), 2, alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() == 3 {
+				panic("and never served again")
+			}
+			return nfqueue.Accept
+		})); !errors.As(err, &p) {
+			t.Errorf("ServeFlows: %v", err)
+		}
+		if got := q.Stats(); got.Undecided() != 47 || got.Dropped != 1 {
+			t.Errorf("%+v", got)
+		}
+		q.Close()
+		if got := q.Stats(); got.Abandoned != 47 {
+			t.Errorf("%+v", got)
+		}
+		for _, f := range flights {
+			f.Result()
+		}
+	})
+}
+
+// The kernel has no memory for a while. No verdict is given up before it has again.
+func TestFaultSendFailsForAWhile(t *testing.T) {
+	for name, err := range map[string]error{"ENOBUFS": noBuffers, "EAGAIN": kerrno.Error(kerrno.EAGAIN)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{})
+				flights := k.send(4)
+				for range 1 + 9 { // together, then all attempts for the first but one
+					k.FailSend(0, err)
+				}
+				began := time.Now()
+				s := startServing(q, oddDropped)
+				wantVerdicts(t, flights, nfqueue.Drop, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
+				if took := time.Since(began); took < 4*time.Millisecond || took > time.Second {
+					t.Errorf("nine attempts took %v", took)
+				}
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+				if got := q.Stats(); got.Unsent != 0 {
+					t.Errorf("%+v", got)
+				}
+			})
+		})
+	}
+}
+
+// A socket that was closed underneath fails for good.
+func TestFaultSocketBroken(t *testing.T) {
+	broken := errors.New("bad file descriptor")
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	flights := k.send(4)
+	err := q.Serve(t.Context(), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		for range 100 {
+			k.FailSend(0, broken)
+		}
+		k.FailReceive(0, broken)
+		return verdictFor(p.ID())
+	}))
+	if !errors.Is(err, broken) {
+		t.Errorf("Serve: %v", err)
+	}
+	q.Close()
+	if got := q.Stats(); got.Unsent != 4 {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		f.Result()
+	}
+}

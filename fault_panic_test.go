@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+// servers are the ways to serve a queue with one function.
+var servers = map[string]func(context.Context, *nfqueue.Queue, func(*nfqueue.Packet) nfqueue.Verdict) error{
+	"Serve": func(ctx context.Context, q *nfqueue.Queue, h func(*nfqueue.Packet) nfqueue.Verdict) error {
+		return q.Serve(ctx, handlerFunc(h))
+	},
+	"ServeFlows": func(ctx context.Context, q *nfqueue.Queue, h func(*nfqueue.Packet) nfqueue.Verdict) error {
+		return q.ServeFlows(ctx, 3, alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict { return h(p) }))
+	},
+}
+
+// With OnPanic a handler may panic again and again; every packet has its verdict, in the
+// right order, and no packet comes twice.
+func TestFaultGoOnAfterPanics(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			const packets = 1000
+			k := newFaulty(t)
+			var told, called atomic.Uint64
+			q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, OnPanic: func(p *nfqueue.PanicError) {
+				told.Add(1)
+				if !bytes.Contains(p.Stack, []byte("TestFaultGoOnAfterPanics")) {
+					t.Errorf("stack of another: %s", p.Stack)
+				}
+			}})
+			ctx, cancel := context.WithCancel(t.Context())
+			result := make(chan error)
+			go func() {
+				result <- serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+					called.Add(1)
+					switch p.ID() % 7 {
+					case 3:
+						panic(p.ID())
+					case 5:
+						p.Defer()
+						panic("after Defer")
+					}
+					return nfqueue.Drop
+				})
+			}()
+			flights := k.send(packets)
+			want := uint64(0)
+			for i, f := range flights {
+				v := nfqueue.Drop
+				if id := (i + 1) % 7; id == 3 || id == 5 {
+					v = nfqueue.Accept
+					want++
+				}
+				wantVerdict(t, f, v)
+			}
+			cancel()
+			if err := <-result; err != nil {
+				t.Error(err)
+			}
+			if got := q.Stats(); got.Fallback.Panic != want || told.Load() != want || called.Load() != packets {
+				t.Errorf("%d panics counted, told of %d, want %d; called %d times", got.Fallback.Panic, told.Load(), want, called.Load())
+			}
+		})
+	}
+}
+
+// Also while the queue is drained.
+func TestFaultGoOnAfterPanicWhileDraining(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, OnPanic: func(*nfqueue.PanicError) {}})
+			flights := k.send(200)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+				if p.ID() == 100 {
+					panic("while draining")
+				}
+				return nfqueue.Drop
+			}); err != nil {
+				t.Error(err)
+			}
+			for i, f := range flights {
+				want := nfqueue.Drop
+				if i == 99 {
+					want = nfqueue.Accept
+				}
+				wantVerdict(t, f, want)
+			}
+		})
+	}
+}
+
+// A goroutine that ends cannot go on.
+func TestFaultGoexitEndsServe(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{OnPanic: func(*nfqueue.PanicError) { t.Error("OnPanic was called") }})
+	flights := k.send(2)
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		runtime.Goexit()
+		return nfqueue.Accept
+	}))
+	if err, returned := <-s.result; returned {
+		t.Errorf("Serve returned: %v", err)
+	}
+	wantVerdict(t, flights[0], nfqueue.Drop)
+	s = startServing(q, always(nfqueue.Accept))
+	wantVerdict(t, flights[1], nfqueue.Accept)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Handlers panic at random, and Serve is called again each time.
+func TestFaultRandomPanics(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			const packets = 5000
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{MaxLen: packets, Fallback: nfqueue.Accept})
+			flights := k.send(packets)
+			var rnd sync.Map // who panics; no packet does twice
+			for i := range packets {
+				if rand.IntN(100) == 0 {
+					rnd.Store(uint32(i+1), true)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			panics := uint64(0)
+			for {
+				err := serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+					if _, ok := rnd.LoadAndDelete(p.ID()); ok {
+						panic("at random")
+					}
+					if p.ID() == packets {
+						cancel()
+					}
+					return nfqueue.Drop
+				})
+				if err == nil {
+					break
+				}
+				var p *nfqueue.PanicError
+				if !errors.As(err, &p) {
+					t.Fatal(err)
+				}
+				panics++
+				if ctx.Err() != nil { // it panicked while draining, and has ended
+					break
+				}
+			}
+			for _, f := range flights {
+				if r := f.Result(); r.Cause != nfqueuetest.Decided {
+					t.Fatalf("%v: %v", f, r.Cause)
+				}
+			}
+			if got := q.Stats(); got.Fallback.Panic < panics || got.Received != packets {
+				t.Errorf("%d panics: %+v", panics, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+// flood sends packets from another goroutine until the function that it returns is
+// called, which waits for the last one.
+func (k *faulty) flood() (stop func()) {
+	quit, done := make(chan bool), make(chan bool)
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+				k.send(8)
+				runtime.Gosched()
+			}
+		}
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}
+
+// someLost says that packets may have been in a queue when it was closed.
+func (k *faulty) someLost() {
+	for _, f := range k.flights {
+		f.Done()
+	}
+}
+
+// marked accepts packets with a mark, so that each verdict is a message of its own: of
+// those that have gone the kernel tells one by one.
+var marked = handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	p.SetMark(1)
+	return nfqueue.Accept
+})
+
+// until waits for a queue to come to a state.
+func until(q *nfqueue.Queue, reached func(nfqueue.Stats) bool) nfqueue.Stats {
+	for {
+		s := q.Stats()
+		if reached(s) {
+			return s
+		}
+		runtime.Gosched()
+	}
+}
+
+// received waits until a queue has received more packets than so far.
+func received(q *nfqueue.Queue, more uint64) {
+	from := q.Stats().Received
+	until(q, func(s nfqueue.Stats) bool { return s.Received >= from+more })
+}
+
+// Devices go down and chains are removed while packets flow.
+func TestFaultFlushUnderLoad(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	s := startServing(q, marked)
+	stop := k.flood()
+	for range 20 {
+		received(q, 100)
+		k.Flush()
+	}
+	received(q, 100)
+	stop()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// CAP_NET_ADMIN goes and comes back while packets flow.
+func TestFaultCapabilityUnderLoad(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{MaxLen: 1 << 16})
+	s := startServing(q, marked)
+	stop := k.flood()
+	for range 10 {
+		received(q, 100)
+		refused := q.Stats().Refused
+		k.SetPrivileged(false)
+		until(q, func(s nfqueue.Stats) bool { return s.Refused > refused })
+		k.SetPrivileged(true)
+	}
+	received(q, 100)
+	stop()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	k.someLost()
+}
+
+// The kernel has no memory now and then while packets flow, for verdicts or to receive.
+func TestFaultMemoryUnderLoad(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID()%3 == 0 {
+			p.SetPayload(append(p.Payload(), 1))
+		}
+		return nfqueue.Accept
+	}))
+	stop := k.flood()
+	for i := range 50 {
+		received(q, 50)
+		for range i % 15 {
+			k.FailSend(0, noBuffers)
+		}
+		if i%3 == 0 {
+			k.FailReceive(0, kerrno.Error(kerrno.ENOMEM))
+			k.Overrun(0, 2)
+		}
+	}
+	stop()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.ReceiveErrors == 0 || got.Lost == 0 {
+		t.Errorf("%+v", got)
+	}
+	k.someLost()
+}
+
+// A queue is opened, served and ended again and again while packets flow.
+func TestFaultOpenCloseCycles(t *testing.T) {
+	k := newFaulty(t)
+	stop := k.flood()
+	for i := range 100 {
+		q := k.open(nfqueue.Config{})
+		d := deferIf(func(id uint32) bool { return id%10 == 0 })
+		s := startServing(q, d)
+		received(q, 20)
+		var err error
+		switch i % 4 {
+		case 0:
+			q.Close()
+			if err = <-s.result; errors.Is(err, nfqueue.ErrClosed) {
+				err = nil
+			}
+		case 1:
+			go func() {
+				for h := range d.held {
+					h.Resolve(nfqueue.Accept)
+				}
+			}()
+			err = s.stop()
+		case 2:
+			go (<-d.held).Resolve(nfqueue.Drop)
+			q.Close()
+			<-s.result
+		case 3:
+			err = q.Close()
+			<-s.result
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		close(d.held)
+		settled(t, q)
+	}
+	stop()
+	k.someLost()
+}
+
+// Once a queue is closed, what is left of it decides nothing in the queue that another
+// socket opens under its number, though that has packets with the same ids.
+func TestFaultQueueStolenAfterClose(t *testing.T) {
+	k := newFaulty(t)
+	first := k.open(nfqueue.Config{})
+	if _, err := k.Open(nfqueue.Config{}); !errors.Is(err, nfqueue.ErrQueueInUse) {
+		t.Errorf("second Open: %v", err)
+	}
+	d := deferIf(every)
+	s := startServing(first, d)
+	lost := k.send(1)[0]
+	held := <-d.held
+	first.Close()
+	<-s.result
+	lost.Result()
+
+	second := k.open(nfqueue.Config{})
+	f := k.send(1)[0]
+	if err := held.Resolve(nfqueue.Drop); !errors.Is(err, nfqueue.ErrClosed) {
+		t.Errorf("Resolve: %v", err)
+	}
+	for what, err := range map[string]error{
+		"SetMaxLen": first.SetMaxLen(1),
+		"Shutdown":  first.Shutdown(t.Context()),
+		"Serve":     first.Serve(t.Context(), always(nfqueue.Drop)),
+	} {
+		if !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	wantWaiting(t, f)
+	s = startServing(second, always(nfqueue.Accept))
+	wantVerdict(t, f, nfqueue.Accept)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Everybody resolves at once, some twice, while packets flow and the queue ends.
+func TestFaultResolveStorm(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	d := deferIf(func(id uint32) bool { return id%4 != 0 })
+	s := startServing(q, d)
+	var storm sync.WaitGroup
+	for range 32 {
+		storm.Go(func() {
+			for h := range d.held {
+				var twice sync.WaitGroup
+				var results [2]error
+				for i := range results {
+					twice.Go(func() { results[i] = h.Resolve(verdictFor(h.Packet().ID())) })
+				}
+				twice.Wait()
+				if (results[0] == nil) == (results[1] == nil) {
+					t.Errorf("resolved twice: %v, %v", results[0], results[1])
+				}
+			}
+		})
+	}
+	stop := k.flood()
+	received(q, 5000)
+	stop()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	close(d.held)
+	storm.Wait()
+	if got := q.Stats(); got.Deferred == 0 || got.Gone+got.Refused+got.Unsent+got.Abandoned != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Time jumps ahead, as after the machine was suspended: what has a deadline expires once,
+// nothing else does, and all goes on.
+func TestFaultClockJumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		var log logged
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, Logger: log.logger()})
+		var forever []*nfqueue.Held
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			switch p.ID() % 4 {
+			case 0:
+				p.DeferTimeout(time.Duration(p.ID()) * time.Second)
+			case 1:
+				forever = append(forever, p.Defer())
+			case 2:
+				return nfqueue.Drop
+			case 3:
+				time.Sleep(time.Hour)
+				return 2 // and is logged
+			}
+			return nfqueue.Deferred
+		}))
+		const rounds = 5
+		for range rounds {
+			flights := k.send(4)
+			synctest.Wait()
+			wantWaiting(t, flights[0])
+			for i, want := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept, nfqueue.Accept} {
+				<-flights[1+i].Done() // in an hour
+				wantVerdict(t, flights[1+i], want)
+			}
+		}
+		if lines := log.take(); len(lines) != rounds {
+			t.Errorf("log %q", lines)
+		}
+		if got := q.Stats(); got.Fallback.Expired != rounds || got.Held != rounds {
+			t.Errorf("%+v", got)
+		}
+		for _, h := range forever {
+			if err := h.Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What is sent may not be larger than the socket can send, while packets flow.
+func TestFaultPayloadsTooLongUnderLoad(t *testing.T) {
+	k := newFaulty(t)
+	k.SetMaxSend(2000)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID()%5 == 0 {
+			p.SetPayload(append(p.Payload(), make([]byte, 100*(p.ID()%100))...))
+		}
+		return nfqueue.Drop + nfqueue.Verdict(p.ID()%2)
+	}))
+	stop := k.flood()
+	received(q, 2000)
+	stop()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Fallback.Send == 0 || got.Unsent != 0 {
+		t.Errorf("%+v", got)
+	}
+	if f := k.flights[0].Result(); f.Cause != nfqueuetest.Decided {
+		t.Error(f.Cause)
+	}
+}
