@@ -17,9 +17,6 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
-// successorEnv makes the test binary the process that takes a queue over.
-const successorEnv = "NFQUEUE_TEST_SUCCESSOR"
-
 // succeed serves the queue whose socket is descriptor 3 until standard input ends,
 // and prints what it did.
 func succeed() {
@@ -77,7 +74,7 @@ func TestHandOver(t *testing.T) {
 	f, err := q.File()
 	labtest.Must(t, err)
 	successor := exec.Command("/proc/self/exe")
-	successor.Env = append(os.Environ(), successorEnv+"=1")
+	successor.Env = append(os.Environ(), childEnv+"=successor")
 	successor.ExtraFiles = []*os.File{f}
 	successor.Stderr = os.Stderr
 	stdin, err := successor.StdinPipe()

@@ -19,11 +19,19 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(successorEnv) != "" {
-		succeed()
+	if child := children[os.Getenv(childEnv)]; child != nil {
+		child()
 		return
 	}
 	labtest.Main(m)
+}
+
+// childEnv makes the test binary one of the programs in children.
+const childEnv = "NFQUEUE_TEST_CHILD"
+
+var children = map[string]func(){
+	"successor": succeed,
+	"consumer":  consume,
 }
 
 // patience bounds every wait for something that must come.

@@ -116,6 +116,35 @@ func (h *Host) SetMTU(name string, mtu int) error {
 	return nil
 }
 
+// SetUp sets an interface up, or down. The kernel drops the packets in any queue that came by an interface which goes
+// down, or were to leave by it, and forgets its routes and neighbours.
+func (h *Host) SetUp(name string, up bool) error {
+	link, err := h.link(name)
+	if err != nil {
+		return err
+	}
+	set := h.route.LinkSetUp
+	if !up {
+		set = h.route.LinkSetDown
+	}
+	if err := set(link); err != nil {
+		return fmt.Errorf("netlab: %s: up %v: %w", name, up, err)
+	}
+	return nil
+}
+
+// DelLink removes an interface, with its peer if it is an end of a veth pair.
+func (h *Host) DelLink(name string) error {
+	link, err := h.link(name)
+	if err != nil {
+		return err
+	}
+	if err := h.route.LinkDel(link); err != nil {
+		return fmt.Errorf("netlab: delete %s: %w", name, err)
+	}
+	return nil
+}
+
 func (h *Host) link(name string) (rtnl.Link, error) {
 	link, err := h.route.LinkByName(name)
 	if err != nil {

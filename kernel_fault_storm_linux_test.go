@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+)
+
+// TestKernelFaultOpenCloseCycles opens, serves and ends a queue a hundred times in a flood.
+func TestKernelFaultOpenCloseCycles(t *testing.T) {
+	l := newLoopLab(t, netlab.Queue{Num: 1})
+	flood := l.flood(2)
+	effective := uint64(0)
+	for i := range 100 {
+		s := l.serve(nfqueue.Config{}, marked)
+		s.awaitReceived(20)
+		if i%2 == 0 {
+			effective += s.shutdown()
+			continue
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := waitFor(t, s.result); !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		effective += settled(t, s.Queue)
+	}
+	flood()
+	if got := l.count(); got != effective {
+		t.Errorf("%d datagrams have gone on, %d verdicts let them", got, effective)
+	}
+}
+
+// TestKernelFaultRandomPanics: with OnPanic, and by calling Serve again.
+func TestKernelFaultRandomPanics(t *testing.T) {
+	for name, serve := range servers {
+		for _, goOn := range []bool{true, false} {
+			t.Run(name+map[bool]string{true: ", going on", false: ", served again"}[goOn], func(t *testing.T) {
+				l := newLoopLab(t, netlab.Queue{Num: 1})
+				cfg := nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept}
+				if goOn {
+					cfg.OnPanic = func(*nfqueue.PanicError) {}
+				}
+				q := open(t, l.Host, cfg)
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				result := make(chan error, 1)
+				go func() {
+					for {
+						err := serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+							if p.ID()%61 == 0 {
+								panic("now and then")
+							}
+							return nfqueue.Accept
+						})
+						var p *nfqueue.PanicError
+						if goOn || !errors.As(err, &p) || ctx.Err() != nil {
+							result <- err
+							return
+						}
+					}
+				}()
+				flood := l.flood(2)
+				await(t, "handlers have panicked", func() bool { return q.Stats().Fallback.Panic >= 50 })
+				sent := flood()
+				await(t, "all are decided", func() bool { return q.Stats().Verdicts() == sent })
+				cancel()
+				if err := waitFor(t, result); err != nil {
+					t.Error(err)
+				}
+				if effective := settled(t, q); effective != sent || l.count() != sent {
+					t.Errorf("%d datagrams were sent, %d have gone on: %+v", sent, l.count(), q.Stats())
+				}
+			})
+		}
+	}
+}
+
+// TestKernelFaultResolveStorm defers most packets and resolves them from many goroutines.
+func TestKernelFaultResolveStorm(t *testing.T) {
+	l := newLoopLab(t, netlab.Queue{Num: 1})
+	d := deferIf(func(id uint32) bool { return id%5 != 0 })
+	s := l.serve(nfqueue.Config{}, d.ServePacket)
+	var storm sync.WaitGroup
+	for range 32 {
+		storm.Go(func() {
+			for h := range d.held {
+				if err := h.Resolve(nfqueue.Accept); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	flood := l.flood(4)
+	s.awaitReceived(20_000)
+	sent := flood()
+	effective := s.shutdown()
+	close(d.held)
+	storm.Wait()
+	if st := s.Stats(); effective != sent || st.Deferred < sent/2 || l.count() != sent {
+		t.Errorf("%d datagrams were sent, %d have gone on: %+v", sent, l.count(), st)
+	}
+}
