@@ -77,7 +77,7 @@ func newBench() *cobra.Command {
 		}
 		return offers, cobra.ShellCompDirectiveNoFileComp
 	})
-	cmd.AddCommand(newConsumer())
+	cmd.AddCommand(newConsumer(), newSoak())
 	return cmd
 }
 
