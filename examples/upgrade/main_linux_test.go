@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"golang.org/x/sys/unix"
+)
+
+// mainEnv makes the test binary the program.
+const mainEnv = "UPGRADE_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(mainEnv) != "" {
+		main()
+		return
+	}
+	labtest.Main(m)
+}
+
+const (
+	patience = 20 * time.Second
+	port     = 4000
+)
+
+// TestUpgrades upgrades the program again and again while datagrams come in without a
+// pause, a hundred under way at any time. The receiver gets each of them, in order.
+func TestUpgrades(t *testing.T) {
+	h := labtest.Host(t)
+	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0),
+		netlab.L4Proto(unix.IPPROTO_UDP), netlab.DstPort(port), netlab.ToQueue(netlab.Queue{}))
+	at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
+	in, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", at) })
+	labtest.Must(t, err)
+	defer in.Close()
+	out, err := netlab.In(h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, at) })
+	labtest.Must(t, err)
+	defer out.Close()
+
+	said, says, err := os.Pipe()
+	labtest.Must(t, err)
+	defer said.Close()
+	first := exec.Command("/proc/self/exe")
+	first.Env = append(os.Environ(), mainEnv+"=1")
+	first.Stderr = says
+	labtest.Must(t, h.Do(first.Start))
+	says.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- first.Wait() }()
+	labtest.Must(t, said.SetReadDeadline(time.Now().Add(patience)))
+	lines := bufio.NewScanner(said)
+	serving := func() (pid int) {
+		t.Helper()
+		for lines.Scan() {
+			if _, err := fmt.Sscanf(lines.Text()[strings.Index(lines.Text(), "process"):], "process %d serves", &pid); err != nil {
+				t.Fatalf("the program says %q", lines.Text())
+			}
+			return pid
+		}
+		t.Fatal("the program has ended: ", lines.Err())
+		return 0
+	}
+	pid := serving()
+
+	sent, received := uint32(0), uint32(0)
+	b := make([]byte, 16)
+	pass := func(n uint32) {
+		t.Helper()
+		for end := received + n; received < end; received++ {
+			for ; sent < received+100; sent++ {
+				if _, err := out.Write(binary.BigEndian.AppendUint32(nil, sent)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			labtest.Must(t, in.SetReadDeadline(time.Now().Add(patience)))
+			if _, err := in.Read(b); err != nil {
+				t.Fatalf("after %d datagrams: %v", received, err)
+			}
+			if got := binary.BigEndian.Uint32(b); got != received {
+				t.Fatalf("datagram %d came, want %d", got, received)
+			}
+		}
+	}
+	for range 5 {
+		pass(1000)
+		labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
+		pass(1000)
+		next := serving()
+		if next == pid {
+			t.Error("the same process goes on")
+		}
+		pid = next
+		pass(1000)
+	}
+	select {
+	case err := <-ended:
+		labtest.Must(t, err)
+	case <-time.After(patience):
+		t.Error("the first process does not end")
+	}
+	labtest.Must(t, unix.Kill(pid, unix.SIGTERM))
+	for lines.Scan() { // until the last process has ended
+		t.Error(lines.Text())
+	}
+	labtest.Must(t, lines.Err())
+}
