@@ -135,6 +135,31 @@ func TestFaultBatchGone(t *testing.T) {
 	}
 }
 
+// Shutdown hears what the kernel has to say of the last verdicts.
+func TestFaultAnswersAreReadByShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		d := deferIf(every)
+		s := startServing(q, d)
+		f := k.send(1)[0]
+		held := <-d.held
+		s.cancel()
+		synctest.Wait() // for Serve to wait for the one that is held
+		k.Flush()
+		if err := held.Resolve(nfqueue.Accept); err != nil {
+			t.Error(err)
+		}
+		if err := <-s.result; err != nil {
+			t.Error(err)
+		}
+		f.Result()
+		if got := q.Stats(); got.Gone != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // Verdicts that find the queue closed never leave.
 func TestFaultVerdictsAfterClose(t *testing.T) {
 	k := newFaulty(t)
