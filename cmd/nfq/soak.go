@@ -39,6 +39,7 @@ func newSoak() *cobra.Command {
 	flags.DurationVar(&o.For, "for", time.Minute, "how long to run at least")
 	flags.Uint64Var(&o.Packets, "packets", 0, "how many packets to receive at least")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of all random choices")
+	noValues(cmd, "for", "packets", "seed")
 	return cmd
 }
 
