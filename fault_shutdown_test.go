@@ -80,7 +80,8 @@ func TestFaultShutdownFallsBackFirst(t *testing.T) {
 			t.Error(err)
 		}
 		wanted := []string{fmt.Sprintf("%d=0000000%d %d=00000001", flags, want, mask), fmt.Sprintf("%d=00000000", maxLen)}
-		if !slices.Equal(got, wanted) {
+		// A second request brings the answers to the last verdicts.
+		if wanted = slices.Repeat(wanted, 2); !slices.Equal(got, wanted) {
 			t.Errorf("Fallback %v: sent %q, want %q", fallback, got, wanted)
 		}
 	}

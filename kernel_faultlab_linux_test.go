@@ -67,7 +67,11 @@ func newFaultLab(t testing.TB, h *netlab.Host, hook netlab.Hook, queue netlab.Qu
 		later = append(later, netlab.Drop()) // nobody listens
 	}
 	l.passed = labtest.Rule(t, labtest.Chain(t, h, netlab.IP, hook, 10), later...)
-	l.dial = func(t testing.TB) net.Conn { return dialUDP(t, from, netip.AddrPortFrom(to, port)) }
+	l.dial = func(t testing.TB) net.Conn {
+		c := dialUDP(t, from, netip.AddrPortFrom(to, port))
+		labtest.Must(t, c.SetWriteBuffer(100<<10)) // a few hundred datagrams
+		return c
+	}
 	return l
 }
 
