@@ -167,7 +167,7 @@ func (f *statFlags) serve(ctx context.Context, reader *stat.Reader) error {
 func (f *statFlags) repeat(ctx context.Context, reader *stat.Reader, s stat.Snapshot) error {
 	tick := time.NewTicker(f.watch)
 	defer tick.Stop()
-	screen, out := isTerminal(os.Stdout), json.NewEncoder(os.Stdout)
+	screen, out := terminal(os.Stdout), json.NewEncoder(os.Stdout)
 	if screen && !f.json {
 		fmt.Print("\x1b[2J") // clear
 	}

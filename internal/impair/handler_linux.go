@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package impair
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Handler impairs the packets of one queue. ServePacket is for one goroutine; everything else is safe for concurrent use.
+//
+// Where packets may be altered (Settings.Alters), the queue has to copy whole packets, cut to the MTU (Config.NoGSO).
+type Handler struct {
+	line *line[waiting]
+
+	mu       sync.Mutex
+	engine   *Engine
+	counters Counters
+	late     *hdrhistogram.Histogram // nanoseconds
+	passing  bool
+}
+
+// waiting is a packet in the line.
+type waiting struct {
+	held  *nfqueue.Held
+	bytes int
+}
+
+// start is the zero of clock.
+var start = time.Now()
+
+func clock() time.Duration { return time.Since(start) }
+
+// NewHandler makes a handler with the settings s. Those with the same seed and stream decide alike, see Engine.
+func NewHandler(seed, stream uint64, s Settings) (*Handler, error) {
+	h := &Handler{engine: NewEngine(seed, stream), late: hdrhistogram.New(1, int64(time.Minute), 2)}
+	if err := h.Set(s); err != nil {
+		return nil, err
+	}
+	var err error
+	h.line, err = newLine(clock, h.release)
+	return h, err
+}
+
+// Set changes the settings for the packets to come. The error is that of Settings.Validate.
+func (h *Handler) Set(s Settings) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.engine.Set(s)
+	return nil
+}
+
+// Settings returns those in effect.
+func (h *Handler) Settings() Settings {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.engine.Settings()
+}
+
+// Counters returns what has become of the packets so far.
+func (h *Handler) Counters() Counters {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.counters
+	c.Waiting = c.Packets - c.Passed - c.Lost - c.Full
+	c.Late = Lateness{
+		Median: time.Duration(h.late.ValueAtQuantile(50)),
+		P99:    time.Duration(h.late.ValueAtQuantile(99)),
+		Max:    time.Duration(h.late.Max()),
+	}
+	return c
+}
+
+// Stop lets everything pass from now on, at once and as it is. What waits goes on first.
+func (h *Handler) Stop() {
+	h.mu.Lock()
+	h.passing = true
+	h.mu.Unlock()
+	h.line.release()
+}
+
+// Close is Stop, and returns when nothing waits any more. ServePacket must not be called afterwards.
+func (h *Handler) Close() {
+	h.Stop()
+	h.line.close()
+}
+
+// ServePacket decides, alters and delays a packet.
+func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	length := p.FullLen()
+	now := clock()
+	waits := h.line.len()
+	d, s := h.decide(now, length, waits)
+	if d.Fate != Pass {
+		return nfqueue.Drop
+	}
+	corrupted, truncated := alter(p, s, d)
+	if truncated {
+		length = len(p.Payload())
+	}
+	// What is due may still be in the line.
+	atOnce := d.At <= now && (waits == 0 || d.Ahead || s.Order == OrderFree)
+	h.count(d.Ahead, corrupted, truncated, atOnce, length)
+	if atOnce {
+		return nfqueue.Accept
+	}
+	h.line.add(waiting{p.Defer(), length}, d.At)
+	return nfqueue.Deferred
+}
+
+// decide returns what becomes of a packet of some length that comes now, and the settings that say so.
+func (h *Handler) decide(now time.Duration, length, waits int) (Decision, Settings) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counters.Packets++
+	h.counters.Bytes += uint64(length)
+	if h.passing {
+		at := now
+		if waits > 0 {
+			at = never - 1 // behind all others
+		}
+		return Decision{At: at}, Settings{}
+	}
+	d := h.engine.Decide(now, length, waits)
+	switch d.Fate {
+	case Lost:
+		h.counters.Lost++
+	case Full:
+		h.counters.Full++
+	}
+	return d, h.engine.Settings()
+}
+
+// alter damages and cuts a packet as was decided. It reports what it has done: there may be nothing to damage.
+func alter(p *nfqueue.Packet, s Settings, d Decision) (corrupted, truncated bool) {
+	if !d.Corrupt && !d.Truncate || p.Truncated() {
+		return false, false
+	}
+	b, repair := p.Payload(), s.Checksum == ChecksumRepair
+	set := p.SetPayloadRaw
+	if repair {
+		set = p.SetPayload
+	}
+	if d.Truncate {
+		whole := len(b)
+		b = cut(b, s.TruncateTo, repair, d.Random)
+		truncated = len(b) < whole
+	}
+	if d.Corrupt {
+		corrupted = flip(b, s.Flip, repair, d.Random)
+	}
+	if !corrupted && !truncated || set(b) != nil {
+		return false, false
+	}
+	return corrupted, truncated
+}
+
+// count counts a packet that was not dropped.
+func (h *Handler) count(ahead, corrupted, truncated, passed bool, length int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := &h.counters
+	for _, n := range []struct {
+		counter *uint64
+		yes     bool
+	}{{&c.Reordered, ahead}, {&c.Corrupted, corrupted}, {&c.Truncated, truncated}} {
+		if n.yes {
+			*n.counter++
+		}
+	}
+	if passed {
+		c.pass(length)
+	}
+}
+
+// release lets a packet go on whose time was at.
+func (h *Handler) release(w waiting, at time.Duration) {
+	// An error means that the queue has ended, and knows of the packet.
+	_ = w.held.Resolve(nfqueue.Accept)
+	late := clock() - at
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counters.pass(w.bytes)
+	if late >= 0 {
+		_ = h.late.RecordValue(min(int64(late), h.late.HighestTrackableValue()))
+	}
+}
+
+func (c *Counters) pass(bytes int) {
+	c.Passed++
+	c.PassedBytes += uint64(bytes)
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package impair
+
+import (
+	"container/heap"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// line keeps things until their time comes. One goroutine hands them out, in the order of their times, and of their
+// coming where those are equal.
+type line[T any] struct {
+	clock func() time.Duration
+	out   func(thing T, at time.Duration)
+	alarm *alarm
+	ended chan struct{}
+
+	mu      sync.Mutex
+	things  items[T]
+	coming  uint64        // counts things
+	waiting int           // those that have not been handed out completely
+	waking  time.Duration // when the goroutine looks again by itself
+	hurry   bool          // everything is due
+	closed  bool
+}
+
+// never is later than anything.
+const never = time.Duration(1<<63 - 1)
+
+// newLine makes a line that calls out with each thing and the time it was added with.
+func newLine[T any](clock func() time.Duration, out func(thing T, at time.Duration)) (*line[T], error) {
+	a, err := newAlarm()
+	if err != nil {
+		return nil, err
+	}
+	l := &line[T]{clock: clock, out: out, alarm: a, ended: make(chan struct{})}
+	go l.run()
+	return l, nil
+}
+
+// add takes a thing that is to be handed out at a time.
+func (l *line[T]) add(thing T, at time.Duration) {
+	l.mu.Lock()
+	heap.Push(&l.things, item[T]{at, l.coming, thing})
+	l.coming++
+	l.waiting++
+	ring := at < l.waking || l.hurry
+	if ring {
+		l.waking = at // once is enough
+	}
+	l.mu.Unlock()
+	if ring {
+		l.alarm.ring()
+	}
+}
+
+// len returns the number of things that have not been handed out, or are just being.
+func (l *line[T]) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting
+}
+
+// release hands out everything now, and at once what comes later.
+func (l *line[T]) release() {
+	l.mu.Lock()
+	l.hurry = true
+	l.mu.Unlock()
+	l.alarm.ring()
+}
+
+// close hands out everything and ends the goroutine. Nothing may be added any more.
+func (l *line[T]) close() {
+	l.mu.Lock()
+	l.hurry, l.closed = true, true
+	l.mu.Unlock()
+	l.alarm.ring()
+	<-l.ended
+	l.alarm.close()
+}
+
+func (l *line[T]) run() {
+	defer close(l.ended)
+	// The thread ends with the goroutine: nobody else shall get one with these timers.
+	runtime.LockOSThread()
+	sharpenTimers()
+	var due []item[T]
+	for {
+		now := l.clock()
+		l.mu.Lock()
+		l.waiting -= len(due)
+		due = due[:0]
+		for len(l.things) > 0 && (l.things[0].at <= now || l.hurry) {
+			due = append(due, heap.Pop(&l.things).(item[T]))
+		}
+		l.waking = never
+		if len(l.things) > 0 {
+			l.waking = l.things[0].at
+		}
+		waking, closed := l.waking, l.closed
+		l.mu.Unlock()
+		if len(due) == 0 {
+			if closed {
+				return
+			}
+			l.alarm.wait(l.clock, waking)
+		}
+		for i := range due {
+			l.out(due[i].thing, due[i].at)
+		}
+		clear(due)
+	}
+}
+
+type item[T any] struct {
+	at    time.Duration
+	order uint64
+	thing T
+}
+
+// items are a heap.
+type items[T any] []item[T]
+
+func (s items[T]) Len() int      { return len(s) }
+func (s items[T]) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s items[T]) Less(i, j int) bool {
+	if s[i].at != s[j].at {
+		return s[i].at < s[j].at
+	}
+	return s[i].order < s[j].order
+}
+
+// Push is heap.Interface's.
+func (s *items[T]) Push(x any) { *s = append(*s, x.(item[T])) }
+
+// Pop is heap.Interface's.
+func (s *items[T]) Pop() any {
+	last := len(*s) - 1
+	x := (*s)[last]
+	(*s)[last] = item[T]{}
+	*s = (*s)[:last]
+	return x
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package impair
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Way is one of the directions of a session.
+type Way uint8
+
+// The ways.
+const (
+	There Way = iota // what the rules match
+	Back             // the answers
+)
+
+// String returns the word for the way.
+func (w Way) String() string { return [...]string{"there", "back"}[w] }
+
+// Step is a change of settings.
+type Step struct {
+	At       time.Duration // since the start
+	Ways     []Way
+	Settings Settings
+}
+
+// Schedule is changes of settings in the order of their times.
+type Schedule []Step
+
+// of returns the settings for a way.
+func (s Schedule) of(number Way) []Settings {
+	var all []Settings
+	for _, step := range s {
+		if slices.Contains(step.Ways, number) {
+			all = append(all, step.Settings)
+		}
+	}
+	return all
+}
+
+// ScheduleError says what is wrong in a schedule.
+type ScheduleError struct {
+	Name string // of the file
+	Line int    // from 1
+	Pos  int    // where the word starts in the line, in bytes
+	Word string // empty if one is missing
+	Err  error
+}
+
+// Error points at the word and says what was expected.
+func (e *ScheduleError) Error() string {
+	if e.Word == "" {
+		return fmt.Sprintf("%s:%d: at the end of the line: %v", e.Name, e.Line, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: at %q (column %d): %v", e.Name, e.Line, e.Word, e.Pos+1, e.Err)
+}
+
+// Unwrap returns what was expected.
+func (e *ScheduleError) Unwrap() error { return e.Err }
+
+// ParseSchedule reads a schedule, of which each line is a time since the start and the settings from then on:
+//
+//	# a comment
+//	0s   delay 20ms
+//	10s  delay 100ms loss 5% burst 3
+//	20s  back rate 1mbit
+//	30s  nothing
+//
+// A line replaces all settings of before, those of both ways unless it names one of them. name is that of the file, for
+// errors, which are a *ScheduleError but for those of reading.
+func ParseSchedule(name string, r io.Reader) (Schedule, error) {
+	var all Schedule
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		words := splitWords(text)
+		if len(words) == 0 {
+			continue
+		}
+		step, at, err := parseStep(words)
+		if err == nil && len(all) > 0 && step.At < all[len(all)-1].At {
+			at, err = words[0], fmt.Errorf("expected a time not before that of the line above, %v", all[len(all)-1].At)
+		}
+		if err != nil {
+			return nil, &ScheduleError{Name: name, Line: n, Pos: at.pos, Word: at.text, Err: err}
+		}
+		all = append(all, step)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s: the schedule is empty; want lines such as \"10s loss 5%% delay 100ms\"", name)
+	}
+	return all, nil
+}
+
+// parseStep reads a line. With an error it returns the word that is wrong.
+func parseStep(words []word) (Step, word, error) {
+	at, err := ParseTime(words[0].text)
+	if err != nil {
+		return Step{}, words[0], err
+	}
+	step := Step{At: at, Ways: []Way{There, Back}}
+	rest := words[1:]
+	if len(rest) > 0 {
+		for _, way := range step.Ways {
+			if rest[0].text == way.String() {
+				step.Ways, rest = []Way{way}, rest[1:]
+				break
+			}
+		}
+	}
+	var bad word
+	step.Settings, bad, err = parseSettings(rest)
+	return step, bad, err
+}
+
+// ParseSettings reads settings as they are in a line of a schedule.
+func ParseSettings(text string) (Settings, error) {
+	s, bad, err := parseSettings(splitWords(text))
+	switch {
+	case err == nil:
+		return s, nil
+	case bad.text == "":
+		return s, err
+	}
+	return s, fmt.Errorf("at %q (column %d): %w", bad.text, bad.pos+1, err)
+}
+
+func parseSettings(words []word) (s Settings, bad word, err error) {
+	if len(words) == 1 && words[0].text == "nothing" {
+		return s, bad, nil
+	}
+	if len(words) == 0 {
+		return s, bad, errors.New(`expected settings, or "nothing"`)
+	}
+	given := make(map[string]bool)
+	for i := 0; i < len(words); i += 2 {
+		name := words[i]
+		if given[name.text] {
+			return s, name, errors.New("said twice")
+		}
+		given[name.text] = true
+		if i+1 == len(words) {
+			if err := s.Set(name.text, ""); errors.Is(err, errUnknownWord) {
+				return s, name, err
+			}
+			return s, word{}, fmt.Errorf("expected a value for %s", name.text)
+		}
+		if err := s.Set(name.text, words[i+1].text); err != nil {
+			if errors.Is(err, errUnknownWord) {
+				return s, name, err
+			}
+			return s, words[i+1], err
+		}
+	}
+	if err := s.Validate(); err != nil {
+		return s, words[0], err
+	}
+	return s, bad, nil
+}
+
+// word is a word of a line and where it starts.
+type word struct {
+	text string
+	pos  int
+}
+
+func splitWords(text string) []word {
+	var words []word
+	pos := 0
+	for _, w := range strings.FieldsFunc(text, unicode.IsSpace) {
+		pos += strings.Index(text[pos:], w)
+		words = append(words, word{w, pos})
+		pos += len(w)
+	}
+	return words
+}
