@@ -44,9 +44,11 @@ func sharpenTimers() {
 func (a *alarm) wait(clock func() time.Duration, until time.Duration) {
 	fds := []unix.PollFd{{Fd: int32(a.fd), Events: unix.POLLIN}}
 	var timeout *unix.Timespec
-	sleepUntil := until - a.early
+	sleepUntil, slept := until-a.early, false
 	if until != never {
-		t := unix.NsecToTimespec(max(int64(sleepUntil-clock()), 0))
+		d := max(sleepUntil-clock(), 0)
+		slept = d > 0
+		t := unix.NsecToTimespec(int64(d)) // which the kernel changes
 		timeout = &t
 	}
 	n, err := unix.Ppoll(fds, timeout, nil)
@@ -58,12 +60,19 @@ func (a *alarm) wait(clock func() time.Duration, until time.Duration) {
 	if err != nil { // EINTR
 		return
 	}
-	if late := clock() - sleepUntil; late > a.early {
+	if slept {
+		a.learn(clock() - sleepUntil)
+	}
+	for clock() < until {
+	}
+}
+
+// learn takes note of how late the thread was woken.
+func (a *alarm) learn(late time.Duration) {
+	if late > a.early {
 		a.early = min(a.early+earlyStep, mostEarly)
 	} else {
 		a.early = max(a.early-earlyStep, 0)
-	}
-	for clock() < until {
 	}
 }
 

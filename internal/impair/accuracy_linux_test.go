@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package impair
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+)
+
+// attempts is how often an accuracy is measured: what else the machine does only makes it worse.
+const attempts = 6
+
+// TestDelayAccuracy: packets arrive no sooner than the delay says, and 99 of 100 within 200 microseconds more, which
+// includes their way through the queue.
+func TestDelayAccuracy(t *testing.T) {
+	const (
+		delay = 5 * time.Millisecond
+		bound = 200 * time.Microsecond
+	)
+	both(t, func(t *testing.T, l *link) {
+		l.arrivals(t)
+		for _, side := range []struct {
+			host *netlab.Host
+			rule string
+		}{{l.Client, "out udp dport 4000"}, {l.Server, "in udp dport 4000"}} {
+			s := begin(t, side.host, "delay "+delay.String(), Config{}, side.rule)
+			best := time.Duration(math.MaxInt64)
+			for attempt := 0; attempt < attempts && best > bound; attempt++ {
+				errors := l.delays(t, delay)
+				if errors[0] < 0 {
+					t.Fatalf("%s: a packet arrived %v too early", side.rule, -errors[0])
+				}
+				t.Log(errors[0], errors[len(errors)/2], errors[len(errors)*9/10], errors[len(errors)*99/100])
+			if p99 := errors[len(errors)*99/100]; p99 < best {
+					best = p99
+				}
+			}
+			c := s.Report()[There].Counters
+			t.Logf("%s: p99 %v after the delay at best; released %v late in the median, %v at p99", side.rule, best, c.Late.Median, c.Late.P99)
+			if best > bound {
+				t.Errorf("%s: p99 is %v after the delay, want at most %v", side.rule, best, bound)
+			}
+		}
+	})
+}
+
+// delays sends datagrams and returns how much longer than the delay each took, in order.
+func (l *link) delays(t *testing.T, delay time.Duration) []time.Duration {
+	const n, pace = 200, 500 * time.Microsecond
+	sent := make([]time.Time, n)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticks := time.NewTicker(pace)
+		defer ticks.Stop()
+		for i := range sent {
+			<-ticks.C
+			sent[i] = time.Now().Round(0)
+			_, _ = l.client.Write(number(i, 64))
+		}
+	}()
+	var arrived [n]time.Time
+	for i := range arrived {
+		_, arrived[i] = l.receiveAt(t)
+	}
+	<-done
+	var errors []time.Duration
+	for i := range sent {
+		errors = append(errors, arrived[i].Sub(sent[i])-delay)
+	}
+	slices.Sort(errors)
+	return errors
+}
+
+// TestLossAccuracy: the receiving host sees as many packets as the binomial distribution allows.
+func TestLossAccuracy(t *testing.T) {
+	both(t, func(t *testing.T, l *link) {
+		const n, loss = 20_000, 0.1
+		chain := labtest.Chain(t, l.Server, netlab.Inet, netlab.Prerouting, 0)
+		seen := labtest.Rule(t, chain, netlab.L4Proto(17), netlab.DstPort(port), netlab.Counter())
+		s := begin(t, l.Client, "loss 10%", Config{Seed: 1}, "out udp dport 4000")
+		for i := range n {
+			l.send(t, number(i, 16))
+		}
+		c := await(t, s, There, "verdict for each packet", func(c Counters) bool { return c.Passed+c.Lost == n })
+		for deadline := time.Now().Add(patience); ; {
+			arrived, _, err := seen.Count()
+			labtest.Must(t, err)
+			if arrived == c.Passed {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d arrived, %d passed", arrived, c.Passed)
+			}
+		}
+		wantShare(t, "lost", int(c.Lost), n, loss)
+	})
+}
+
+// TestRateAccuracy: what arrives is what the link lets through.
+func TestRateAccuracy(t *testing.T) {
+	both(t, func(t *testing.T, l *link) {
+		l.arrivals(t)
+		const rate, n, length = 20e6, 400, 1000
+		header := 28
+		if l.to.Addr().Is6() {
+			header = 48
+		}
+		begin(t, l.Client, "rate 20mbit overhead 38", Config{}, "out udp dport 4000")
+		best := math.Inf(1)
+		for attempt := 0; attempt < attempts && math.Abs(best) > 0.02; attempt++ {
+			go func() {
+				for i := range n {
+					_, _ = l.client.Write(number(i, length))
+				}
+			}()
+			var first, last time.Time
+			for i := range n {
+				_, at := l.receiveAt(t)
+				if i == 0 {
+					first = at
+				}
+				last = at
+			}
+			got := float64((n-1)*(length+header+38)*8) / last.Sub(first).Seconds()
+			if off := got/rate - 1; math.Abs(off) < math.Abs(best) {
+				best = off
+			}
+		}
+		t.Logf("the rate is off by %.3f%%", best*100)
+		if math.Abs(best) > 0.02 {
+			t.Errorf("the rate is off by %s%%", strconv.FormatFloat(best*100, 'f', 2, 64))
+		}
+	})
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package impair
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// port is that of the server.
+const port = 4000
+
+// begin impairs what rules match in a host until the test ends, or until the session is closed.
+func begin(t testing.TB, h *netlab.Host, settings string, cfg Config, texts ...string) *Session {
+	t.Helper()
+	for _, text := range texts {
+		r, err := rules.Parse(text)
+		labtest.Must(t, err)
+		cfg.Rules = append(cfg.Rules, r)
+	}
+	s, err := ParseSettings(settings)
+	labtest.Must(t, err)
+	cfg.Settings[There], cfg.NetNS = s, h.FD()
+	session, err := Start(cfg)
+	labtest.Must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- session.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-done, session.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return session
+}
+
+// link is a client and a server with UDP sockets.
+type link struct {
+	*netlab.Network
+	client, server *net.UDPConn
+	to             netip.AddrPort // of server
+}
+
+func udpLink(t testing.TB, n *netlab.Network, six bool) *link {
+	t.Helper()
+	l := &link{Network: n, to: netip.AddrPortFrom(n.Server4, port)}
+	if six {
+		l.to = netip.AddrPortFrom(n.Server6, port)
+	}
+	var err error
+	l.server, err = netlab.In(n.Server, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.to)) })
+	labtest.Must(t, err)
+	t.Cleanup(func() { l.server.Close() })
+	l.client, err = netlab.In(n.Client, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(l.to)) })
+	labtest.Must(t, err)
+	t.Cleanup(func() { l.client.Close() })
+	for _, c := range []*net.UDPConn{l.client, l.server} {
+		labtest.Must(t, c.SetDeadline(time.Now().Add(patience)))
+	}
+	return l
+}
+
+// both runs a test over IPv4 and IPv6.
+func both(t *testing.T, test func(t *testing.T, l *link)) {
+	for name, six := range map[string]bool{"IPv4": false, "IPv6": true} {
+		t.Run(name, func(t *testing.T) { test(t, udpLink(t, labtest.Pair(t), six)) })
+	}
+}
+
+func (l *link) send(t testing.TB, data []byte) {
+	t.Helper()
+	if _, err := l.client.Write(data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receive returns the next datagram that reaches the server.
+func (l *link) receive(t testing.TB) []byte {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	n, err := l.server.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// number makes a datagram of some length that begins with a number.
+func number(i, length int) []byte {
+	b := make([]byte, length)
+	binary.BigEndian.PutUint32(b, uint32(i))
+	return b
+}
+
+// receiveNumbers returns the numbers of the datagrams that reach the server, until the last one comes.
+func (l *link) receiveNumbers(t testing.TB, last int) []int {
+	var all []int
+	for {
+		i := int(binary.BigEndian.Uint32(l.receive(t)))
+		all = append(all, i)
+		if i == last {
+			return all
+		}
+	}
+}
+
+// arrivals makes the kernel note when datagrams arrive at the server.
+func (l *link) arrivals(t testing.TB) {
+	t.Helper()
+	raw, err := l.server.SyscallConn()
+	labtest.Must(t, err)
+	var optErr error
+	labtest.Must(t, raw.Control(func(fd uintptr) {
+		optErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	}))
+	labtest.Must(t, optErr)
+}
+
+// receiveAt is receive, and tells when the kernel got it.
+func (l *link) receiveAt(t testing.TB) ([]byte, time.Time) {
+	t.Helper()
+	b, oob := make([]byte, 1<<16), make([]byte, 256)
+	n, oobn, _, _, err := l.server.ReadMsgUDP(b, oob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	labtest.Must(t, err)
+	for _, m := range messages {
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS {
+			continue
+		}
+		if len(m.Data) >= 16 {
+			return b[:n], time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+		return b[:n], time.Unix(int64(binary.NativeEndian.Uint32(m.Data)), int64(binary.NativeEndian.Uint32(m.Data[4:])))
+	}
+	t.Fatal("no time of arrival")
+	return nil, time.Time{}
+}
+
+// await returns when the counters of one way are as wanted.
+func await(t testing.TB, s *Session, w Way, what string, done func(Counters) bool) Counters {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		c := s.Report()[w].Counters
+		if done(c) {
+			return c
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s: %+v", what, c)
+		}
+	}
+}
+
+// wantNoTables fails if a table is left in a host.
+func wantNoTables(t testing.TB, h *netlab.Host) {
+	t.Helper()
+	c, err := nftables.New(nftables.WithNetNSFd(h.FD()))
+	labtest.Must(t, err)
+	tables, err := c.ListTables()
+	labtest.Must(t, err)
+	if len(tables) > 0 {
+		t.Errorf("%d tables are left, one is %s", len(tables), tables[0].Name)
+	}
+}
+
+// statistic returns a counter of the kernel from a file below /proc/thread-self/net.
+func statistic(t testing.TB, h *netlab.Host, file, name string) string {
+	t.Helper()
+	b, err := netlab.In(h, func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/" + file) })
+	labtest.Must(t, err)
+	var header []string
+	for line := range strings.Lines(string(b)) {
+		fields := strings.Fields(line)
+		if len(fields) == 2 && fields[0] == name { // a line for each
+			return fields[1]
+		}
+		if len(header) > 0 && header[0] == fields[0] { // a line of names, then one of values
+			if i := slices.Index(header, name); i >= 0 {
+				return fields[i]
+			}
+		}
+		header = fields
+	}
+	t.Fatalf("%s has no %s", file, name)
+	return ""
+}
