@@ -37,7 +37,7 @@ func TestDelayAccuracy(t *testing.T) {
 					t.Fatalf("%s: a packet arrived %v too early", side.rule, -errors[0])
 				}
 				t.Log(errors[0], errors[len(errors)/2], errors[len(errors)*9/10], errors[len(errors)*99/100])
-			if p99 := errors[len(errors)*99/100]; p99 < best {
+				if p99 := errors[len(errors)*99/100]; p99 < best {
 					best = p99
 				}
 			}

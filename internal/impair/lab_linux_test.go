@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,11 +108,17 @@ func number(i, length int) []byte {
 	return b
 }
 
+// receiveNumber returns the number of the next datagram that reaches the server.
+func (l *link) receiveNumber(t testing.TB) int {
+	t.Helper()
+	return int(binary.BigEndian.Uint32(l.receive(t)))
+}
+
 // receiveNumbers returns the numbers of the datagrams that reach the server, until the last one comes.
 func (l *link) receiveNumbers(t testing.TB, last int) []int {
 	var all []int
 	for {
-		i := int(binary.BigEndian.Uint32(l.receive(t)))
+		i := l.receiveNumber(t)
 		all = append(all, i)
 		if i == last {
 			return all
@@ -180,24 +187,40 @@ func wantNoTables(t testing.TB, h *netlab.Host) {
 	}
 }
 
-// statistic returns a counter of the kernel from a file below /proc/thread-self/net.
-func statistic(t testing.TB, h *netlab.Host, file, name string) string {
+// checksumErrors returns how many UDP packets the server has discarded for their checksum.
+func (l *link) checksumErrors(t testing.TB) int {
+	t.Helper()
+	if l.to.Addr().Is6() {
+		return statistic(t, l.Server, "snmp6", "", "Udp6InCsumErrors")
+	}
+	return statistic(t, l.Server, "snmp", "Udp:", "InCsumErrors")
+}
+
+// statistic returns a counter of the kernel from a file below /proc/thread-self/net. There is a line for each, or one with
+// names and one with values for each protocol.
+func statistic(t testing.TB, h *netlab.Host, file, protocol, name string) int {
 	t.Helper()
 	b, err := netlab.In(h, func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/" + file) })
 	labtest.Must(t, err)
-	var header []string
+	column := -1
 	for line := range strings.Lines(string(b)) {
 		fields := strings.Fields(line)
-		if len(fields) == 2 && fields[0] == name { // a line for each
-			return fields[1]
+		value := ""
+		switch {
+		case protocol == "" && fields[0] == name:
+			value = fields[1]
+		case fields[0] == protocol && column < 0:
+			column = slices.Index(fields, name)
+			continue
+		case fields[0] == protocol:
+			value = fields[column]
+		default:
+			continue
 		}
-		if len(header) > 0 && header[0] == fields[0] { // a line of names, then one of values
-			if i := slices.Index(header, name); i >= 0 {
-				return fields[i]
-			}
-		}
-		header = fields
+		n, err := strconv.Atoi(value)
+		labtest.Must(t, err)
+		return n
 	}
 	t.Fatalf("%s has no %s", file, name)
-	return ""
+	return 0
 }
