@@ -19,7 +19,7 @@ var body = []byte("what programs get to see of a packet")
 func TestCorruptNoticed(t *testing.T) {
 	both(t, func(t *testing.T, l *link) {
 		const n = 50
-		s := begin(t, l.Client, "corrupt 100% limit 1", Config{Seed: 1}, "out udp dport 4000")
+		s := begin(t, l.Client, "corrupt 100%", Config{Seed: 1}, "out udp dport 4000")
 		before := l.checksumErrors(t)
 		for i := range n {
 			l.send(t, body[:20+i%10])

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type Session struct {
 	set    *rules.Set
 	ways   []*way
 	failed chan error
+	end    func() error
 }
 
 // way is what a session has for each way.
@@ -66,6 +68,7 @@ type Report struct {
 // the process ends, however that happens.
 func Start(cfg Config) (_ *Session, err error) {
 	s := &Session{cfg: cfg, began: time.Now(), failed: make(chan error, 2)}
+	s.end = sync.OnceValue(s.close)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -97,7 +100,6 @@ func Start(cfg Config) (_ *Session, err error) {
 		all = append(all, w.rules...)
 		queue++
 	}
-	// Nobody needs to wait: packets pass the rules until their queue is bound, which it is.
 	if s.set, err = rules.Install(rules.Config{NetNS: cfg.NetNS}, all...); err != nil {
 		return nil, err
 	}
@@ -235,8 +237,10 @@ func (w *way) look() {
 // closeLimit is how long Close waits for packets that are being decided.
 const closeLimit = 5 * time.Second
 
-// Close lets what waits go on at once, and removes the rules. No packet is lost.
-func (s *Session) Close() error {
+// Close lets what waits go on at once, and removes the rules. No packet is lost. Calling it again does nothing.
+func (s *Session) Close() error { return s.end() }
+
+func (s *Session) close() error {
 	var errs []error
 	if s.set != nil {
 		errs = append(errs, s.set.Stop())
