@@ -138,27 +138,52 @@ func (l *link) arrivals(t testing.TB) {
 	labtest.Must(t, optErr)
 }
 
-// receiveAt is receive, and tells when the kernel got it.
-func (l *link) receiveAt(t testing.TB) ([]byte, time.Time) {
-	t.Helper()
-	b, oob := make([]byte, 1<<16), make([]byte, 256)
-	n, oobn, _, _, err := l.server.ReadMsgUDP(b, oob)
+// receiveTimes receives datagrams on the thread of its caller, and tells when the kernel got each.
+func (l *link) receiveTimes(at []time.Time) error {
+	raw, err := l.server.SyscallConn()
 	if err != nil {
-		t.Fatal(err)
+		return err
+	}
+	var opErr error
+	err = raw.Control(func(fd uintptr) {
+		for i := range at {
+			if at[i], opErr = receiveTime(int(fd)); opErr != nil {
+				return
+			}
+		}
+	})
+	return errors.Join(err, opErr)
+}
+
+func receiveTime(fd int) (time.Time, error) {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+		if err == nil && n == 0 {
+			return time.Time{}, os.ErrDeadlineExceeded
+		}
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return time.Time{}, err
+		}
+	}
+	var b, oob [256]byte
+	_, oobn, _, _, err := unix.Recvmsg(fd, b[:], oob[:], unix.MSG_DONTWAIT)
+	if err != nil {
+		return time.Time{}, err
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	labtest.Must(t, err)
 	for _, m := range messages {
 		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS {
 			continue
 		}
 		if len(m.Data) >= 16 {
-			return b[:n], time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))), nil
 		}
-		return b[:n], time.Unix(int64(binary.NativeEndian.Uint32(m.Data)), int64(binary.NativeEndian.Uint32(m.Data[4:])))
+		return time.Unix(int64(binary.NativeEndian.Uint32(m.Data)), int64(binary.NativeEndian.Uint32(m.Data[4:]))), nil
 	}
-	t.Fatal("no time of arrival")
-	return nil, time.Time{}
+	return time.Time{}, errors.Join(errors.New("no time of arrival"), err)
 }
 
 // await returns when the counters of one way are as wanted.
