@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
@@ -166,7 +167,11 @@ func TestLimitAndEnd(t *testing.T) {
 	if c.Full != n-room || c.Waiting != room {
 		t.Errorf("%+v", c)
 	}
+	ending := time.Now()
 	labtest.Must(t, s.Close())
+	if took := time.Since(ending); took >= closeLimit {
+		t.Errorf("what waits is only let go after %v", took)
+	}
 	wantNoTables(t, l.Client)
 	l.send(t, number(n, 16))
 	got := l.receiveNumbers(t, n)
@@ -232,5 +237,16 @@ func TestScheduleInTime(t *testing.T) {
 	}
 	if lost == 0 {
 		t.Error("nothing was lost in between")
+	}
+}
+
+// TestQueueConfig: the queue has what all settings of a schedule need.
+func TestQueueConfig(t *testing.T) {
+	plain := queueConfig([]Settings{{Loss: 1, Limit: 5}, {Limit: 20}})
+	if !plain.NoGSO || plain.CopyRange != headersOnly || plain.MaxLen != unread+20 || plain.Fallback != nfqueue.Accept {
+		t.Errorf("%+v", plain)
+	}
+	if altering := queueConfig([]Settings{{}, {Corrupt: 0.1}}); altering.CopyRange != nfqueue.MaxPayload || altering.MaxLen != unread+DefaultLimit {
+		t.Errorf("%+v", altering)
 	}
 }
