@@ -56,6 +56,7 @@ func TestDelayAccuracy(t *testing.T) {
 // that of the line, so that they measure the line and not themselves.
 func (l *link) delays(t *testing.T, delay time.Duration) []time.Duration {
 	const n, pace = 100, 300 * time.Microsecond
+	labtest.Must(t, l.client.SetDeadline(time.Now().Add(patience)))
 	var sent, arrived [n]time.Time
 	received := make(chan error, 1)
 	go func() {
