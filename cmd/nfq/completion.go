@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const netnsUsage = "look into the network namespace `NS`: a name of iproute2's, a process id, or a path"
+const netnsUsage = "work in the network namespace `NS`: a name of iproute2's, a process id, or a path"
 
 // completeFlag says how a shell completes the values of a flag.
 func completeFlag(cmd *cobra.Command, flag string, how cobra.CompletionFunc) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -86,7 +87,8 @@ func newImpair() *cobra.Command {
 	flags.DurationVar(&f.duration, "duration", 0, "end after this `TIME`")
 	flags.DurationVar(&f.interval, "interval", time.Second, "show counters each `TIME`, 0 at the end only")
 	flags.BoolVar(&f.json, "json", false, "show counters as lines of JSON")
-	flags.StringVar(&f.netns, "netns", "", netnsHelp)
+	flags.StringVar(&f.netns, "netns", "", netnsUsage)
+	completeFlag(cmd, "netns", completeNetns)
 	return cmd
 }
 
@@ -194,7 +196,7 @@ func readSchedule(name string, bothWays bool) (impair.Schedule, error) {
 
 func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	if f.netns != "" {
-		ns, err := openNetNS(f.netns)
+		ns, err := netns.Open(f.netns)
 		if err != nil {
 			return err
 		}

@@ -210,7 +210,7 @@ func TestImpairUsage(t *testing.T) {
 	}
 	cmd := command("impair", "--netns", "nonexistent", "--loss", "5%", "out", "udp")
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(string(out), "there is no /run/netns/nonexistent") {
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(string(out), `no network namespace "nonexistent"`) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }
