@@ -16,15 +16,15 @@ import (
 )
 
 // attempts is how often an accuracy is measured, shortly: what else the machine does only makes it worse.
-const attempts = 250
+const attempts = 20
 
-// TestDelayAccuracy: packets arrive no sooner than the delay says, and 99 of 100 within 200 microseconds more, which
-// includes their way through the queue.
+// TestDelayAccuracy: packets arrive no sooner than the delay says, half of them within 200 microseconds more and 99 of 100
+// within a millisecond, which includes their way through the queue and what it takes to wake the receiver.
 func TestDelayAccuracy(t *testing.T) {
 	const delay = 5 * time.Millisecond
-	bound := 200 * time.Microsecond
+	half, most := 200*time.Microsecond, time.Millisecond
 	if raceDetector {
-		bound *= 10
+		half, most = 10*half, 10*most
 	}
 	both(t, func(t *testing.T, l *link) {
 		l.arrivals(t)
@@ -33,20 +33,18 @@ func TestDelayAccuracy(t *testing.T) {
 			rule string
 		}{{l.Client, "out udp dport 4000"}, {l.Server, "in udp dport 4000"}} {
 			s := begin(t, side.host, "delay "+delay.String(), Config{}, side.rule)
-			best := time.Duration(math.MaxInt64)
-			for attempt := 0; attempt < attempts && best > bound; attempt++ {
+			median, p99 := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+			for attempt := 0; attempt < attempts && (median > half || p99 > most); attempt++ {
 				over := l.delays(t, delay)
 				if over[0] < 0 {
 					t.Fatalf("%s: a packet arrived %v too early", side.rule, -over[0])
 				}
-				if p99 := over[(len(over)-1)*99/100]; p99 < best {
-					best = p99
-				}
+				median, p99 = min(median, over[len(over)/2]), min(p99, over[(len(over)-1)*99/100])
 			}
 			c := s.Report()[There].Counters
-			t.Logf("%s: p99 %v after the delay at best; released %v late in the median, %v at p99", side.rule, best, c.Late.Median, c.Late.P99)
-			if best > bound {
-				t.Errorf("%s: p99 is %v after the delay, want at most %v", side.rule, best, bound)
+			t.Logf("%s: median %v, p99 %v after the delay at best; released %v late in the median, %v at p99", side.rule, median, p99, c.Late.Median, c.Late.P99)
+			if median > half || p99 > most {
+				t.Errorf("%s: median %v and p99 %v after the delay, want at most %v and %v", side.rule, median, p99, half, most)
 			}
 		}
 	})
