@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package packetview
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// decoded is what can be read in a packet. The tags are for JSON.
+type decoded struct {
+	Version  uint8  `json:"ip_version,omitempty"`
+	Src      string `json:"src,omitempty"`
+	Dst      string `json:"dst,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	SrcPort  uint16 `json:"sport,omitempty"`
+	DstPort  uint16 `json:"dport,omitempty"`
+	Fragment *frag  `json:"fragment,omitempty"`
+	TCP      *tcp   `json:"tcp,omitempty"`
+	ICMP     *icmp  `json:"icmp,omitempty"`
+	DNS      *dns   `json:"dns,omitempty"`
+	TLS      *tls   `json:"tls,omitempty"`
+	HTTP     string `json:"http,omitempty"` // request or status line
+	Problem  string `json:"problem,omitempty"`
+
+	layout ippkt.Layout
+	length int // of what the transport protocol carries, with what was not copied
+}
+
+type frag struct {
+	ID     uint32 `json:"id"`
+	Offset int    `json:"offset"`
+	More   bool   `json:"more"`
+}
+
+// decode reads a packet that starts with its IP header, of which length bytes were on the wire.
+func decode(data []byte, length int) (d *decoded) {
+	d = new(decoded)
+	// The decoders meet what anybody sends; a fault of theirs costs the details of one packet.
+	defer func() {
+		if recover() != nil {
+			d.Problem = "not understood"
+		}
+	}()
+	var err error
+	d.layout, err = ippkt.Parse(data)
+	d.Version = d.layout.Version
+	if d.Version == 0 {
+		d.Problem = err.Error()
+		return d
+	}
+	flow, _ := ippkt.FlowOf(data)
+	d.Src, d.Dst = flow.Src.String(), flow.Dst.String()
+	d.Protocol = protocolName(flow.Protocol)
+	if err != nil {
+		d.Problem = err.Error()
+		return d
+	}
+	if flow.Fragment {
+		d.Fragment = &frag{d.layout.ID, d.layout.FragmentOffset, d.layout.MoreFragments}
+	}
+	whole := d.layout.TotalLen
+	if whole == 0 { // BIG TCP
+		whole = length
+	}
+	d.length = max(whole-d.layout.TransportHeaderOffset, 0)
+	if d.layout.FragmentOffset > 0 {
+		return d
+	}
+	d.SrcPort, d.DstPort = flow.SrcPort, flow.DstPort
+	d.transport(layers.IPProtocol(flow.Protocol), data[d.layout.TransportHeaderOffset:d.layout.Len])
+	return d
+}
+
+const cut = "the packet ends inside its header"
+
+// transport reads a transport header and what follows.
+func (d *decoded) transport(protocol layers.IPProtocol, b []byte) {
+	switch protocol {
+	case layers.IPProtocolTCP:
+		var t layers.TCP
+		if err := t.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
+			d.Problem = cut
+			return
+		}
+		d.TCP = newTCP(&t)
+		d.length = max(d.length-int(t.DataOffset)*4, 0)
+		d.stream(t.Payload)
+	case layers.IPProtocolUDP:
+		if len(b) < 8 {
+			d.Problem = cut
+			return
+		}
+		d.length = max(d.length-8, 0)
+		if d.hasPort(53) || d.hasPort(5353) {
+			d.DNS = newDNS(b[8:])
+		}
+	case layers.IPProtocolICMPv4:
+		d.ICMP = newICMPv4(b)
+	case layers.IPProtocolICMPv6:
+		d.ICMP = newICMPv6(b)
+	}
+	if d.ICMP == nil && (protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6) {
+		d.Problem = cut
+	}
+}
+
+// stream looks for the beginning of a known protocol in what a TCP segment carries.
+func (d *decoded) stream(b []byte) {
+	switch {
+	case len(b) == 0:
+	case d.hasPort(53):
+		const prefix = 2 // length, RFC 1035 section 4.2.2
+		if len(b) > prefix {
+			d.DNS = newDNS(b[prefix:])
+		}
+	default:
+		if d.TLS = newTLS(b); d.TLS == nil {
+			d.HTTP = httpLine(b)
+		}
+	}
+}
+
+func (d *decoded) hasPort(port uint16) bool { return d.SrcPort == port || d.DstPort == port }
+
+// end returns an address, with the port if there is one.
+func end(addr string, port uint16) string {
+	a, err := netip.ParseAddr(addr)
+	if port == 0 || err != nil {
+		return addr
+	}
+	return netip.AddrPortFrom(a, port).String()
+}
+
+func (d *decoded) number() layers.IPProtocol { return layers.IPProtocol(d.layout.Protocol) }
+
+func protocolName(number uint8) string { return strings.ToLower(ianaName(layers.IPProtocol(number))) }

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package packetview
+
+import (
+	"fmt"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Printer says how packets are printed as text.
+type Printer struct {
+	Colour  bool // with the escape sequences of ECMA-48
+	Verbose bool // a second paragraph with everything that the kernel said
+	Hex     bool // the bytes of the packet, from the network header on
+}
+
+// Append appends the text of a packet to b, which ends with a newline.
+func (p Printer) Append(b []byte, r *Record) []byte {
+	d := decode(r.Data, r.Length)
+	b = p.line(b, r, d)
+	if p.Verbose {
+		b = appendMeta(b, r, d)
+	}
+	if p.Hex {
+		b = appendHex(b, r.Data)
+	}
+	return b
+}
+
+// Colours of ECMA-48 (SGR).
+const (
+	bold   = 1
+	dim    = 2
+	red    = 31
+	yellow = 33
+	cyan   = 36
+)
+
+func (p Printer) paint(colour int, text string) string {
+	if !p.Colour || text == "" {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", colour, text)
+}
+
+// line appends the line of a packet:
+//
+//	15:04:05.123456 eth0 output IP 192.0.2.1:40000 > 192.0.2.2:53: UDP, length 29: DNS 4660+ A? example.com.
+func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
+	if r.Missed > 0 {
+		b = fmt.Appendf(b, "%s\n", p.paint(yellow, fmt.Sprintf("... %d packets came too fast to be shown", r.Missed)))
+	}
+	b = fmt.Appendf(b, "%s %s %v ", p.paint(dim, r.Time.Format("15:04:05.000000")), r.devices(), r.Hook)
+	switch d.Version {
+	case 0:
+		b = fmt.Appendf(b, "ethertype 0x%04x, length %d", r.EtherType, r.Length)
+		if len(r.Data) == 0 {
+			b = append(b, ", not copied"...)
+		}
+	default:
+		name := "IP"
+		if d.Version == 6 {
+			name = "IP6"
+		}
+		b = fmt.Appendf(b, "%s %s > %s: %s", name, end(d.Src, d.SrcPort), end(d.Dst, d.DstPort), d.transportText())
+		if app := d.application(); app != "" {
+			b = fmt.Appendf(b, ": %s", p.paint(bold, app))
+		}
+		if d.Problem != "" {
+			b = fmt.Appendf(b, " (%s)", p.paint(yellow, d.Problem))
+		}
+	}
+	switch r.Verdict {
+	case nfqueue.Accept:
+	case nfqueue.Drop:
+		b = fmt.Appendf(b, " [%s]", p.paint(red, r.Verdict.String()))
+	default:
+		b = fmt.Appendf(b, " [%s]", p.paint(cyan, r.Verdict.String()))
+	}
+	return append(b, '\n')
+}
+
+// devices returns "eth0", or "eth0>eth1" for a packet that goes through.
+func (r *Record) devices() string {
+	in, out := r.In, r.Out
+	if r.PhysIn != "" {
+		in = r.PhysIn
+	}
+	if r.PhysOut != "" {
+		out = r.PhysOut
+	}
+	switch {
+	case in == "" && out == "":
+		return "-"
+	case in == "":
+		return printable(out)
+	case out == "":
+		return printable(in)
+	}
+	return printable(in) + ">" + printable(out)
+}
+
+// transportText describes the transport header.
+func (d *decoded) transportText() string {
+	s := ianaName(d.number())
+	switch {
+	case d.Fragment != nil && d.Fragment.Offset > 0:
+		return fmt.Sprintf("%s, fragment at %d of id %d, length %d", s, d.Fragment.Offset, d.Fragment.ID, d.length)
+	case d.TCP != nil:
+		s += " " + d.TCP.text(d.length)
+	case d.ICMP != nil:
+		s += " " + d.ICMP.text()
+	}
+	s += fmt.Sprintf(", length %d", d.length)
+	if d.Fragment != nil {
+		s += fmt.Sprintf(", first fragment of id %d", d.Fragment.ID)
+	}
+	return s
+}
+
+// application describes what the transport protocol carries, "" if it is not known.
+func (d *decoded) application() string {
+	switch {
+	case d.DNS != nil:
+		return d.DNS.text()
+	case d.TLS != nil:
+		return d.TLS.text()
+	}
+	return d.HTTP
+}
