@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package pcapfilter
+
+import (
+	"bufio"
+	"encoding/hex"
+	"os"
+	"strings"
+	"testing"
+)
+
+type packet struct {
+	name string
+	data []byte
+}
+
+// expectation says which packets a filter matches, by a digit for each.
+type expectation struct{ filter, matches string }
+
+func readLibpcap(tb testing.TB) (packets []packet, all []expectation) {
+	tb.Helper()
+	f, err := os.Open("testdata/libpcap.txt")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		switch fields := strings.Split(lines.Text(), "\t"); fields[0] {
+		case "packet":
+			data, err := hex.DecodeString(fields[2])
+			if err != nil {
+				tb.Fatal(err)
+			}
+			packets = append(packets, packet{fields[1], data})
+		case "filter":
+			all = append(all, expectation{fields[1], fields[2]})
+		}
+	}
+	if len(packets) < 20 || len(all) < 200 {
+		tb.Fatalf("%d packets and %d filters", len(packets), len(all))
+	}
+	return packets, all
+}
+
+func TestAsLibpcap(t *testing.T) {
+	packets, all := readLibpcap(t)
+	for _, e := range all {
+		f, err := Compile(e.filter)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		for i, p := range packets {
+			if got, want := f.Match(p.data, len(p.data)), e.matches[i] == '1'; got != want {
+				t.Errorf("%q matches %s: %v, want %v", e.filter, p.name, got, want)
+			}
+		}
+	}
+}
+
+func TestMatchAllocatesNothing(t *testing.T) {
+	packets, all := readLibpcap(t)
+	for _, e := range all[:100] {
+		f, err := Compile(e.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := testing.AllocsPerRun(10, func() {
+			for _, p := range packets {
+				f.Match(p.data, len(p.data))
+			}
+		}); n != 0 {
+			t.Errorf("%q: %v allocations", e.filter, n)
+		}
+	}
+}
+
+func FuzzCompile(f *testing.F) {
+	packets, all := readLibpcap(f)
+	for _, e := range all[:150] {
+		f.Add(e.filter)
+	}
+	f.Add("((((((len")
+	f.Add("tcp[tcp[tcp[0]]:9]")
+	f.Fuzz(func(t *testing.T, text string) {
+		filter, err := Compile(text)
+		if err != nil {
+			if e := err.(*Error); e.Why == "" || e.Pos > len(text) {
+				t.Errorf("%q: %#v", text, e)
+			}
+			return
+		}
+		for _, p := range packets {
+			filter.Match(p.data, len(p.data))
+		}
+	})
+}
+
+func BenchmarkMatch(b *testing.B) {
+	packets, _ := readLibpcap(b)
+	f, err := Compile("tcp port 443 and host 192.0.2.1 and not net 10.0.0.0/8")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		f.Match(packets[0].data, len(packets[0].data))
+	}
+}
