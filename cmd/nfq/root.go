@@ -36,7 +36,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.AddCommand(newDemo(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
+	root.AddCommand(newDemo(), newDump(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
 	markWork(root)
 	return root
 }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/dump"
+	"github.com/chifflier/nfqueue-go/internal/intercept"
+	"github.com/chifflier/nfqueue-go/internal/packetview"
+	"github.com/chifflier/nfqueue-go/internal/pcapfilter"
+	"github.com/chifflier/nfqueue-go/internal/pcapng"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+)
+
+// watch is what dump and run have in common: which packets of a queue are shown, how, and what becomes of them.
+type watch struct {
+	verbose, hex, json, print bool
+	write, filter             string
+	verdict, mark             string
+	snap                      uint32
+
+	// What check makes of the flags.
+	dump    dump.Config
+	about   string // which packets
+	started time.Time
+}
+
+func (w *watch) flags(f *pflag.FlagSet) {
+	f.BoolVarP(&w.verbose, "verbose", "v", false, "show all that the kernel says: owner, devices, mark, conntrack and more")
+	f.BoolVarP(&w.hex, "hex", "x", false, "show the bytes, from the network header on")
+	f.BoolVar(&w.json, "json", false, "show an object in JSON in each line; -x adds the bytes")
+	f.StringVarP(&w.write, "write", "w", "", "record in `FILE`, as pcapng, - for the standard output")
+	f.BoolVar(&w.print, "print", false, "show the packets while they are recorded, too")
+	f.Uint64VarP(&w.dump.Count, "count", "c", 0, "end after this `NUMBER` of packets")
+	f.Uint32VarP(&w.snap, "snaplen", "s", 0, "look at this `NUMBER` of bytes of each packet only, 0 for all")
+	f.StringVarP(&w.filter, "filter", "f", "", "show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
+	f.StringVar(&w.verdict, "verdict", "accept", verdictHelp)
+	f.StringVar(&w.mark, "mark", "", "set the mark of each packet to this `VALUE`")
+}
+
+// check finds what is wrong with the flags.
+func (w *watch) check(cfg *intercept.Config) (err error) {
+	if w.dump.Verdict, err = parseVerdict(w.verdict); err != nil {
+		return err
+	}
+	if w.mark != "" {
+		n, err := strconv.ParseUint(w.mark, 0, 32)
+		if err != nil {
+			return fmt.Errorf("--mark %q: want a number of 32 bits, such as 7 or 0x7", w.mark)
+		}
+		mark := uint32(n)
+		w.dump.SetMark = &mark
+	}
+	if w.dump.Verdict == nfqueue.Repeat {
+		if err := checkRepeat(cfg.Rules, w.dump.SetMark); err != nil {
+			return err
+		}
+	}
+	if w.filter != "" {
+		f, err := pcapfilter.Compile(w.filter)
+		if err != nil {
+			return fmt.Errorf("--filter: %w", err)
+		}
+		w.dump.Match = f.Match
+	}
+	switch {
+	case w.json && w.verbose:
+		return errors.New("--json shows everything already; leave out -v")
+	case w.print && w.write == "":
+		return errors.New("--print is for use with -w; without it packets are shown anyway")
+	case w.write == "-" && (w.print || w.json):
+		return errors.New("-w - takes the standard output for the recording; leave out --print and --json, or record in a file")
+	case w.write != "" && !w.print && (w.verbose || w.hex || w.json):
+		return errors.New("-v, -x and --json say how packets are shown; add --print to show them while they are recorded")
+	}
+	return nil
+}
+
+// config completes how the queues are opened.
+func (w *watch) config(cfg *intercept.Config) {
+	cfg.Queue.CopyRange = w.snap
+	cfg.Queue.MaxLen = 4096
+	if w.dump.Verdict != nfqueue.Drop {
+		cfg.Queue.Fallback = nfqueue.Accept
+		cfg.Flags |= nfqueue.FailOpen
+	}
+	if w.verbose || w.json || w.write != "" {
+		cfg.Flags |= nfqueue.UIDGID | nfqueue.SecCtx | nfqueue.Conntrack
+	}
+}
+
+// run shows the packets of cfg until ctx ends, the count is reached, or while, if there is one, returns. While is
+// called when packets are intercepted, and its error is that of run.
+func (w *watch) run(ctx context.Context, cfg intercept.Config, while func(context.Context) error) error {
+	// A reader that goes away is an error of Write, and not the end of the process.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, unix.SIGPIPE)
+	defer signal.Stop(pipe)
+
+	w.config(&cfg)
+	outputs, recording, err := w.outputs()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = recording.Close() }()
+	session, err := intercept.Open(cfg)
+	if err != nil {
+		return err
+	}
+	w.begin(session)
+
+	d := dump.New(w.dump, outputs...)
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	stopProgress := w.progress(d)
+	result := make(chan error, 1)
+	go func() {
+		if while != nil {
+			err := while(ctx)
+			stop()
+			result <- err
+			return
+		}
+		result <- nil
+	}()
+	go func() {
+		select {
+		case <-d.Done():
+			stop()
+		case <-serving.Done():
+		}
+	}()
+	err = session.Serve(serving, d)
+	err = errors.Join(err, d.Close(), recording.Close())
+	stopProgress()
+	err = errors.Join(err, <-result)
+	w.summary(d.Counts(), session)
+	if err == nil && w.dump.Count > 0 && while == nil && d.Counts().Shown < w.dump.Count {
+		return ctx.Err()
+	}
+	return err
+}
+
+// outputs opens what packets are shown on and recorded in.
+func (w *watch) outputs() (all []dump.Output, recording io.Closer, err error) {
+	recording = io.NopCloser(nil)
+	if w.write == "" || w.print {
+		form := packetview.Printer{Colour: colourful(os.Stdout), Verbose: w.verbose, Hex: w.hex}.Append
+		if w.json {
+			form = func(b []byte, r *packetview.Record) []byte { return packetview.AppendJSON(b, r, w.hex) }
+		}
+		all = append(all, dump.NewText(os.Stdout, form))
+	}
+	if w.write == "" {
+		return all, recording, nil
+	}
+	file := os.Stdout
+	if w.write != "-" {
+		if file, err = os.Create(w.write); err != nil {
+			return nil, nil, err
+		}
+	} else if terminal(file) {
+		return nil, nil, errors.New("-w - writes bytes that a terminal does not understand; send the standard output to a file or a program")
+	}
+	ng := pcapng.NewWriter(file, w.snap, "nfq "+version(), strings.TrimSpace(w.about+" "+w.filter))
+	r := &closing{ng, file}
+	return append(all, ng), r, nil
+}
+
+// closing finishes a recording, once.
+type closing struct {
+	ng   *pcapng.Writer
+	file *os.File
+}
+
+func (c *closing) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	err := errors.Join(c.ng.Flush(), c.file.Close())
+	c.file = nil
+	return err
+}
+
+// begin says that packets are intercepted.
+func (w *watch) begin(s *intercept.Session) {
+	w.started = time.Now()
+	var queues []string
+	for _, q := range s.Queues() {
+		queues = append(queues, strconv.Itoa(int(q)))
+	}
+	fmt.Fprintf(os.Stderr, "nfq: watching %s through queue %s; interrupt to end\n", w.about, strings.Join(queues, ", "))
+	if !s.Owned() {
+		fmt.Fprintf(os.Stderr, "nfq: this kernel keeps the table %s if nfq is killed; packets then pass it, and 'nft delete table inet %[1]s' removes it\n", s.Table())
+	}
+}
+
+// progress shows on a terminal how many packets are recorded, when they are not shown themselves.
+func (w *watch) progress(d *dump.Dump) (stop func()) {
+	if w.write == "" || w.print || !terminal(os.Stderr) {
+		return func() {}
+	}
+	ticker := time.NewTicker(500 * time.Millisecond)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ticker.C:
+				fmt.Fprintf(os.Stderr, "\r%d packets recorded", d.Counts().Shown)
+			case <-end:
+				fmt.Fprint(os.Stderr, "\r\x1b[K")
+				return
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(end)
+		<-ended
+	}
+}
+
+// summary tells what became of the packets.
+func (w *watch) summary(c dump.Counts, s *intercept.Session) {
+	done := "shown"
+	if w.write != "" {
+		done = "recorded"
+	}
+	received, lost := s.Counts()
+	text := fmt.Sprintf("nfq: packets: %d %s, %d queued", c.Shown, done, received)
+	if w.filter != "" {
+		text += fmt.Sprintf(", %d not matched by the filter", c.Unmatched)
+	}
+	text += fmt.Sprintf(", %d missed as they came too fast; %.1f s", c.Missed+lost, time.Since(w.started).Seconds())
+	fmt.Fprintln(os.Stderr, text)
+}

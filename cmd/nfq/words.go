@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+// ruleHelp says what watchRules reads.
+const ruleHelp = `A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
+bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS], daddr, sport
+PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NUMBER. Several rules have the word "or"
+between them. Without a queue one is taken that nobody uses.`
+
+// watchRules reads rules with "or" between them. anyQueue says that none names its queue.
+func watchRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
+	words := strings.Fields(strings.Join(args, " "))
+	anyQueue = !slices.Contains(words, "queue")
+	for {
+		end := slices.Index(words, "or")
+		if end < 0 {
+			end = len(words)
+		}
+		r, err := rules.Parse(strings.Join(words[:end], " "))
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, r)
+		if end == len(words) {
+			return all, anyQueue, nil
+		}
+		words = words[end+1:]
+	}
+}
+
+// parseQueues reads "7" or "0-3".
+func parseQueues(text string) (first, count uint16, err error) {
+	low, high, several := strings.Cut(text, "-")
+	if !several {
+		high = low
+	}
+	a, err1 := strconv.ParseUint(low, 10, 16)
+	b, err2 := strconv.ParseUint(high, 10, 16)
+	if err1 != nil || err2 != nil || b < a || b-a == 65535 {
+		return 0, 0, fmt.Errorf("--queue %q: want a number from 0 to 65535, or a range such as 0-3", text)
+	}
+	return uint16(a), uint16(b - a + 1), nil
+}
+
+// verdictHelp is the help of a flag for parseVerdict.
+const verdictHelp = "give each packet this `VERDICT`: accept, drop, repeat, stop, or queue:NUMBER for another queue"
+
+func parseVerdict(text string) (nfqueue.Verdict, error) {
+	switch text {
+	case "accept":
+		return nfqueue.Accept, nil
+	case "drop":
+		return nfqueue.Drop, nil
+	case "repeat":
+		return nfqueue.Repeat, nil
+	case "stop":
+		return nfqueue.Stop, nil
+	}
+	if number, ok := strings.CutPrefix(text, "queue:"); ok {
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			return nfqueue.ToQueueOrAccept(uint16(n)), nil
+		}
+	}
+	return 0, fmt.Errorf("--verdict %q: want accept, drop, repeat, stop or queue:NUMBER", text)
+}
+
+// checkRepeat refuses what would bring packets back for ever.
+func checkRepeat(all []rules.Rule, mark *uint32) error {
+	if mark == nil {
+		return errors.New("--verdict repeat brings each packet back for ever; have --mark set a mark that the rule does not match")
+	}
+	for _, r := range all {
+		if (r.Mark^*mark)&r.MarkMask == 0 {
+			return fmt.Errorf("--verdict repeat brings each packet back for ever, since rule %q matches the mark %#x that --mark sets; add \"mark 0/%#[2]x\" to it", r, *mark)
+		}
+	}
+	return nil
+}
