@@ -6,6 +6,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go/internal/intercept"
@@ -40,7 +41,7 @@ const dumpExamples = `  nfq dump out udp dport 53
   nfq dump --netns web in tcp dport 80 ct new`
 
 func newDump() *cobra.Command {
-	var w watch
+	w := watch{text: os.Stdout}
 	var queue, namespace string
 	var cfg intercept.Config
 	cmd := &cobra.Command{

@@ -33,9 +33,12 @@ func (e unavailableError) Unwrap() error { return e.error }
 func exitCode(err error) int {
 	var work workError
 	var unavailable unavailableError
+	var status statusError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &status):
+		return int(status.Status)
 	case !errors.As(err, &work):
 		return exitUsage
 	case errors.Is(err, context.Canceled):

@@ -17,6 +17,9 @@ import (
 const actEnv = "NFQ_TEST_ACT"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == actArg {
+		os.Exit(act(os.Args[2:]))
+	}
 	if os.Getenv(actEnv) != "" {
 		main()
 	}

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,7 +37,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.AddCommand(newDemo(), newDump(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
+	root.AddCommand(newDemo(), newDump(), newRun(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
 	markWork(root)
 	return root
 }
@@ -62,11 +63,12 @@ func execute(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
-	switch code {
-	case exitOK:
-	case exitInterrupted:
+	var status statusError
+	switch {
+	case code == exitOK, errors.As(err, &status) && status.error == nil:
+	case code == exitInterrupted:
 		fmt.Fprintln(os.Stderr, "nfq: interrupted")
-	case exitUsage:
+	case code == exitUsage && !errors.As(err, &status):
 		fmt.Fprintf(os.Stderr, "nfq: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 	default:
 		fmt.Fprintln(os.Stderr, "nfq:", err)

@@ -31,6 +31,7 @@ type watch struct {
 	write, filter             string
 	verdict, mark             string
 	snap                      uint32
+	text                      *os.File // where packets are shown
 
 	// What check makes of the flags.
 	dump    dump.Config
@@ -104,7 +105,7 @@ func (w *watch) config(cfg *intercept.Config) {
 
 // run shows the packets of cfg until ctx ends, the count is reached, or while, if there is one, returns. While is
 // called when packets are intercepted, and its error is that of run.
-func (w *watch) run(ctx context.Context, cfg intercept.Config, while func(context.Context) error) error {
+func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() error) error {
 	// A reader that goes away is an error of Write, and not the end of the process.
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, unix.SIGPIPE)
@@ -129,9 +130,8 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func(contex
 	result := make(chan error, 1)
 	go func() {
 		if while != nil {
-			err := while(ctx)
+			result <- while()
 			stop()
-			result <- err
 			return
 		}
 		result <- nil
@@ -158,11 +158,11 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func(contex
 func (w *watch) outputs() (all []dump.Output, recording io.Closer, err error) {
 	recording = io.NopCloser(nil)
 	if w.write == "" || w.print {
-		form := packetview.Printer{Colour: colourful(os.Stdout), Verbose: w.verbose, Hex: w.hex}.Append
+		form := packetview.Printer{Colour: colourful(w.text), Verbose: w.verbose, Hex: w.hex}.Append
 		if w.json {
 			form = func(b []byte, r *packetview.Record) []byte { return packetview.AppendJSON(b, r, w.hex) }
 		}
-		all = append(all, dump.NewText(os.Stdout, form))
+		all = append(all, dump.NewText(w.text, form))
 	}
 	if w.write == "" {
 		return all, recording, nil
@@ -202,7 +202,7 @@ func (w *watch) begin(s *intercept.Session) {
 	for _, q := range s.Queues() {
 		queues = append(queues, strconv.Itoa(int(q)))
 	}
-	fmt.Fprintf(os.Stderr, "nfq: watching %s through queue %s; interrupt to end\n", w.about, strings.Join(queues, ", "))
+	fmt.Fprintf(os.Stderr, "nfq: watching %s through queue %s\n", w.about, strings.Join(queues, ", "))
 	if !s.Owned() {
 		fmt.Fprintf(os.Stderr, "nfq: this kernel keeps the table %s if nfq is killed; packets then pass it, and 'nft delete table inet %[1]s' removes it\n", s.Table())
 	}
@@ -210,7 +210,7 @@ func (w *watch) begin(s *intercept.Session) {
 
 // progress shows on a terminal how many packets are recorded, when they are not shown themselves.
 func (w *watch) progress(d *dump.Dump) (stop func()) {
-	if w.write == "" || w.print || !terminal(os.Stderr) {
+	if w.write == "" || w.print || w.text == os.Stderr || !terminal(os.Stderr) {
 		return func() {}
 	}
 	ticker := time.NewTicker(500 * time.Millisecond)

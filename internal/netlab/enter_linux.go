@@ -37,6 +37,7 @@ func Enter() error {
 	}
 	switch {
 	case second && able:
+		entered = true
 		// The new network namespace starts with a dead loopback, on which package net would conclude once and for
 		// all that there is no IPv6.
 		return loopbackUp()
@@ -52,6 +53,11 @@ func Enter() error {
 	os.Exit(status)
 	return nil
 }
+
+var entered bool
+
+// Entered reports whether Enter has run the program again, so that it is in namespaces of its own.
+func Entered() bool { return entered }
 
 // capable reports whether the calling thread has the capabilities for making and entering network namespaces.
 func capable() (bool, error) {
@@ -98,7 +104,7 @@ func runAgain() (int, error) {
 	for {
 		select {
 		case s := <-signals:
-			if s == unix.SIGTERM || !foreground() {
+			if s == unix.SIGTERM || !Foreground() {
 				// An error means that the child has just ended, which comes through the other channel.
 				_ = cmd.Process.Signal(s)
 			}
@@ -115,9 +121,9 @@ func runAgain() (int, error) {
 	}
 }
 
-// foreground reports whether the process is in the foreground of its terminal. The terminal then sends SIGINT,
+// Foreground reports whether the process is in the foreground of its terminal. The terminal then sends SIGINT,
 // SIGQUIT and SIGHUP to the child too, for which a second one would mean "at once".
-func foreground() bool {
+func Foreground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {
 		return false

@@ -4,6 +4,7 @@ package netlab
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -43,6 +44,40 @@ func New() (*Host, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// Current returns the network namespace of the caller as a host. Close leaves it as it is.
+func Current() (*Host, error) {
+	h := &Host{}
+	h.queue = sync.OnceValues(h.probeQueueExpr)
+	var err error
+	if h.route, err = rtnl.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("netlab: rtnetlink: %w", err)
+	}
+	if h.ns, err = os.Open(threadNetNS); err != nil {
+		h.route.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Routed reports whether the host has a route to any address in a prefix, but for a default route.
+func (h *Host) Routed(p netip.Prefix) (bool, error) {
+	routes, err := h.route.RouteList(nil, rtnl.FAMILY_ALL)
+	if err != nil {
+		return false, fmt.Errorf("netlab: routes: %w", err)
+	}
+	for _, r := range routes {
+		if r.Dst == nil {
+			continue
+		}
+		a, ok := netip.AddrFromSlice(r.Dst.IP)
+		bits, _ := r.Dst.Mask.Size()
+		if ok && bits > 0 && netip.PrefixFrom(a.Unmap(), bits).Overlaps(p) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Close gives the host up; calling it again does nothing. The kernel removes the namespace with the links and rules in

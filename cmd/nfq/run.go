@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go/internal/confine"
+	"github.com/chifflier/nfqueue-go/internal/intercept"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/spf13/cobra"
+)
+
+const runHelp = `run runs a command in a network namespace of its own, and shows or records its packets as dump does. All packets there
+are those of the command and its children; no other program is concerned. Packets are shown on the standard error, so
+that the standard output is the command's.
+
+Of --in and --out each takes a rule without its hook, such as 'tcp dport 443', and may be given several times. Without any
+all packets are watched, those on loopback twice: as they leave and as they arrive.
+
+The namespace has loopback and, when nfq runs as root, a link to the system: its addresses, in private ranges, are shown at
+the start. Servers of the system that listen on all addresses can be reached there, and from the system those of the
+command. What is further away can only be reached if the system routes and translates addresses (net.ipv4.ip_forward
+and a masquerade rule), which nfq leaves alone.
+
+Users without privileges have a namespace with loopback only, where the kernel lets them make one. The command then
+believes to be run by root, and has the rights of the user.
+
+Signals go to the command, and its exit status is that of nfq; nfq's own errors before it has started are 1 to 3, and 126
+or 127 if it cannot be run or found. When the command ends, the rules are removed. Children that it leaves behind go on.`
+
+const runExamples = `  nfq run -- curl http://10.1.2.1:8080/
+  nfq run -v --out 'udp dport 53' -- ./resolver-test
+  nfq run -w test.pcapng -- go test ./...
+  nfq run --verdict drop --out 'tcp dport 443' -- ./program`
+
+func newRun() *cobra.Command {
+	w := watch{text: os.Stderr}
+	var in, out []string
+	var cfg intercept.Config
+	cmd := &cobra.Command{
+		Use:     "run [flags] -- COMMAND [ARGUMENT]...",
+		Short:   "Run a command and show or record its packets",
+		Long:    runHelp,
+		Example: runExamples,
+		Args:    cobra.MinimumNArgs(1),
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			if cfg.Rules, cfg.AnyQueue, err = runRules(in, out); err != nil {
+				return err
+			}
+			if w.write == "-" {
+				return errors.New("-w - takes the standard output, which is the command's; record in a file")
+			}
+			return w.check(&cfg)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := netlab.Enter(); err != nil {
+				return unavailableError{err}
+			}
+			return runCommand(cmd.Context(), &w, cfg, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.SetInterspersed(false) // what follows the command is its own
+	flags.StringArrayVar(&in, "in", nil, "watch what arrives and matches this `RULE`")
+	flags.StringArrayVar(&out, "out", nil, "watch what leaves and matches this `RULE`")
+	w.flags(flags)
+	return cmd
+}
+
+// runRules adds the hooks to rules.
+func runRules(in, out []string) (all []rules.Rule, anyQueue bool, err error) {
+	var words []string
+	add := func(hook string, texts []string) {
+		for _, text := range texts {
+			for one := range strings.SplitSeq(text, " or ") {
+				if len(words) > 0 {
+					words = append(words, "or")
+				}
+				words = append(words, hook, one)
+			}
+		}
+	}
+	add("in", in)
+	add("out", out)
+	if len(words) == 0 {
+		words = []string{"in or out"}
+	}
+	return watchRules(words)
+}
+
+func runCommand(ctx context.Context, w *watch, cfg intercept.Config, args []string) error {
+	place, err := confine.New(!netlab.Entered())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = place.Close() }()
+	cfg.Queue.NetNS = place.Host.FD()
+	w.about = strings.Join(args, " ")
+	for i := range place.Inside {
+		fmt.Fprintf(os.Stderr, "nfq: the command has the address %v, and the system %v\n", place.Inside[i].Addr(), place.Outside[i].Addr())
+	}
+	var status confine.Status
+	// Signals are for the command: its end is that of nfq.
+	err = w.run(context.WithoutCancel(ctx), cfg, func() (err error) {
+		status, err = place.Command(args[0], args[1:]...)
+		return err
+	})
+	if status != 0 {
+		return statusError{status, err}
+	}
+	return err
+}
+
+// statusError is the exit status of a command, and an error if there is something to say.
+type statusError struct {
+	confine.Status
+	error
+}
+
+func (e statusError) Error() string {
+	if e.error == nil {
+		return fmt.Sprintf("exit status %d", e.Status)
+	}
+	return e.error.Error()
+}
+
+func (e statusError) Unwrap() error { return e.error }
