@@ -19,7 +19,7 @@ import (
 )
 
 const runHelp = `run runs a command in a network namespace of its own, and shows or records its packets as dump does. All packets there
-are those of the command and its children; no other program is concerned. Packets are shown on the standard error, so
+are those of the command and its children, but for a few of the kernel's own; no other program is concerned. Packets are shown on the standard error, so
 that the standard output is the command's.
 
 Of --in and --out each takes a rule without its hook, such as 'tcp dport 443', and may be given several times. Without any

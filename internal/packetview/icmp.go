@@ -42,12 +42,18 @@ func newICMPv4(b []byte) *icmp {
 	return i
 }
 
+// listenerReport is a type of RFC 3810 without a name in gopacket.
+const listenerReport = 143
+
 func newICMPv6(b []byte) *icmp {
 	var h layers.ICMPv6
 	if len(b) < 8 || h.DecodeFromBytes(b, gopacket.NilDecodeFeedback) != nil {
 		return nil
 	}
 	i := &icmp{Type: h.TypeCode.Type(), Code: h.TypeCode.Code(), Name: h.TypeCode.String()}
+	if i.Type == listenerReport {
+		i.Name = "MulticastListenerReportV2"
+	}
 	id, seq := binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:])
 	switch i.Type {
 	case layers.ICMPv6TypeEchoRequest:
