@@ -23,7 +23,9 @@ Exit codes:
       1  failed
       2  wrong usage
       3  the kernel or the privileges do not allow it; the message says how to get it
-    130  interrupted by SIGINT or SIGTERM before it was done`
+    130  interrupted by SIGINT or SIGTERM before it was done
+
+nfq run ends with the exit status of its command.`
 
 // newRoot makes the command with all its subcommands. They do their work in RunE, whose errors exitCode tells apart; what
 // else they find, in Args or PreRunE, is wrong usage.
@@ -65,10 +67,14 @@ func execute(ctx context.Context, args []string) int {
 	code := exitCode(err)
 	var status statusError
 	switch {
-	case code == exitOK, errors.As(err, &status) && status.error == nil:
+	case code == exitOK:
+	case errors.As(err, &status):
+		if status.error != nil {
+			fmt.Fprintln(os.Stderr, "nfq:", err)
+		}
 	case code == exitInterrupted:
 		fmt.Fprintln(os.Stderr, "nfq: interrupted")
-	case code == exitUsage && !errors.As(err, &status):
+	case code == exitUsage:
 		fmt.Fprintf(os.Stderr, "nfq: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
 	default:
 		fmt.Fprintln(os.Stderr, "nfq:", err)
