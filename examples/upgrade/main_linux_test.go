@@ -62,14 +62,14 @@ func TestUpgrades(t *testing.T) {
 	lines := bufio.NewScanner(said)
 	serving := func() (pid int) {
 		t.Helper()
-		for lines.Scan() {
-			if _, err := fmt.Sscanf(lines.Text()[strings.Index(lines.Text(), "process"):], "process %d serves", &pid); err != nil {
-				t.Fatalf("the program says %q", lines.Text())
-			}
-			return pid
+		if !lines.Scan() {
+			t.Fatal("the program has ended: ", lines.Err())
 		}
-		t.Fatal("the program has ended: ", lines.Err())
-		return 0
+		_, said, _ := strings.Cut(lines.Text(), "process ")
+		if _, err := fmt.Sscanf(said, "%d serves", &pid); err != nil {
+			t.Fatalf("the program says %q", lines.Text())
+		}
+		return pid
 	}
 	pid := serving()
 

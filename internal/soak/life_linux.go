@@ -273,7 +273,7 @@ func (l *life) end() error {
 				return err
 			}
 		case <-time.After(patience):
-			return errors.New("Serve does not return")
+			return errors.New("a call of Serve does not return")
 		}
 	}
 	return nil
