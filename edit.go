@@ -54,7 +54,8 @@ func (e *edits) own() {
 // given. What goes out is valid on the wire: the length and checksum of an IPv4
 // header, the payload length of an IPv6 header, and the checksums of TCP, UDP,
 // UDP-Lite, ICMP, ICMPv6 and SCTP are set to fit, but for what a fragment does not
-// hold. TCP sequence numbers are not: a stream whose length changes needs more.
+// hold. TCP sequence numbers are not: a stream whose length changes needs more. A packet
+// with SegmentationPending is cut as before, and must stay longer than one segment.
 //
 // b may be the slice that Payload returned, changed in place, shortened or
 // appended to, which is sent without being copied; any other slice is copied and
@@ -67,8 +68,10 @@ func (e *edits) own() {
 // 54f34607d184).
 //
 // The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
-// it was copied, or when b is too long (MaxPayload), too short to hold its headers
-// or not an IP packet where one is expected.
+// it was copied, with errors.ErrUnsupported for UDP with SegmentationPending at
+// HookPrerouting and HookInput, where the kernel would make invalid checksums, or when b is
+// too long (MaxPayload), too short to hold its headers or not an IP packet where one is
+// expected.
 func (p *Packet) SetPayload(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
@@ -81,12 +84,19 @@ func (p *Packet) SetPayload(b []byte) error {
 	if err != nil {
 		return p.editError("payload", err)
 	}
+	complete := ippkt.Complete
+	if l.Protocol == protoUDP && p.SKBInfo()&SegmentationPending != 0 {
+		if p.hook == HookPrerouting || p.hook == HookInput {
+			return p.editError("payload", errUDPSegments)
+		}
+		complete = ippkt.CompleteSegments
+	}
 	p.replace(b)
 	end := len(b)
 	if p.family == FamilyBridge && end == int(p.attrs.at[attrPayload].len) {
 		end = l.Len // a short frame's padding is not part of the packet
 	}
-	if err := ippkt.Complete(p.payload[:end]); err != nil {
+	if err := complete(p.payload[:end]); err != nil {
 		p.edits.set &^= editPayload
 		return p.editError("payload", err)
 	}
@@ -103,6 +113,13 @@ func (p *Packet) SetPayloadRaw(b []byte) error {
 	p.replace(b)
 	return nil
 }
+
+// errUDPSegments is because a replaced payload has lost the mark that its checksum is partial. The
+// kernel then cuts a UDP super-packet for a local socket without making valid checksums, whatever is in the
+// field (udp_rcv_segment). One that it sends is cut in time, see ippkt.CompleteSegments.
+var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be segmented cannot be replaced; set Config.NoGSO: %w", errors.ErrUnsupported)
+
+const protoUDP = 17 // IPPROTO_UDP
 
 const (
 	etherTypeIPv4 = 0x0800 // ETH_P_IP

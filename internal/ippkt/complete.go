@@ -32,15 +32,23 @@ var ErrNeedlessJumbo = errors.New("the IPv6 Jumbo Payload option is only valid a
 // and tunnelled packets stay as they are, and so do the integrity check value
 // of an Authentication Header and the checksums of Mobility and HIP headers.
 //
-// A GSO super-packet is completed like any other; the kernel computes lengths
-// and checksums again for each segment that it cuts.
+// A GSO super-packet of TCP is completed like any other; the kernel computes lengths
+// and checksums again for each segment that it cuts. See [CompleteSegments] for UDP.
 //
 // Bytes of b behind the packet become part of it. To edit a packet that arrived
 // with link-layer padding, complete only its first [Layout.Len] bytes.
 //
 // When b cannot be made valid Complete returns an error and leaves b untouched.
 // It never allocates.
-func Complete(b []byte) error {
+func Complete(b []byte) error { return complete(b, false) }
+
+// CompleteSegments is [Complete] for a GSO super-packet as the sender's stack has it:
+// the checksum of UDP is the sum of the pseudo-header alone. The kernel makes
+// those of the segments from it, but for TCP anew (__udp_gso_segment of
+// net/ipv4/udp_offload.c, tcp4_gso_segment of net/ipv4/tcp_offload.c).
+func CompleteSegments(b []byte) error { return complete(b, true) }
+
+func complete(b []byte, segments bool) error {
 	var l Layout
 	if err := l.parse(b, true); err != nil {
 		return err
@@ -51,6 +59,7 @@ func Complete(b []byte) error {
 		if t, err = planTransport(&l, b); err != nil {
 			return err
 		}
+		t.partial = segments && t.protocol == protoUDP
 	}
 	if l.jumbo > 0 && len(b)-ipv6HeaderLen <= maxUint16 {
 		return ErrNeedlessJumbo

@@ -21,6 +21,7 @@ type transport struct {
 	field    int    // offset of the checksum in the transport header; 0 when there is none
 	cover    int    // how many bytes from the transport header on it covers
 	pseudo   uint64 // sum of the pseudo-header; 0 when there is none
+	partial  bool   // the field is to have the sum of the pseudo-header only
 }
 
 // planTransport checks all that [transport.complete] relies on, and writes
@@ -108,6 +109,10 @@ func (t *transport) complete(h []byte) {
 		binary.BigEndian.PutUint16(h[4:6], length16(len(h)))
 	}
 	sum := h[t.field : t.field+2]
+	if t.partial {
+		binary.BigEndian.PutUint16(sum, checksum.Fold(t.pseudo))
+		return
+	}
 	putInternet(sum, h[:t.cover], t.pseudo)
 	if (t.protocol == protoUDP || t.protocol == protoUDPLite) && sum[0] == 0 && sum[1] == 0 {
 		sum[0], sum[1] = 0xff, 0xff // 0 would mean that there is no checksum

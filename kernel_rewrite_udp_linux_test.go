@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"golang.org/x/sys/unix"
+)
+
+// setOption sets an option of a socket to bytes.
+func setOption(t *testing.T, c *net.UDPConn, level, option int, value string) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	labtest.Must(t, err)
+	var set error
+	labtest.Must(t, raw.Control(func(fd uintptr) { set = unix.SetsockoptString(int(fd), level, option, value) }))
+	labtest.Must(t, set)
+}
+
+// TestRewriteUDPSegments changes datagrams that are sent as one super-packet, which the kernel cuts in
+// front of the queue or behind it.
+func TestRewriteUDPSegments(t *testing.T) {
+	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
+		queueUDP(t, labtest.Chain(t, n.Client, rules, netlab.Output, 0), netlab.Queue{Num: 1})
+		r := new(rewriter)
+		r.Queue = serve(t, n.Client, cfg, func(p *nfqueue.Packet) nfqueue.Verdict {
+			b := append(p.Payload(), "a bit more"...)
+			copy(b[udpData(p):], bytes.ToUpper(b[udpData(p):]))
+			if err := p.SetPayload(b); err != nil {
+				t.Error(err)
+			}
+			r.replaced.Add(1)
+			if cfg.NoGSO == (p.SKBInfo()&nfqueue.SegmentationPending != 0) {
+				t.Errorf("%v", p.SKBInfo())
+			}
+			return nfqueue.Accept
+		})
+		sent := []string{strings.Repeat("a", udpSegment), strings.Repeat("b", udpSegment), "last"}
+		want := []string{strings.Repeat("A", udpSegment), strings.Repeat("B", udpSegment), "LASTA BIT MORE"}
+		if cfg.NoGSO { // a packet for each
+			for i := range want {
+				want[i] = strings.ToUpper(sent[i] + "a bit more")
+			}
+		}
+		l := listenUDP(t, n.Server, netip.AddrPortFrom(server, port))
+		sendSegments(t, dialUDP(t, n.Client, netip.AddrPortFrom(server, port)), sent)
+		receive(t, l, want...)
+		r.want(t, 1)
+	})
+}
+
+// TestRefusedUDPSegments: a super-packet that came in cannot be replaced, and passes unchanged.
+func TestRefusedUDPSegments(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			n := labtest.Pair(t)
+			queueUDP(t, labtest.Chain(t, n.Server, f.rules, netlab.Input, 0), netlab.Queue{Num: 1})
+			serve(t, n.Server, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
+				b := bytes.Clone(p.Payload())
+				copy(b[udpData(p):], bytes.ToLower(b[udpData(p):]))
+				whole := p.SKBInfo()&nfqueue.SegmentationPending != 0
+				if err := p.SetPayload(b); whole != errors.Is(err, errors.ErrUnsupported) {
+					t.Errorf("SetPayload of %v: %v", p.SKBInfo(), err)
+				}
+				return nfqueue.Accept
+			})
+			sent := []string{strings.Repeat("A", udpSegment), strings.Repeat("B", udpSegment), "LAST"}
+			l := listenUDP(t, n.Server, netip.AddrPortFrom(f.server(n), port))
+			sendSegments(t, dialUDP(t, n.Client, netip.AddrPortFrom(f.server(n), port)), sent)
+			receive(t, l, sent...)
+		})
+	}
+}
+
+// udpSegment is the size of the datagrams that sendSegments makes of its data.
+const udpSegment = 1000
+
+// sendSegments sends datagrams, all but the last of udpSegment bytes, with one call.
+func sendSegments(t *testing.T, c *net.UDPConn, datagrams []string) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	labtest.Must(t, err)
+	var set error
+	labtest.Must(t, raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, udpSegment) }))
+	labtest.Must(t, set)
+	send(t, c, strings.Join(datagrams, ""))
+}
+
+// TestRewriteBehindOptions changes the length of datagrams with IPv4 options or IPv6 extension
+// headers, which the kernel has made.
+func TestRewriteBehindOptions(t *testing.T) {
+	const hopByHop, destination = "\x00\x00\x05\x02\x00\x00\x01\x00", "\x00\x00\x1e\x041234"
+	for _, c := range []struct {
+		name          string
+		server        func(*netlab.Network) netip.Addr
+		rules         netlab.Family
+		level, option int
+		value         string
+	}{
+		{"record route", families[0].server, netlab.IP, unix.IPPROTO_IP, unix.IP_OPTIONS, "\x07\x0b\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{"hop-by-hop options", families[1].server, netlab.IP6, unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, hopByHop},
+		{"destination options", families[1].server, netlab.IP6, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, destination},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := labtest.Pair(t)
+			to := netip.AddrPortFrom(c.server(n), port)
+			queueUDP(t, labtest.Chain(t, n.Client, c.rules, netlab.Output, 0), netlab.Queue{Num: 1})
+			headers := 0
+			r := rewrite(t, n.Client, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) []byte {
+				b := p.Payload()
+				headers = bytes.Index(b, []byte("text"))
+				if bytes.HasSuffix(b, []byte("longer")) {
+					return append(b, " than before"...)
+				}
+				return b[:len(b)-len(" shorter")]
+			})
+			l, s := listenUDP(t, n.Server, to), dialUDP(t, n.Client, to)
+			setOption(t, s, c.level, c.option, c.value)
+			send(t, s, "text longer", "text shorter")
+			receive(t, l, "text longer than before", "text")
+			r.want(t, 2)
+			plain := 28
+			if c.rules == netlab.IP6 {
+				plain = 48
+			}
+			if headers != plain+len(c.value) {
+				t.Errorf("headers of %d bytes, want %d with options", headers, plain+len(c.value))
+			}
+		})
+	}
+}
+
+// TestRewriteFragments changes the data of fragments so that the checksum of the datagram, which
+// is in the first of them, stays right, and their headers. The receiver puts them together.
+func TestRewriteFragments(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			n := labtest.Routed(t)
+			to := netip.AddrPortFrom(f.server(n), port)
+			chain := labtest.Chain(t, n.Middle, f.rules, netlab.Forward, 0)
+			labtest.Rule(t, chain, netlab.InIface(netlab.ToClient), netlab.ToQueue(netlab.Queue{Num: 1}))
+			r := rewrite(t, n.Middle, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) []byte {
+				flow, ok := p.Flow()
+				if !ok || flow.Protocol != udp || !flow.Fragment {
+					return nil
+				}
+				b := p.Payload()
+				head, hops := 20, 8
+				if f.family == nfqueue.FamilyIPv6 {
+					head, hops = 40+8, 7
+				}
+				b[hops]-- // in IPv4, the checksum of the header covers it
+				if !flow.NoTransport {
+					head += 8
+				}
+				swapWords(b[head:])
+				return b
+			})
+			l, c := listenUDP(t, n.Server, to), dialUDP(t, n.Client, to)
+			data := []byte(strings.Repeat("0123456789ab", 400))
+			want := bytes.Clone(data)
+			swapWords(want)
+			send(t, c, string(data))
+			receive(t, l, string(want))
+			r.want(t, 4)
+		})
+	}
+}
+
+// swapWords exchanges the halves of each 4 bytes.
+func swapWords(b []byte) {
+	for i := 0; i+4 <= len(b); i += 4 {
+		b[i], b[i+1], b[i+2], b[i+3] = b[i+2], b[i+3], b[i], b[i+1]
+	}
+}
