@@ -46,7 +46,8 @@ func FuzzSetPayload(f *testing.F) {
 			t.Fatalf("sent %x, the payload is %x", sent, p.Payload())
 		}
 		l, err := ippkt.Parse(sent)
-		if err != nil || l.TotalLen != len(sent) && l.TotalLen != 0 {
+		padded := fam == FamilyBridge && len(b) == len(old) // a short frame
+		if err != nil || l.TotalLen != len(sent) && l.TotalLen != 0 && !(padded && l.TotalLen < len(sent)) {
 			t.Fatalf("%x: %+v, %v", sent, l, err)
 		}
 		if gso && l.Protocol == protoUDP && p.Hook() <= HookInput {

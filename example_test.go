@@ -4,12 +4,17 @@ package nfqueue_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 )
 
 // Drop DNS queries until interrupted, and let everything else pass.
@@ -65,4 +70,53 @@ func ExampleQueue_Shutdown() {
 	if err := q.Shutdown(ctx); err != nil {
 		log.Println(err)
 	}
+}
+
+// Decode packets with gopacket, in place and into layers that are used again. What it finds
+// is valid as long as Payload is: until the handler returns.
+func ExamplePacket_Payload_gopacket() {
+	var (
+		ip4 layers.IPv4
+		ip6 layers.IPv6
+		udp layers.UDP
+		dns layers.DNS
+	)
+	parser4 := gopacket.NewDecodingLayerParser(layers.LayerTypeIPv4, &ip4, &udp, &dns)
+	parser6 := gopacket.NewDecodingLayerParser(layers.LayerTypeIPv6, &ip6, &udp, &dns)
+	parser4.IgnoreUnsupported, parser6.IgnoreUnsupported = true, true
+	var found []gopacket.LayerType
+	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		parser := parser4
+		if p.EtherType() == uint16(layers.EthernetTypeIPv6) {
+			parser = parser6
+		}
+		if err := parser.DecodeLayers(p.Payload(), &found); err != nil {
+			return nfqueue.Drop
+		}
+		if slices.Contains(found, layers.LayerTypeDNS) && !dns.QR && len(dns.Questions) > 0 {
+			fmt.Printf("%s %s?\n", dns.Questions[0].Type, dns.Questions[0].Name)
+		}
+		return nfqueue.Accept
+	})
+
+	// Recorded packets, to show it without a kernel.
+	capture, err := os.Open("testdata/captures/dns.pcapng")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer capture.Close()
+	for _, err := range nfqueuetest.Replay(capture, handler, nfqueuetest.Spec{}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// A www.example.org?
+	// AAAA www.example.org?
+	// A nowhere.example.org?
+	// TXT long.example.org?
+	// A www.example.org?
+	// AAAA www.example.org?
+	// A nowhere.example.org?
+	// TXT long.example.org?
 }

@@ -24,6 +24,7 @@ type rewriter struct {
 // SetPayload has made of that is checked with a second implementation of the protocols.
 func rewrite(t *testing.T, h *netlab.Host, cfg nfqueue.Config, edit func(p *nfqueue.Packet) []byte) *rewriter {
 	t.Helper()
+	labtest.NeedReplace(t)
 	r := new(rewriter)
 	r.Queue = serve(t, h, cfg, func(p *nfqueue.Packet) nfqueue.Verdict {
 		if b := edit(p); b != nil {
