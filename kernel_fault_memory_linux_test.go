@@ -38,7 +38,7 @@ func TestKernelFaultTinyBuffer(t *testing.T) {
 	for s.Stats().ReadBufferUsed > 0 {
 		runtime.Gosched()
 	}
-	send(t, dialUDP(t, l.Host, localPort()), "last")
+	send(t, dialUDP(t, l.Host, loopbackPort()), "last")
 	k := s.Stats().Kernel
 	await(t, "the end of the loss is logged", func() bool {
 		return strings.Contains(strings.Join(log.peek(), "\n"), "the receive buffer loses no more")
@@ -158,7 +158,7 @@ func TestKernelFaultMemoryLimit(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	p := l.start("consumer", limit)
 	p.says()
-	conn := dialUDP(t, l.Host, localPort())
+	conn := dialUDP(t, l.Host, loopbackPort())
 	large := make([]byte, 60_000)
 	binary.BigEndian.PutUint32(large, 1)
 	flood := l.flood(8)

@@ -75,8 +75,8 @@ func newFaultLab(t testing.TB, h *netlab.Host, hook netlab.Hook, queue netlab.Qu
 	return l
 }
 
-// localPort is where a flood goes to on one host.
-func localPort() netip.AddrPort { return netip.AddrPortFrom(localhost, port) }
+// loopbackPort is where a flood goes to on one host.
+func loopbackPort() netip.AddrPort { return netip.AddrPortFrom(localhost, port) }
 
 // nothingLeft fails the test if it ends with more descriptors or goroutines than it
 // began with.
