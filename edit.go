@@ -124,6 +124,8 @@ const protoUDP = 17 // IPPROTO_UDP
 const (
 	etherTypeIPv4 = 0x0800 // ETH_P_IP
 	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
+	etherTypeVLAN = 0x8100 // ETH_P_8021Q
+	etherTypeQinQ = 0x88a8 // ETH_P_8021AD
 )
 
 // checkPayload says why b cannot replace the packet.
@@ -168,10 +170,14 @@ func (p *Packet) SetPriority(priority uint32) {
 }
 
 // SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces the one it
-// has, when the verdict is given. The kernel cannot take a tag away.
+// has, when the verdict is given. The kernel cannot take a tag away, and would write any
+// Protocol, so those that are none of a tag are refused.
 func (p *Packet) SetVLAN(tag VLAN) error {
 	if p.family != FamilyBridge {
 		return p.editError("vlan", errors.New("the kernel takes a tag only for packets of the bridge family"))
+	}
+	if tag.Protocol != etherTypeVLAN && tag.Protocol != etherTypeQinQ {
+		return p.editError("vlan", fmt.Errorf("protocol %#04x; it must be %#04x or %#04x", tag.Protocol, etherTypeVLAN, etherTypeQinQ))
 	}
 	p.edits.vlan = tag
 	p.edits.set |= editVLAN

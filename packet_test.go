@@ -201,8 +201,13 @@ func TestSetLinkLayer(t *testing.T) {
 	if err := p.SetLinkHeader([]byte("FOURTEEN BYTES")); err != nil {
 		t.Error(err)
 	}
-	if err := p.SetVLAN(VLAN{TCI: 1, Protocol: 0x8100}); err != nil {
-		t.Error(err)
+	if err := p.SetVLAN(VLAN{TCI: 1}); err == nil {
+		t.Error("a tag without protocol was taken")
+	}
+	for _, protocol := range []uint16{0x8100, 0x88a8} {
+		if err := p.SetVLAN(VLAN{TCI: 1, Protocol: protocol}); err != nil {
+			t.Error(err)
+		}
 	}
 	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
 	if err != nil {
