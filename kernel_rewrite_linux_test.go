@@ -46,56 +46,32 @@ func TestRewriteUDP(t *testing.T) {
 					h := labtest.Host(t)
 					return &netlab.Network{Client: h, Server: h, Server4: localhost, Server6: netip.IPv6Loopback()}, netlab.Output, h
 				}},
+				{"veth", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
+					n := labtest.Pair(t)
+					return n, netlab.Output, n.Client
+				}},
 				{"forwarded", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
 					n := labtest.Routed(t)
 					return n, netlab.Forward, n.Middle
 				}},
 			} {
-				t.Run(c.name+"/"+f.name+"/"+way.name, func(t *testing.T) {
-					n, hook, h := way.lab(t)
-					to := netip.AddrPortFrom(f.server(n), port)
-					queueUDP(t, labtest.Chain(t, h, f.rules, hook, 0), netlab.Queue{Num: 1})
-					serve(t, h, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
-						if err := p.SetPayload(c.edit(p.Payload(), udpData(p))); err != nil {
-							t.Error(err)
-						}
-						return nfqueue.Accept
+				for _, noGSO := range []bool{false, true} {
+					name := c.name + "/" + f.name + "/" + way.name + map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO]
+					t.Run(name, func(t *testing.T) {
+						n, hook, h := way.lab(t)
+						to := netip.AddrPortFrom(f.server(n), port)
+						queueUDP(t, labtest.Chain(t, h, f.rules, hook, 0), netlab.Queue{Num: 1})
+						r := rewrite(t, h, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) []byte {
+							return c.edit(p.Payload(), udpData(p))
+						})
+						l := listenUDP(t, n.Server, to)
+						send(t, dialUDP(t, n.Client, to), c.from)
+						receive(t, l, c.to)
+						r.want(t, 1)
 					})
-					l := listenUDP(t, n.Server, to)
-					s := dialUDP(t, n.Client, to)
-					send(t, s, c.from)
-					receive(t, l, c.to)
-				})
+				}
 			}
 		}
-	}
-}
-
-// TestRewriteTCP changes every byte of a stream, in segments larger than the MTU and
-// not.
-func TestRewriteTCP(t *testing.T) {
-	labtest.NeedReplace(t)
-	for _, noGSO := range []bool{false, true} {
-		t.Run(map[bool]string{false: "GSO", true: "NoGSO"}[noGSO], func(t *testing.T) {
-			n := labtest.Pair(t)
-			chain := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, 0)
-			labtest.Rule(t, chain, netlab.L4Proto(6), netlab.DstPort(port), netlab.ToQueue(netlab.Queue{Num: 1}))
-			serve(t, n.Client, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) nfqueue.Verdict {
-				b := p.Payload()
-				data := b[20+int(b[32]>>4)*4:]
-				for i, c := range data {
-					data[i] = c ^ 0x20
-				}
-				if err := p.SetPayload(b); err != nil {
-					t.Error(err)
-				}
-				return nfqueue.Accept
-			})
-			sent := strings.Repeat("abcdefghijklmnopqrstuvwxyz", 100_000)
-			if got := transfer(t, n, sent); got != strings.ToUpper(sent) {
-				t.Fatalf("received %d bytes that are not the rewritten %d", len(got), len(sent))
-			}
-		})
 	}
 }
 
