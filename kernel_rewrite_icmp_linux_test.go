@@ -12,7 +12,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"golang.org/x/net/icmp"
+	neticmp "golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 )
@@ -23,7 +23,7 @@ func TestRewriteICMP(t *testing.T) {
 	const id = 0x1234
 	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
 		network, client, protocol := "ip4:icmp", n.Client4, 1
-		var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
+		var request, reply neticmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
 		if server.Is6() {
 			network, client, protocol = "ip6:ipv6-icmp", n.Client6, 58
 			request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
@@ -52,7 +52,7 @@ func TestRewriteICMP(t *testing.T) {
 		defer c.Close()
 		labtest.Must(t, c.SetDeadline(time.Now().Add(patience)))
 		for seq, e := range edits {
-			m := icmp.Message{Type: request, Body: &icmp.Echo{ID: id, Seq: seq, Data: []byte(e.from)}}
+			m := neticmp.Message{Type: request, Body: &neticmp.Echo{ID: id, Seq: seq, Data: []byte(e.from)}}
 			b, err := m.Marshal(nil) // the kernel sets the checksum of ICMPv6
 			labtest.Must(t, err)
 			_, err = c.WriteTo(b, &net.IPAddr{IP: server.AsSlice()})
@@ -62,9 +62,9 @@ func TestRewriteICMP(t *testing.T) {
 				if err != nil {
 					t.Fatalf("waiting for the answer to %q: %v", e.from, err)
 				}
-				m, err := icmp.ParseMessage(protocol, got[:k])
+				m, err := neticmp.ParseMessage(protocol, got[:k])
 				labtest.Must(t, err)
-				if echo, ok := m.Body.(*icmp.Echo); m.Type == reply && ok && echo.ID == id && echo.Seq == seq {
+				if echo, ok := m.Body.(*neticmp.Echo); m.Type == reply && ok && echo.ID == id && echo.Seq == seq {
 					if string(echo.Data) != e.to {
 						t.Errorf("the answer has %.80q, want %.80q", echo.Data, e.to)
 					}

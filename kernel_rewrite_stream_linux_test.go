@@ -68,11 +68,11 @@ func TestRewriteStream(t *testing.T) {
 func stream(t *testing.T, n *netlab.Network, server netip.Addr, size int) {
 	t.Helper()
 	random := func() io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{1}), int64(size)) }
-	l := listenTCP(t, n, server)
+	l := listenStream(t, n, server)
 	sent := make(chan error, 1)
 	go func() {
 		sent <- func() error {
-			c, err := dialTCP(n, l.Addr())
+			c, err := dialStream(n, l.Addr())
 			if err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ func stream(t *testing.T, n *netlab.Network, server netip.Addr, size int) {
 			return err
 		}()
 	}()
-	c := acceptTCP(t, l)
+	c := acceptStream(t, l)
 	want := random()
 	got, expected := make([]byte, 1<<16), make([]byte, 1<<16)
 	received := 0
@@ -179,11 +179,11 @@ func TestRewriteStreamLength(t *testing.T) {
 					}
 					return r.fromServer(p.Payload())
 				})
-				l := listenTCP(t, n, server)
+				l := listenStream(t, n, server)
 				answer := make(chan error, 1)
 				go func() {
 					answer <- func() error {
-						c, err := dialTCP(n, l.Addr())
+						c, err := dialStream(n, l.Addr())
 						if err != nil {
 							return err
 						}
@@ -203,7 +203,7 @@ func TestRewriteStreamLength(t *testing.T) {
 						return err
 					}()
 				}()
-				c := acceptTCP(t, l)
+				c := acceptStream(t, l)
 				got, err := io.ReadAll(c)
 				labtest.Must(t, err)
 				_, err = c.Write([]byte("thanks"))
@@ -226,7 +226,7 @@ func TestRewriteStreamLength(t *testing.T) {
 	}
 }
 
-func listenTCP(t *testing.T, n *netlab.Network, server netip.Addr) *net.TCPListener {
+func listenStream(t *testing.T, n *netlab.Network, server netip.Addr) *net.TCPListener {
 	t.Helper()
 	l, err := netlab.In(n.Server, func() (*net.TCPListener, error) {
 		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(server, port)))
@@ -237,8 +237,8 @@ func listenTCP(t *testing.T, n *netlab.Network, server netip.Addr) *net.TCPListe
 	return l
 }
 
-// dialTCP connects from the client. It may be called from any goroutine.
-func dialTCP(n *netlab.Network, to net.Addr) (*net.TCPConn, error) {
+// dialStream connects from the client. It may be called from any goroutine.
+func dialStream(n *netlab.Network, to net.Addr) (*net.TCPConn, error) {
 	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.DialTimeout("tcp", to.String(), patience) })
 	if err != nil {
 		return nil, err
@@ -246,7 +246,7 @@ func dialTCP(n *netlab.Network, to net.Addr) (*net.TCPConn, error) {
 	return c.(*net.TCPConn), c.SetDeadline(time.Now().Add(2 * patience))
 }
 
-func acceptTCP(t *testing.T, l *net.TCPListener) *net.TCPConn {
+func acceptStream(t *testing.T, l *net.TCPListener) *net.TCPConn {
 	t.Helper()
 	c, err := l.AcceptTCP()
 	labtest.Must(t, err)
