@@ -5,6 +5,7 @@ package ippkt
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"testing"
 )
 
@@ -116,6 +117,11 @@ func FuzzComplete(f *testing.F) {
 		case l.Version == 4 && (l.Protocol == protoICMP || l.Protocol == protoIGMP):
 			at, pseudo = 2, nil
 		case l.Protocol == protoSCTP:
+			whole := bytes.Clone(h)
+			clear(whole[8:12])
+			if sum := binary.LittleEndian.Uint32(h[8:]); sum != crc32.Checksum(whole, crc32.MakeTable(crc32.Castagnoli)) {
+				t.Fatalf("SCTP checksum %#08x of %x", sum, whole)
+			}
 			copyField(l.TransportHeaderOffset+8, l.TransportHeaderOffset+12)
 		}
 		if at > 0 {
