@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -181,5 +182,36 @@ func TestRewriteFragments(t *testing.T) {
 func swapWords(b []byte) {
 	for i := 0; i+4 <= len(b); i += 4 {
 		b[i], b[i+1], b[i+2], b[i+3] = b[i+2], b[i+3], b[i], b[i+1]
+	}
+}
+
+// TestRawPayload sends bytes that make no valid packet, and finds all of them where they arrive.
+func TestRawPayload(t *testing.T) {
+	labtest.NeedReplace(t)
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			n := labtest.Pair(t)
+			queueUDP(t, labtest.Chain(t, n.Client, f.rules, netlab.Output, 0), netlab.Queue{Num: 1})
+			serve(t, n.Client, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
+				b := p.Payload()
+				copy(b[udpData(p)-4:], "\x00\x63\xba\xadraw") // a length and a checksum that are wrong
+				if err := p.SetPayloadRaw(b); err != nil {
+					t.Error(err)
+				}
+				return nfqueue.Accept
+			})
+			network := map[bool]string{true: "ip4:17", false: "ip6:17"}[f.rules == netlab.IP]
+			l, err := netlab.In(n.Server, func() (net.PacketConn, error) { return net.ListenPacket(network, f.server(n).String()) })
+			labtest.Must(t, err)
+			defer l.Close()
+			labtest.Must(t, l.SetDeadline(time.Now().Add(patience)))
+			send(t, dialUDP(t, n.Client, netip.AddrPortFrom(f.server(n), port)), "text")
+			b := make([]byte, 100)
+			k, _, err := l.ReadFrom(b)
+			labtest.Must(t, err)
+			if want := "\x0f\xa0\x00\x63\xba\xadrawt"; string(b[2:k]) != want {
+				t.Errorf("received %q, want %q", b[2:k], want)
+			}
+		})
 	}
 }
