@@ -18,7 +18,7 @@ import (
 func TestRewriteUDP(t *testing.T) {
 	labtest.NeedReplace(t)
 	long := strings.Repeat("x", 1300)
-	for _, c := range []struct {
+	edits := []struct {
 		name, from, to string
 		edit           func(b []byte, data int) []byte
 	}{
@@ -36,40 +36,42 @@ func TestRewriteUDP(t *testing.T) {
 			return append(bytes.Clone(b[:data]), long...)
 		}},
 		{"unchanged", "hello", "hello", func(b []byte, data int) []byte { return bytes.Clone(b) }},
-	} {
-		for _, f := range families {
-			for _, way := range []struct {
-				name string
-				lab  func(*testing.T) (*netlab.Network, netlab.Hook, *netlab.Host)
-			}{
-				{"loopback", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
-					h := labtest.Host(t)
-					return &netlab.Network{Client: h, Server: h, Server4: localhost, Server6: netip.IPv6Loopback()}, netlab.Output, h
-				}},
-				{"veth", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
-					n := labtest.Pair(t)
-					return n, netlab.Output, n.Client
-				}},
-				{"forwarded", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
-					n := labtest.Routed(t)
-					return n, netlab.Forward, n.Middle
-				}},
-			} {
-				for _, noGSO := range []bool{false, true} {
-					name := c.name + "/" + f.name + "/" + way.name + map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO]
-					t.Run(name, func(t *testing.T) {
-						n, hook, h := way.lab(t)
-						to := netip.AddrPortFrom(f.server(n), port)
-						queueUDP(t, labtest.Chain(t, h, f.rules, hook, 0), netlab.Queue{Num: 1})
-						r := rewrite(t, h, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) []byte {
-							return c.edit(p.Payload(), udpData(p))
-						})
-						l := listenUDP(t, n.Server, to)
-						send(t, dialUDP(t, n.Client, to), c.from)
-						receive(t, l, c.to)
-						r.want(t, 1)
+	}
+	ways := []struct {
+		name string
+		lab  func(*testing.T) (*netlab.Network, netlab.Hook, *netlab.Host)
+	}{
+		{"loopback", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
+			h := labtest.Host(t)
+			return &netlab.Network{Client: h, Server: h, Server4: localhost, Server6: netip.IPv6Loopback()}, netlab.Output, h
+		}},
+		{"veth", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
+			n := labtest.Pair(t)
+			return n, netlab.Output, n.Client
+		}},
+		{"forwarded", func(t *testing.T) (*netlab.Network, netlab.Hook, *netlab.Host) {
+			n := labtest.Routed(t)
+			return n, netlab.Forward, n.Middle
+		}},
+	}
+	for _, f := range families {
+		for _, way := range ways {
+			for _, noGSO := range []bool{false, true} {
+				t.Run(f.name+"/"+way.name+map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO], func(t *testing.T) {
+					n, hook, h := way.lab(t)
+					to := netip.AddrPortFrom(f.server(n), port)
+					queueUDP(t, labtest.Chain(t, h, f.rules, hook, 0), netlab.Queue{Num: 1})
+					r := rewrite(t, h, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) []byte {
+						return edits[p.ID()-1].edit(p.Payload(), udpData(p))
 					})
-				}
+					l, c := listenUDP(t, n.Server, to), dialUDP(t, n.Client, to)
+					for _, e := range edits {
+						t.Log(e.name)
+						send(t, c, e.from)
+						receive(t, l, e.to)
+					}
+					r.want(t, int64(len(edits)))
+				})
 			}
 		}
 	}
