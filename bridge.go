@@ -27,4 +27,8 @@ func init() {
 			return ctx.Err()
 		}
 	}
+	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
+		q, h := queue.(*Queue), handler.(Handler)
+		return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} }, keepQueue)
+	}
 }

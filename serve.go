@@ -20,7 +20,7 @@ import (
 // *PanicError; the queue stays open, and Serve may be called again. With Config.OnPanic
 // it goes on.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
-	return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} })
+	return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} }, endQueue)
 }
 
 // ServeOn is Serve on an operating system thread that runs on the given processor only
@@ -76,8 +76,16 @@ func (d *inline) drain(ctx context.Context) {
 
 func (d *inline) settle() error { return nil }
 
+// atEnd is what serve does with the queue when its context ends.
+type atEnd bool
+
+const (
+	endQueue  atEnd = false // drain and close it
+	keepQueue atEnd = true  // leave it open; packets wait in it for the next serve
+)
+
 // serve serves the queue through the dispatcher that start makes, as Serve says.
-func (q *Queue) serve(ctx context.Context, start func() dispatcher) error {
+func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) error {
 	if q.serving.Swap(true) {
 		return q.opError("serve", ErrServing)
 	}
@@ -95,8 +103,8 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher) error {
 
 	d := start()
 	err := q.serveUntil(ctx, d)
-	if err == nil {
-		s := q.stopping.Load()
+	s := q.stopping.Load()
+	if err == nil && (s != nil || then == endQueue) {
 		if s == nil {
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.DrainTimeout)
 			defer cancel()

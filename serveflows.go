@@ -44,7 +44,7 @@ func (q *Queue) ServeFlows(ctx context.Context, n int, newHandler func(worker in
 	if n == 1 {
 		return q.Serve(ctx, handlers[0])
 	}
-	return q.serve(ctx, func() dispatcher { return newFlows(q, handlers) })
+	return q.serve(ctx, func() dispatcher { return newFlows(q, handlers) }, endQueue)
 }
 
 // maxSpare bounds the room between the goroutines, which is as many slots.

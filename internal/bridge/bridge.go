@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package bridge lets package nfqueuetest do with queues what is not part of the API.
+// Package bridge lets packages of the module do with queues what is not part of the API.
 // Package nfqueue sets its variables.
 package bridge
 
@@ -17,3 +17,8 @@ var OpenOver func(conn transport.Conn, cfg any) (queue any, err error)
 // AwaitServe waits until nobody serves a queue, an *nfqueue.Queue that is closed. The
 // error is that of ctx.
 var AwaitServe func(ctx context.Context, queue any) error
+
+// ServeFor serves a queue as nfqueue.Queue.Serve does, but leaves it open when ctx
+// ends: packets then wait in it until it is served again. queue is an *nfqueue.Queue,
+// handler an nfqueue.Handler.
+var ServeFor func(ctx context.Context, queue, handler any) error

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"io/fs"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"golang.org/x/sys/unix"
+)
+
+// The calls that every program for the old package makes, in their order.
+func TestLifeCycle(t *testing.T) {
+	l := newLab(t, netlab.Queue{Num: 5, Bypass: true})
+	eth, err := netlab.In(l.Client, func() (*net.Interface, error) { return net.InterfaceByName(netlab.Eth) })
+	labtest.Must(t, err)
+	seen := make(chan *Payload, 10)
+	var q *Queue
+	q = l.queue(t, func(p *Payload) int {
+		verdict := NF_ACCEPT
+		if strings.HasPrefix(udpText(p), "drop") {
+			verdict = NF_DROP
+		}
+		must(t, p.SetVerdict(verdict))
+		seen <- p
+		if udpText(p) == "stop" {
+			q.StopLoop()
+		}
+		return 0
+	})
+	must(t, q.Unbind(syscall.AF_INET))
+	must(t, q.Bind(syscall.AF_INET))
+	l.send(t, "not bound")
+	l.arrive(t, "not bound")
+	must(t, q.CreateQueue(5))
+	must(t, q.SetMode(NFQNL_COPY_PACKET))
+	must(t, q.SetQueueMaxLen(3))
+	// The first three wait for Loop; there is no room for the fourth.
+	l.send(t, "one", "drop this", "three", "four")
+	ended := start(q)
+	l.arrive(t, "one", "three")
+	l.send(t, "stop")
+	l.arrive(t, "stop")
+	must(t, receive(t, ended))
+
+	// Between two Loops packets wait.
+	l.send(t, "five")
+	if len(seen) != 4 {
+		t.Errorf("%d packets seen, want 4", len(seen))
+	}
+	ended = start(q)
+	l.arrive(t, "five")
+	must(t, q.SetMode(NFQNL_COPY_META))
+	must(t, q.SetMode(NFQNL_COPY_PACKET))
+	l.send(t, "stop")
+	must(t, receive(t, ended))
+	l.arrive(t, "stop")
+
+	must(t, q.DestroyQueue())
+	l.send(t, "not bound any more")
+	l.arrive(t, "not bound any more")
+	must(t, q.CreateQueue(5))
+	l.send(t, "lost")
+	q.Close()
+	l.send(t, "closed")
+	l.arrive(t, "closed")
+	close(seen)
+	for p := range seen {
+		if p.GetInDev() != 0 || p.GetOutDev() != uint32(eth.Index) || p.GetPhysInDev() != 0 || p.GetPhysOutDev() != 0 || p.GetNFMark() != 0 {
+			t.Errorf("%q: in %d, out %d, phys %d %d, mark %d", udpText(p), p.GetInDev(), p.GetOutDev(), p.GetPhysInDev(), p.GetPhysOutDev(), p.GetNFMark())
+		}
+	}
+}
+
+// Marks, modified packets and late verdicts, by what the next hook and the receiver see.
+func TestVerdictsOnTheWire(t *testing.T) {
+	l := newLab(t, netlab.Queue{Num: 5})
+	next := labtest.Chain(t, l.Client, netlab.IP, netlab.Postrouting, 0)
+	labtest.Rule(t, next, netlab.L4Proto(udp), netlab.ToQueue(netlab.Queue{Num: 6}))
+	marks := make(chan uint32, 10)
+	second := l.queue(t, func(p *Payload) int {
+		marks <- p.GetNFMark()
+		must(t, p.SetVerdict(NF_ACCEPT))
+		return 0
+	})
+	later := make(chan *Payload, 1)
+	first := l.queue(t, func(p *Payload) int {
+		changed := append(p.Data[:28:28], strings.ToUpper(udpText(p))...)
+		// Without a UDP checksum it stays right; the length is as before.
+		changed[26], changed[27] = 0, 0
+		switch udpText(p) {
+		case "plain":
+			must(t, p.SetVerdict(NF_ACCEPT))
+		case "marked":
+			must(t, p.SetVerdictMark(NF_ACCEPT, 0xdeadbeef))
+		case "modified":
+			must(t, p.SetVerdictModified(NF_ACCEPT, changed))
+		case "both":
+			must(t, p.SetVerdictMarkModified(NF_ACCEPT, 7, changed))
+		case "later":
+			later <- p
+		case "handed on":
+			must(t, p.SetVerdictMark(NF_QUEUE|6<<16, 8))
+		}
+		return 0
+	})
+	for n, q := range map[int]*Queue{5: first, 6: second} {
+		must(t, q.CreateQueue(n))
+		ended := start(q)
+		defer func() { q.Close(); want(t, <-ended, nfqueue.ErrClosed) }()
+	}
+	for _, c := range []struct {
+		sent, arrives string
+		marks         []uint32
+	}{
+		{"plain", "plain", []uint32{0}},
+		{"marked", "marked", []uint32{0xdeadbeef}},
+		{"modified", "MODIFIED", []uint32{0}},
+		{"both", "BOTH", []uint32{7}},
+		{"handed on", "handed on", []uint32{8, 8}},
+		{"plain", "plain", []uint32{0}},
+	} {
+		l.send(t, c.sent)
+		l.arrive(t, c.arrives)
+		for _, want := range c.marks {
+			if m := receive(t, marks); m != want {
+				t.Errorf("%q: mark %#x, want %#x", c.sent, m, want)
+			}
+		}
+	}
+	l.send(t, "later", "plain")
+	l.arrive(t, "plain")
+	must(t, receive(t, later).SetVerdictMark(NF_ACCEPT, 9))
+	l.arrive(t, "later")
+	receive(t, marks)
+	if m := receive(t, marks); m != 9 {
+		t.Errorf("later: mark %#x", m)
+	}
+}
+
+// Packets of two queues are decided at the same time by two goroutines.
+func TestTwoQueues(t *testing.T) {
+	l := newLab(t, netlab.Queue{Num: 5}, netlab.Queue{Num: 6})
+	met, decided := make(chan bool), make(chan bool, 2)
+	meet := func(p *Payload) int {
+		select {
+		case met <- true:
+		case <-met:
+		}
+		must(t, p.SetVerdict(NF_ACCEPT))
+		decided <- true
+		return 0
+	}
+	for n := 5; n <= 6; n++ {
+		q := l.queue(t, meet)
+		must(t, q.CreateQueue(n))
+		ended := start(q)
+		defer func() { q.Close(); want(t, <-ended, nfqueue.ErrClosed) }()
+	}
+	to6, err := netlab.In(l.Client, func() (*net.UDPConn, error) {
+		return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(l.Server4, port+1)))
+	})
+	labtest.Must(t, err)
+	defer to6.Close()
+	l.send(t, "met")
+	if _, err := to6.Write([]byte("nobody listens there")); err != nil {
+		t.Fatal(err)
+	}
+	l.arrive(t, "met")
+	receive(t, decided)
+	receive(t, decided)
+}
+
+// Packets do not exceed the MTU, and their checksums are in place, as old programs expect.
+func TestPacketsAsOnTheWire(t *testing.T) {
+	n := labtest.Pair(t)
+	out := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, 0)
+	labtest.Rule(t, out, netlab.L4Proto(unix.IPPROTO_TCP), netlab.ToQueue(netlab.Queue{Num: 5}))
+	l := &lab{Network: n}
+	longest := 0
+	q := l.queue(t, func(p *Payload) int {
+		longest = max(longest, len(p.Data))
+		must(t, p.SetVerdictModified(NF_ACCEPT, p.Data))
+		return 0
+	})
+	must(t, q.CreateQueue(5))
+	ended := start(q)
+
+	listener, err := netlab.In(n.Server, func() (net.Listener, error) {
+		return net.Listen("tcp", netip.AddrPortFrom(n.Server4, port).String())
+	})
+	labtest.Must(t, err)
+	defer listener.Close()
+	got := make(chan int, 1)
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			got <- -1
+			return
+		}
+		defer c.Close()
+		b, total := make([]byte, 1<<16), 0
+		for {
+			n, err := c.Read(b)
+			if total += n; err != nil {
+				got <- total
+				return
+			}
+		}
+	}()
+	c, err := netlab.In(n.Client, func() (net.Conn, error) {
+		return net.Dial("tcp", netip.AddrPortFrom(n.Server4, port).String())
+	})
+	labtest.Must(t, err)
+	const size = 1 << 20
+	_, err = c.Write(make([]byte, size))
+	must(t, err)
+	must(t, c.Close())
+	if total := receive(t, got); total != size {
+		t.Errorf("%d bytes arrived, want %d", total, size)
+	}
+	q.Close()
+	want(t, receive(t, ended), nfqueue.ErrClosed)
+	if longest > 1500 || longest < 1400 {
+		t.Errorf("the longest packet had %d bytes", longest)
+	}
+}
+
+func TestPanicOnTheWire(t *testing.T) {
+	l := newLab(t, netlab.Queue{Num: 5})
+	q := l.queue(t, func(p *Payload) int {
+		if udpText(p) == "panic" {
+			panic(udpText(p))
+		}
+		must(t, p.SetVerdict(NF_ACCEPT))
+		return 0
+	})
+	must(t, q.CreateQueue(5))
+	panicked := make(chan any, 1)
+	go func() {
+		defer func() { panicked <- recover() }()
+		q.Loop()
+	}()
+	l.send(t, "before", "panic", "after")
+	l.arrive(t, "before")
+	if err, _ := receive(t, panicked).(*nfqueue.PanicError); err == nil || err.Value != "panic" {
+		t.Errorf("Loop panicked with %v", err)
+	}
+	ended := start(q)
+	l.arrive(t, "after")
+	q.Close()
+	want(t, receive(t, ended), nfqueue.ErrClosed)
+}
+
+func TestErrorsOfTheKernel(t *testing.T) {
+	l := newLab(t)
+	none := func(*Payload) int { return 0 }
+	first, second := l.queue(t, none), l.queue(t, none)
+	must(t, first.CreateQueue(5))
+	want(t, second.CreateQueue(5), ErrRuntime, nfqueue.ErrQueueInUse)
+
+	// On a thread without capabilities, which ends with its goroutine.
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var data [2]unix.CapUserData
+		q := new(Queue)
+		if err := unix.Capset(&hdr, &data[0]); err != nil {
+			result <- err
+			return
+		}
+		q.Init()
+		q.SetCallback(none)
+		result <- q.CreateQueue(7)
+	}()
+	want(t, receive(t, result), ErrRuntime, fs.ErrPermission)
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Callback is called for each packet. It, or anybody later on, must call SetVerdict or
+// one of its variants. What it returns is ignored. Use nfqueue.Handler instead, whose
+// verdict is what it returns.
+type Callback func(*Payload) int
+
+// Queue is a queue of the kernel and the function that decides its packets. The zero
+// value is ready for Init; it must not be copied after that. All methods are safe for
+// concurrent use. Use nfqueue.Queue instead.
+type Queue struct {
+	mu      sync.Mutex
+	cb      Callback
+	open    func(nfqueue.Config) (*nfqueue.Queue, error) // set by Init
+	queue   *nfqueue.Queue                               // between CreateQueue and DestroyQueue
+	running context.Context                              // of Loop, until StopLoop
+	stop    context.CancelFunc                           // ends running
+}
+
+// Init prepares q. Calling it again does nothing, after Close it prepares q once more.
+// The socket that it used to open is now opened by CreateQueue, which is therefore
+// where missing privileges show. On other systems than Linux it fails with ErrOpenFailed
+// and errors.ErrUnsupported.
+func (q *Queue) Init() error {
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("%w: %w: NFQUEUE is a part of Linux, this is %s", ErrOpenFailed, errors.ErrUnsupported, runtime.GOOS)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.open == nil {
+		q.open = nfqueue.Open
+	}
+	return nil
+}
+
+// SetCallback sets the function that is called for each packet, also while Loop runs. It
+// must be called before CreateQueue. There is never an error. The Handler of nfqueue.Run
+// takes its place.
+func (q *Queue) SetCallback(cb Callback) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cb = cb
+	return nil
+}
+
+// Bind does nothing but to check that Init was called: since Linux 3.8 the kernel takes
+// no notice of the binding of protocol families, and there is no call that takes its
+// place.
+func (q *Queue) Bind(af_family int) error { return q.initialized() }
+
+// Unbind does nothing but to check that Init was called, as Bind does.
+func (q *Queue) Unbind(af_family int) error { return q.initialized() }
+
+func (q *Queue) initialized() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.open == nil {
+		return ErrNotInitialized
+	}
+	return nil
+}
+
+// CreateQueue binds the queue with a number from 0 to 65535, with whole packets copied.
+// Init and SetCallback come before. From then on packets wait in it. A Queue can have
+// one at a time. Use nfqueue.Open instead; this is nfqueue.Config{Queue: queue_num,
+// NoGSO: true}.
+func (q *Queue) CreateQueue(queue_num int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.open == nil || q.cb == nil:
+		return ErrNotInitialized
+	case queue_num < 0 || queue_num > math.MaxUint16:
+		return runtimeError(fmt.Errorf("queue %d: the number must be from 0 to %d", queue_num, math.MaxUint16))
+	case q.queue != nil:
+		return runtimeError(fmt.Errorf("queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num, q.queue.Number()))
+	}
+	// StopLoop leaves what it finds in the kernel, so no more than one is read ahead.
+	opened, err := q.open(nfqueue.Config{Queue: uint16(queue_num), NoGSO: true, Batch: 1})
+	if err != nil {
+		return runtimeError(err)
+	}
+	q.queue = opened
+	return nil
+}
+
+// DestroyQueue unbinds the queue. The kernel drops the packets that have no verdict, and
+// a running Loop returns an error. Use nfqueue.Queue.Shutdown instead, which loses none,
+// or Close.
+func (q *Queue) DestroyQueue() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.queue == nil {
+		return ErrNotInitialized
+	}
+	err := q.queue.Close()
+	q.queue = nil
+	return runtimeError(err)
+}
+
+// Close is DestroyQueue, if there is a queue, and makes another Init necessary. It may be
+// called more than once.
+func (q *Queue) Close() {
+	_ = q.DestroyQueue()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.open = nil
+}
+
+// created returns the queue that CreateQueue has made.
+func (q *Queue) created() (*nfqueue.Queue, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.queue == nil {
+		return nil, ErrNotInitialized
+	}
+	return q.queue, nil
+}
