@@ -105,6 +105,22 @@ func SetMark(mark uint32) Expr {
 	)
 }
 
+// SaveMark copies the packet's mark to its connection.
+func SaveMark() Expr {
+	return just(
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
+		&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: register},
+	)
+}
+
+// RestoreMark copies the mark of the packet's connection to the packet.
+func RestoreMark() Expr {
+	return just(
+		&expr.Ct{Key: expr.CtKeyMARK, Register: register},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: register},
+	)
+}
+
 // Accept ends the visit of the chain and lets the packet go on.
 func Accept() Expr { return just(&expr.Verdict{Kind: expr.VerdictAccept}) }
 

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command blocksni keeps TLS connections to the given names from being made. A Client
+// Hello is often longer than one segment, so it is put together first. When it is for a
+// blocked name, its last segment is dropped and all that come after.
+//
+//	iptables -A OUTPUT -p tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass
+//	go build && sudo ./blocksni ads.example
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// hello is the beginning of a connection, as far as it was seen.
+type hello struct {
+	next    uint32 // sequence number behind data
+	data    []byte
+	blocked bool
+}
+
+// blocker is a handler.
+type blocker struct {
+	names  []string
+	hellos map[nfqueue.Flow]*hello
+}
+
+const maxHello, maxHellos = 16 << 10, 10000 // bytes, connections
+
+// ServePacket implements nfqueue.Handler.
+func (b *blocker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	flow, ok := p.Flow()
+	seq, data := segment(p.Payload(), flow)
+	if !ok || len(data) == 0 {
+		return nfqueue.Accept
+	}
+	h := b.hellos[flow]
+	if h == nil {
+		if data[0] != 22 || len(b.hellos) == maxHellos { // no handshake record
+			return nfqueue.Accept
+		}
+		h = &hello{next: seq}
+		b.hellos[flow] = h
+	}
+	switch ahead := int(int32(seq - h.next)); {
+	case h.blocked || ahead > 0: // what is missing between will be sent again, and this too
+		return nfqueue.Drop
+	case -ahead >= len(data): // seen before
+		return nfqueue.Accept
+	default:
+		data = data[-ahead:]
+	}
+	whole := slices.Concat(h.data, data)
+	name, complete := serverName(whole)
+	switch {
+	case complete && slices.Contains(b.names, name):
+		log.Printf("blocked %s for %v", name, flow.Src)
+		h.blocked = true
+		return nfqueue.Drop
+	case complete || len(whole) > maxHello:
+		delete(b.hellos, flow)
+	default:
+		h.data, h.next = whole, h.next+uint32(len(data))
+	}
+	return nfqueue.Accept
+}
+
+// segment returns the sequence number and the data of a TCP segment.
+func segment(b []byte, flow nfqueue.Flow) (seq uint32, data []byte) {
+	const tcp = 6
+	if flow.Protocol != tcp || flow.NoTransport {
+		return 0, nil
+	}
+	header := 40 // of IPv6, without extension headers
+	if flow.Src.Is4() {
+		header = int(b[0]&0xf) * 4
+	}
+	t := b[min(header, len(b)):]
+	if len(t) < 20 {
+		return 0, nil
+	}
+	return binary.BigEndian.Uint32(t[4:]), t[min(int(t[12]>>4)*4, len(t)):]
+}
+
+// serverName has crypto/tls read a Client Hello.
+func serverName(b []byte) (name string, complete bool) {
+	conn := recording{seen: bytes.NewReader(b)}
+	_ = tls.Server(conn, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		name, complete = h.ServerName, true
+		return nil, errors.New("seen enough")
+	}}).Handshake()
+	return name, complete
+}
+
+// recording is a connection of which the beginning is known.
+type recording struct {
+	net.Conn // nil, for the methods that are not called
+	seen     *bytes.Reader
+}
+
+func (r recording) Read(b []byte) (int, error)  { return r.seen.Read(b) }
+func (r recording) Write(b []byte) (int, error) { return len(b), nil }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	b := &blocker{names: os.Args[1:], hellos: make(map[nfqueue.Flow]*hello)}
+	if err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, b); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+)
+
+func TestMain(m *testing.M) {
+	if labtest.IsProgram() {
+		main()
+		return
+	}
+	labtest.Main(m)
+}
+
+// Of a connection with a thousand exchanges the program sees the three packets until the
+// first with data.
+func TestConnMark(t *testing.T) {
+	n := labtest.Pair(t)
+	const mangle = -150
+	out := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, mangle)
+	labtest.Rule(t, out, netlab.RestoreMark())
+	labtest.Rule(t, out, netlab.Mark(done), netlab.Accept())
+	labtest.Rule(t, out, netlab.L4Proto(6), netlab.DstPort(80), netlab.ToQueue(netlab.Queue{}))
+	behind := labtest.Chain(t, n.Client, netlab.IP, netlab.Postrouting, mangle)
+	labtest.Rule(t, behind, netlab.Mark(done), netlab.SaveMark())
+
+	at := netip.AddrPortFrom(n.Server4, 80).String()
+	l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", at) })
+	labtest.Must(t, err)
+	defer l.Close()
+	p := labtest.Start(t, n.Client, 1)
+	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", at) })
+	labtest.Must(t, err)
+	defer c.Close()
+	s, err := l.Accept()
+	labtest.Must(t, err)
+	defer s.Close()
+	labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	labtest.Must(t, s.SetDeadline(time.Now().Add(20*time.Second)))
+	b := make([]byte, 4)
+	for range 1000 {
+		for _, way := range [][2]net.Conn{{c, s}, {s, c}} {
+			if _, err := way[0].Write([]byte("ping")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(way[1], b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.Interrupt(t, " 3 packets seen\n") // SYN, ACK, and the first ping
+}

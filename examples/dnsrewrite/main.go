@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command dnsrewrite puts an address of yours into the DNS answers for a name:
+//
+//	iptables -A INPUT -p udp --sport 53 -j NFQUEUE --queue-num 0 --queue-bypass
+//	go build && sudo ./dnsrewrite www.example.org 192.0.2.80
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// rewriter is a handler.
+type rewriter struct {
+	name string // with a dot at its end
+	addr netip.Addr
+}
+
+// ServePacket implements nfqueue.Handler.
+func (r *rewriter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	flow, ok := p.Flow()
+	if !ok || flow.NoTransport || flow.SrcPort != 53 {
+		return nfqueue.Accept
+	}
+	b := p.Payload()
+	header := 40 + 8 // of IPv6, without extension headers, and UDP
+	if flow.Src.Is4() {
+		header = int(b[0]&0xf)*4 + 8
+	}
+	if len(b) < header {
+		return nfqueue.Accept
+	}
+	answer, ok := r.rewrite(b[header:])
+	if !ok {
+		return nfqueue.Accept
+	}
+	// The answer may have another length. Those of IP, and the checksums, are SetPayload's.
+	b = append(b[:header], answer...)
+	binary.BigEndian.PutUint16(b[header-4:], uint16(8+len(answer)))
+	if err := p.SetPayload(b); err != nil {
+		log.Print(err)
+		return nfqueue.Drop
+	}
+	log.Printf("%s is %v for %v", r.name, r.addr, flow.Dst)
+	return nfqueue.Accept
+}
+
+// rewrite returns another answer if it is one to change.
+func (r *rewriter) rewrite(answer []byte) (b []byte, changed bool) {
+	var m dnsmessage.Message
+	if m.Unpack(answer) != nil || !m.Response {
+		return nil, false
+	}
+	for i := range m.Answers {
+		a := &m.Answers[i]
+		if !strings.EqualFold(a.Header.Name.String(), r.name) {
+			continue
+		}
+		switch body := a.Body.(type) {
+		case *dnsmessage.AResource:
+			if r.addr.Is4() {
+				body.A, changed = r.addr.As4(), true
+			}
+		case *dnsmessage.AAAAResource:
+			if r.addr.Is6() {
+				body.AAAA, changed = r.addr.As16(), true
+			}
+		}
+	}
+	b, err := m.Pack()
+	return b, changed && err == nil
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: dnsrewrite NAME ADDRESS")
+		os.Exit(2)
+	}
+	addr, err := netip.ParseAddr(os.Args[2])
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	r := &rewriter{name: strings.TrimSuffix(os.Args[1], ".") + ".", addr: addr}
+	if err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, r); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+)
+
+func TestMain(m *testing.M) {
+	if labtest.IsProgram() {
+		main()
+		return
+	}
+	labtest.Main(m)
+}
+
+func TestFlowCount(t *testing.T) {
+	n := labtest.Pair(t)
+	for _, hook := range []netlab.Hook{netlab.Input, netlab.Output} {
+		labtest.Rule(t, labtest.Chain(t, n.Client, netlab.IP, hook, 0), netlab.L4Proto(17), netlab.ToQueue(netlab.Queue{}))
+	}
+	p := labtest.Start(t, n.Client, 1)
+	var lines []string
+	for port, texts := range map[uint16][]string{4000: {"one", "two"}, 4001: {"a longer one", "two", "three"}} {
+		u := labtest.SendUDP(t, n.Client, n.Server, netip.AddrPortFrom(n.Server4, port))
+		bytes := 0
+		for _, text := range texts {
+			u.Send(t, text)
+			u.Arrive(t, text)
+			bytes += 28 + len(text)
+		}
+		// An answer belongs to the same flow.
+		client := u.From.LocalAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort()
+		if _, err := u.To.WriteToUDPAddrPort([]byte("answer"), client); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 10)
+		if _, err := u.From.Read(b); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("192.0.2.1 port %d, 192.0.2.2 port %d, protocol 17: %d packets, %d bytes\n",
+			client.Port(), port, len(texts)+1, bytes+28+6))
+	}
+	p.Interrupt(t, lines...)
+}
