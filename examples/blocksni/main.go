@@ -40,26 +40,27 @@ const maxHello, maxHellos = 16 << 10, 10000 // bytes, connections
 
 // ServePacket implements nfqueue.Handler.
 func (b *blocker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
-	flow, ok := p.Flow()
+	flow, _ := p.Flow()
 	seq, data := segment(p.Payload(), flow)
-	if !ok || len(data) == 0 {
+	if len(data) == 0 {
 		return nfqueue.Accept
 	}
 	h := b.hellos[flow]
+	if h == nil && data[0] != 22 { // no handshake record
+		return nfqueue.Accept
+	}
+	if len(b.hellos) == maxHellos {
+		clear(b.hellos)
+	}
 	if h == nil {
-		if data[0] != 22 || len(b.hellos) == maxHellos { // no handshake record
-			return nfqueue.Accept
-		}
 		h = &hello{next: seq}
 		b.hellos[flow] = h
 	}
 	switch ahead := int(int32(seq - h.next)); {
 	case h.blocked || ahead > 0: // what is missing between will be sent again, and this too
 		return nfqueue.Drop
-	case -ahead >= len(data): // seen before
-		return nfqueue.Accept
 	default:
-		data = data[-ahead:]
+		data = data[min(-ahead, len(data)):] // without what was seen before
 	}
 	whole := slices.Concat(h.data, data)
 	name, complete := serverName(whole)
@@ -78,32 +79,27 @@ func (b *blocker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 
 // segment returns the sequence number and the data of a TCP segment.
 func segment(b []byte, flow nfqueue.Flow) (seq uint32, data []byte) {
-	const tcp = 6
-	if flow.Protocol != tcp || flow.NoTransport {
-		return 0, nil
-	}
 	header := 40 // of IPv6, without extension headers
 	if flow.Src.Is4() {
 		header = int(b[0]&0xf) * 4
 	}
-	t := b[min(header, len(b)):]
-	if len(t) < 20 {
+	if flow.Protocol != 6 || flow.NoTransport || len(b) < header+20 {
 		return 0, nil
 	}
+	t := b[header:]
 	return binary.BigEndian.Uint32(t[4:]), t[min(int(t[12]>>4)*4, len(t)):]
 }
 
 // serverName has crypto/tls read a Client Hello.
 func serverName(b []byte) (name string, complete bool) {
-	conn := recording{seen: bytes.NewReader(b)}
-	_ = tls.Server(conn, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	_ = tls.Server(recording{seen: bytes.NewReader(b)}, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		name, complete = h.ServerName, true
 		return nil, errors.New("seen enough")
 	}}).Handshake()
 	return name, complete
 }
 
-// recording is a connection of which the beginning is known.
+// recording is the beginning of a connection.
 type recording struct {
 	net.Conn // nil, for the methods that are not called
 	seen     *bytes.Reader
