@@ -3,7 +3,7 @@
 // Package nfqueue has the API of the cgo package of the same import path, which bound
 // libnetfilter_queue, in pure Go: programs written for that one build unchanged. New
 // programs use package github.com/chifflier/nfqueue-go, on which this one is a layer;
-// it is several times faster and never leaves a packet without a verdict.
+// it decides many packets with one system call, where this one must decide each alone.
 //
 //	q := new(nfqueue.Queue)
 //	q.SetCallback(func(p *nfqueue.Payload) int {
