@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/chifflier/nfqueue-go v0.0.0
-	golang.org/x/net v0.55.0
+	golang.org/x/net v0.61.0
 )
 
 require (
@@ -16,8 +16,8 @@ require (
 	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
-	golang.org/x/crypto v0.51.0 // indirect
-	golang.org/x/sync v0.20.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
 
