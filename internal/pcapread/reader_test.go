@@ -158,7 +158,7 @@ func TestBadFiles(t *testing.T) {
 		{"record header cut", good[:24+16+5+10], 1, "packet 2: the file is cut", true},
 		{"data missing", good[:24+16+5+16], 1, "packet 2: the file is cut", true},
 		{"data cut", good[:len(good)-1], 1, "packet 2: the file is cut", true},
-		{"data of no packet", append(append([]byte(nil), good[:24+16+5]...), bytes.Repeat([]byte{0xff}, 40)...), 1, "packet 2: capture length", false},
+		{"data of no packet", append(append([]byte(nil), good[:24+16+5]...), bytes.Repeat([]byte{0x7f}, 40)...), 1, "packet 2: capture length", false},
 		{"pcapng cut", ng[:len(ng)-3], 1, "packet 2: the file is cut", true},
 		{"pcapng header cut", ng[:9], 0, "the file is cut", true},
 		{"gzip trailer cut", packed[:len(packed)-4], 2, "packet 3: the file is cut", true},
