@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // Parse reads a rule from words, in any order:
@@ -34,7 +35,7 @@ import (
 // The error is a *ParseError. If every word is right but they do not fit together, it
 // wraps the *FieldError of Rule.Validate and points at the word concerned.
 func Parse(text string) (Rule, error) {
-	p := &parser{text: text, words: split(text), given: make(map[string]word)}
+	p := &parser{text: text, words: word.Split(text), given: make(map[string]word.Word)}
 	for p.next < len(p.words) {
 		if err := p.clause(p.take()); err != nil {
 			return Rule{}, err
@@ -46,30 +47,30 @@ func Parse(text string) (Rule, error) {
 // parser is the state of one Parse.
 type parser struct {
 	text  string
-	words []word
+	words []word.Word
 	next  int
 	rule  Rule
-	typ   word            // names of types depend on the protocol, which may come later
-	given map[string]word // what has set a field, by its name
+	typ   word.Word            // names of types depend on the protocol, which may come later
+	given map[string]word.Word // what has set a field, by its name
 }
 
 // take returns the next word, an empty one at the end.
-func (p *parser) take() word {
+func (p *parser) take() word.Word {
 	if p.next == len(p.words) {
-		return word{pos: len(p.text)}
+		return word.Word{Pos: len(p.text)}
 	}
 	p.next++
 	return p.words[p.next-1]
 }
 
-func (p *parser) error(w word, err error) error {
-	return &ParseError{Text: p.text, Pos: w.pos, Word: w.text, Err: err}
+func (p *parser) error(w word.Word, err error) error {
+	return &ParseError{Text: p.text, Pos: w.Pos, Word: w.Text, Err: err}
 }
 
 // once remembers which word sets a field.
-func (p *parser) once(field string, w word) error {
+func (p *parser) once(field string, w word.Word) error {
 	if before, ok := p.given[field]; ok {
-		return p.error(w, fmt.Errorf("%q (column %d) has already said that", before.text, before.pos+1))
+		return p.error(w, fmt.Errorf("%q (column %d) has already said that", before.Text, before.Pos+1))
 	}
 	p.given[field] = w
 	return nil
@@ -78,10 +79,10 @@ func (p *parser) once(field string, w word) error {
 // finish does what needs all words.
 func (p *parser) finish() (Rule, error) {
 	if _, ok := p.given["Hook"]; !ok {
-		return Rule{}, p.error(word{pos: len(p.text)}, errors.New("expected a hook: prerouting, in, forward, out or postrouting"))
+		return Rule{}, p.error(word.Word{Pos: len(p.text)}, errors.New("expected a hook: prerouting, in, forward, out or postrouting"))
 	}
-	if p.typ.text != "" {
-		t, err := icmpType(p.rule.Protocol, p.typ.text)
+	if p.typ.Text != "" {
+		t, err := icmpType(p.rule.Protocol, p.typ.Text)
 		if err != nil {
 			return Rule{}, p.error(p.typ, err)
 		}
@@ -92,7 +93,7 @@ func (p *parser) finish() (Rule, error) {
 	if errors.As(err, &f) {
 		w, ok := p.given[f.Field]
 		if !ok { // the default is at fault
-			w = word{pos: len(p.text)}
+			w = word.Word{Pos: len(p.text)}
 		}
 		return Rule{}, p.error(w, f)
 	}
@@ -100,28 +101,28 @@ func (p *parser) finish() (Rule, error) {
 }
 
 // clause reads the words that belong to the keyword w.
-func (p *parser) clause(w word) error {
-	if hook, ok := hookOfWord[w.text]; ok {
+func (p *parser) clause(w word.Word) error {
+	if hook, ok := hookOfWord[w.Text]; ok {
 		p.rule.Hook = hook
 		return p.once("Hook", w)
 	}
-	if family, ok := familyOfWord[w.text]; ok {
+	if family, ok := familyOfWord[w.Text]; ok {
 		p.rule.Family = family
 		return p.once("Family", w)
 	}
-	if protocol, ok := protocolOfName[w.text]; ok {
+	if protocol, ok := protocolOfName[w.Text]; ok {
 		p.rule.Protocol = protocol
 		return p.once("Protocol", w)
 	}
-	switch w.text {
+	switch w.Text {
 	case "fanout":
 		p.rule.Fanout = true
 		return p.once("Fanout", w)
 	case "bypass", "nobypass":
-		p.rule.NoBypass = w.text == "nobypass"
+		p.rule.NoBypass = w.Text == "nobypass"
 		return p.once("NoBypass", w)
 	}
-	a, ok := arguments[w.text]
+	a, ok := arguments[w.Text]
 	if !ok {
 		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
 			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
@@ -131,7 +132,7 @@ func (p *parser) clause(w word) error {
 	if err := p.once(a.field, value); err != nil {
 		return err
 	}
-	if err := a.set(p, value.text); err != nil {
+	if err := a.set(p, value.Text); err != nil {
 		return p.error(value, err)
 	}
 	return nil

@@ -10,7 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // Way is one of the directions of a session.
@@ -81,7 +82,7 @@ func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		text, _, _ := strings.Cut(lines.Text(), "#")
-		words := splitWords(text)
+		words := word.Split(text)
 		if len(words) == 0 {
 			continue
 		}
@@ -90,7 +91,7 @@ func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 			at, err = words[0], fmt.Errorf("expected a time not before that of the line above, %v", all[len(all)-1].At)
 		}
 		if err != nil {
-			return nil, &ScheduleError{Name: name, Line: n, Pos: at.pos, Word: at.text, Err: err}
+			return nil, &ScheduleError{Name: name, Line: n, Pos: at.Pos, Word: at.Text, Err: err}
 		}
 		all = append(all, step)
 	}
@@ -104,8 +105,8 @@ func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 }
 
 // parseStep reads a line. With an error it returns the word that is wrong.
-func parseStep(words []word) (Step, word, error) {
-	at, err := ParseTime(words[0].text)
+func parseStep(words []word.Word) (Step, word.Word, error) {
+	at, err := ParseTime(words[0].Text)
 	if err != nil {
 		return Step{}, words[0], err
 	}
@@ -113,31 +114,31 @@ func parseStep(words []word) (Step, word, error) {
 	rest := words[1:]
 	if len(rest) > 0 {
 		for _, way := range step.Ways {
-			if rest[0].text == way.String() {
+			if rest[0].Text == way.String() {
 				step.Ways, rest = []Way{way}, rest[1:]
 				break
 			}
 		}
 	}
-	var bad word
+	var bad word.Word
 	step.Settings, bad, err = parseSettings(rest)
 	return step, bad, err
 }
 
 // ParseSettings reads settings as they are in a line of a schedule.
 func ParseSettings(text string) (Settings, error) {
-	s, bad, err := parseSettings(splitWords(text))
+	s, bad, err := parseSettings(word.Split(text))
 	switch {
 	case err == nil:
 		return s, nil
-	case bad.text == "":
+	case bad.Text == "":
 		return s, err
 	}
-	return s, fmt.Errorf("at %q (column %d): %w", bad.text, bad.pos+1, err)
+	return s, fmt.Errorf("at %q (column %d): %w", bad.Text, bad.Pos+1, err)
 }
 
-func parseSettings(words []word) (s Settings, bad word, err error) {
-	if len(words) == 1 && words[0].text == "nothing" {
+func parseSettings(words []word.Word) (s Settings, bad word.Word, err error) {
+	if len(words) == 1 && words[0].Text == "nothing" {
 		return s, bad, nil
 	}
 	if len(words) == 0 {
@@ -146,17 +147,17 @@ func parseSettings(words []word) (s Settings, bad word, err error) {
 	given := make(map[string]bool)
 	for i := 0; i < len(words); i += 2 {
 		name := words[i]
-		if given[name.text] {
+		if given[name.Text] {
 			return s, name, errors.New("said twice")
 		}
-		given[name.text] = true
+		given[name.Text] = true
 		if i+1 == len(words) {
-			if err := s.Set(name.text, ""); errors.Is(err, errUnknownWord) {
+			if err := s.Set(name.Text, ""); errors.Is(err, errUnknownWord) {
 				return s, name, err
 			}
-			return s, word{}, fmt.Errorf("expected a value for %s", name.text)
+			return s, word.Word{}, fmt.Errorf("expected a value for %s", name.Text)
 		}
-		if err := s.Set(name.text, words[i+1].text); err != nil {
+		if err := s.Set(name.Text, words[i+1].Text); err != nil {
 			if errors.Is(err, errUnknownWord) {
 				return s, name, err
 			}
@@ -167,21 +168,4 @@ func parseSettings(words []word) (s Settings, bad word, err error) {
 		return s, words[0], err
 	}
 	return s, bad, nil
-}
-
-// word is a word of a line and where it starts.
-type word struct {
-	text string
-	pos  int
-}
-
-func splitWords(text string) []word {
-	var words []word
-	pos := 0
-	for _, w := range strings.FieldsFunc(text, unicode.IsSpace) {
-		pos += strings.Index(text[pos:], w)
-		words = append(words, word{w, pos})
-		pos += len(w)
-	}
-	return words
 }
