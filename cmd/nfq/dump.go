@@ -58,7 +58,7 @@ func newDump() *cobra.Command {
 				cfg.Queue.Queue, cfg.Queues, err = parseQueues(queue)
 			case len(args) > 0:
 				w.about = strings.Join(args, " ")
-				cfg.Rules, cfg.AnyQueue, err = watchRules(args)
+				cfg.Rules, cfg.AnyQueue, err = parseRules(args)
 			default:
 				err = errors.New(`say which packets: a rule such as "out udp dport 53", or --queue NUMBER for a queue that has a rule already`)
 			}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +26,7 @@ const impairHelp = `impair makes the network worse for the packets that a rule m
 reorders, slows down, damages and cuts them, until it is interrupted. What waits then goes on at once, and the rule is
 removed. Should the program be killed, the kernel removes the rule and traffic flows on; only the packets that wait are lost.
 
-A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
-bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS], daddr, sport
-PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NUMBER. The word "or" stands between rules that
+` + ruleWords + ` The word "or" stands between rules that
 share one link. With --both the answers pass through a second link with the same settings, with --back one with its own.
 
 A packet first may be lost, then waits for the link (rate), then is delayed. Delays keep the order of packets, unless order is
@@ -106,7 +103,7 @@ func (f settingFlag) Set(value string) error { return f.settings.Set(f.word.Name
 func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (impair.Config, error) {
 	cfg := impair.Config{BothWays: f.both || flags.Changed("back"), Seed: f.seed}
 	var err error
-	if cfg.Rules, cfg.FixedQueue, err = parseRules(args); err != nil {
+	if cfg.Rules, cfg.FixedQueue, err = impairRules(args); err != nil {
 		return cfg, err
 	}
 	if f.duration < 0 || f.interval < 0 {
@@ -150,33 +147,21 @@ func newSeed() uint64 {
 	return uint64(binary.NativeEndian.Uint32(b[:]))
 }
 
-// parseRules reads rules with "or" between them. fixed says that the queue is given.
-func parseRules(args []string) (all []rules.Rule, fixed bool, err error) {
-	words := strings.Fields(strings.Join(args, " "))
-	if len(words) == 0 {
+// impairRules reads the rules of the packets that share one link. fixed says that the queue is given.
+func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
+	if len(strings.Fields(strings.Join(args, " "))) == 0 {
 		return nil, false, errors.New(`a rule is missing, such as "out tcp dport 443"`)
 	}
-	if fixed = slices.Contains(words, "queue"); fixed && slices.Contains(words, "or") {
+	all, anyQueue, err := parseRules(args)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !anyQueue && len(all) > 1:
 		return nil, false, errors.New("several rules share a queue that is chosen by itself; leave the queue out")
+	case all[0].Queues > 1:
+		return nil, false, errors.New("a rule for several queues cannot be impaired, as they would not share one link; name one queue or none")
 	}
-	for {
-		end := slices.Index(words, "or")
-		if end < 0 {
-			end = len(words)
-		}
-		r, err := rules.Parse(strings.Join(words[:end], " "))
-		if err != nil {
-			return nil, false, err
-		}
-		if r.Queues > 1 {
-			return nil, false, errors.New("a rule for several queues cannot be impaired, as they would not share one link; name one queue or none")
-		}
-		all = append(all, r)
-		if end == len(words) {
-			return all, fixed, nil
-		}
-		words = words[end+1:]
-	}
+	return all, !anyQueue, nil
 }
 
 func readSchedule(name string, bothWays bool) (impair.Schedule, error) {

@@ -94,7 +94,7 @@ func runRules(in, out []string) (all []rules.Rule, anyQueue bool, err error) {
 	if len(words) == 0 {
 		words = []string{"in or out"}
 	}
-	return watchRules(words)
+	return parseRules(words)
 }
 
 func runCommand(ctx context.Context, w *watch, cfg intercept.Config, args []string) error {

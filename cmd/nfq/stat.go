@@ -102,9 +102,9 @@ func (f *statFlags) check(args []string) (err error) {
 				return fmt.Errorf("%q is not a queue; an interval is written --watch=%s", arg, arg)
 			}
 		}
-		r, err := parseQueueRange(arg)
-		if err != nil {
-			return err
+		r, ok := parseQueueRange(arg)
+		if !ok {
+			return fmt.Errorf("%q is not a queue; give a number from 0 to 65535, or a range such as 0-3", arg)
 		}
 		f.queues = append(f.queues, r)
 	}
@@ -193,25 +193,6 @@ func (f *statFlags) repeat(ctx context.Context, reader *stat.Reader, s stat.Snap
 			return err
 		}
 	}
-}
-
-// queueRange is consecutive queues.
-type queueRange struct{ first, last uint16 }
-
-func (r queueRange) has(queue uint16) bool { return queue >= r.first && queue <= r.last }
-
-// parseQueueRange reads "5" or "0-3".
-func parseQueueRange(s string) (queueRange, error) {
-	from, to, isRange := strings.Cut(s, "-")
-	if !isRange {
-		to = from
-	}
-	first, err1 := strconv.ParseUint(from, 10, 16)
-	last, err2 := strconv.ParseUint(to, 10, 16)
-	if err1 != nil || err2 != nil || first > last {
-		return queueRange{}, fmt.Errorf("%q is not a queue; give a number from 0 to 65535, or a range such as 0-3", s)
-	}
-	return queueRange{uint16(first), uint16(last)}, nil
 }
 
 // completeQueues offers the bound queues.

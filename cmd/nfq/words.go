@@ -15,14 +15,17 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// ruleHelp says what watchRules reads.
-const ruleHelp = `A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
+// ruleWords says what a rule is.
+const ruleWords = `A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
 bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS], daddr, sport
-PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NUMBER. Several rules have the word "or"
+PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NUMBER.`
+
+// ruleHelp says what parseRules reads.
+const ruleHelp = ruleWords + ` Several rules have the word "or"
 between them. Without a queue one is taken that nobody uses.`
 
-// watchRules reads rules with "or" between them. anyQueue says that none names its queue.
-func watchRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
+// parseRules reads rules with "or" between them. anyQueue says that none names its queue.
+func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 	words := strings.Fields(strings.Join(args, " "))
 	anyQueue = !slices.Contains(words, "queue")
 	for {
@@ -44,16 +47,11 @@ func watchRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 
 // parseQueues reads "7" or "0-3".
 func parseQueues(text string) (first, count uint16, err error) {
-	low, high, several := strings.Cut(text, "-")
-	if !several {
-		high = low
-	}
-	a, err1 := strconv.ParseUint(low, 10, 16)
-	b, err2 := strconv.ParseUint(high, 10, 16)
-	if err1 != nil || err2 != nil || b < a || b-a == 65535 {
+	r, ok := parseQueueRange(text)
+	if !ok || r.last-r.first == 65535 {
 		return 0, 0, fmt.Errorf("--queue %q: want a number from 0 to 65535, or a range such as 0-3", text)
 	}
-	return uint16(a), uint16(b - a + 1), nil
+	return r.first, r.last - r.first + 1, nil
 }
 
 // verdictHelp is the help of a flag for parseVerdict.
