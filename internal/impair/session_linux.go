@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/intercept"
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
@@ -119,14 +120,12 @@ func (s *Session) addWay(number Way, queue uint16) (*way, error) {
 	w := &way{served: make(chan struct{})}
 	cfg := queueConfig(settings)
 	cfg.Queue, cfg.NetNS, cfg.Logger = queue, s.cfg.NetNS, s.cfg.Logger
-	var err error
-	for range queuesTried {
-		if w.queue, err = nfqueue.Open(cfg); !errors.Is(err, nfqueue.ErrQueueInUse) || s.cfg.FixedQueue {
-			break
-		}
-		cfg.Queue++
+	tries := queuesTried
+	if s.cfg.FixedQueue {
+		tries = 1
 	}
-	if err != nil {
+	var err error
+	if w.queue, err = intercept.OpenUnused(cfg, tries); err != nil {
 		return nil, err
 	}
 	if w.handler, err = NewHandler(s.cfg.Seed, uint64(number), settings[0]); err != nil {

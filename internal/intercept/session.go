@@ -87,14 +87,26 @@ const (
 	triesAny = 1000
 )
 
+// OpenUnused opens the first queue, of tries from cfg.Queue on, that nobody has bound.
+func OpenUnused(cfg nfqueue.Config, tries int) (q *nfqueue.Queue, err error) {
+	for range tries {
+		if q, err = nfqueue.Open(cfg); !errors.Is(err, nfqueue.ErrQueueInUse) {
+			break
+		}
+		cfg.Queue++
+	}
+	return q, err
+}
+
 // openAny opens a queue that nobody has bound and returns its number.
 func (s *Session) openAny() (number uint16, err error) {
-	for i := range uint16(triesAny) {
-		if err = s.openQueue(firstAny + i); !errors.Is(err, nfqueue.ErrQueueInUse) {
-			return firstAny + i, err
-		}
+	cfg := s.cfg.Queue
+	cfg.Queue = firstAny
+	q, err := OpenUnused(cfg, triesAny)
+	if err != nil {
+		return 0, err
 	}
-	return 0, err
+	return q.Number(), s.add(q)
 }
 
 // openQueue opens a queue, unless the session has it already.
@@ -110,6 +122,11 @@ func (s *Session) openQueue(number uint16) error {
 	if err != nil {
 		return err
 	}
+	return s.add(q)
+}
+
+// add makes a queue one of the session.
+func (s *Session) add(q *nfqueue.Queue) error {
 	s.queues = append(s.queues, q)
 	for flag := nfqueue.Flags(1); flag <= s.cfg.Flags; flag <<= 1 {
 		if s.cfg.Flags&flag == 0 {
