@@ -108,8 +108,7 @@ func (q *Queue) request(c change) (errno int32, err error) {
 			if len(reply) == 0 {
 				err = q.receiveReplies(deadline)
 			}
-			<-q.reader
-			q.abandonStash()
+			q.releaseReader()
 			if err != nil {
 				return 0, err
 			}

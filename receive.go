@@ -104,6 +104,12 @@ func (q *Queue) takeStashed(p *Packet, slot []byte, t time.Duration) bool {
 	return q.take(p, slot, len(s.data), s.truncated, t)
 }
 
+// releaseReader lets another goroutine receive.
+func (q *Queue) releaseReader() {
+	<-q.reader
+	q.abandonStash()
+}
+
 // abandonStash counts the packets of a closed queue that a worker which gave up has left,
 // and nobody went on with.
 func (q *Queue) abandonStash() {

@@ -95,10 +95,7 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) 
 	case <-q.done:
 		return q.opError("serve", ErrClosed)
 	}
-	defer func() {
-		<-q.reader
-		q.abandonStash()
-	}()
+	defer q.releaseReader()
 	defer context.AfterFunc(ctx, q.wake)()
 
 	d := start()

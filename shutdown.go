@@ -42,10 +42,7 @@ func (q *Queue) end(s *stop) error {
 		q.Close()
 		return q.opError("shutdown", ctx.Err())
 	}
-	defer func() {
-		<-q.reader
-		q.abandonStash()
-	}()
+	defer q.releaseReader()
 	if q.closed.Load() {
 		return q.shutdownError(q.finished())
 	}
