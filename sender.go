@@ -3,7 +3,6 @@
 package nfqueue
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -204,7 +203,6 @@ const (
 )
 
 func (s *sender) deliverOne(m message) error {
-	binary.NativeEndian.PutUint32(m.head[verdictPID:], uint32(m.count()))
 	stampDatagram(m.head, m.count())
 	pieces := [][]byte{m.head}
 	if len(m.payload) > 0 {
