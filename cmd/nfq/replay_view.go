@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -154,11 +153,6 @@ func describe(r nfqueuetest.Replayed) (protocol, source, destination string) {
 	case (p == rules.ICMP || p == rules.ICMPv6) && !flow.NoTransport:
 		protocol += fmt.Sprintf(" type %d code %d", flow.ICMPType, flow.ICMPCode)
 	}
-	end := func(a netip.Addr, port uint16) string {
-		if flow.HasPorts() {
-			return netip.AddrPortFrom(a, port).String()
-		}
-		return a.String()
-	}
-	return protocol, end(flow.Src, flow.SrcPort), end(flow.Dst, flow.DstPort)
+	source, destination = flow.Ends()
+	return protocol, source, destination
 }

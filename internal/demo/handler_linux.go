@@ -25,8 +25,9 @@ func (h *handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	k := classify(v)
 	l := line{
 		time: time.Since(h.start), queue: p.Queue(), id: p.ID(), hook: p.Hook(), in: p.InDevName(), out: p.OutDevName(),
-		source: v.source(), destination: v.destination(), protocol: v.protocol(), length: len(v.packet),
+		protocol: v.protocol(), length: len(v.packet),
 	}
+	l.source, l.destination = v.Ends()
 	if p.SKBInfo()&nfqueue.SegmentationPending != 0 {
 		l.protocol += " gso"
 		h.segmented++

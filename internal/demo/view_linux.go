@@ -5,7 +5,6 @@ package demo
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -74,14 +73,4 @@ func (v view) protocol() string {
 		return fmt.Sprintf("icmp type %d", v.ICMPType)
 	}
 	return fmt.Sprintf("protocol %d", v.Protocol)
-}
-
-func (v view) source() string      { return v.end(v.Src, v.SrcPort) }
-func (v view) destination() string { return v.end(v.Dst, v.DstPort) }
-
-func (v view) end(a netip.Addr, port uint16) string {
-	if v.HasPorts() {
-		return netip.AddrPortFrom(a, port).String()
-	}
-	return a.String()
 }

@@ -44,6 +44,17 @@ type Flow struct {
 // HasPorts reports whether SrcPort and DstPort are known.
 func (f Flow) HasPorts() bool { return hasPorts(f.Protocol) && !f.NoTransport }
 
+// Ends returns source and destination as text: the address, with the port if known.
+func (f Flow) Ends() (source, destination string) {
+	end := func(a netip.Addr, port uint16) string {
+		if f.HasPorts() {
+			return netip.AddrPortFrom(a, port).String()
+		}
+		return a.String()
+	}
+	return end(f.Src, f.SrcPort), end(f.Dst, f.DstPort)
+}
+
 // Reverse returns the flow of the packets that answer: addresses and ports
 // swapped and, as connection tracking does it, the type of an ICMP query turned
 // into that of its reply, or back.
