@@ -136,12 +136,12 @@ func TestDebianExamples(t *testing.T) {
 		t.Run(example.name, func(t *testing.T) {
 			program := buildDebianExample(t, filepath.Join(debianExamples, example.name, "test_nfqueue.go"))
 			l := newLab(t, netlab.Queue{Num: 0})
-			l.send(t, "lost without a program")
+			l.Send(t, "lost without a program")
 			p := labtest.Run(t, l.Client, 1, exec.Command(program))
-			l.send(t, "through their queue", "and another")
-			l.arrive(t, "through their queue", "and another")
+			l.Send(t, "through their queue", "and another")
+			l.Arrive(t, "through their queue", "and another")
 			said := p.Interrupt(t, example.says...)
-			l.send(t, "lost when it has ended")
+			l.Send(t, "lost when it has ended")
 			// As the cgo package did.
 			if strings.Contains(said, "Opening queue") || strings.Contains(said, "Setting verdict") {
 				t.Errorf("it logs:\n%s", said)
@@ -157,7 +157,7 @@ func TestDebianExamples(t *testing.T) {
 // pending returns a datagram that has arrived. One that was dropped at the client's output
 // hook never does.
 func pending(l *lab) (string, error) {
-	raw, err := l.server.SyscallConn()
+	raw, err := l.To.SyscallConn()
 	if err != nil {
 		return "", err
 	}

@@ -38,40 +38,40 @@ func TestLifeCycle(t *testing.T) {
 	})
 	must(t, q.Unbind(syscall.AF_INET))
 	must(t, q.Bind(syscall.AF_INET))
-	l.send(t, "not bound")
-	l.arrive(t, "not bound")
+	l.Send(t, "not bound")
+	l.Arrive(t, "not bound")
 	must(t, q.CreateQueue(5))
 	must(t, q.SetMode(NFQNL_COPY_PACKET))
 	must(t, q.SetQueueMaxLen(3))
 	// The first three wait for Loop; there is no room for the fourth.
-	l.send(t, "one", "drop this", "three", "four")
+	l.Send(t, "one", "drop this", "three", "four")
 	ended := start(q)
-	l.arrive(t, "one", "three")
-	l.send(t, "stop")
-	l.arrive(t, "stop")
+	l.Arrive(t, "one", "three")
+	l.Send(t, "stop")
+	l.Arrive(t, "stop")
 	must(t, receive(t, ended))
 
 	// Between two Loops packets wait.
-	l.send(t, "five")
+	l.Send(t, "five")
 	if len(seen) != 4 {
 		t.Errorf("%d packets seen, want 4", len(seen))
 	}
 	ended = start(q)
-	l.arrive(t, "five")
+	l.Arrive(t, "five")
 	must(t, q.SetMode(NFQNL_COPY_META))
 	must(t, q.SetMode(NFQNL_COPY_PACKET))
-	l.send(t, "stop")
+	l.Send(t, "stop")
 	must(t, receive(t, ended))
-	l.arrive(t, "stop")
+	l.Arrive(t, "stop")
 
 	must(t, q.DestroyQueue())
-	l.send(t, "not bound any more")
-	l.arrive(t, "not bound any more")
+	l.Send(t, "not bound any more")
+	l.Arrive(t, "not bound any more")
 	must(t, q.CreateQueue(5))
-	l.send(t, "lost")
+	l.Send(t, "lost")
 	q.Close()
-	l.send(t, "closed")
-	l.arrive(t, "closed")
+	l.Send(t, "closed")
+	l.Arrive(t, "closed")
 	close(seen)
 	for p := range seen {
 		if p.GetInDev() != 0 || p.GetOutDev() != uint32(eth.Index) || p.GetPhysInDev() != 0 || p.GetPhysOutDev() != 0 || p.GetNFMark() != 0 {
@@ -128,18 +128,18 @@ func TestVerdictsOnTheWire(t *testing.T) {
 		{"handed on", "handed on", []uint32{8, 8}},
 		{"plain", "plain", []uint32{0}},
 	} {
-		l.send(t, c.sent)
-		l.arrive(t, c.arrives)
+		l.Send(t, c.sent)
+		l.Arrive(t, c.arrives)
 		for _, want := range c.marks {
 			if m := receive(t, marks); m != want {
 				t.Errorf("%q: mark %#x, want %#x", c.sent, m, want)
 			}
 		}
 	}
-	l.send(t, "later", "plain")
-	l.arrive(t, "plain")
+	l.Send(t, "later", "plain")
+	l.Arrive(t, "plain")
 	must(t, receive(t, later).SetVerdictMark(NF_ACCEPT, 9))
-	l.arrive(t, "later")
+	l.Arrive(t, "later")
 	receive(t, marks)
 	if m := receive(t, marks); m != 9 {
 		t.Errorf("later: mark %#x", m)
@@ -170,11 +170,11 @@ func TestTwoQueues(t *testing.T) {
 	})
 	labtest.Must(t, err)
 	defer to6.Close()
-	l.send(t, "met")
+	l.Send(t, "met")
 	if _, err := to6.Write([]byte("nobody listens there")); err != nil {
 		t.Fatal(err)
 	}
-	l.arrive(t, "met")
+	l.Arrive(t, "met")
 	receive(t, decided)
 	receive(t, decided)
 }
@@ -249,13 +249,13 @@ func TestPanicOnTheWire(t *testing.T) {
 		defer func() { panicked <- recover() }()
 		q.Loop()
 	}()
-	l.send(t, "before", "panic", "after")
-	l.arrive(t, "before")
+	l.Send(t, "before", "panic", "after")
+	l.Arrive(t, "before")
 	if err, _ := receive(t, panicked).(*nfqueue.PanicError); err == nil || err.Value != "panic" {
 		t.Errorf("Loop panicked with %v", err)
 	}
 	ended := start(q)
-	l.arrive(t, "after")
+	l.Arrive(t, "after")
 	q.Close()
 	want(t, receive(t, ended), nfqueue.ErrClosed)
 }

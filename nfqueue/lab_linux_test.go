@@ -3,10 +3,8 @@
 package nfqueue
 
 import (
-	"net"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -24,8 +22,7 @@ const (
 type lab struct {
 	*netlab.Network
 	output *netlab.Chain
-	sender *net.UDPConn
-	server *net.UDPConn
+	*labtest.UDP
 }
 
 func newLab(t *testing.T, queues ...netlab.Queue) *lab {
@@ -35,17 +32,7 @@ func newLab(t *testing.T, queues ...netlab.Queue) *lab {
 	for i, q := range queues {
 		labtest.Rule(t, l.output, netlab.L4Proto(udp), netlab.DstPort(port+uint16(i)), netlab.ToQueue(q))
 	}
-	var err error
-	l.server, err = netlab.In(n.Server, func() (*net.UDPConn, error) {
-		return net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Server4, port)))
-	})
-	labtest.Must(t, err)
-	t.Cleanup(func() { l.server.Close() })
-	l.sender, err = netlab.In(n.Client, func() (*net.UDPConn, error) {
-		return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Server4, port)))
-	})
-	labtest.Must(t, err)
-	t.Cleanup(func() { l.sender.Close() })
+	l.UDP = labtest.SendUDP(t, n.Client, n.Server, netip.AddrPortFrom(n.Server4, port))
 	return l
 }
 
@@ -62,31 +49,6 @@ func (l *lab) queue(t *testing.T, cb Callback) *Queue {
 	}
 	must(t, q.SetCallback(cb))
 	return q
-}
-
-func (l *lab) send(t testing.TB, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		if _, err := l.sender.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// arrive checks that exactly these datagrams arrive next, in this order.
-func (l *lab) arrive(t testing.TB, texts ...string) {
-	t.Helper()
-	must(t, l.server.SetReadDeadline(time.Now().Add(patience)))
-	b := make([]byte, 1<<16)
-	for _, want := range texts {
-		n, err := l.server.Read(b)
-		if err != nil {
-			t.Fatalf("waiting for %q: %v", want, err)
-		}
-		if got := string(b[:n]); got != want {
-			t.Fatalf("received %q, want %q", got, want)
-		}
-	}
 }
 
 // udpText returns what a UDP datagram over IPv4 carries.

@@ -63,13 +63,9 @@ func TestKilledOwner(t *testing.T) {
 	l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
 	other := listenUDP(t, h, netip.AddrPortFrom(loopback, 2001))
 
-	fd, err := unix.FcntlInt(uintptr(h.FD()), unix.F_DUPFD_CLOEXEC, 0)
-	labtest.Must(t, err)
-	ns := os.NewFile(uintptr(fd), "netns")
-	defer ns.Close()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), ownerEnv+"=in udp dport 2000 nobypass")
-	cmd.ExtraFiles = []*os.File{ns}
+	cmd.ExtraFiles = []*os.File{labtest.NetNS(t, h)}
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	labtest.Must(t, err)

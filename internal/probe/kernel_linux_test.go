@@ -3,7 +3,6 @@
 package probe
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -66,14 +65,6 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
-func namespace(t *testing.T, h *netlab.Host) *os.File {
-	fd, err := unix.FcntlInt(uintptr(h.FD()), unix.F_DUPFD_CLOEXEC, 0)
-	labtest.Must(t, err)
-	f := os.NewFile(uintptr(fd), "netns")
-	t.Cleanup(func() { labtest.Must(t, f.Close()) })
-	return f
-}
-
 func install(t *testing.T, h *netlab.Host, texts ...string) {
 	var all []rules.Rule
 	for _, text := range texts {
@@ -104,7 +95,7 @@ func TestRun(t *testing.T) {
 		open(t, h, cfg)
 	}
 	send(t, h, "127.0.0.1:3", 5)
-	r, err := Run(namespace(t, h), nothing)
+	r, err := Run(labtest.NetNS(t, h), nothing)
 	labtest.Must(t, err)
 	for _, want := range []struct {
 		check    string
@@ -145,7 +136,7 @@ func TestRun(t *testing.T) {
 
 func TestRunQuiet(t *testing.T) {
 	h := labtest.Host(t)
-	r, err := Run(namespace(t, h), nothing)
+	r, err := Run(labtest.NetNS(t, h), nothing)
 	labtest.Must(t, err)
 	if r.Count(Problem) != 0 || len(r.find("rules-present")) != 1 || len(r.find("queues-present")) != 1 {
 		t.Errorf("%+v", r.Findings)

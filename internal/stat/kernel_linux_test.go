@@ -20,7 +20,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { labtest.Main(m) }
@@ -48,15 +47,7 @@ func newLab(t *testing.T) *lab {
 		labtest.Must(t, err)
 		t.Cleanup(func() { labtest.Must(t, q.Close()) })
 	}
-	return &lab{h, &Reader{NetNS: namespace(t, h)}}
-}
-
-func namespace(t *testing.T, h *netlab.Host) *os.File {
-	fd, err := unix.FcntlInt(uintptr(h.FD()), unix.F_DUPFD_CLOEXEC, 0)
-	labtest.Must(t, err)
-	f := os.NewFile(uintptr(fd), "netns")
-	t.Cleanup(func() { labtest.Must(t, f.Close()) })
-	return f
+	return &lab{h, &Reader{NetNS: labtest.NetNS(t, h)}}
 }
 
 // send sends datagrams to a port.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"golang.org/x/sys/unix"
 )
 
 // requireEnv, when 1, turns what would be a skip for want of a kernel or privileges into a failure.
@@ -54,6 +55,16 @@ func lack(tb testing.TB, err error) {
 		tb.Fatalf("%v (%s=1 forbids to skip)", err, requireEnv)
 	}
 	tb.Skip(err)
+}
+
+// NetNS opens the network namespace of a host until the test ends.
+func NetNS(tb testing.TB, h *netlab.Host) *os.File {
+	tb.Helper()
+	fd, err := unix.FcntlInt(uintptr(h.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	Must(tb, err)
+	f := os.NewFile(uintptr(fd), "netns")
+	tb.Cleanup(func() { Must(tb, f.Close()) })
+	return f
 }
 
 var replaces = sync.OnceValues(netlab.ReplacesPayload)
