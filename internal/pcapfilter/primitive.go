@@ -79,14 +79,7 @@ func (p *parser) primitive() (pred, error) {
 		return abbreviations[q.proto], nil
 	}
 	p.last, p.any = q, true
-	if p.accept("(") {
-		inner, err := p.ids(q)
-		if err != nil {
-			return nil, err
-		}
-		return inner, p.expect(")")
-	}
-	return p.id(q)
+	return p.idOrList(q)
 }
 
 // direction reads src, dst, "src or dst" and so on.
@@ -139,6 +132,11 @@ func (p *parser) idTerm(q qualifiers) (pred, error) {
 		}
 		return not(inner), nil
 	}
+	return p.idOrList(q)
+}
+
+// idOrList reads an id, or several in parentheses.
+func (p *parser) idOrList(q qualifiers) (pred, error) {
 	if p.accept("(") {
 		inner, err := p.ids(q)
 		if err != nil {
