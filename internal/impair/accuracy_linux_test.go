@@ -16,7 +16,7 @@ import (
 )
 
 // attempts is how often an accuracy is measured, shortly: what else the machine does only makes it worse.
-const attempts = 20
+const attempts = 100
 
 // TestDelayAccuracy: packets arrive no sooner than the delay says, half of them within 200 microseconds more and 99 of 100
 // within a millisecond, which includes their way through the queue and what it takes to wake the receiver.

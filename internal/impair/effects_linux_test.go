@@ -117,9 +117,10 @@ func TestBothWays(t *testing.T) {
 		if d := time.Since(answered); d < back {
 			t.Error("back within", d)
 		}
-		for _, r := range s.Report() {
-			if r.Counters.Packets != 1 || r.Counters.Passed != 1 {
-				t.Errorf("%v: %+v", r.Way, r.Counters)
+		for _, way := range []Way{There, Back} { // a packet is counted after it has gone on
+			c := await(t, s, way, "packet that passed", func(c Counters) bool { return c.Passed > 0 })
+			if c.Packets != 1 || c.Passed != 1 {
+				t.Errorf("%v: %+v", way, c)
 			}
 		}
 	})
