@@ -181,6 +181,31 @@ func TestRunReachesTheSystem(t *testing.T) {
 	vanished(t, cmd)
 }
 
+// TestRunTwice has two runs in one system, the first of which waits until the second has ended.
+func TestRunTwice(t *testing.T) {
+	host := labtest.Host(t)
+	first, _, firstErr := running(t, nil, "wait")
+	first.Stdout = nil
+	stdout, err := first.StdoutPipe()
+	labtest.Must(t, err)
+	labtest.Must(t, host.Do(first.Start))
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
+		_ = first.Wait()
+		t.Fatalf("%q, %v, %s", line, err, firstErr)
+	}
+	second, _, secondErr := running(t, nil, "exit", "7")
+	labtest.Must(t, host.Do(second.Start))
+	_ = second.Wait()
+	if code := second.ProcessState.ExitCode(); code != 7 {
+		t.Errorf("exit code %d, want 7; %s", code, secondErr)
+	}
+	labtest.Must(t, first.Process.Signal(unix.SIGTERM))
+	_ = first.Wait()
+	if code := first.ProcessState.ExitCode(); code != 9 {
+		t.Errorf("exit code %d, want 9; %s", code, firstErr)
+	}
+}
+
 func TestRunUsage(t *testing.T) {
 	for _, test := range []struct {
 		args []string

@@ -5,8 +5,9 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/netip"
-	"sync/atomic"
 
 	rtnl "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -20,12 +21,13 @@ type End struct {
 	Bridge string         // bridge in Host whose port the end becomes, none if empty
 }
 
-// pairs counts the veth pairs. The kernel takes up to a second to notice the carrier of an interface whose index is that
-// of its peer (linkwatch_urgent_event), which in hosts with one link it is; so each pair has an index above all that the
-// kernel gives by itself.
-var pairs atomic.Int32
-
-const nearIndex = 1 << 16
+// nearIndex returns an index for the first end of a pair. The kernel takes up to a second to notice the carrier of an
+// interface whose index is that of its peer (linkwatch_urgent_event), which in hosts with one link it is; so the pair has one above
+// all that the kernel gives by itself. It is random since other processes make pairs in the same host.
+func nearIndex() int {
+	const above = 1 << 16
+	return above + rand.IntN(math.MaxInt32-above)
+}
 
 // Connect makes a veth pair between two hosts, or inside one. When it returns, both ends pass packets, their addresses
 // are in use, and each knows the other's hardware address. MTU and offloads are the kernel's defaults.
@@ -36,7 +38,7 @@ const nearIndex = 1 << 16
 func Connect(a, b End) error {
 	attrs := rtnl.NewLinkAttrs()
 	attrs.Name, attrs.Namespace = a.Name, rtnl.NsFd(a.Host.FD())
-	attrs.Index = nearIndex + int(pairs.Add(1))
+	attrs.Index = nearIndex()
 	err := a.Host.route.LinkAdd(&rtnl.Veth{LinkAttrs: attrs, PeerName: b.Name, PeerNamespace: rtnl.NsFd(b.Host.FD())})
 	if err != nil {
 		return fmt.Errorf("netlab: veth pair %s, %s: %w", a.Name, b.Name, err)
