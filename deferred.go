@@ -99,8 +99,7 @@ func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 func (h *Held) decide(v Verdict, p *Packet) {
 	t := now()
 	h.queue.out.add(h.packet.id, v, p, false, true, t, t)
-	h.queue.held.remove(h)
-	h.queue.stats.verdict(v)
+	h.queue.held.remove(h, h.queue.stats.kind(v))
 }
 
 // heldSet holds the packets that wait to be resolved.
@@ -136,9 +135,13 @@ func (s *heldSet) add(h *Held) {
 	}
 }
 
-func (s *heldSet) remove(h *Held) {
+// remove counts a packet that is held no more, unless counter is nil. No snapshot has it twice, or not at all.
+func (s *heldSet) remove(h *Held, counter *atomic.Uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if counter != nil {
+		counter.Add(1)
+	}
 	h.prev.next, h.next.prev = h.next, h.prev
 	h.prev, h.next = nil, nil
 	if h.index >= 0 {
@@ -235,8 +238,7 @@ func (s *heldSet) close() {
 // abandon takes back the right to decide a packet of a closed queue.
 func (s *heldSet) abandon(h *Held) {
 	if h.state.CompareAndSwap(heldWaits, heldAbandoned) {
-		s.queue.stats.abandoned.Add(1)
-		s.remove(h)
+		s.remove(h, &s.queue.stats.abandoned)
 	}
 }
 

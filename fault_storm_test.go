@@ -161,9 +161,13 @@ func TestFaultOpenCloseCycles(t *testing.T) {
 			}()
 			err = s.stop()
 		case 2:
-			go (<-d.held).Resolve(nfqueue.Drop)
+			resolved := make(chan error, 1)
+			go func() { resolved <- (<-d.held).Resolve(nfqueue.Drop) }()
 			q.Close()
 			<-s.result
+			if e := <-resolved; e != nil && !errors.Is(e, nfqueue.ErrClosed) {
+				t.Error(e)
+			}
 		case 3:
 			err = q.Close()
 			<-s.result

@@ -106,8 +106,6 @@ type counters struct {
 	fallbackSend                                         atomic.Uint64
 }
 
-func (c *counters) verdict(v Verdict) { c.kind(v).Add(1) }
-
 // overrule counts that a verdict which was counted has become another.
 func (c *counters) overrule(was, is Verdict) {
 	c.kind(is).Add(1)
@@ -156,8 +154,23 @@ func (c *counts) publish(to *counters) {
 // Stats returns a snapshot. It reads a file of the kernel's and is meant to be
 // called a few times a second at the most.
 func (q *Queue) Stats() Stats {
+	s := q.snapshot()
+	if q.closed.Load() {
+		return s
+	}
+	s.ReadBuffer, s.ReadBufferUsed, _ = q.conn.ReadBuffer()
+	if info, err := q.kernelInfo(); err == nil {
+		s.Kernel = &info
+	}
+	return s
+}
+
+// snapshot returns what the queue counts by itself.
+func (q *Queue) snapshot() Stats {
+	q.held.mu.Lock()
+	defer q.held.mu.Unlock()
 	c := &q.stats
-	s := Stats{
+	return Stats{
 		Received: c.received.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(),
 		Accepted: c.accepted.Load(), Dropped: c.dropped.Load(), Repeated: c.repeated.Load(),
 		Stopped: c.stopped.Load(), Requeued: c.requeued.Load(),
@@ -172,14 +185,6 @@ func (q *Queue) Stats() Stats {
 		Doubled:   c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
-	if q.closed.Load() {
-		return s
-	}
-	s.ReadBuffer, s.ReadBufferUsed, _ = q.conn.ReadBuffer()
-	if info, err := q.kernelInfo(); err == nil {
-		s.Kernel = &info
-	}
-	return s
 }
 
 // add adds what can be added.

@@ -52,7 +52,7 @@ func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration)
 			q.log.warn(logInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
 			return false
 		}
-		q.held.remove(p.held)
+		q.held.remove(p.held, nil)
 	}
 	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
 		if err := v.check(); err != nil {
@@ -85,7 +85,7 @@ func (w *worker) panicked(p *Packet, v any) error {
 		if !p.held.claim() {
 			return err
 		}
-		w.q.held.remove(p.held)
+		w.q.held.remove(p.held, nil)
 	}
 	t := now()
 	w.fallback(p, &w.q.stats.fallbackPanic, true, t, t)
