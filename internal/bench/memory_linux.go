@@ -28,11 +28,11 @@ const (
 func newMemory() *situation {
 	m := &memory{}
 	return &situation{
-		name: "resident memory of a process",
+		name: "resident memory",
 		metrics: []Metric{
-			{Name: "1 queue", Unit: "MiB", Less: true},
-			{Name: "after 64 KiB packets", Unit: "MiB", Less: true},
-			{Name: "16 queues", Unit: "MiB", Less: true},
+			{Name: "added by a queue", Unit: "MiB", Less: true},
+			{Name: "by one full of 64 KiB packets", Unit: "MiB", Less: true},
+			{Name: "all of a process with one", Unit: "MiB", Less: true},
 		},
 		prepare: func(context.Context, *situation, []Consumer) error { return m.prepare() },
 		can: func(c Consumer) bool {
@@ -72,7 +72,8 @@ func (m *memory) run(ctx context.Context, c Consumer) ([]float64, error) {
 	}
 	many, _, err := m.resident(ctx, c, manyQueues)
 	const mib = 1 << 20
-	return []float64{float64(one) / mib, float64(used) / mib, float64(many) / mib}, err
+	added := float64(many-one) / (manyQueues - 1) / mib
+	return []float64{added, added + float64(used-one)/mib, float64(one) / mib}, err
 }
 
 // resident returns the memory of a consumer with open queues, and of the same after one has had packets.
