@@ -154,6 +154,31 @@ func TestFaultResolveAfterClose(t *testing.T) {
 	}
 }
 
+// A handler that closes the queue and then defers its packet has nobody who will ever
+// resolve it.
+func TestFaultNeverResolvedAfterClose(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{})
+			f := k.Send(0, nfqueuetest.Spec{})
+			if err := serve(t.Context(), q, func(p *nfqueue.Packet) nfqueue.Verdict {
+				q.Close()
+				p.DeferTimeout(time.Hour)
+				return nfqueue.Deferred
+			}); !errors.Is(err, nfqueue.ErrClosed) {
+				t.Errorf("serving ended with %v", err)
+			}
+			if r := f.Result(); r.Cause != nfqueuetest.Closed {
+				t.Errorf("%+v", r)
+			}
+			if got := q.Stats(); got.Held != 0 || got.Abandoned != 1 || got.Deferred != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 // The right to decide a packet exists once: a copy of the packet must not make
 // another.
 func TestFaultDeferOfACopy(t *testing.T) {
