@@ -124,6 +124,34 @@ func TestFaultGoexitEndsServe(t *testing.T) {
 	}
 }
 
+// One of several goroutines that ends takes its flows with it, so the others may not go
+// on without it.
+func TestFaultGoexitEndsServeFlows(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{OnPanic: func(*nfqueue.PanicError) {
+		t.Error("OnPanic was called")
+		cancel()
+	}})
+	flights := k.send(3)
+	err := servers["ServeFlows"](ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 2 {
+			runtime.Goexit()
+		}
+		return nfqueue.Accept
+	})
+	var ended *nfqueue.PanicError
+	if !errors.As(err, &ended) || ended.Value != nil {
+		t.Errorf("ServeFlows: %v", err)
+	}
+	s := startServing(q, always(nfqueue.Accept))
+	wantVerdicts(t, flights, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Handlers panic at random, and Serve is called again each time.
 func TestFaultRandomPanics(t *testing.T) {
 	for name, serve := range servers {
