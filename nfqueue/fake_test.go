@@ -145,6 +145,27 @@ func TestPayloadTellsAndChanges(t *testing.T) {
 	}
 }
 
+// Data is the program's to keep, as it was with the cgo package: packets that come later
+// must not show in it.
+func TestDataIsKept(t *testing.T) {
+	k := nfqueuetest.NewKernel(t)
+	kept := make(chan *Payload, 3)
+	loop(t, initialized(k), func(p *Payload) int {
+		must(t, p.SetVerdict(NF_ACCEPT))
+		kept <- p
+		return 0
+	})
+	packets := [][]byte{[]byte("one__"), []byte("two__"), []byte("three")}
+	for _, b := range packets {
+		k.Send(5, nfqueuetest.Spec{Payload: b, Family: nfqueue.FamilyIPv4, EtherType: 0x0800}).Result()
+	}
+	for _, want := range packets {
+		if p := receive(t, kept); !bytes.Equal(p.Data, want) {
+			t.Errorf("packet %d is %q now, was %q", p.Id, p.Data, want)
+		}
+	}
+}
+
 // Data may be changed, and go on being changed after the verdict.
 func TestModifyInPlace(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)

@@ -3,6 +3,7 @@
 package nfqueue
 
 import (
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -194,32 +196,33 @@ func TestPacketsAsOnTheWire(t *testing.T) {
 	must(t, q.CreateQueue(5))
 	ended := start(q)
 
-	listener, err := netlab.In(n.Server, func() (net.Listener, error) {
-		return net.Listen("tcp", netip.AddrPortFrom(n.Server4, port).String())
+	listener, err := netlab.In(n.Server, func() (*net.TCPListener, error) {
+		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(n.Server4, port)))
 	})
 	labtest.Must(t, err)
 	defer listener.Close()
-	got := make(chan int, 1)
+	end := time.Now().Add(patience)
+	must(t, listener.SetDeadline(end))
+	got := make(chan int64, 1)
 	go func() {
+		total := int64(-1)
+		defer func() { got <- total }()
 		c, err := listener.Accept()
 		if err != nil {
-			got <- -1
 			return
 		}
 		defer c.Close()
-		b, total := make([]byte, 1<<16), 0
-		for {
-			n, err := c.Read(b)
-			if total += n; err != nil {
-				got <- total
-				return
-			}
+		if c.SetDeadline(end) == nil {
+			total, _ = io.Copy(io.Discard, c)
 		}
 	}()
 	c, err := netlab.In(n.Client, func() (net.Conn, error) {
-		return net.Dial("tcp", netip.AddrPortFrom(n.Server4, port).String())
+		d := net.Dialer{Deadline: end}
+		return d.Dial("tcp", netip.AddrPortFrom(n.Server4, port).String())
 	})
 	labtest.Must(t, err)
+	defer c.Close()
+	must(t, c.SetDeadline(end))
 	const size = 1 << 20
 	_, err = c.Write(make([]byte, size))
 	must(t, err)
