@@ -230,7 +230,7 @@ func (e ConntrackEntry) Synproxy() (s Synproxy, ok bool) {
 
 // Counters counts one direction of a connection.
 type Counters struct {
-	Packets uint64
+	Packets uint64 // super-packets (GSO) count once
 	Bytes   uint64 // from the network header on
 }
 

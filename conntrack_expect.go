@@ -42,6 +42,7 @@ type Expectation struct {
 	Dst     netip.Addr
 	DstPort uint16
 
+	// Flags says how long the expectation lasts and what it is for.
 	Flags ExpectFlags
 
 	// Helper is attached to the expected connection; empty for none. The kernel looks

@@ -63,9 +63,9 @@ func (f TCPConnFlags) String() string { return bitNames(uint32(f), tcpConnFlagNa
 // TCPInfo is the state of a tracked TCP connection. Original is the end that sent
 // the first packet.
 type TCPInfo struct {
-	State                     TCPState
-	OriginalScale, ReplyScale uint8 // shift counts of RFC 7323
-	OriginalFlags, ReplyFlags TCPConnFlags
+	State                     TCPState     // of the connection as a whole
+	OriginalScale, ReplyScale uint8        // shift counts of RFC 7323
+	OriginalFlags, ReplyFlags TCPConnFlags // what is known of each end
 }
 
 // TCP returns the state of a TCP connection (CTA_PROTOINFO_TCP, tcp_to_nlattr).
@@ -113,8 +113,8 @@ func (s SCTPState) String() string { return nameOf(uint8(s), sctpStateNames[:], 
 
 // SCTPInfo is the state of a tracked SCTP association.
 type SCTPInfo struct {
-	State                   SCTPState
-	OriginalVTag, ReplyVTag uint32 // verification tags of the packets in each direction
+	State                   SCTPState // of the association as a whole
+	OriginalVTag, ReplyVTag uint32    // verification tags of the packets in each direction
 }
 
 // SCTP returns the state of an SCTP association (CTA_PROTOINFO_SCTP, sctp_to_nlattr).
@@ -154,7 +154,7 @@ func (s DCCPState) String() string { return nameOf(uint8(s), dccpStateNames[:], 
 
 // DCCPInfo is the state of a tracked DCCP connection.
 type DCCPInfo struct {
-	State DCCPState
+	State DCCPState // of the connection as a whole
 	// OriginalServer says that the end which sent the first packet is the server, as
 	// for a connection that conntrack has picked up midway (CT_DCCP_ROLE_SERVER).
 	OriginalServer bool

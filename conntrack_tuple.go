@@ -15,8 +15,8 @@ import (
 // nf_conntrack_tuple). Tuples can be compared and used as keys of a map. What the
 // protocol does not have is zero.
 type Tuple struct {
-	Src, Dst netip.Addr
-	Protocol uint8 // IPPROTO_*
+	Src, Dst netip.Addr // where packets come from and go to
+	Protocol uint8      // IPPROTO_*
 
 	// SrcPort and DstPort are the ports of TCP, UDP, UDP-Lite, SCTP and DCCP, and the
 	// keys of GRE.

@@ -20,7 +20,8 @@ type Stats struct {
 	// that brought something.
 	Received, Bytes, Batches uint64
 
-	// Verdicts given, by kind, the Fallback included.
+	// Accepted, Dropped, Repeated, Stopped and Requeued are the numbers of verdicts given,
+	// by kind, the Fallback included.
 	Accepted, Dropped, Repeated, Stopped, Requeued uint64
 	// Sends is the number of datagrams in which they went to the kernel.
 	Sends uint64

@@ -45,7 +45,8 @@ type Hop struct {
 	Batch bool
 }
 
-// Edits says what verdicts have set, if only to the value it had.
+// Edits says which of Payload, Mark, Priority, VLAN and LinkHeader verdicts have set, if
+// only to the value it had.
 type Edits struct{ Payload, Mark, Priority, VLAN, LinkHeader bool }
 
 // Cause is why a packet goes on or was dropped.

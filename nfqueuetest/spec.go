@@ -32,10 +32,11 @@ type Spec struct {
 	// Hook is where the rule is.
 	Hook nfqueue.Hook
 
-	// Interfaces by index and name. Either gives the other, if it is set anywhere;
-	// where both are zero a packet comes in on eth0 and goes out on eth0, or on eth1
-	// when it is forwarded. In the bridge family these are the ports, and the bridge
-	// is br0.
+	// InDev, OutDev, PhysInDev and PhysOutDev are interfaces by index; InDevName,
+	// OutDevName, PhysInDevName and PhysOutDevName are the same by name. Either gives
+	// the other, if it is set anywhere; where both are zero a packet comes in on eth0 and
+	// goes out on eth0, or on eth1 when it is forwarded. In the bridge family these are
+	// the ports, and the bridge is br0.
 	InDev, OutDev, PhysInDev, PhysOutDev                 int
 	InDevName, OutDevName, PhysInDevName, PhysOutDevName string
 
@@ -73,7 +74,7 @@ type Spec struct {
 	Match func(Spec) bool
 }
 
-// Owner is a user and a group, by their ids in the initial user namespace.
+// Owner is a user and a group: their UID and GID in the initial user namespace.
 type Owner struct{ UID, GID uint32 }
 
 const (

@@ -7,7 +7,7 @@ import "strconv"
 // Ports is a port, or a range of ports that includes both ends. The zero value is any
 // port; port 0 alone cannot be matched.
 type Ports struct {
-	First uint16
+	First uint16 // zero for any port
 	Last  uint16 // zero if there is only First
 }
 

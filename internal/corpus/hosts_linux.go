@@ -25,6 +25,7 @@ func Each(n *netlab.Network, scenario func(client, server netip.Addr)) {
 	scenario(n.Client6, n.Server6)
 }
 
+// Listen makes a TCP listener of a host, which is closed when the test ends.
 func Listen(t testing.TB, h *netlab.Host, at netip.AddrPort) net.Listener {
 	t.Helper()
 	l, err := netlab.In(h, func() (net.Listener, error) { return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at)) })
@@ -33,6 +34,7 @@ func Listen(t testing.TB, h *netlab.Host, at netip.AddrPort) net.Listener {
 	return l
 }
 
+// Dial connects a host to a TCP address. The connection has until Patience is over.
 func Dial(h *netlab.Host, to netip.AddrPort) (net.Conn, error) {
 	c, err := netlab.In(h, func() (net.Conn, error) { return net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to)) })
 	if err != nil {
@@ -41,6 +43,7 @@ func Dial(h *netlab.Host, to netip.AddrPort) (net.Conn, error) {
 	return c, c.SetDeadline(time.Now().Add(Patience))
 }
 
+// MustDial is Dial; the test fails at once without the connection, and closes it in the end.
 func MustDial(t testing.TB, h *netlab.Host, to netip.AddrPort) net.Conn {
 	t.Helper()
 	c, err := Dial(h, to)
@@ -49,6 +52,7 @@ func MustDial(t testing.TB, h *netlab.Host, to netip.AddrPort) net.Conn {
 	return c
 }
 
+// ListenUDP makes a UDP socket of a host, which is closed when the test ends.
 func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	c, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
@@ -57,6 +61,8 @@ func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	return c
 }
 
+// DialUDP makes a UDP socket of a host that sends to an address. It has until Patience is
+// over.
 func DialUDP(h *netlab.Host, to netip.AddrPort) (*net.UDPConn, error) {
 	c, err := netlab.In(h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) })
 	if err != nil {
@@ -65,6 +71,7 @@ func DialUDP(h *netlab.Host, to netip.AddrPort) (*net.UDPConn, error) {
 	return c, c.SetDeadline(time.Now().Add(Patience))
 }
 
+// MustDialUDP is DialUDP; the test fails at once without the socket, and closes it in the end.
 func MustDialUDP(t testing.TB, h *netlab.Host, to netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	c, err := DialUDP(h, to)

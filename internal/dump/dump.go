@@ -24,6 +24,7 @@ type Config struct {
 
 // Output is where packets are shown or recorded. It is used by one goroutine.
 type Output interface {
+	// Write shows or records a packet.
 	Write(*packetview.Record) error
 	// Flush comes when no more packets wait to be written.
 	Flush() error
