@@ -4,10 +4,13 @@ package rules_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -65,4 +68,57 @@ func ExampleRule_NFT() {
 	// nft 'add chain inet nfqueue output { type filter hook output priority 0; policy accept; }'
 	// nft 'add rule inet nfqueue output meta nfproto ipv4 udp dport 53 queue num 1 bypass'
 	// iptables -t filter -A OUTPUT -p udp -m udp --dport 53 -j NFQUEUE --queue-num 1 --queue-bypass
+}
+
+// Read a rule from a word for each thing that a packet must match.
+func ExampleParse() {
+	r, err := rules.Parse("forward tcp dport 8000-8999 iif eth0 ct new queue 4-7")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(r.Hook, r.Protocol, r.DstPort, r.InIface, r.CTState)
+	fmt.Println("first queue", r.Queue, "of", r.Queues)
+	fmt.Println(r)
+	// Output:
+	// forward tcp 8000-8999 eth0 new
+	// first queue 4 of 4
+	// forward tcp iif eth0 dport 8000-8999 ct new queue 4-7
+}
+
+// Point at what is wrong with a rule that a user has written.
+func ExampleParseError() {
+	_, err := rules.Parse("out tcp dport 44e3")
+	var wrong *rules.ParseError
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong.Text)
+		fmt.Println(strings.Repeat(" ", wrong.Pos) + "^")
+		fmt.Println(wrong.Err)
+	}
+	// Output:
+	// out tcp dport 44e3
+	//               ^
+	// expected a port, 1 to 65535, or a range such as 80-90
+}
+
+// Make a rule without text.
+func ExampleRule() {
+	r := rules.Rule{
+		Hook:     nfqueue.HookOutput,
+		Protocol: rules.UDP,
+		Dst:      netip.MustParsePrefix("192.0.2.0/24"),
+		DstPort:  rules.Ports{First: 53},
+		Queue:    1,
+	}
+	fmt.Println(r.Validate(), r)
+	// Output: <nil> out udp daddr 192.0.2.0/24 dport 53 queue 1
+}
+
+// Learn which field of a rule makes no sense.
+func ExampleRule_Validate() {
+	r := rules.Rule{Hook: nfqueue.HookInput, OutIface: "eth0"}
+	var wrong *rules.FieldError
+	if errors.As(r.Validate(), &wrong) {
+		fmt.Println(wrong.Field+":", wrong.Err)
+	}
+	// Output: OutIface: it is not known at input through which interface a packet leaves; match the one through which it came, or use another hook
 }
