@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package docs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+)
+
+var (
+	numbers = regexp.MustCompile(`[0-9]+`)
+	// inCheckout matches commands that are meant for a checkout of this module.
+	inCheckout = regexp.MustCompile(`(^|\s)(\./(cmd|internal|examples)/|\.ci/run|bench/run)`)
+)
+
+// needed are programs that the documents use, and the packages of Debian that have them.
+var needed = map[string]string{
+	"iptables": "iptables", "ip6tables": "iptables", "nft": "nftables", "ip": "iproute2", "sysctl": "procps", "setcap": "libcap2-bin",
+	"setpriv": "util-linux", "unshare": "util-linux", "chroot": "coreutils", "pidof": "sysvinit-utils", "ping": "iputils-ping",
+	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang",
+}
+
+// TestCommands runs every command in the documents: those of one document in their order, in a sandbox of its own. A block
+// is run, or it says why it is not.
+func TestCommands(t *testing.T) {
+	if refused != nil {
+		lack(t, refused)
+	}
+	if err := netlab.Check(); err != nil {
+		lack(t, err)
+	}
+	for program, from := range needed {
+		if _, err := exec.LookPath(program); err != nil {
+			lack(t, err, "; it is in Debian's package "+from)
+		}
+	}
+	place := newPlace(t)
+	var mu sync.Mutex
+	ran, left := 0, []string{}
+	// The documents side by side, and what is counted when all have ended.
+	t.Run("of", func(t *testing.T) {
+		for _, d := range documents(t) {
+			if !slices.ContainsFunc(d.blocks, block.isShell) {
+				continue
+			}
+			t.Run(d.name, func(t *testing.T) {
+				t.Parallel()
+				s := &shell{sandbox: newSandbox(t, place.env, place.writable)}
+				s.cwd = s.dir
+				place.furnish(t, s.dir)
+				n, not := s.follow(d)
+				mu.Lock()
+				defer mu.Unlock()
+				ran += n
+				left = append(left, not...)
+			})
+		}
+	})
+	slices.Sort(left)
+	t.Logf("%d blocks run, %d not:\n%s", ran, len(left), strings.Join(left, "\n"))
+}
+
+// isShell reports whether a block has commands.
+func (b block) isShell() bool { return b.lang == "sh" || b.isConsole() }
+
+// follow does what a document says, and returns how many blocks it has run, and why it has not run others.
+func (s *shell) follow(d document) (ran int, left []string) {
+	s.t.Helper()
+	for _, b := range d.blocks {
+		reason, not := b.marks[markNotRun]
+		if meanwhile, ok := b.marks[markMeanwhile]; ok {
+			s.keep(b.where, meanwhile, "", "")
+			s.beside, s.open = append(s.beside, s.open), nil
+		}
+		switch {
+		case b.has(markFile) || b.has(markAppend):
+			s.write(b)
+		case b.has(markPrinted):
+			s.printed(b)
+		case !b.isShell():
+		case not && reason == "":
+			s.t.Errorf("%s: it has to be said why it is not run", b.where)
+		case not:
+			left = append(left, b.where+": "+reason)
+		case netlab.Entered() && b.has(markRoot):
+			left = append(left, b.where+": only the real root may do this")
+		default:
+			began := time.Now()
+			if ran++; b.isConsole() {
+				s.console(b)
+			} else {
+				s.commands(b)
+			}
+			s.t.Logf("%s: %v", b.where, time.Since(began).Round(time.Millisecond))
+		}
+	}
+	s.interrupt(s.open)
+	for _, c := range s.beside {
+		s.interrupt(c)
+	}
+	return ran, left
+}
+
+// commands runs a block of commands.
+func (s *shell) commands(b block) {
+	s.t.Helper()
+	text := b.text
+	if instead, ok := b.marks[markInstead]; ok {
+		if !strings.HasPrefix(instead, strings.TrimSpace(text)) {
+			s.t.Errorf("%s: %q is not what is run instead, with something behind it", b.where, text)
+		}
+		text = instead
+	}
+	cwd := s.cwd
+	if inCheckout.MatchString(text) {
+		s.cwd = checkout()
+	}
+	defer func() {
+		if s.cwd == checkout() {
+			s.cwd = cwd
+		}
+	}()
+	if b.has(markGoesOn) {
+		s.keep(b.where, text, b.marks[markGoesOn], "")
+		return
+	}
+	printed, status := s.run(b.where, text)
+	if (status != 0) != b.has(markFails) {
+		s.t.Errorf("%s: exit status %d\n%s\n%s", b.where, status, text, printed)
+	}
+}
+
+// console runs the commands of a block that shows what they print, and looks for a line of it.
+func (s *shell) console(b block) {
+	s.t.Helper()
+	lines := strings.Split(strings.TrimSuffix(b.text, "\n"), "\n")
+	for i, line := range lines {
+		m := console.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		shown := lines[i+1:]
+		if end := slices.IndexFunc(shown, console.MatchString); end >= 0 {
+			shown = shown[:end]
+		}
+		like := typical(shown)
+		if slices.Contains(shown, "^C") {
+			s.keep(b.where, m[1], "", like)
+			s.interrupt(s.open)
+			continue
+		}
+		printed, status := s.run(b.where, m[1])
+		// It may be an error that is shown.
+		if like == "" && status != 0 || like != "" && !hasLine(printed, like) {
+			s.t.Errorf("%s: %s: exit status %d, and no line like\n%s\nbut\n%s", b.where, m[1], status, like, printed)
+		}
+	}
+}
+
+// printed waits until what goes on has printed lines like those of a block.
+func (s *shell) printed(b block) {
+	s.t.Helper()
+	if s.open == nil {
+		s.t.Errorf("%s: nothing goes on that could print this", b.where)
+		return
+	}
+	for line := range strings.Lines(b.text) {
+		for end := time.Now().Add(patience / 4); !hasLine(s.open.printed(), line); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				s.t.Errorf("%s: there is no line like\n%s in\n%s", b.where, line, s.open.printed())
+				return
+			}
+		}
+	}
+}
+
+// typical returns the first line that has no numbers, which depend on the system; otherwise the first.
+func typical(lines []string) string {
+	for _, line := range lines {
+		if line != "" && line != "^C" && line != "..." && !numbers.MatchString(line) {
+			return line
+		}
+	}
+	if len(lines) > 0 && lines[0] != "..." {
+		return lines[0]
+	}
+	return ""
+}
+
+var checkout = sync.OnceValue(func() string {
+	dir, err := filepath.Abs(root)
+	if err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+// place is what all readers find on their systems.
+type place struct {
+	env      []string // with nfq and sudo in PATH
+	writable []string // directories on which what is written does not stay
+	program  []byte   // the program of README.md
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	bin := t.TempDir()
+	build(t, filepath.Join(bin, "nfq"), checkout(), "./cmd/nfq")
+	// Who runs this is root in the sandbox.
+	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	standIn(t, bin)
+
+	p := &place{program: program(t)}
+	modules := output(t, "go", "env", "GOMODCACHE")
+	p.writable = []string{checkout(), modules, "/etc", "/run", "/usr/local/bin", "/usr/local/share", "/usr/share"}
+	p.env = append(os.Environ(),
+		"PATH="+bin+":"+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin",
+		"HOME="+t.TempDir(), "GOCACHE="+output(t, "go", "env", "GOCACHE"), "GOMODCACHE="+modules, "GOTOOLCHAIN=local",
+		"GOPROXY=file://"+publish(t)+",file://"+modules+"/cache/download", "GOSUMDB=off", "GOFLAGS=-buildvcs=false -modcacherw",
+	)
+	return p
+}
+
+// furnish puts what the documents call ./program into a directory.
+func (p *place) furnish(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "program"), p.program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// program builds the program of README.md.
+func program(t *testing.T) []byte {
+	t.Helper()
+	m := newModule(t)
+	for _, d := range documents(t) {
+		if d.name != "README.md" {
+			continue
+		}
+		i := slices.IndexFunc(d.blocks, func(b block) bool { return b.lang == "go" && !b.has(markStatements) })
+		m.add("program", "main.go", d.blocks[i].text)
+	}
+	file := filepath.Join(m.dir, "out")
+	m.run("build", "-o", file, "./program")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func build(t *testing.T, file, dir, pkg string) {
+	t.Helper()
+	cmd := exec.Command("go", "build", "-o", file, pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}

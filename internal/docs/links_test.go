@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	// link matches [text](target), and the same of an image.
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	// notInAnchor is what an anchor leaves out of its heading.
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
+	inlineCode  = regexp.MustCompile("`[^`\n]*`")
+)
+
+// anchors returns the names by which the headings of a document can be linked.
+func (d document) anchors() map[string]bool {
+	all := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(d.text, -1) {
+		all[strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return all
+}
+
+// TestLinks follows the links between documents, to files and to headings.
+func TestLinks(t *testing.T) {
+	byName := map[string]document{}
+	all := documents(t)
+	for _, d := range all {
+		byName[d.name] = d
+	}
+	followed := 0
+	for _, d := range all {
+		for _, m := range link.FindAllStringSubmatch(inlineCode.ReplaceAllString(d.text, ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			followed++
+			path, anchor, _ := strings.Cut(m[1], "#")
+			target := d.name
+			if path != "" {
+				target = filepath.Join(filepath.Dir(d.name), path)
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s: link to %s: %v", d.name, m[1], err)
+			} else if anchor != "" && !byName[target].anchors()[anchor] {
+				t.Errorf("%s: link to %s: %s has no such heading", d.name, m[1], target)
+			}
+		}
+	}
+	if followed < 20 {
+		t.Errorf("found %d links", followed)
+	}
+}
+
+// TestGuidesAreLinked: README.md leads to every document.
+func TestGuidesAreLinked(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range documents(t) {
+		if filepath.Dir(d.name) == "docs" && !strings.Contains(string(readme), "("+d.name+")") {
+			t.Errorf("README.md has no link to %s", d.name)
+		}
+	}
+}

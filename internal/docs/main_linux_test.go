@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package docs
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+)
+
+// refused is why netlab.Enter failed.
+var refused error
+
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "nft" {
+		os.Exit(standInNFT(os.Args[1:]))
+	}
+	refused = netlab.Enter()
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // commands mostly wait
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// lack skips the test, or fails it where NFQUEUE_REQUIRE_KERNEL=1 forbids that. This package does without labtest, by
+// whose import others are found to be run without a Go toolchain.
+func lack(t *testing.T, why ...any) {
+	t.Helper()
+	if os.Getenv("NFQUEUE_REQUIRE_KERNEL") == "1" {
+		t.Fatal(fmt.Sprint(why...), " (NFQUEUE_REQUIRE_KERNEL=1 forbids to skip)")
+	}
+	t.Skip(why...)
+}
