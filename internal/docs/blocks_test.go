@@ -19,9 +19,6 @@ const root = "../.."
 const (
 	// markNotRun tells why the commands of a block cannot be run in a test: "not run: needs a cluster".
 	markNotRun = "not run"
-	// markInstead has a command that is run instead. It must be that of the block with something behind it, which
-	// shortens it: "run instead: go run ./cmd/nfq bench --short".
-	markInstead = "run instead"
 	// markFile names a file of the reader, which gets the text of the block: "file: main.go". "file, at the end: main.go"
 	// appends.
 	markFile   = "file"
@@ -42,7 +39,7 @@ const (
 	markFails = "fails"
 )
 
-var marks = []string{markNotRun, markInstead, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markRoot, markStatements, markFails}
+var marks = []string{markNotRun, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markRoot, markStatements, markFails}
 
 // document is a Markdown file of the project.
 type document struct {

@@ -113,15 +113,8 @@ func (s *shell) follow(d document) (ran int, left []string) {
 // commands runs a block of commands.
 func (s *shell) commands(b block) {
 	s.t.Helper()
-	text := b.text
-	if instead, ok := b.marks[markInstead]; ok {
-		if !strings.HasPrefix(instead, strings.TrimSpace(text)) {
-			s.t.Errorf("%s: %q is not what is run instead, with something behind it", b.where, text)
-		}
-		text = instead
-	}
 	cwd := s.cwd
-	if inCheckout.MatchString(text) {
+	if inCheckout.MatchString(b.text) {
 		s.cwd = checkout()
 	}
 	defer func() {
@@ -130,12 +123,12 @@ func (s *shell) commands(b block) {
 		}
 	}()
 	if b.has(markGoesOn) {
-		s.keep(b.where, text, b.marks[markGoesOn], "")
+		s.keep(b.where, b.text, b.marks[markGoesOn], "")
 		return
 	}
-	printed, status := s.run(b.where, text)
+	printed, status := s.run(b.where, b.text)
 	if (status != 0) != b.has(markFails) {
-		s.t.Errorf("%s: exit status %d\n%s\n%s", b.where, status, text, printed)
+		s.t.Errorf("%s: exit status %d\n%s\n%s", b.where, status, b.text, printed)
 	}
 }
 
@@ -227,7 +220,7 @@ func newPlace(t *testing.T) *place {
 	p.env = append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin",
 		"HOME="+t.TempDir(), "GOCACHE="+output(t, "go", "env", "GOCACHE"), "GOMODCACHE="+modules, "GOTOOLCHAIN=local",
-		"GOPROXY=file://"+publish(t)+",file://"+modules+"/cache/download", "GOSUMDB=off", "GOFLAGS=-buildvcs=false -modcacherw",
+		"GOPROXY=file://"+publish(t)+",file://"+modules+"/cache/download", "GOSUMDB=off", "GOFLAGS=-buildvcs=false -modcacherw -ldflags=-s",
 	)
 	return p
 }
@@ -262,7 +255,7 @@ func program(t *testing.T) []byte {
 
 func build(t *testing.T, file, dir, pkg string) {
 	t.Helper()
-	cmd := exec.Command("go", "build", "-o", file, pkg)
+	cmd := exec.Command("go", "build", "-ldflags=-s", "-o", file, pkg)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
