@@ -6,10 +6,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -47,11 +44,9 @@ const impairExamples = `  nfq impair --delay 50ms --jitter 10ms out tcp dport 44
   nfq impair --schedule worse.txt --seed 7 --duration 1m --json forward iif eth0`
 
 type impairFlags struct {
+	linkFlags
 	settings impair.Settings
 	both     bool
-	back     string
-	schedule string
-	seed     uint64
 	netns    string
 	duration time.Duration
 	interval time.Duration
@@ -59,7 +54,7 @@ type impairFlags struct {
 }
 
 func newImpair() *cobra.Command {
-	var f impairFlags
+	f := impairFlags{linkFlags: linkFlags{packets: [2]string{impair.Back: "--both or --back"}}}
 	var cfg impair.Config
 	cmd := &cobra.Command{
 		Use:     "impair [flags] RULE",
@@ -79,8 +74,7 @@ func newImpair() *cobra.Command {
 	}
 	flags.BoolVar(&f.both, "both", false, "do the same to the answers")
 	flags.StringVar(&f.back, "back", "", "do `SETTINGS` to the answers, written as in a schedule")
-	flags.StringVar(&f.schedule, "schedule", "", "change the settings as `FILE` says")
-	flags.Uint64Var(&f.seed, "seed", 0, "repeat the chance of the run with this `NUMBER` (default a new one, which is shown)")
+	f.linkFlags.flags(flags)
 	flags.DurationVar(&f.duration, "duration", 0, "end after this `TIME`")
 	flags.DurationVar(&f.interval, "interval", time.Second, "show counters each `TIME`, 0 at the end only")
 	flags.BoolVar(&f.json, "json", false, "show counters as lines of JSON")
@@ -100,10 +94,8 @@ func (f settingFlag) Type() string           { return f.word.Value }
 func (f settingFlag) Set(value string) error { return f.settings.Set(f.word.Name, value) }
 
 // config makes a session out of the command line.
-func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (impair.Config, error) {
-	cfg := impair.Config{BothWays: f.both || flags.Changed("back"), Seed: f.seed}
-	var err error
-	if cfg.Rules, cfg.FixedQueue, err = impairRules(args); err != nil {
+func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Config, err error) {
+	if cfg.Rules[impair.There], cfg.FixedQueues, err = impairRules(args); err != nil {
 		return cfg, err
 	}
 	if f.duration < 0 || f.interval < 0 {
@@ -115,36 +107,21 @@ func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (impair.Config
 	if err := f.settings.Validate(); err != nil {
 		return cfg, err
 	}
-	cfg.Settings = [2]impair.Settings{f.settings, f.settings}
-	if flags.Changed("back") {
-		if cfg.Settings[impair.Back], err = impair.ParseSettings(f.back); err != nil {
-			return cfg, fmt.Errorf("--back %q: %w", f.back, err)
-		}
-	}
-	if cfg.BothWays {
-		if _, err := impair.Mirror(cfg.Rules); err != nil {
+	if f.both || flags.Changed("back") {
+		if cfg.Rules[impair.Back], err = impair.Mirror(cfg.Rules[impair.There]); err != nil {
 			return cfg, err
 		}
-	}
-	if f.schedule != "" {
-		if cfg.Schedule, err = readSchedule(f.schedule, cfg.BothWays); err != nil {
-			return cfg, err
+		for i := range cfg.Rules[impair.Back] {
+			cfg.Rules[impair.Back][i].Queue++
 		}
+	}
+	if err := f.linkFlags.config(flags, f.settings, &cfg); err != nil {
+		return cfg, err
 	}
 	if cfg.Settings == [2]impair.Settings{} && cfg.Schedule == nil {
 		return cfg, errors.New("nothing to do; give settings such as --delay 50ms or --loss 1%, or a --schedule")
 	}
-	if !flags.Changed("seed") {
-		cfg.Seed = newSeed()
-	}
 	return cfg, nil
-}
-
-// newSeed returns one that is easily typed.
-func newSeed() uint64 {
-	var b [4]byte
-	rand.Read(b[:])
-	return uint64(binary.NativeEndian.Uint32(b[:]))
 }
 
 // impairRules reads the rules of the packets that share one link. fixed says that the queue is given.
@@ -164,21 +141,6 @@ func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
 	return all, !anyQueue, nil
 }
 
-func readSchedule(name string, bothWays bool) (impair.Schedule, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("--schedule: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	s, err := impair.ParseSchedule(name, file)
-	for _, step := range s {
-		if !bothWays && len(step.Ways) == 1 && step.Ways[0] == impair.Back {
-			return nil, fmt.Errorf("%s: it has settings for the way back, which needs --both or --back", name)
-		}
-	}
-	return s, err
-}
-
 func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	if f.netns != "" {
 		ns, err := netns.Open(f.netns)
@@ -189,7 +151,7 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 		cfg.NetNS = int(ns.Fd())
 	}
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	session, err := impair.Start(cfg)
+	session, err := impair.Open(cfg)
 	if err != nil {
 		return err
 	}
@@ -206,10 +168,9 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 		defer close(shown)
 		show.watch(limited, session, f.interval)
 	}()
-	err = session.Run(limited)
+	err = session.Serve(limited, session)
 	cancel()
 	<-shown
-	err = errors.Join(err, session.Close())
 	show.end(session)
 	if err == nil && f.duration > 0 && ctx.Err() != nil {
 		err = ctx.Err() // before it was done

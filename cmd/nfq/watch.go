@@ -240,11 +240,15 @@ func (w *watch) summary(c dump.Counts, s *intercept.Session) {
 	if w.write != "" {
 		done = "recorded"
 	}
-	received, lost := s.Counts()
+	var received, missed uint64
+	for _, queue := range s.Counts() {
+		received += queue.Received
+		missed += queue.Lost + queue.Full
+	}
 	text := fmt.Sprintf("nfq: packets: %d %s, %d queued", c.Shown, done, received)
 	if w.filter != "" {
 		text += fmt.Sprintf(", %d not matched by the filter", c.Unmatched)
 	}
-	text += fmt.Sprintf(", %d missed as they came too fast; %.1f s", c.Missed+lost, time.Since(w.started).Seconds())
+	text += fmt.Sprintf(", %d missed as they came too fast; %.1f s", c.Missed+missed, time.Since(w.started).Seconds())
 	fmt.Fprintln(os.Stderr, text)
 }

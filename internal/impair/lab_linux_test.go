@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,29 +26,44 @@ import (
 // port is that of the server.
 const port = 4000
 
-// begin impairs what rules match in a host until the test ends, or until the session is closed.
-func begin(t testing.TB, h *netlab.Host, settings string, cfg Config, texts ...string) *Session {
+// impairment is a session that is served.
+type impairment struct {
+	*Session
+	end func() error // once
+}
+
+// begin impairs what rules match in a host until the test ends, or until end is called.
+func begin(t testing.TB, h *netlab.Host, settings string, cfg Config, texts ...string) *impairment {
+	t.Helper()
+	cfg.Rules[There] = parse(t, texts...)
+	s, err := ParseSettings(settings)
+	labtest.Must(t, err)
+	cfg.Settings[There], cfg.NetNS = s, h.FD()
+	session, err := Open(cfg)
+	labtest.Must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- session.Serve(ctx, session) }()
+	i := &impairment{session, sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})}
+	t.Cleanup(func() {
+		if err := i.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return i
+}
+
+func parse(t testing.TB, texts ...string) (all []rules.Rule) {
 	t.Helper()
 	for _, text := range texts {
 		r, err := rules.Parse(text)
 		labtest.Must(t, err)
-		cfg.Rules = append(cfg.Rules, r)
+		all = append(all, r)
 	}
-	s, err := ParseSettings(settings)
-	labtest.Must(t, err)
-	cfg.Settings[There], cfg.NetNS = s, h.FD()
-	session, err := Start(cfg)
-	labtest.Must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- session.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, session.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return session
+	return all
 }
 
 // link is a client and a server with UDP sockets.
@@ -187,7 +203,7 @@ func receiveTime(fd int) (time.Time, error) {
 }
 
 // await returns when the counters of one way are as wanted.
-func await(t testing.TB, s *Session, w Way, what string, done func(Counters) bool) Counters {
+func await(t testing.TB, s *impairment, w Way, what string, done func(Counters) bool) Counters {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		c := s.Report()[w].Counters

@@ -4,10 +4,8 @@ package impair
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -17,42 +15,45 @@ import (
 
 // Config says what a Session impairs, and how.
 type Config struct {
-	// Rules match the packets. Their queue is chosen by Start, unless FixedQueue is set.
-	Rules []rules.Rule
-	// FixedQueue keeps the Queue of the first rule. The answers have the next one.
-	FixedQueue bool
-	// Settings are those at the start, by Way. With the second one there has to be BothWays.
+	// Rules match the packets, by Way. There may be none for one of the ways.
+	Rules [2][]rules.Rule
+	// FixedQueues keeps the queues of the rules, of which each way has one of its own. Otherwise queues are taken that
+	// nobody uses.
+	FixedQueues bool
+	// Settings are those at the start, by Way.
 	Settings [2]Settings
-	// BothWays impairs the answers too.
-	BothWays bool
 	// Schedule changes the settings.
 	Schedule Schedule
 	// Seed makes chance repeatable.
 	Seed uint64
+
+	// CopyRange is how much of each packet the handler of Serve wants to see, in bytes.
+	CopyRange uint32
+	// Flags are asked of the kernel, and done without where it does not have them.
+	Flags nfqueue.Flags
 	// NetNS is a descriptor of a network namespace, zero is the current one.
 	NetNS int
 	// Logger hears of trouble.
 	Logger *slog.Logger
 }
 
-// Session impairs the packets of some rules until Close.
+// Session impairs the packets of some rules. Serve has to be called, and ends it. The rules are gone, and packets pass as
+// if there had been nothing, when the process ends, however that happens.
 type Session struct {
-	cfg    Config
-	began  time.Time
-	set    *rules.Set
-	ways   []*way
-	failed chan error
-	end    func() error
+	*intercept.Session
+	schedule Schedule
+	ways     []*way
+	began    time.Time
 }
 
-// way is what a session has for each way.
+// way is what a session has for each way that has rules.
 type way struct {
-	rules   []rules.Rule
-	queue   *nfqueue.Queue
+	number  Way
+	rules   []rules.Rule // with their queue
 	handler *Handler
-	served  chan struct{}
-	overrun atomic.Uint64 // as last seen
 }
+
+func (w *way) queue() uint16 { return w.rules[0].Queue }
 
 // Report tells of one way.
 type Report struct {
@@ -65,81 +66,51 @@ type Report struct {
 	Overrun uint64
 }
 
-// Start installs the rules and begins to impair. The rules are gone, and packets pass as if there had been nothing, when
-// the process ends, however that happens.
-func Start(cfg Config) (_ *Session, err error) {
-	s := &Session{cfg: cfg, began: time.Now(), failed: make(chan error, 2)}
-	s.end = sync.OnceValue(s.close)
+// Open opens the queues and installs the rules.
+func Open(cfg Config) (_ *Session, err error) {
+	s := &Session{schedule: cfg.Schedule}
+	on := intercept.Config{AnyQueue: !cfg.FixedQueues, Flags: cfg.Flags}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			s.closeHandlers()
 		}
 	}()
-	each := [][]rules.Rule{cfg.Rules}
-	if cfg.BothWays {
-		back, err := Mirror(cfg.Rules)
+	for _, step := range cfg.Schedule {
+		if err := step.Settings.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	var settings []Settings
+	for number := range Way(len(cfg.Rules)) {
+		if len(cfg.Rules[number]) == 0 {
+			continue
+		}
+		settings = append(append(settings, cfg.Settings[number]), cfg.Schedule.of(number)...)
+		handler, err := NewHandler(cfg.Seed, uint64(number), cfg.Settings[number])
 		if err != nil {
 			return nil, err
 		}
-		each = append(each, back)
-	}
-	queue := uint16(firstQueue)
-	if cfg.FixedQueue {
-		queue = cfg.Rules[0].Queue
-	}
-	var all []rules.Rule
-	for i, r := range each {
-		w, err := s.addWay(Way(i), queue)
-		if err != nil {
-			return nil, err
+		s.ways = append(s.ways, &way{number: number, handler: handler})
+		for _, r := range cfg.Rules[number] {
+			if !cfg.FixedQueues {
+				r.Queue = uint16(number)
+			}
+			on.Rules = append(on.Rules, r)
 		}
-		queue = w.queue.Number()
-		for _, one := range r {
-			one.Queue, one.Queues = queue, 1
-			w.rules = append(w.rules, one)
-		}
-		all = append(all, w.rules...)
-		queue++
 	}
-	if s.set, err = rules.Install(rules.Config{NetNS: cfg.NetNS}, all...); err != nil {
+	on.Queue = queueConfig(settings)
+	on.Queue.CopyRange = max(on.Queue.CopyRange, cfg.CopyRange)
+	on.Queue.NetNS, on.Queue.Logger = cfg.NetNS, cfg.Logger
+	if s.Session, err = intercept.Open(on); err != nil {
 		return nil, err
 	}
 	s.began = time.Now()
+	installed := s.Rules()
+	for _, w := range s.ways {
+		n := len(cfg.Rules[w.number])
+		w.rules, installed = installed[:n], installed[n:]
+	}
 	return s, nil
-}
-
-// firstQueue is where the search for unused queues starts, far from the numbers that people choose.
-const firstQueue = 61000
-
-// queuesTried is how many queues may be in use.
-const queuesTried = 256
-
-// addWay opens the queue of a way and begins to serve it.
-func (s *Session) addWay(number Way, queue uint16) (*way, error) {
-	settings := append([]Settings{s.cfg.Settings[number]}, s.cfg.Schedule.of(number)...)
-	w := &way{served: make(chan struct{})}
-	cfg := queueConfig(settings)
-	cfg.Queue, cfg.NetNS, cfg.Logger = queue, s.cfg.NetNS, s.cfg.Logger
-	tries := queuesTried
-	if s.cfg.FixedQueue {
-		tries = 1
-	}
-	var err error
-	if w.queue, err = intercept.OpenUnused(cfg, tries); err != nil {
-		return nil, err
-	}
-	if w.handler, err = NewHandler(s.cfg.Seed, uint64(number), settings[0]); err != nil {
-		return nil, errors.Join(err, w.queue.Close())
-	}
-	s.ways = append(s.ways, w)
-	go func() {
-		defer close(w.served)
-		// Shutdown ends it.
-		if err := w.queue.Serve(context.Background(), w.handler); err != nil && !errors.Is(err, nfqueue.ErrClosed) {
-			s.failed <- err
-		}
-	}()
-	return w, nil
 }
 
 const (
@@ -151,7 +122,7 @@ const (
 	readBuffer = unread * 2304
 )
 
-// queueConfig returns what the queue needs for all settings that it will see.
+// queueConfig returns what the queues need for all settings that they will see.
 func queueConfig(all []Settings) nfqueue.Config {
 	cfg := nfqueue.Config{
 		NoGSO:      true, // each packet on the wire has a fate of its own
@@ -171,92 +142,71 @@ func queueConfig(all []Settings) nfqueue.Config {
 	return cfg
 }
 
-// Run changes the settings as the schedule says until ctx ends. The error is that of a queue which cannot be served any
-// more.
-func (s *Session) Run(ctx context.Context) error {
-	rest := s.cfg.Schedule
-	for {
-		var next <-chan time.Time
-		if len(rest) > 0 {
-			timer := time.NewTimer(time.Until(s.began.Add(rest[0].At)))
-			defer timer.Stop()
-			next = timer.C
+// Serve has h decide packets, which calls ServePacket for each, and changes the settings as the schedule says, until ctx
+// ends. Then it lets go at once what waits, and removes the rules. No packet is lost.
+func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.follow(ctx)
+		for _, w := range s.ways {
+			w.handler.Stop()
 		}
-		select {
-		case <-next:
-			if err := s.apply(rest[0]); err != nil {
-				return err
-			}
-			rest = rest[1:]
-		case err := <-s.failed:
-			return err
-		case <-ctx.Done():
-			return nil
-		}
+	}()
+	err := s.Session.Serve(ctx, h)
+	cancel()
+	<-stopped
+	s.closeHandlers()
+	return err
+}
+
+func (s *Session) closeHandlers() {
+	for _, w := range s.ways {
+		w.handler.Close()
 	}
 }
 
-func (s *Session) apply(step Step) error {
-	for _, number := range step.Ways {
-		if int(number) < len(s.ways) {
-			if err := s.ways[number].handler.Set(step.Settings); err != nil {
-				return err
+// ServePacket impairs a packet. It may be called by several queues at once.
+func (s *Session) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	w := s.ways[0]
+	if p.Queue() != w.queue() {
+		w = s.ways[1]
+	}
+	return w.handler.ServePacket(p)
+}
+
+// follow changes the settings as the schedule says until ctx ends.
+func (s *Session) follow(ctx context.Context) {
+	for _, step := range s.schedule {
+		timer := time.NewTimer(time.Until(s.began.Add(step.At)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		for _, w := range s.ways {
+			if slices.Contains(step.Ways, w.number) {
+				_ = w.handler.Set(step.Settings) // which are valid
 			}
 		}
 	}
-	return nil
+	<-ctx.Done()
 }
 
 // Elapsed returns how long the session has lasted.
 func (s *Session) Elapsed() time.Duration { return time.Since(s.began) }
 
-// Report tells of each way.
+// Report tells of each way that has rules.
 func (s *Session) Report() []Report {
+	counts := s.Counts() // in the order of the ways
 	var all []Report
 	for i, w := range s.ways {
-		w.look()
 		all = append(all, Report{
-			Way: Way(i), Rules: w.rules, Queue: w.queue.Number(),
-			Settings: w.handler.Settings(), Counters: w.handler.Counters(), Overrun: w.overrun.Load(),
+			Way: w.number, Rules: w.rules, Queue: w.queue(), Settings: w.handler.Settings(), Counters: w.handler.Counters(),
+			Overrun: counts[i].Lost + counts[i].Full,
 		})
 	}
 	return all
-}
-
-// look asks for the number of packets that were dropped unseen, which is gone when the queue is closed.
-func (w *way) look() {
-	stats := w.queue.Stats()
-	overrun := stats.Lost
-	if stats.Kernel != nil {
-		overrun += uint64(stats.Kernel.QueueDropped)
-	}
-	w.overrun.Store(max(overrun, w.overrun.Load()))
-}
-
-// closeLimit is how long Close waits for packets that are being decided.
-const closeLimit = 5 * time.Second
-
-// Close lets what waits go on at once, and removes the rules. No packet is lost. Calling it again does nothing.
-func (s *Session) Close() error { return s.end() }
-
-func (s *Session) close() error {
-	var errs []error
-	if s.set != nil {
-		errs = append(errs, s.set.Stop())
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-	defer cancel()
-	for _, w := range s.ways {
-		w.look()
-		w.handler.Stop()
-		if err := w.queue.Shutdown(ctx); !errors.Is(err, nfqueue.ErrClosed) {
-			errs = append(errs, err)
-		}
-		<-w.served
-		w.handler.Close()
-	}
-	if s.set != nil {
-		errs = append(errs, s.set.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ package intercept
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -19,7 +20,7 @@ type Config struct {
 	// Rules are installed for as long as the session lasts. Without any, rules that
 	// somebody else has installed send packets to the queue of Queue.
 	Rules []rules.Rule
-	// AnyQueue has Rules send packets to a queue that nobody uses, instead of those they name.
+	// AnyQueue has each queue that Rules name stand for one that nobody uses.
 	AnyQueue bool
 	// Queue configures the queues. Its number is used without Rules only. Its NetNS is that of the rules too.
 	Queue nfqueue.Config
@@ -33,7 +34,11 @@ type Config struct {
 type Session struct {
 	cfg    Config
 	queues []*nfqueue.Queue
+	rules  []rules.Rule
 	set    *rules.Set // nil without rules
+
+	mu   sync.Mutex
+	full []uint64 // of Counts, as the kernel last said
 }
 
 // Open opens the queues and installs the rules.
@@ -43,13 +48,13 @@ func Open(cfg Config) (*Session, error) {
 		// Nothing waits: there is no rule yet, or it was not ours to install.
 		return nil, errors.Join(err, s.close())
 	}
+	s.full = make([]uint64, len(s.queues))
 	return s, nil
 }
 
 func (s *Session) open() error {
-	installed := s.cfg.Rules
 	switch {
-	case len(installed) == 0:
+	case len(s.cfg.Rules) == 0:
 		for i := range max(s.cfg.Queues, 1) {
 			if err := s.openQueue(s.cfg.Queue.Queue + i); err != nil {
 				return err
@@ -57,16 +62,12 @@ func (s *Session) open() error {
 		}
 		return nil
 	case s.cfg.AnyQueue:
-		number, err := s.openAny()
-		if err != nil {
+		if err := s.openAny(); err != nil {
 			return err
 		}
-		installed = append([]rules.Rule(nil), installed...)
-		for i := range installed {
-			installed[i].Queue, installed[i].Queues = number, 1
-		}
 	default:
-		for _, r := range installed {
+		s.rules = s.cfg.Rules
+		for _, r := range s.rules {
 			for i := range max(r.Queues, 1) {
 				if err := s.openQueue(r.Queue + i); err != nil {
 					return err
@@ -76,7 +77,7 @@ func (s *Session) open() error {
 	}
 	// The queues come first: should one be in use there is no rule to be removed, which would cost others
 	// the packets that wait in their queues.
-	set, err := rules.Install(rules.Config{NetNS: s.cfg.Queue.NetNS}, installed...)
+	set, err := rules.Install(rules.Config{NetNS: s.cfg.Queue.NetNS}, s.rules...)
 	s.set = set
 	return err
 }
@@ -87,26 +88,38 @@ const (
 	triesAny = 1000
 )
 
-// OpenUnused opens the first queue, of tries from cfg.Queue on, that nobody has bound.
-func OpenUnused(cfg nfqueue.Config, tries int) (q *nfqueue.Queue, err error) {
-	for range tries {
+// openAny opens queues that nobody has bound, and has the rules name them.
+func (s *Session) openAny() error {
+	cfg := s.cfg.Queue
+	cfg.Queue = firstAny
+	chosen := make(map[uint16]uint16)
+	for _, r := range s.cfg.Rules {
+		if _, ok := chosen[r.Queue]; !ok {
+			q, err := openUnused(cfg)
+			if err == nil {
+				err = s.add(q)
+			}
+			if err != nil {
+				return err
+			}
+			chosen[r.Queue] = q.Number()
+			cfg.Queue = q.Number() + 1
+		}
+		r.Queue, r.Queues = chosen[r.Queue], 1
+		s.rules = append(s.rules, r)
+	}
+	return nil
+}
+
+// openUnused opens the first queue from cfg.Queue on that nobody has bound.
+func openUnused(cfg nfqueue.Config) (q *nfqueue.Queue, err error) {
+	for range triesAny {
 		if q, err = nfqueue.Open(cfg); !errors.Is(err, nfqueue.ErrQueueInUse) {
 			break
 		}
 		cfg.Queue++
 	}
 	return q, err
-}
-
-// openAny opens a queue that nobody has bound and returns its number.
-func (s *Session) openAny() (number uint16, err error) {
-	cfg := s.cfg.Queue
-	cfg.Queue = firstAny
-	q, err := OpenUnused(cfg, triesAny)
-	if err != nil {
-		return 0, err
-	}
-	return q.Number(), s.add(q)
 }
 
 // openQueue opens a queue, unless the session has it already.
@@ -138,6 +151,9 @@ func (s *Session) add(q *nfqueue.Queue) error {
 	}
 	return nil
 }
+
+// Rules returns the rules as they are installed.
+func (s *Session) Rules() []rules.Rule { return s.rules }
 
 // Queues returns the numbers of the queues.
 func (s *Session) Queues() []uint16 {
@@ -187,6 +203,7 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	if s.set != nil {
 		errs = append(errs, s.set.Stop())
 	}
+	s.Counts() // which the kernel forgets with the queues
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	for _, q := range s.queues {
@@ -198,14 +215,26 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	return errors.Join(append(errs, s.close())...)
 }
 
-// Counts returns how many packets the queues have seen, and how many did not fit into their receive buffers.
-func (s *Session) Counts() (received, lost uint64) {
-	for _, q := range s.queues {
+// Counts are of the packets that rules have sent to a queue.
+type Counts struct {
+	Received uint64
+	Lost     uint64 // for want of room in the receive buffer
+	Full     uint64 // for want of room in the queue
+}
+
+// Counts returns those of each queue, in the order of Queues, also when Serve has returned.
+func (s *Session) Counts() []Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Counts
+	for i, q := range s.queues {
 		st := q.Stats()
-		received += st.Received
-		lost += st.Lost
+		if st.Kernel != nil {
+			s.full[i] = uint64(st.Kernel.QueueDropped)
+		}
+		all = append(all, Counts{st.Received, st.Lost, s.full[i]})
 	}
-	return received, lost
+	return all
 }
 
 // close gives everything up.
