@@ -5,6 +5,10 @@
 package main
 
 import (
+	"net"
+	"slices"
+	"strings"
+
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/spf13/cobra"
 )
@@ -29,3 +33,36 @@ func noValues(cmd *cobra.Command, flags ...string) {
 func completeNetns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return netns.Names(), cobra.ShellCompDirectiveDefault
 }
+
+// oneOf offers values.
+func oneOf(values ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// completeRule offers the words of rules with "or" between them.
+func completeRule(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	words := strings.Fields(strings.Join(args, " "))
+	last := "or"
+	if len(words) > 0 {
+		last = words[len(words)-1]
+	}
+	var offer []string
+	switch {
+	case last == "or":
+		offer = []string{"in", "out", "forward", "prerouting", "postrouting"}
+	case last == "iif", last == "oif":
+		links, _ := net.Interfaces()
+		for _, l := range links {
+			offer = append(offer, l.Name)
+		}
+	case last == "ct":
+		offer = []string{"new", "established", "related", "invalid", "untracked"}
+	case slices.Contains(valueWords, last):
+	default:
+		offer = append(strings.Fields("inet ip ip6 bridge tcp udp icmp icmpv6 sctp iif oif ct or"), valueWords...)
+	}
+	return offer, cobra.ShellCompDirectiveNoFileComp
+}
+
+// valueWords are those words of a rule that a value follows which cannot be guessed.
+var valueWords = strings.Fields("proto type saddr daddr sport dport port mark priority queue")

@@ -49,6 +49,16 @@ func TestCompletion(t *testing.T) {
 		{[]string{"bench", "--workload", ""}, "drain", false},
 		{[]string{"bench", "--json", ""}, "", true},
 		{[]string{"probe", ""}, "", false},
+		{[]string{"dump", ""}, "forward\n", false},
+		{[]string{"dump", "out", ""}, "dport\n", false},
+		{[]string{"impair", "out", "udp", "or", "o"}, "out\n", false},
+		{[]string{"impair", "in", "iif", ""}, "lo\n", false},
+		{[]string{"dump", "in", "dport", ""}, "", false},
+		{[]string{"dump", "--verdict", ""}, "repeat\n", false},
+		{[]string{"dump", "--netns", ""}, "", true},
+		{[]string{"dump", "-w", ""}, "", true},
+		{[]string{"impair", "--distribution", ""}, "paretonormal\n", false},
+		{[]string{"run", "--schedule", ""}, "", true},
 		{[]string{"demo", ""}, "", false},
 	} {
 		offers, files := complete(t, command(append([]string{cobra.ShellCompRequestCmd}, test.args...)...))

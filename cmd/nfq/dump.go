@@ -49,6 +49,8 @@ func newDump() *cobra.Command {
 		Short:   "Show or record the packets of a rule or queue",
 		Long:    dumpHelp,
 		Example: dumpExamples,
+
+		ValidArgsFunction: completeRule,
 		PreRunE: func(_ *cobra.Command, args []string) (err error) {
 			switch {
 			case queue != "" && len(args) > 0:
@@ -81,8 +83,10 @@ func newDump() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	w.flags(flags)
+	w.flags(cmd)
 	flags.StringVar(&queue, "queue", "", "serve the queue with this `NUMBER`, or several such as 0-3")
-	flags.StringVar(&namespace, "netns", "", "watch the network namespace with this `NAME`, process id or path")
+	flags.StringVar(&namespace, "netns", "", netnsUsage)
+	noValues(cmd, "queue")
+	completeFlag(cmd, "netns", completeNetns)
 	return cmd
 }

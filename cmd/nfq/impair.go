@@ -61,6 +61,8 @@ func newImpair() *cobra.Command {
 		Short:   "Lose, delay, reorder, slow down and damage the packets of a rule",
 		Long:    impairHelp,
 		Example: impairExamples,
+
+		ValidArgsFunction: completeRule,
 		PreRunE: func(cmd *cobra.Command, args []string) (err error) {
 			cfg, err = f.config(cmd.Flags(), args)
 			return err
@@ -71,14 +73,16 @@ func newImpair() *cobra.Command {
 	flags.SortFlags = false
 	for _, w := range impair.Words() {
 		flags.Var(settingFlag{&f.settings, w}, w.Name, w.Help)
+		completeFlag(cmd, w.Name, oneOf(w.Choices()...))
 	}
 	flags.BoolVar(&f.both, "both", false, "do the same to the answers")
 	flags.StringVar(&f.back, "back", "", "do `SETTINGS` to the answers, written as in a schedule")
-	f.linkFlags.flags(flags)
+	f.linkFlags.flags(cmd)
 	flags.DurationVar(&f.duration, "duration", 0, "end after this `TIME`")
 	flags.DurationVar(&f.interval, "interval", time.Second, "show counters each `TIME`, 0 at the end only")
 	flags.BoolVar(&f.json, "json", false, "show counters as lines of JSON")
 	flags.StringVar(&f.netns, "netns", "", netnsUsage)
+	noValues(cmd, "back", "duration", "interval")
 	completeFlag(cmd, "netns", completeNetns)
 	return cmd
 }
@@ -155,8 +159,8 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	show := newImpairScreen(os.Stdout, f.json)
-	show.begin(session, cfg.Seed)
+	show := newImpairScreen(os.Stdout, f.json, session)
+	show.begin(cfg.Seed, "; interrupt to end")
 
 	limited, cancel := context.WithCancel(ctx)
 	if f.duration > 0 {
@@ -166,12 +170,12 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		show.watch(limited, session, f.interval)
+		show.watch(limited, f.interval)
 	}()
 	err = session.Serve(limited, session)
 	cancel()
 	<-shown
-	show.end(session)
+	show.end()
 	if err == nil && f.duration > 0 && ctx.Err() != nil {
 		err = ctx.Err() // before it was done
 	}

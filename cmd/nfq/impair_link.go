@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -22,9 +23,11 @@ type linkFlags struct {
 	seed     uint64
 }
 
-func (f *linkFlags) flags(flags *pflag.FlagSet) {
+func (f *linkFlags) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.schedule, "schedule", "", "change the settings as `FILE` says")
 	flags.Uint64Var(&f.seed, "seed", 0, "repeat the chance of the run with this `NUMBER` (default a new one, which is shown)")
+	noValues(cmd, "seed")
 }
 
 // config says in cfg, which has its rules, what the links do: there what settings say, and back too unless there is --back.

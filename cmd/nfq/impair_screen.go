@@ -21,6 +21,7 @@ import (
 
 // impairScreen shows the counters of a session: as a table that is drawn again on a terminal, as lines elsewhere, or as JSON.
 type impairScreen struct {
+	session  *impair.Session
 	out      io.Writer
 	json     bool
 	terminal bool
@@ -32,8 +33,8 @@ type impairScreen struct {
 	settings []impair.Settings
 }
 
-func newImpairScreen(out *os.File, json bool) *impairScreen {
-	return &impairScreen{out: out, json: json, terminal: !json && terminal(out)}
+func newImpairScreen(out *os.File, json bool, session *impair.Session) *impairScreen {
+	return &impairScreen{session: session, out: out, json: json, terminal: !json && terminal(out)}
 }
 
 func (s *impairScreen) printf(format string, args ...any) {
@@ -42,9 +43,9 @@ func (s *impairScreen) printf(format string, args ...any) {
 	}
 }
 
-// begin says what is done.
-func (s *impairScreen) begin(session *impair.Session, seed uint64) {
-	s.seen = session.Report()
+// begin says what is done, and how to end it.
+func (s *impairScreen) begin(seed uint64, end string) {
+	s.seen = s.session.Report()
 	for _, r := range s.seen {
 		s.settings = append(s.settings, r.Settings)
 		var texts []string
@@ -56,7 +57,7 @@ func (s *impairScreen) begin(session *impair.Session, seed uint64) {
 		}
 	}
 	if !s.json {
-		s.printf("seed %d; interrupt to end\n", seed)
+		s.printf("seed %d%s\n", seed, end)
 		return
 	}
 	type way struct {
@@ -80,7 +81,7 @@ func (s *impairScreen) begin(session *impair.Session, seed uint64) {
 }
 
 // watch shows the counters until ctx ends.
-func (s *impairScreen) watch(ctx context.Context, session *impair.Session, interval time.Duration) {
+func (s *impairScreen) watch(ctx context.Context, interval time.Duration) {
 	if interval == 0 {
 		<-ctx.Done()
 		return
@@ -90,18 +91,18 @@ func (s *impairScreen) watch(ctx context.Context, session *impair.Session, inter
 	for {
 		select {
 		case <-ticks.C:
-			s.show(session, false)
+			s.show(false)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// end shows the counters of a session that is closed.
-func (s *impairScreen) end(session *impair.Session) { s.show(session, true) }
+// end shows the counters of a session that has ended.
+func (s *impairScreen) end() { s.show(true) }
 
-func (s *impairScreen) show(session *impair.Session, last bool) {
-	reports, at := session.Report(), session.Elapsed()
+func (s *impairScreen) show(last bool) {
+	reports, at := s.session.Report(), s.session.Elapsed()
 	switch {
 	case s.json:
 		s.encode(impairLine(reports, at, last))

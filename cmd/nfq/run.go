@@ -14,7 +14,6 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/confine"
 	"github.com/chifflier/nfqueue-go/internal/intercept"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
-	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
 )
 
@@ -24,6 +23,11 @@ that the standard output is the command's.
 
 Of --in and --out each takes a rule without its hook, such as 'tcp dport 443', and may be given several times. Without any
 all packets are watched, those on loopback twice: as they leave and as they arrive.
+
+--impair loses, delays, slows down and damages the packets too, with the settings of nfq impair: 'loss 5% delay 50ms'. What
+leaves goes through one link and what arrives through another, with the same settings unless --back has some for what arrives.
+Without --in and --out these are all packets; those on loopback are impaired once, as they leave. Packets are shown as they
+were before. The counters at the end tell what became of them, and -q shows nothing else.
 
 The namespace has loopback and, when nfq runs as root, a link to the system: its addresses, in private ranges, are shown at
 the start. Servers of the system that listen on all addresses can be reached there, and from the system those of the
@@ -39,24 +43,34 @@ or 127 if it cannot be run or found. When the command ends, the rules are remove
 const runExamples = `  nfq run -- curl http://10.1.2.1:8080/
   nfq run -v --out 'udp dport 53' -- ./resolver-test
   nfq run -w test.pcapng -- go test ./...
-  nfq run --verdict drop --out 'tcp dport 443' -- ./program`
+  nfq run --verdict drop --out 'tcp dport 443' -- ./program
+  nfq run -q --impair 'loss 2% delay 50ms jitter 5ms' -- go test ./...
+  nfq run --impair 'delay 20ms' --back 'delay 20ms rate 1mbit' -w slow.pcapng -- ./program`
 
 func newRun() *cobra.Command {
 	w := watch{text: os.Stderr}
-	var in, out []string
+	f := runFlags{linkFlags: linkFlags{packets: [2]string{"--out", "--in"}}}
 	var cfg intercept.Config
 	cmd := &cobra.Command{
 		Use:     "run [flags] -- COMMAND [ARGUMENT]...",
-		Short:   "Run a command and show or record its packets",
+		Short:   "Run a command and show, record or impair its packets",
 		Long:    runHelp,
 		Example: runExamples,
 		Args:    cobra.MinimumNArgs(1),
-		PreRunE: func(*cobra.Command, []string) (err error) {
-			if cfg.Rules, cfg.AnyQueue, err = runRules(in, out); err != nil {
-				return err
-			}
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if w.write == "-" {
 				return errors.New("-w - takes the standard output, which is the command's; record in a file")
+			}
+			switch {
+			case f.impairs(cmd.Flags()):
+				w.link, err = f.link(cmd.Flags())
+			case w.quiet, cmd.Flags().Changed("seed"):
+				err = errors.New("-q and --seed are for use with --impair")
+			default:
+				cfg.Rules, cfg.AnyQueue, err = f.rules()
+			}
+			if err != nil {
+				return err
 			}
 			return w.check(&cfg)
 		},
@@ -70,31 +84,16 @@ func newRun() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.SetInterspersed(false) // what follows the command is its own
-	flags.StringArrayVar(&in, "in", nil, "watch what arrives and matches this `RULE`")
-	flags.StringArrayVar(&out, "out", nil, "watch what leaves and matches this `RULE`")
-	w.flags(flags)
+	flags.StringArrayVar(&f.in, "in", nil, "watch what arrives and matches this `RULE`")
+	flags.StringArrayVar(&f.out, "out", nil, "watch what leaves and matches this `RULE`")
+	noValues(cmd, "in", "out")
+	w.flags(cmd)
+	flags.StringVar(&f.settings, "impair", "", "impair the packets with these `SETTINGS`, see nfq impair --help")
+	flags.StringVar(&f.back, "back", "", "impair what arrives with `SETTINGS` of its own")
+	f.flags(cmd)
+	noValues(cmd, "impair", "back")
+	flags.BoolVarP(&w.quiet, "quiet", "q", false, "with --impair: do not show packets")
 	return cmd
-}
-
-// runRules adds the hooks to rules.
-func runRules(in, out []string) (all []rules.Rule, anyQueue bool, err error) {
-	var words []string
-	add := func(hook string, texts []string) {
-		for _, text := range texts {
-			for one := range strings.SplitSeq(text, " or ") {
-				if len(words) > 0 {
-					words = append(words, "or")
-				}
-				words = append(words, hook, one)
-			}
-		}
-	}
-	add("in", in)
-	add("out", out)
-	if len(words) == 0 {
-		words = []string{"in or out"}
-	}
-	return parseRules(words)
 }
 
 func runCommand(ctx context.Context, w *watch, cfg intercept.Config, args []string) error {

@@ -47,6 +47,10 @@ func act(args []string) int {
 			}
 		}
 		return 0
+	case "numbers":
+		return report(sendNumbers())
+	case "ask":
+		return report(askSystem())
 	case "links":
 		links, err := net.InterfaceAddrs()
 		fmt.Println(links, err)
@@ -215,6 +219,15 @@ func TestRunUsage(t *testing.T) {
 		{[]string{"run", "--in", "udp dport x", "--", "true"}, `at "x"`},
 		{[]string{"run", "--in", "out udp", "--", "true"}, "has already said that"},
 		{[]string{"run", "-w", "-", "--", "true"}, "record in a file"},
+		{[]string{"run", "--impair", "los 5%", "--", "true"}, `--impair "los 5%": at "los" (column 1): expected a setting`},
+		{[]string{"run", "--impair", "loss 5%", "--out", "udp dport x", "--", "true"}, `at "x"`},
+		{[]string{"run", "--impair", "loss 5%", "--out", "udp queue 7", "--", "true"}, "leave the queue out"},
+		{[]string{"run", "--impair", "loss 5%", "--verdict", "accept", "--", "true"}, "leave out --verdict"},
+		{[]string{"run", "--back", "loss 5%", "--out", "udp", "--", "true"}, "--back needs --in"},
+		{[]string{"run", "--schedule", "/nonexistent", "--", "true"}, "no such file"},
+		{[]string{"run", "--seed", "1", "--", "true"}, "for use with --impair"},
+		{[]string{"run", "-q", "--", "true"}, "for use with --impair"},
+		{[]string{"run", "-q", "-v", "--impair", "loss 5%", "--", "true"}, "leave out --print, -v and -x"},
 	} {
 		cmd := command(test.args...)
 		var stderr bytes.Buffer

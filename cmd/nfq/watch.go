@@ -17,21 +17,23 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/dump"
+	"github.com/chifflier/nfqueue-go/internal/impair"
 	"github.com/chifflier/nfqueue-go/internal/intercept"
 	"github.com/chifflier/nfqueue-go/internal/packetview"
 	"github.com/chifflier/nfqueue-go/internal/pcapfilter"
 	"github.com/chifflier/nfqueue-go/internal/pcapng"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
 // watch is what dump and run have in common: which packets of a queue are shown, how, and what becomes of them.
 type watch struct {
-	verbose, hex, json, print bool
-	write, filter             string
-	verdict, mark             string
-	snap                      uint32
-	text                      *os.File // where packets are shown
+	verbose, hex, json, print, quiet bool
+	write, filter                    string
+	verdict, mark                    string
+	snap                             uint32
+	text                             *os.File       // where packets are shown
+	link                             *impair.Config // how they are impaired, nil if not
 
 	// What check makes of the flags.
 	dump    dump.Config
@@ -39,7 +41,17 @@ type watch struct {
 	started time.Time
 }
 
-func (w *watch) flags(f *pflag.FlagSet) {
+// session is what *intercept.Session and *impair.Session have in common.
+type session interface {
+	Serve(context.Context, nfqueue.Handler) error
+	Counts() []intercept.Counts
+	Queues() []uint16
+	Owned() bool
+	Table() string
+}
+
+func (w *watch) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.BoolVarP(&w.verbose, "verbose", "v", false, "show all that the kernel says: owner, devices, mark, conntrack and more")
 	f.BoolVarP(&w.hex, "hex", "x", false, "show the bytes, from the network header on")
 	f.BoolVar(&w.json, "json", false, "show an object in JSON in each line; -x adds the bytes")
@@ -50,6 +62,8 @@ func (w *watch) flags(f *pflag.FlagSet) {
 	f.StringVarP(&w.filter, "filter", "f", "", "show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
 	f.StringVar(&w.verdict, "verdict", "accept", verdictHelp)
 	f.StringVar(&w.mark, "mark", "", "set the mark of each packet to this `VALUE`")
+	noValues(cmd, "count", "snaplen", "filter", "mark")
+	completeFlag(cmd, "verdict", oneOf("accept", "drop", "repeat", "stop", "queue:"))
 }
 
 // check finds what is wrong with the flags.
@@ -78,27 +92,38 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 		w.dump.Match = f.Match
 	}
 	switch {
+	case w.quiet && (w.print || w.verbose || w.hex):
+		return errors.New("-q shows no packets; leave out --print, -v and -x")
 	case w.json && w.verbose:
 		return errors.New("--json shows everything already; leave out -v")
 	case w.print && w.write == "":
 		return errors.New("--print is for use with -w; without it packets are shown anyway")
 	case w.write == "-" && (w.print || w.json):
 		return errors.New("-w - takes the standard output for the recording; leave out --print and --json, or record in a file")
-	case w.write != "" && !w.print && (w.verbose || w.hex || w.json):
+	case w.write != "" && !w.print && (w.verbose || w.hex || w.json && w.link == nil):
 		return errors.New("-v, -x and --json say how packets are shown; add --print to show them while they are recorded")
 	}
 	return nil
 }
 
+// shows reports whether packets are shown as text.
+func (w *watch) shows() bool { return !w.quiet && (w.write == "" || w.print) }
+
+// looks reports whether packets are shown or recorded.
+func (w *watch) looks() bool { return w.shows() || w.write != "" }
+
 // config completes how the queues are opened.
 func (w *watch) config(cfg *intercept.Config) {
 	cfg.Queue.CopyRange = w.snap
+	if w.snap == 0 && (w.looks() || w.filter != "") {
+		cfg.Queue.CopyRange = nfqueue.MaxPayload
+	}
 	cfg.Queue.MaxLen = 4096
 	if w.dump.Verdict != nfqueue.Drop {
 		cfg.Queue.Fallback = nfqueue.Accept
 		cfg.Flags |= nfqueue.FailOpen
 	}
-	if w.verbose || w.json || w.write != "" {
+	if w.verbose || w.json && !w.quiet || w.write != "" {
 		cfg.Flags |= nfqueue.UIDGID | nfqueue.SecCtx | nfqueue.Conntrack
 	}
 }
@@ -117,11 +142,14 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 		return err
 	}
 	defer func() { _ = recording.Close() }()
-	session, err := intercept.Open(cfg)
+	session, screen, err := w.open(cfg)
 	if err != nil {
 		return err
 	}
 	w.begin(session)
+	if screen != nil {
+		screen.begin(w.link.Seed, "")
+	}
 
 	d := dump.New(w.dump, outputs...)
 	serving, stop := context.WithCancel(ctx)
@@ -148,16 +176,37 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	stopProgress()
 	err = errors.Join(err, <-result)
 	w.summary(d.Counts(), session)
+	if screen != nil {
+		screen.end()
+		err = errors.Join(err, screen.err)
+	}
 	if err == nil && w.dump.Count > 0 && while == nil && d.Counts().Shown < w.dump.Count {
 		return ctx.Err()
 	}
 	return err
 }
 
+// open opens the queues and installs the rules. The screen is for those that impair packets, and nil without.
+func (w *watch) open(cfg intercept.Config) (session, *impairScreen, error) {
+	if w.link == nil {
+		s, err := intercept.Open(cfg)
+		return s, nil, err
+	}
+	link := *w.link
+	link.NetNS, link.CopyRange = cfg.Queue.NetNS, cfg.Queue.CopyRange
+	link.Flags = cfg.Flags &^ nfqueue.FailOpen // what there is no room for is lost
+	s, err := impair.Open(link)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.dump.Decide = s
+	return s, newImpairScreen(os.Stderr, w.json, s), nil
+}
+
 // outputs opens what packets are shown on and recorded in.
 func (w *watch) outputs() (all []dump.Output, recording io.Closer, err error) {
 	recording = io.NopCloser(nil)
-	if w.write == "" || w.print {
+	if w.shows() {
 		form := packetview.Printer{Colour: colourful(w.text), Verbose: w.verbose, Hex: w.hex}.Append
 		if w.json {
 			form = func(b []byte, r *packetview.Record) []byte { return packetview.AppendJSON(b, r, w.hex) }
@@ -196,13 +245,17 @@ func (c *closing) Close() error {
 }
 
 // begin says that packets are intercepted.
-func (w *watch) begin(s *intercept.Session) {
+func (w *watch) begin(s session) {
 	w.started = time.Now()
+	doing := "watching"
+	if !w.looks() {
+		doing = "impairing"
+	}
 	var queues []string
 	for _, q := range s.Queues() {
 		queues = append(queues, strconv.Itoa(int(q)))
 	}
-	fmt.Fprintf(os.Stderr, "nfq: watching %s through queue %s\n", w.about, strings.Join(queues, ", "))
+	fmt.Fprintf(os.Stderr, "nfq: %s %s through queue %s\n", doing, w.about, strings.Join(queues, ", "))
 	if !s.Owned() {
 		fmt.Fprintf(os.Stderr, "nfq: this kernel keeps the table %s if nfq is killed; packets then pass it, and 'nft delete table inet %[1]s' removes it\n", s.Table())
 	}
@@ -235,7 +288,10 @@ func (w *watch) progress(d *dump.Dump) (stop func()) {
 }
 
 // summary tells what became of the packets.
-func (w *watch) summary(c dump.Counts, s *intercept.Session) {
+func (w *watch) summary(c dump.Counts, s session) {
+	if !w.looks() {
+		return
+	}
 	done := "shown"
 	if w.write != "" {
 		done = "recorded"

@@ -15,6 +15,9 @@ import (
 type Config struct {
 	Verdict nfqueue.Verdict
 	SetMark *uint32 // the mark that goes with the verdict, nil for none
+	// Decide gives the verdict instead of Verdict, if it is not nil. Packets are shown as they came to it, those it defers
+	// as accepted.
+	Decide nfqueue.Handler
 	// Match chooses the packets that are shown, by their bytes from the network header on and their length.
 	// Nil is all.
 	Match func(data []byte, length int) bool
@@ -84,15 +87,25 @@ func (d *Dump) Counts() Counts {
 
 // ServePacket is nfqueue.Handler's. It may be called by several queues at once.
 func (d *Dump) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	var r *packetview.Record
 	if d.wants(p) {
-		r := packetview.Of(p)
-		r.Verdict, r.SetMark = d.cfg.Verdict, d.cfg.SetMark
-		d.keep(r)
+		r = packetview.Of(p)
 	}
 	if d.cfg.SetMark != nil {
 		p.SetMark(*d.cfg.SetMark)
 	}
-	return d.cfg.Verdict
+	v := d.cfg.Verdict
+	if d.cfg.Decide != nil {
+		v = d.cfg.Decide.ServePacket(p)
+	}
+	if r != nil {
+		r.Verdict, r.SetMark = v, d.cfg.SetMark
+		if v == nfqueue.Deferred {
+			r.Verdict = nfqueue.Accept
+		}
+		d.keep(r)
+	}
+	return v
 }
 
 // wants counts a packet and reports whether it is to be kept.

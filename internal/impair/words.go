@@ -20,6 +20,14 @@ type Word struct {
 	text  func(s Settings) string // empty if it is not set
 }
 
+// Choices returns the values that there are, none if they are too many.
+func (w Word) Choices() []string {
+	if !strings.Contains(w.Value, "|") {
+		return nil
+	}
+	return strings.Split(w.Value, "|")
+}
+
 // Words returns all settings.
 func Words() []Word { return words }
 
