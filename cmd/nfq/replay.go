@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"os"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/dump"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
@@ -26,49 +26,56 @@ All IPv4 and IPv6 packets are queued as if the machine forwarded them, or those 
 the other subcommands: "in tcp dport 443", "out udp port 53". Connection tracking states cannot be matched, as a
 capture does not hold them. Each queued packet gets the --verdict, and --mark if it is accepted.
 
-One line is shown for each packet of the file, then a summary. With --json these are JSON objects, one in each line,
-the summary with the single field "summary". What has passed, queued or not, is written to the file of --write, with
-the time of its capture and without link header.`
+Each packet of the file is shown as by nfq dump, with [not queued] or a verdict other than accept at its end, then there is
+a summary: in JSON an object with the single field "summary". What has passed, queued or not, is recorded in the file of
+-w, with the time of its capture.`
 
-// replayOptions are the flags of replay.
-type replayOptions struct {
+const replayExamples = `  nfq replay x.pcapng
+  nfq replay --rule 'forward tcp dport 443' --verdict drop x.pcapng
+  tcpdump -w - | nfq replay -v -`
+
+// replayFlags are the flags of replay.
+type replayFlags struct {
+	view
 	rule, verdict, write string
 	mark                 uint32
-	json                 bool
 }
 
 func newReplay() *cobra.Command {
-	var o replayOptions
-	var rule rules.Rule
-	var verdict nfqueue.Verdict
+	var f replayFlags
+	var h replayHandler
 	c := &cobra.Command{
-		Use:   "replay FILE",
-		Short: "Show what a queue would do with the packets of a capture",
-		Long:  replayHelp,
-		Args:  cobra.ExactArgs(1),
+		Use:     "replay FILE",
+		Short:   "Show what a queue would do with the packets of a capture",
+		Long:    replayHelp,
+		Example: replayExamples,
+		Args:    cobra.ExactArgs(1),
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if rule, err = replayRule(o.rule); err != nil {
+			if h.rule, err = replayRule(f.rule); err != nil {
 				return err
 			}
-			if verdict, err = replayVerdict(o.verdict); err != nil {
+			if h.verdict, err = replayVerdict(f.verdict); err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("mark") && verdict == nfqueue.Drop {
+			if cmd.Flags().Changed("mark") {
+				h.mark = &f.mark
+			}
+			if h.mark != nil && h.verdict == nfqueue.Drop {
 				return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
 			}
-			return nil
+			return f.view.check()
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h := &replayHandler{rule: rule, verdict: verdict, marks: cmd.Flags().Changed("mark"), mark: o.mark}
-			return runReplay(cmd.Context(), args[0], o, h)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], &h) },
 	}
-	f := c.Flags()
-	f.StringVar(&o.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
-	f.StringVar(&o.verdict, "verdict", "accept", "decide them like this: `accept|drop`")
-	f.Uint32Var(&o.mark, "mark", 0, "set the mark `N` on them, decimal or 0x...")
-	f.StringVarP(&o.write, "write", "w", "", "write what has passed to `OUT`, as pcapng")
-	f.BoolVar(&o.json, "json", false, "show JSON objects, one in each line")
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
+	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
+	flags.Uint32Var(&f.mark, "mark", 0, "set their mark to this `VALUE`")
+	flags.StringVarP(&f.write, "write", "w", "", "record what has passed in `FILE`, as pcapng, - for the standard output")
+	f.view.flags(flags)
+	noValues(c, "rule", "mark")
+	completeFlag(c, "verdict", oneOf("accept", "drop"))
 	return c
 }
 
@@ -92,8 +99,8 @@ func replayVerdict(word string) (nfqueue.Verdict, error) {
 	return 0, fmt.Errorf("--verdict %q: use accept or drop", word)
 }
 
-// runReplay replays a file, and shows what became of it.
-func runReplay(ctx context.Context, name string, o replayOptions, h *replayHandler) (err error) {
+// run replays a file, and shows what became of it.
+func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (err error) {
 	in := os.Stdin
 	if name != "-" {
 		if in, err = os.Open(name); err != nil {
@@ -101,28 +108,42 @@ func runReplay(ctx context.Context, name string, o replayOptions, h *replayHandl
 		}
 		defer in.Close()
 	}
-	passed := &passedFile{}
-	if o.write != "" {
-		if passed, err = createPassed(o.write); err != nil {
+	screen := os.Stdout
+	var passed *recording
+	if f.write != "" {
+		if passed, err = record(f.write, 0, "passed "+h.rule.String()); err != nil {
 			return err
 		}
 	}
-	out := bufio.NewWriter(os.Stdout)
-	err = replayAll(ctx, in, h, passed, newReplayView(out, o.json))
-	return errors.Join(err, passed.close(), out.Flush())
+	if f.write == "-" {
+		screen = os.Stderr
+	}
+	text := f.view.on(screen)
+	total, err := replayAll(ctx, in, h, text, passed)
+	err = errors.Join(err, text.Flush(), passed.Close())
+	if err != nil {
+		return err
+	}
+	return total.show(screen, f.json)
 }
 
-func replayAll(ctx context.Context, in io.Reader, h *replayHandler, passed *passedFile, view *replayView) error {
-	for r, err := range nfqueuetest.Replay(in, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
+// replayAll shows and records the packets of a capture. Passed may be nil.
+func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, shown *dump.Text, passed *recording) (total replaySummary, err error) {
+	for r, err := range nfqueuetest.Replay(capture, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
-			return err
+			return total, err
 		}
-		if err := view.packet(r, h.queued(r)); err != nil {
-			return err
+		record := h.record(r)
+		total.add(r, !record.Unqueued)
+		if err := shown.Write(record); err != nil {
+			return total, err
 		}
-		if err := passed.add(r); err != nil {
-			return err
+		if passed == nil || !r.Passed || r.Cause == nfqueuetest.NotIP {
+			continue
+		}
+		if err := passed.Write(record); err != nil {
+			return total, err
 		}
 	}
-	return view.summary()
+	return total, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/packetview"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 )
@@ -16,25 +17,38 @@ import (
 type replayHandler struct {
 	rule    rules.Rule
 	verdict nfqueue.Verdict
-	marks   bool
-	mark    uint32
-	missed  bool // the last packet, by the rule
+	mark    *uint32            // set with the verdict, nil for none
+	last    *packetview.Record // the last packet
 }
 
 // ServePacket accepts what the rule does not match: with a kernel it would not be here.
 func (h *replayHandler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
-	if h.missed = !matches(h.rule, p); h.missed {
+	h.last = packetview.Of(p)
+	if !matches(h.rule, p) {
+		h.last.Unqueued, h.last.Verdict = true, nfqueue.Accept
 		return nfqueue.Accept
 	}
-	if h.marks {
-		p.SetMark(h.mark)
+	if h.mark != nil {
+		p.SetMark(*h.mark)
 	}
+	h.last.Verdict, h.last.SetMark = h.verdict, h.mark
 	return h.verdict
 }
 
-// queued reports whether the packet that was replayed last would have been queued.
-func (h *replayHandler) queued(r nfqueuetest.Replayed) bool {
-	return r.Cause != nfqueuetest.NotIP && !h.missed
+// record returns what there is to show of the packet that was replayed last.
+func (h *replayHandler) record(r nfqueuetest.Replayed) *packetview.Record {
+	record := h.last
+	if r.Cause == nfqueuetest.NotIP { // and was not served
+		record = &packetview.Record{
+			Unqueued: true, Family: r.Spec.Family, Hook: r.Spec.Hook, EtherType: r.Spec.EtherType, In: r.Spec.InDevName, PhysIn: r.Spec.PhysInDevName,
+			Data: r.Spec.Payload, Length: max(r.Spec.FullLen, len(r.Spec.Payload)),
+		}
+	}
+	record.Number, record.Time = r.Number, r.Spec.Time
+	if !record.Unqueued {
+		record.Took = r.Took
+	}
+	return record
 }
 
 // matches reports whether a kernel with the rule would queue the packet.

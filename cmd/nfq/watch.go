@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -19,21 +18,20 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/dump"
 	"github.com/chifflier/nfqueue-go/internal/impair"
 	"github.com/chifflier/nfqueue-go/internal/intercept"
-	"github.com/chifflier/nfqueue-go/internal/packetview"
 	"github.com/chifflier/nfqueue-go/internal/pcapfilter"
-	"github.com/chifflier/nfqueue-go/internal/pcapng"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
 // watch is what dump and run have in common: which packets of a queue are shown, how, and what becomes of them.
 type watch struct {
-	verbose, hex, json, print, quiet bool
-	write, filter                    string
-	verdict, mark                    string
-	snap                             uint32
-	text                             *os.File       // where packets are shown
-	link                             *impair.Config // how they are impaired, nil if not
+	view
+	print, quiet  bool
+	write, filter string
+	verdict, mark string
+	snap          uint32
+	text          *os.File       // where packets are shown
+	link          *impair.Config // how they are impaired, nil if not
 
 	// What check makes of the flags.
 	dump    dump.Config
@@ -52,9 +50,7 @@ type session interface {
 
 func (w *watch) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVarP(&w.verbose, "verbose", "v", false, "show all that the kernel says: owner, devices, mark, conntrack and more")
-	f.BoolVarP(&w.hex, "hex", "x", false, "show the bytes, from the network header on")
-	f.BoolVar(&w.json, "json", false, "show an object in JSON in each line; -x adds the bytes")
+	w.view.flags(f)
 	f.StringVarP(&w.write, "write", "w", "", "record in `FILE`, as pcapng, - for the standard output")
 	f.BoolVar(&w.print, "print", false, "show the packets while they are recorded, too")
 	f.Uint64VarP(&w.dump.Count, "count", "c", 0, "end after this `NUMBER` of packets")
@@ -94,8 +90,6 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 	switch {
 	case w.quiet && (w.print || w.verbose || w.hex):
 		return errors.New("-q shows no packets; leave out --print, -v and -x")
-	case w.json && w.verbose:
-		return errors.New("--json shows everything already; leave out -v")
 	case w.print && w.write == "":
 		return errors.New("--print is for use with -w; without it packets are shown anyway")
 	case w.write == "-" && (w.print || w.json):
@@ -103,7 +97,7 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 	case w.write != "" && !w.print && (w.verbose || w.hex || w.json && w.link == nil):
 		return errors.New("-v, -x and --json say how packets are shown; add --print to show them while they are recorded")
 	}
-	return nil
+	return w.view.check()
 }
 
 // shows reports whether packets are shown as text.
@@ -137,11 +131,11 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	defer signal.Stop(pipe)
 
 	w.config(&cfg)
-	outputs, recording, err := w.outputs()
+	outputs, file, err := w.outputs()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = recording.Close() }()
+	defer func() { _ = file.Close() }()
 	session, screen, err := w.open(cfg)
 	if err != nil {
 		return err
@@ -172,7 +166,7 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 		}
 	}()
 	err = session.Serve(serving, d)
-	err = errors.Join(err, d.Close(), recording.Close())
+	err = errors.Join(err, d.Close(), file.Close())
 	stopProgress()
 	err = errors.Join(err, <-result)
 	w.summary(d.Counts(), session)
@@ -203,45 +197,18 @@ func (w *watch) open(cfg intercept.Config) (session, *impairScreen, error) {
 	return s, newImpairScreen(os.Stderr, w.json, s), nil
 }
 
-// outputs opens what packets are shown on and recorded in.
-func (w *watch) outputs() (all []dump.Output, recording io.Closer, err error) {
-	recording = io.NopCloser(nil)
+// outputs opens what packets are shown on and recorded in, nil if they are not.
+func (w *watch) outputs() (all []dump.Output, file *recording, err error) {
 	if w.shows() {
-		form := packetview.Printer{Colour: colourful(w.text), Verbose: w.verbose, Hex: w.hex}.Append
-		if w.json {
-			form = func(b []byte, r *packetview.Record) []byte { return packetview.AppendJSON(b, r, w.hex) }
-		}
-		all = append(all, dump.NewText(w.text, form))
+		all = append(all, w.view.on(w.text))
 	}
-	if w.write == "" {
-		return all, recording, nil
-	}
-	file := os.Stdout
-	if w.write != "-" {
-		if file, err = os.Create(w.write); err != nil {
+	if w.write != "" {
+		if file, err = record(w.write, w.snap, strings.TrimSpace(w.about+" "+w.filter)); err != nil {
 			return nil, nil, err
 		}
-	} else if terminal(file) {
-		return nil, nil, errors.New("-w - writes bytes that a terminal does not understand; send the standard output to a file or a program")
+		all = append(all, file)
 	}
-	ng := pcapng.NewWriter(file, w.snap, "nfq "+version(), strings.TrimSpace(w.about+" "+w.filter))
-	r := &closing{ng, file}
-	return append(all, ng), r, nil
-}
-
-// closing finishes a recording, once.
-type closing struct {
-	ng   *pcapng.Writer
-	file *os.File
-}
-
-func (c *closing) Close() error {
-	if c.file == nil {
-		return nil
-	}
-	err := errors.Join(c.ng.Flush(), c.file.Close())
-	c.file = nil
-	return err
+	return all, file, nil
 }
 
 // begin says that packets are intercepted.

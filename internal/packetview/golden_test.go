@@ -135,7 +135,10 @@ func samples() []sample {
 			list[i].r.Family, list[i].r.EtherType = nfqueue.FamilyIPv6, 0x86dd
 		}
 	}
-	return append(list, told())
+	queued, unqueued := packet("from a file", udp(a4, b4, 9, nil)), packet("from a file, not queued, without time", udp(a4, b4, 9, nil))
+	queued.r.Time, queued.r.Number, queued.r.Took = list[0].r.Time, 7, 1500*time.Nanosecond
+	unqueued.r.Number, unqueued.r.Unqueued = 8, true
+	return append(list, told(), queued, unqueued)
 }
 
 // told is a packet of which the kernel has told everything.

@@ -12,11 +12,13 @@ import (
 
 // object is a packet in JSON. What does not apply is left out.
 type object struct {
-	Time      string  `json:"time"` // RFC 3339, nanoseconds
-	Queue     uint16  `json:"queue"`
-	ID        uint32  `json:"id"`
-	Verdict   string  `json:"verdict"`
+	Number    int     `json:"number,omitempty"`
+	Time      string  `json:"time,omitempty"` // RFC 3339, nanoseconds
+	Queue     *uint16 `json:"queue,omitempty"`
+	ID        *uint32 `json:"id,omitempty"`
+	Verdict   string  `json:"verdict,omitempty"`
 	SetMark   *uint32 `json:"set_mark,omitempty"`
+	Took      int64   `json:"took_ns,omitempty"`
 	Missed    uint64  `json:"missed,omitempty"` // packets before this one that came too fast
 	Family    string  `json:"family"`
 	Hook      string  `json:"hook"`
@@ -53,12 +55,17 @@ type vlan struct {
 // payload is set.
 func AppendJSON(b []byte, r *Record, payload bool) []byte {
 	o := object{
-		Time: r.Time.UTC().Format(time.RFC3339Nano), Queue: r.Queue, ID: r.ID, Verdict: r.Verdict.String(), SetMark: r.SetMark,
-		Missed: r.Missed, Family: r.Family.String(), Hook: r.Hook.String(), EtherType: fmt.Sprintf("0x%04x", r.EtherType),
+		Number: r.Number, SetMark: r.SetMark, Took: r.Took.Nanoseconds(), Missed: r.Missed, Family: r.Family.String(), Hook: r.Hook.String(), EtherType: fmt.Sprintf("0x%04x", r.EtherType),
 		In: printable(r.In), Out: printable(r.Out), PhysIn: printable(r.PhysIn), PhysOut: printable(r.PhysOut),
 		Mark: r.Mark, Priority: r.Priority, HWAddr: r.HardwareAddr.String(), ClassID: r.CgroupClassID,
 		SecCtx: printable(r.SecurityContext), L2: hex.EncodeToString(r.LinkHeader),
 		Length: r.Length, Captured: len(r.Data), decoded: decode(r.Data, r.Length), Conntrack: r.Conntrack,
+	}
+	if !r.Time.IsZero() {
+		o.Time = r.Time.UTC().Format(time.RFC3339Nano)
+	}
+	if !r.Unqueued {
+		o.Queue, o.ID, o.Verdict = &r.Queue, &r.ID, r.Verdict.String()
 	}
 	if r.Owner != nil {
 		o.UID, o.GID = &r.Owner.UID, &r.Owner.GID

@@ -36,13 +36,18 @@ func (l *list) add(applies bool, format string, args ...any) {
 
 func (r *Record) queueItems() []string {
 	var l list
-	l.add(true, "queue %d, id %d, verdict %v", r.Queue, r.ID, r.Verdict)
+	if r.Unqueued {
+		l.add(true, "not queued")
+	} else {
+		l.add(true, "queue %d, id %d, verdict %v", r.Queue, r.ID, r.Verdict)
+	}
 	if r.SetMark != nil {
 		l.add(true, "sets mark %#x", *r.SetMark)
 	}
 	l.add(true, "family %v, ethertype 0x%04x, mark %#x", r.Family, r.EtherType, r.Mark)
 	l.add(r.Priority != 0, "priority %d", r.Priority)
 	l.add(r.SKBInfo != 0, "skb %v", r.SKBInfo)
+	l.add(r.Took != 0, "handled in %v", r.Took)
 	l.add(len(r.Data) < r.Length, "%d of %d bytes copied", len(r.Data), r.Length)
 	return l
 }

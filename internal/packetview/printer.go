@@ -51,7 +51,12 @@ func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
 	if r.Missed > 0 {
 		b = fmt.Appendf(b, "%s\n", p.paint(yellow, fmt.Sprintf("... %d packets came too fast to be shown", r.Missed)))
 	}
-	b = fmt.Appendf(b, "%s %s %v ", p.paint(dim, r.Time.Format("15:04:05.000000")), r.devices(), r.Hook)
+	const clock = "15:04:05.000000"
+	at := "--:--:--.------"
+	if !r.Time.IsZero() {
+		at = r.Time.Format(clock)
+	}
+	b = fmt.Appendf(b, "%s %s %v ", p.paint(dim, at), r.devices(), r.Hook)
 	switch d.Version {
 	case 0:
 		b = fmt.Appendf(b, "ethertype 0x%04x, length %d", r.EtherType, r.Length)
@@ -71,9 +76,11 @@ func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
 			b = fmt.Appendf(b, " (%s)", p.paint(yellow, d.Problem))
 		}
 	}
-	switch r.Verdict {
-	case nfqueue.Accept:
-	case nfqueue.Drop:
+	switch {
+	case r.Unqueued:
+		b = fmt.Appendf(b, " [%s]", p.paint(dim, "not queued"))
+	case r.Verdict == nfqueue.Accept:
+	case r.Verdict == nfqueue.Drop:
 		b = fmt.Appendf(b, " [%s]", p.paint(red, r.Verdict.String()))
 	default:
 		b = fmt.Appendf(b, " [%s]", p.paint(cyan, r.Verdict.String()))

@@ -21,6 +21,11 @@ type Record struct {
 	Verdict nfqueue.Verdict
 	SetMark *uint32 // the mark that the verdict sets, nil if it sets none
 
+	// Of a packet from a file.
+	Number   int           // in the file, from 1
+	Unqueued bool          // no rule has sent it to a queue: Queue, ID and Verdict do not apply
+	Took     time.Duration // by the handler
+
 	Family    nfqueue.Family
 	Hook      nfqueue.Hook
 	EtherType uint16

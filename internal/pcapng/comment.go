@@ -22,9 +22,9 @@ func Comment(r *packetview.Record) string {
 			words = append(words, key+"="+strings.Map(oneWord, fmt.Sprintf(format, args...)))
 		}
 	}
-	add(true, "verdict", "%v", r.Verdict)
-	add(true, "queue", "%d", r.Queue)
-	add(true, "id", "%d", r.ID)
+	add(!r.Unqueued, "verdict", "%v", r.Verdict)
+	add(!r.Unqueued, "queue", "%d", r.Queue)
+	add(!r.Unqueued, "id", "%d", r.ID)
 	add(true, "hook", "%v", r.Hook)
 	add(true, "family", "%v", r.Family)
 	add(true, "mark", "%#x", r.Mark)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/packetview"
@@ -55,17 +56,23 @@ func (w *Writer) Write(r *packetview.Record) error {
 	if err != nil {
 		return err
 	}
-	queue := uint32(r.Queue)
 	options := pcapgo.NgPacketOptions{
 		Comments: []string{Comment(r)},
 		Flags:    &pcapgo.NgEpbFlags{Direction: direction(r.Hook)},
-		Queue:    &queue,
+	}
+	if !r.Unqueued {
+		queue := uint32(r.Queue)
+		options.Queue = &queue
+	}
+	at := r.Time
+	if at.IsZero() {
+		at = time.Unix(0, 0)
 	}
 	if r.Missed > 0 {
 		options.DropCount = &r.Missed
 	}
 	return w.ng.WritePacketWithOptions(gopacket.CaptureInfo{
-		Timestamp: r.Time, CaptureLength: len(data), Length: max(length, len(data)), InterfaceIndex: index,
+		Timestamp: at, CaptureLength: len(data), Length: max(length, len(data)), InterfaceIndex: index,
 	}, data, options)
 }
 

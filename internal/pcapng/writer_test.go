@@ -42,7 +42,7 @@ func records() []*packetview.Record {
 		{Time: start.Add(3), ID: 4, Verdict: nfqueue.Accept, Family: nfqueue.FamilyBridge, Hook: nfqueue.HookPostrouting,
 			Out: "br0", PhysOut: "port 1", LinkHeader: ethernet, VLAN: &nfqueue.VLAN{TCI: 0x6064, Protocol: 0x8100},
 			Data: v4[:28], Length: len(v4), SecurityContext: []byte("a b\n"), Conntrack: &packetview.Conntrack{State: "new", Mark: 1}},
-		{Time: start.Add(4), ID: 5, Verdict: nfqueue.Accept, Family: nfqueue.FamilyIPv4, Hook: nfqueue.HookInput, In: "eth0", Data: v4, Length: len(v4)},
+		{Time: start.Add(4), Unqueued: true, Family: nfqueue.FamilyIPv4, Hook: nfqueue.HookInput, In: "eth0", Data: v4, Length: len(v4)},
 	}
 }
 
@@ -52,7 +52,7 @@ var comments = []string{
 	"verdict=queue_4_bypass queue=0 id=2 hook=forward family=ip6 mark=0x0 set-mark=0x7 in=eth1 out=eth0",
 	"verdict=drop queue=0 id=3 hook=prerouting family=bridge mark=0x0 in=br0 phys-in=port_1 hwaddr=02:00:00:00:00:01",
 	"verdict=accept queue=0 id=4 hook=postrouting family=bridge mark=0x0 out=br0 phys-out=port_1 secctx=a_b_ ct=new ct-mark=0x1",
-	"verdict=accept queue=0 id=5 hook=input family=ip mark=0x0 in=eth0",
+	"hook=input family=ip mark=0x0 in=eth0",
 }
 
 func write(t *testing.T, all []*packetview.Record) []byte {
@@ -115,7 +115,7 @@ func TestWriterReadBack(t *testing.T) {
 		if !slices.Equal(options.Comments, comments[i:i+1]) {
 			t.Errorf("packet %d: comments %q, want %q", i, options.Comments, comments[i])
 		}
-		if options.Queue == nil || *options.Queue != uint32(record.Queue) {
+		if record.Unqueued != (options.Queue == nil) || options.Queue != nil && *options.Queue != uint32(record.Queue) {
 			t.Errorf("packet %d: queue %v, want %d", i, options.Queue, record.Queue)
 		}
 		if missed := record.Missed; missed != 0 && (options.DropCount == nil || *options.DropCount != missed) || missed == 0 && options.DropCount != nil {
