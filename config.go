@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/recvbuf"
 )
 
 // Config says how a queue is opened and served. The zero value is queue 0 with
@@ -145,36 +146,18 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// charges is what one unread message is charged to the receive buffer (skb->truesize),
-// at most, on Linux 5.10 to 7.3: with up to 128 bytes of the packet, and with a full-size
-// Ethernet frame. s390x rounds memory up to larger cache lines.
-func charges() (small, frame int) {
-	if runtime.GOARCH == "s390x" {
-		return 1536, 4352
-	}
-	return 1280, 2304
-}
-
-const (
-	chargeGSO = 66335 // for the largest GSO packet
-	// gsoReserve is how many of the largest packets the buffer holds for GSO on
-	// top of MaxLen frames: two full TCP windows of 4 MiB, the usual upper bound of
-	// net.ipv4.tcp_wmem. MaxLen of them would be 66 MiB.
-	gsoReserve = 128
-)
-
 // readBufferFor sizes the receive buffer for MaxLen unread packets.
 func readBufferFor(c Config) int {
 	n := framesBuffer(c)
 	if c.Flags&GSO != 0 && c.CopyRange > 1500 {
-		n += gsoReserve * chargeGSO
+		n += recvbuf.ForGSO // room for MaxLen of the largest packets would be 66 MiB
 	}
 	return n
 }
 
 // framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take.
 func framesBuffer(c Config) int {
-	small, charge := charges()
+	small, charge := recvbuf.Charge()
 	if c.CopyRange <= 128 {
 		charge = small
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/recvbuf"
 )
 
 func TestConfigDefaults(t *testing.T) {
@@ -19,7 +21,7 @@ func TestConfigDefaults(t *testing.T) {
 		c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}
-	small, frame := charges()
+	small, frame := recvbuf.Charge()
 	if c.ReadBuffer < 1024*frame {
 		t.Errorf("receive buffer of %d bytes does not hold MaxLen frames", c.ReadBuffer)
 	}

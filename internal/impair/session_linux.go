@@ -10,6 +10,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/intercept"
+	"github.com/chifflier/nfqueue-go/internal/recvbuf"
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
@@ -118,17 +119,16 @@ const (
 	headersOnly = 128
 	// unread is how many packets may wait to be looked at.
 	unread = 4096
-	// readBuffer holds as many full-size Ethernet frames, in the kernel's count.
-	readBuffer = unread * 2304
 )
 
 // queueConfig returns what the queues need for all settings that they will see.
 func queueConfig(all []Settings) nfqueue.Config {
+	_, frame := recvbuf.Charge()
 	cfg := nfqueue.Config{
 		NoGSO:      true, // each packet on the wire has a fate of its own
 		CopyRange:  headersOnly,
 		MaxLen:     unread,
-		ReadBuffer: readBuffer,
+		ReadBuffer: unread * frame,
 		Fallback:   nfqueue.Accept,
 	}
 	limit := 0

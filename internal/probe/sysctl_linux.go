@@ -6,23 +6,29 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/recvbuf"
 	"golang.org/x/sys/unix"
 )
 
-// What the default configuration of package nfqueue asks of the receive buffer, in the kernel's count.
-const (
-	frames         = 1024 * 2304        // as many full-size Ethernet frames as may wait
-	withGSO        = frames + 128*66335 // and two windows of TCP in the largest packets
-	largestVerdict = 96 << 10           // a verdict with the largest payload
-)
+// largestVerdict is what a verdict with the largest payload takes in the send buffer, in the kernel's count.
+const largestVerdict = 96 << 10
 
 // buffers checks the limits that the kernel sets for the buffers of sockets. It doubles what a program asks for, and grants
 // twice the sysctl at most.
 func (r *Report) buffers(p privileges) {
+	frames, withGSO := receiveBuffer()
 	r.buffer("net.core.rmem_max", unix.SO_RCVBUF, p, frames, withGSO,
 		"the receive buffer of a queue does not hold the 1024 full-size packets that may wait by default; what exceeds it is dropped, or passes with fail-open")
 	r.buffer("net.core.wmem_max", unix.SO_SNDBUF, p, largestVerdict, largestVerdict,
 		"the send buffer of a queue is too small for a verdict with the largest payload")
+}
+
+// receiveBuffer returns what the default configuration of package nfqueue needs for full-size Ethernet frames, and asks for.
+func receiveBuffer() (frames, withGSO int) {
+	_, frame := recvbuf.Charge()
+	frames = nfqueue.DefaultMaxLen * frame
+	return frames, frames + recvbuf.ForGSO
 }
 
 // buffer checks one: least is what is needed, want what is recommended.
