@@ -105,7 +105,7 @@ func (s frameSocket) receive(t *testing.T, to []byte) frame {
 func TestBridgeFrames(t *testing.T) {
 	// Linux 7.2 and later replace no payload of the bridge family ("netfilter:
 	// nfnetlink_queue: restrict writes to network header", 54f34607d184).
-	replaces := !atLeast(t, 7, 2)
+	replaces := !labtest.AtLeast(t, 7, 2)
 	to := []byte{2, 0, 0, 0, 0, 9}
 	header := append(bytes.Clone(to), 2, 0, 0, 0, 0, 1, 0x08, 0x00)
 	otherSource := append(bytes.Clone(to), 2, 0, 0, 0, 0, 7, 0x08, 0x00)

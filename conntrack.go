@@ -212,7 +212,7 @@ func parseSeqAdj(nest []byte) (s SeqAdj, ok bool) {
 // (struct nf_conn_synproxy).
 type Synproxy struct {
 	ISN             uint32 // initial sequence number that the client was given
-	InitTimestamp   uint32 // timestamp of the client's SYN
+	InitTimestamp   uint32 // timestamp that the client was given
 	TimestampOffset uint32 // what timestamps of the server are shifted by
 }
 

@@ -387,7 +387,7 @@ func TestConnTimeoutOfNew(t *testing.T) {
 	}, netlab.L4Proto(udp))
 	entries := lab.udpFlow(t, 2)
 	wantStatus(t, entries[1], "the second packet", confirmed|nfqueue.StatusFixedTimeout, 0)
-	if !atLeast(t, 6, 1) {
+	if !labtest.AtLeast(t, 6, 1) {
 		t.Log("the kernel counts the timeout of an unconfirmed entry from its own start")
 		return
 	}
@@ -406,7 +406,7 @@ func TestConntrackRecords(t *testing.T) {
 	for i, e := range entries {
 		packets := uint64(i + 1)
 		want := nfqueue.Counters{Packets: packets, Bytes: packets * (20 + 8 + uint64(len("datagram")))}
-		told := atLeast(t, 6, 1)
+		told := labtest.AtLeast(t, 6, 1)
 		if original, reply, ok := e.Counters(); ok != told || told && (original != want || reply != (nfqueue.Counters{})) {
 			t.Errorf("packet %d: counters %v, %v, %v; want %v", i+1, original, reply, ok, want)
 		}

@@ -84,7 +84,7 @@ func TestRefusedUDPSegments(t *testing.T) {
 			sendSegments(t, dialUDP(t, n.Client, netip.AddrPortFrom(f.server(n), port)), sent)
 			receive(t, l, sent...)
 			stop(t, q)
-			if refused == 0 && atLeast(t, 6, 1) { // before, the kernel may cut it in front of the queue
+			if refused == 0 && labtest.AtLeast(t, 6, 1) { // before, the kernel may cut it in front of the queue
 				t.Error("no super-packet came in")
 			}
 		})

@@ -189,7 +189,7 @@ func TestMark(t *testing.T) {
 	if v.mark != 0xdeadbeef {
 		t.Errorf("mark %#x, want 0xdeadbeef", v.mark)
 	}
-	if v.ok && v.priority != 0x10007 || !v.ok && atLeast(t, 5, 18) {
+	if v.ok && v.priority != 0x10007 || !v.ok && labtest.AtLeast(t, 5, 18) {
 		t.Errorf("priority %#x, %v; want 0x10007", v.priority, v.ok)
 	}
 }

@@ -207,7 +207,7 @@ func (p *Packet) UID() (uid uint32, ok bool) { return p.uint32(attrUID) }
 func (p *Packet) GID() (gid uint32, ok bool) { return p.uint32(attrGID) }
 
 // CgroupClassID returns the net_cls class of the socket that sent the packet. The
-// kernel tells one that is not 0, from Linux 6.13 or so on (NFQA_CGROUP_CLASSID).
+// kernel tells one that is not 0, from Linux 6.4 on (NFQA_CGROUP_CLASSID).
 func (p *Packet) CgroupClassID() (id uint32, ok bool) { return p.uint32(attrCgroupClassID) }
 
 // SecurityContext returns the security context of the packet without the

@@ -12,6 +12,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // markSecurity gives the packets that leave a host over IPv4 a security context.
@@ -30,20 +31,30 @@ func markSecurity(t *testing.T, h *netlab.Host, context string) {
 	labtest.Must(t, conn.Flush())
 }
 
+// saveSecMark gives the security context of a packet to its connection.
+func saveSecMark(*netlab.Host) ([]expr.Any, error) {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeySECMARK, Register: unix.NFT_REG_1},
+		&expr.Ct{Key: expr.CtKeySECMARK, SourceRegister: true, Register: unix.NFT_REG_1},
+	}, nil
+}
+
 // TestSecurityContext needs SELinux, which without a policy knows the contexts that it
 // begins with.
 func TestSecurityContext(t *testing.T) {
 	lab := newVerdictLab(t, netlab.IP, localhost)
 	markSecurity(t, lab.Host, "unlabeled")
+	labtest.Rule(t, labtest.Chain(t, lab.Host, netlab.IP, netlab.Output, -100), saveSecMark)
 	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
-	got := make(chan string, 1)
-	serve(t, lab.Host, nfqueue.Config{Queue: 1, Flags: nfqueue.SecCtx}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		got <- string(p.SecurityContext())
+	got := make(chan [2]string, 1)
+	serve(t, lab.Host, nfqueue.Config{Queue: 1, Flags: nfqueue.SecCtx | nfqueue.Conntrack}, func(p *nfqueue.Packet) nfqueue.Verdict {
+		e, _ := p.Conntrack()
+		got <- [2]string{string(p.SecurityContext()), string(e.SecurityContext())}
 		return nfqueue.Accept
 	})
 	lab.in("marked")
 	lab.out(t, "marked")
-	if context := waitFor(t, got); context != "unlabeled" {
-		t.Errorf("security context %q", context)
+	if contexts := waitFor(t, got); contexts != [2]string{"unlabeled", "unlabeled"} {
+		t.Errorf("security contexts of the packet and the connection: %q", contexts)
 	}
 }

@@ -29,6 +29,9 @@ const (
 
 func needDebianPackage(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("other programs take long")
+	}
 	for _, dir := range []string{debianSource, debianExamples} {
 		if _, err := os.Stat(dir); err != nil {
 			why := fmt.Sprintf("%v; install the Debian package %s", err, debianPackage)

@@ -21,7 +21,6 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/impair"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,12 +91,10 @@ func (r *impairRun) end(t *testing.T, code int) string {
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
 		t.Errorf("exit code %d, want %d; stderr %q", got, code, &r.stderr)
 	}
-	c, err := nftables.New(nftables.WithNetNSFd(r.host.FD()))
-	labtest.Must(t, err)
-	tables, err := c.ListTables()
-	labtest.Must(t, err)
-	if len(tables) > 0 {
-		t.Errorf("the table %s is left", tables[0].Name)
+	if code < 0 {
+		wantTablesOfKilled(t, r.host)
+	} else {
+		wantNoTables(t, r.host)
 	}
 	return string(rest)
 }

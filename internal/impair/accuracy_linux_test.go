@@ -21,6 +21,9 @@ const attempts = 100
 // TestDelayAccuracy: packets arrive no sooner than the delay says, half of them within 200 microseconds more and 99 of 100
 // within a millisecond, which includes their way through the queue and what it takes to wake the receiver.
 func TestDelayAccuracy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measuring takes long")
+	}
 	const delay = 5 * time.Millisecond
 	half, most := 200*time.Microsecond, time.Millisecond
 	if raceDetector {
@@ -87,14 +90,18 @@ func (l *link) delays(t *testing.T, delay time.Duration) []time.Duration {
 // TestLossAccuracy: the receiving host sees as many packets as the binomial distribution allows.
 func TestLossAccuracy(t *testing.T) {
 	both(t, func(t *testing.T, l *link) {
-		const n, loss = 20_000, 0.1
+		const loss = 0.1
+		n := 20_000
+		if testing.Short() {
+			n = 2000
+		}
 		chain := labtest.Chain(t, l.Server, netlab.Inet, netlab.Prerouting, 0)
 		seen := labtest.Rule(t, chain, netlab.L4Proto(17), netlab.DstPort(port), netlab.Counter())
 		s := begin(t, l.Client, "loss 10%", Config{Seed: 1}, "out udp dport 4000")
 		for i := range n {
 			l.send(t, number(i, 16))
 		}
-		c := await(t, s, There, "verdict for each packet", func(c Counters) bool { return c.Passed+c.Lost == n })
+		c := await(t, s, There, "verdict for each packet", func(c Counters) bool { return c.Passed+c.Lost == uint64(n) })
 		for deadline := time.Now().Add(patience); ; {
 			arrived, _, err := seen.Count()
 			labtest.Must(t, err)
@@ -111,6 +118,9 @@ func TestLossAccuracy(t *testing.T) {
 
 // TestRateAccuracy: what arrives is what the link lets through.
 func TestRateAccuracy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measuring takes long")
+	}
 	both(t, func(t *testing.T, l *link) {
 		l.arrivals(t)
 		labtest.Must(t, l.server.SetReadBuffer(1<<20))

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,14 +34,6 @@ type testPackage struct {
 // name is the import path without the module's.
 func (p testPackage) name() string {
 	return "." + strings.TrimPrefix(p.ImportPath, p.Module.Path)
-}
-
-// file is the name without slashes.
-func (p testPackage) file() string {
-	if p.name() == "." {
-		return "root"
-	}
-	return strings.ReplaceAll(strings.TrimPrefix(p.name(), "./"), "/", "-")
 }
 
 // kernelTests finds the packages of the module whose tests need a kernel.
@@ -72,6 +65,7 @@ func kernelTests(ctx context.Context) ([]testPackage, error) {
 // binaries are what runs in the guests of an architecture.
 type binaries struct {
 	init  []byte
+	nfq   []byte // as it is released
 	tests []testBinary
 }
 
@@ -80,30 +74,36 @@ type testBinary struct {
 	data []byte
 }
 
-// build builds the binaries, static and without cgo.
+// build builds the binaries, static and without cgo, as far as that can be done as for a
+// release, so that packages are compiled once for both.
 func build(ctx context.Context, dir, goarch string, packages []testPackage) (*binaries, error) {
 	fmt.Printf("building the tests for %s\n", goarch)
-	compile := func(name string, args ...string) ([]byte, error) {
-		file := filepath.Join(dir, "bin", goarch, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return nil, err
-		}
-		args = append(args[:len(args)-1:len(args)-1], "-ldflags=-s -w", "-o", file, args[len(args)-1])
+	bin := filepath.Join(dir, "bin", goarch)
+	if err := errors.Join(os.RemoveAll(bin), os.MkdirAll(bin, 0o755)); err != nil {
+		return nil, err
+	}
+	compile := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-		if _, err := output(cmd); err != nil {
-			return nil, err
-		}
-		return os.ReadFile(file)
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false -trimpath")
+		_, err := output(cmd)
+		return err
+	}
+	tests := []string{"test", "-c", "-tags=" + tag, "-ldflags=-s -w", "-o", bin + "/"}
+	for _, p := range packages {
+		tests = append(tests, p.ImportPath)
 	}
 	module := packages[0].Module.Path
-	initProgram, err := compile("init", "build", module+"/internal/kmatrix/init")
+	initFile := filepath.Join(bin, "init")
+	if err := errors.Join(compile(tests...), compile("build", "-ldflags=-s -w", "-o", initFile, module+"/internal/kmatrix/init")); err != nil {
+		return nil, err
+	}
+	initProgram, err := os.ReadFile(initFile)
 	if err != nil {
 		return nil, err
 	}
 	b := &binaries{init: initProgram}
 	for _, p := range packages {
-		data, err := compile(p.file()+".test", "test", "-c", "-tags="+tag, p.ImportPath)
+		data, err := os.ReadFile(filepath.Join(bin, path.Base(p.ImportPath)+".test"))
 		if err != nil {
 			return nil, err
 		}

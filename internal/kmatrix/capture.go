@@ -19,10 +19,10 @@ func (o outcome) captured(g guest) map[string]string {
 		return nil
 	}
 	files := make(map[string]string)
-	for _, p := range o.packages {
+	for _, j := range o.jobs {
 		var name string // of the test
 		var text strings.Builder
-		for line := range strings.Lines(p.output) {
+		for line := range strings.Lines(j.output) {
 			if begun, ok := strings.CutPrefix(line, "BEGIN "); ok {
 				name = strings.TrimSpace(begun)
 				text.Reset()

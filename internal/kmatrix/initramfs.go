@@ -3,20 +3,14 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
-// fakeKernelTests show nothing about the kernel that they run on.
-const fakeKernelTests = "^TestFault"
-
 // initramfs makes the archive from which a guest boots: its first program, the
-// modules of the kernel in dir, and the tests with their testdata.
+// modules of the kernel in dir, the tests with their testdata, and nfq.
 func initramfs(file, dir string, g guest, b *binaries, o options) error {
 	mods, err := modules(dir)
 	if err != nil {
@@ -41,23 +35,17 @@ func initramfs(file, dir string, g guest, b *binaries, o options) error {
 
 	list.Reset()
 	for _, t := range b.tests {
-		dir := path.Join("tests", t.file())
-		c.file(path.Join(dir, "test"), 0o755, t.data)
-		if err := c.tree(path.Join(dir, "testdata"), filepath.Join(t.Dir, "testdata")); err != nil {
+		c.file(t.program(), 0o755, t.data)
+		c.dir(t.dir())
+		if err := c.tree(path.Join(t.dir(), "testdata"), filepath.Join(t.Dir, "testdata")); err != nil {
 			return err
 		}
-		list.WriteString(t.name() + " /" + dir + "\n")
 	}
-	c.file("kmatrix/tests", 0o644, []byte(list.String()))
-
-	args := []string{
-		"-test.timeout=" + o.timeout.String(), "-test.v=" + strconv.FormatBool(o.verbose),
-		"-test.short", "-test.skip=" + fakeKernelTests,
+	c.file(releasedProgram, 0o755, b.nfq)
+	for _, j := range b.jobs(o) {
+		list.WriteString(j.line())
 	}
-	if o.run != "" {
-		args = append(args, "-test.run="+o.run)
-	}
-	c.file("kmatrix/args", 0o644, []byte(strings.Join(args, "\n")))
+	c.file("kmatrix/jobs", 0o644, []byte(list.String()))
 	env := []string{"PATH=/bin", "HOME=/tmp", "NFQUEUE_REQUIRE_KERNEL=1"}
 	if o.capture != "" {
 		env = append(env, captureEnv+"=1")
@@ -68,16 +56,6 @@ func initramfs(file, dir string, g guest, b *binaries, o options) error {
 	}
 	c.end()
 
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
-	if err != nil {
-		return err
-	}
-	if _, err := z.Write(c.Bytes()); err != nil {
-		return err
-	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	return os.WriteFile(file, packed.Bytes(), 0o644)
+	// An emulated machine takes longer to unpack it than it saves to read less.
+	return os.WriteFile(file, c.Bytes(), 0o644)
 }

@@ -7,15 +7,16 @@
 //
 // It fetches the kernels that Debian packages, through this system's own apt, builds
 // static binaries of all tests that need a kernel (with the build tag kernelmatrix),
-// packs both into an archive from which QEMU boots, and prints what became of each
-// package on each guest. It ends with status 1 unless all of them passed. No guest
-// named means all of them.
+// and nfq as it is released, packs all that into an archive from which QEMU boots, and
+// prints what became of each package and program on each guest. It ends with status 1
+// unless all of them passed. No guest named means all of them.
 //
 // It needs Linux with apt-get, dpkg-deb, xz and the keys of Debian's archive, and fetches
 // QEMU too. It does not need root, and changes nothing but its folder in the user's
 // cache, where everything fetched is kept.
 //
-// The tests run with -test.short, and without those that have a fake kernel.
+// The tests run with -test.short, which leaves out what measures time or needs other
+// programs, and without those that have a fake kernel.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,7 +41,7 @@ func main() {
 	flag.BoolVar(&o.verbose, "v", false, "list every test")
 	flag.IntVar(&o.parallel, "j", 1, "`number` of guests at a time")
 	flag.StringVar(&o.capture, "capture", "", "put messages that the kernels sent into this `folder`, for testdata/packets")
-	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "time for each package")
+	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "time for the tests of each package")
 	flag.StringVar(&o.mirror, "mirror", "", "`address` of a Debian archive; empty for the one that apt is configured for")
 	flag.BoolVar(&o.refresh, "refresh", false, "fetch the newest kernels even where there are some")
 	flag.Usage = func() {
@@ -83,13 +85,22 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 	if err != nil {
 		return false, err
 	}
-	built := make(map[string]*binaries)
+	var goarchs []string
 	for _, g := range guests {
-		if built[g.goarch] == nil {
-			if built[g.goarch], err = build(ctx, cache, g.goarch, packages); err != nil {
-				return false, err
-			}
+		if !slices.Contains(goarchs, g.goarch) {
+			goarchs = append(goarchs, g.goarch)
 		}
+	}
+	released, err := release(ctx, goarchs)
+	if err != nil {
+		return false, err
+	}
+	built := make(map[string]*binaries)
+	for _, goarch := range goarchs {
+		if built[goarch], err = build(ctx, cache, goarch, packages); err != nil {
+			return false, err
+		}
+		built[goarch].nfq = released[goarch]
 	}
 	k := &kernels{dir: filepath.Join(cache, "kernels"), fresh: o.refresh, got: make(map[kernel]string), mirror: findMirror}
 	if o.mirror != "" {
@@ -119,16 +130,16 @@ func cacheDir() (string, error) {
 	return filepath.Join(user, "nfqueue-kmatrix"), err
 }
 
-// table prints a line for each guest and package, and reports whether all passed.
+// table prints a line for each guest and job, and reports whether all passed.
 func table(guests []guest, outcomes []outcome) (passed bool) {
 	passed = true
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "GUEST\tKERNEL\tPACKAGE\tRESULT\tTIME")
+	fmt.Fprintln(w, "GUEST\tKERNEL\tTESTS OR PROGRAM\tRESULT\tTIME")
 	for i, g := range guests {
 		o := outcomes[i]
-		for _, p := range o.packages {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.name, o.kernel, p.name, p.verdict(), p.time)
-			passed = passed && p.passed()
+		for _, j := range o.jobs {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.name, o.kernel, j.name, j.verdict(), j.time)
+			passed = passed && j.passed()
 		}
 		if o.err != nil {
 			fmt.Fprintf(w, "%s\t%s\t\tFAIL\t%v\n", g.name, o.kernel, o.err)

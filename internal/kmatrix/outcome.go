@@ -12,30 +12,31 @@ import (
 
 // outcome is what came of a guest.
 type outcome struct {
-	kernel   string // release
-	packages []packageOutcome
-	err      error // why not all packages are there
+	kernel string // release
+	jobs   []jobOutcome
+	err    error // why not all jobs are there
 }
 
-// packageOutcome is what came of the tests of a package.
-type packageOutcome struct {
+// jobOutcome is what came of a job.
+type jobOutcome struct {
 	name   string
 	status int
 	time   string
 	output string
+	want   string // what output lacks
 }
 
-func (p packageOutcome) passed() bool { return p.status == 0 }
+func (j jobOutcome) passed() bool { return j.status == 0 && j.want == "" }
 
-func (p packageOutcome) verdict() string {
-	if p.passed() {
+func (j jobOutcome) verdict() string {
+	if j.passed() {
 		return "ok"
 	}
 	return "FAIL"
 }
 
 // The lines by which the first program of a guest reports. What is between the
-// start and the end of a package is the output of its tests.
+// start and the end of a job is its output.
 const (
 	lineKernel = "kmatrix: kernel "
 	lineStart  = "kmatrix: start "
@@ -44,22 +45,27 @@ const (
 )
 
 // readLog reads what a guest wrote to its console.
-func readLog(file string, tests []testBinary) outcome {
+func readLog(file string, jobs []job) outcome {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return outcome{err: err}
 	}
 	o := parseLog(string(bytes.ReplaceAll(text, []byte("\r"), nil)))
-	if o.err == nil && len(o.packages) != len(tests) {
-		o.err = fmt.Errorf("it ran %d packages of %d, see %s", len(o.packages), len(tests), file)
+	if o.err == nil && len(o.jobs) != len(jobs) {
+		o.err = fmt.Errorf("it ran %d programs of %d, see %s", len(o.jobs), len(jobs), file)
 	} else if o.err != nil {
 		o.err = fmt.Errorf("%w, see %s", o.err, file)
+	}
+	for i := range min(len(o.jobs), len(jobs)) {
+		if want := jobs[i].want; !strings.Contains(o.jobs[i].output, want) {
+			o.jobs[i].want = want
+		}
 	}
 	return o
 }
 
 func parseLog(log string) (o outcome) {
-	var lines []string // since the start of a package
+	var lines []string // since the start of a job
 	running, done := "", false
 	for line := range strings.Lines(log) {
 		line = strings.TrimSuffix(line, "\n")
@@ -79,7 +85,7 @@ func parseLog(log string) (o outcome) {
 				o.err = fmt.Errorf("it reported %.100q", line)
 				return o
 			}
-			o.packages = append(o.packages, packageOutcome{running, status, fields[2], strings.Join(lines, "\n")})
+			o.jobs = append(o.jobs, jobOutcome{name: running, status: status, time: fields[2], output: strings.Join(lines, "\n")})
 			running = ""
 		} else if line == lineDone {
 			done = true
@@ -89,19 +95,22 @@ func parseLog(log string) (o outcome) {
 	}
 	switch {
 	case running != "":
-		o.err = fmt.Errorf("it died in the tests of %s", running)
+		o.err = fmt.Errorf("it died in %s", running)
 	case !done:
 		o.err = fmt.Errorf("it died")
 	}
 	return o
 }
 
-// details returns the output of the packages that failed.
+// details returns the output of the jobs that failed.
 func (o outcome) details(g guest) string {
 	var b strings.Builder
-	for _, p := range o.packages {
-		if !p.passed() {
-			fmt.Fprintf(&b, "--- %s, Linux %s, %s: status %d\n%s\n", g.name, o.kernel, p.name, p.status, p.output)
+	for _, j := range o.jobs {
+		if !j.passed() {
+			fmt.Fprintf(&b, "--- %s, Linux %s, %s: status %d\n%s\n", g.name, o.kernel, j.name, j.status, j.output)
+		}
+		if j.want != "" {
+			fmt.Fprintf(&b, "--- it did not print %q\n", j.want)
 		}
 	}
 	return b.String()

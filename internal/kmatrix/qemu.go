@@ -45,13 +45,13 @@ func (m machine) cpuArgs(arch string) []string {
 }
 
 const (
-	memory = "1024" // MiB
+	memory = "2048" // MiB
 	cpus   = "2"
 	// parameters are for the kernel: it dies of a panic, prints what is serious only, and
 	// does not take its time when a namespace or a rule goes. SELinux is for security
 	// contexts; without a policy it forbids nothing.
 	parameters = "panic=-1 quiet loglevel=4 rcupdate.rcu_expedited=1 security=selinux selinux=1"
-	// overhead is what a guest takes besides its tests.
+	// overhead is what a guest takes besides its jobs.
 	overhead = 2 * time.Minute
 )
 
@@ -74,12 +74,13 @@ func (g guest) test(ctx context.Context, cache string, o options, k *kernels, b 
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return outcome{err: err}
 	}
-	initrd := filepath.Join(run, "initramfs.gz")
+	initrd := filepath.Join(run, "initramfs")
 	if err := initramfs(initrd, dir, g, b, o); err != nil {
 		return outcome{err: err}
 	}
 	fmt.Printf("booting %s\n", g.name)
-	ctx, cancel := context.WithTimeout(ctx, overhead+time.Duration(len(b.tests))*o.timeout)
+	jobs := b.jobs(o)
+	ctx, cancel := context.WithTimeout(ctx, overhead+time.Duration(len(jobs))*o.timeout)
 	defer cancel()
 	args := append(command[1:], m.cpuArgs(g.kernel.arch)...)
 	args = append(args, "-m", memory, "-smp", cpus,
@@ -93,7 +94,7 @@ func (g guest) test(ctx context.Context, cache string, o options, k *kernels, b 
 	qemu := exec.CommandContext(ctx, command[0], args...)
 	qemu.Stdout, qemu.Stderr = log, log
 	err = qemu.Run()
-	result = readLog(log.Name(), b.tests)
+	result = readLog(log.Name(), jobs)
 	switch {
 	case ctx.Err() != nil:
 		result.err = fmt.Errorf("it did not end in time, see %s", log.Name())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Command init is the first program of a guest of kmatrix. It mounts what tests
-// expect, loads modules, runs the tests one after another, reports on the console,
+// expect, loads modules, runs programs one after another, reports on the console,
 // and switches the machine off.
 package main
 
@@ -31,9 +31,9 @@ func main() {
 		warn(file, load(file))
 	}
 	warn("lo", loopbackUp())
-	for _, test := range lines("/kmatrix/tests") {
-		name, dir, _ := strings.Cut(test, " ")
-		run(name, dir)
+	for _, job := range lines("/kmatrix/jobs") {
+		fields := strings.Split(job, "\t")
+		run(fields[0], fields[1], fields[2:])
 	}
 	fmt.Println("kmatrix: done")
 	time.Sleep(100 * time.Millisecond) // a slow console is still printing
@@ -87,11 +87,11 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
-// run runs the tests of a package in its folder.
-func run(name, dir string) {
+// run runs a program in a folder.
+func run(name, dir string, argv []string) {
 	fmt.Println("kmatrix: start", name)
 	start := time.Now()
-	cmd := exec.Command(dir+"/test", lines("/kmatrix/args")...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = lines("/kmatrix/env")

@@ -16,6 +16,9 @@ import (
 // fails with the environment variable NFQUEUE_REQUIRE_KERNEL=1.
 func Tshark(tb testing.TB, file string, fields ...string) [][]string {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("other programs take long")
+	}
 	program, err := exec.LookPath("tshark")
 	if err != nil {
 		if os.Getenv("NFQUEUE_REQUIRE_KERNEL") == "1" {

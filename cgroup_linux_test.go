@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build kernelmatrix
+
+package nfqueue_test
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"golang.org/x/sys/unix"
+)
+
+// newClass makes a control group of the controller net_cls and returns how a thread enters it and leaves it.
+func newClass(t *testing.T, id string) (enter, leave func() error) {
+	t.Helper()
+	root := t.TempDir()
+	labtest.Must(t, unix.Mount("cgroup", root, "cgroup", 0, "net_cls"))
+	t.Cleanup(func() { labtest.Must(t, unix.Unmount(root, 0)) })
+	group := filepath.Join(root, "group")
+	labtest.Must(t, os.Mkdir(group, 0o755))
+	t.Cleanup(func() { labtest.Must(t, os.Remove(group)) })
+	labtest.Must(t, os.WriteFile(filepath.Join(group, "net_cls.classid"), []byte(id), 0))
+	moveTo := func(dir string) func() error {
+		return func() error { return os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0) }
+	}
+	return moveTo(group), moveTo(root)
+}
+
+// TestCgroupClassID sends from a socket that was made in a control group, and from one that was not.
+func TestCgroupClassID(t *testing.T) {
+	if !firstUserNamespace(t) {
+		t.Skip("control groups of net_cls belong to the first user namespace")
+	}
+	lab := newVerdictLab(t, netlab.IP, localhost)
+	enter, leave := newClass(t, "0x00110022")
+	inside, err := netlab.In(lab.Host, func() (c *net.UDPConn, err error) {
+		if err := enter(); err != nil {
+			return nil, err
+		}
+		c, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(localhost, port)))
+		return c, errors.Join(err, leave())
+	})
+	labtest.Must(t, err)
+	t.Cleanup(func() { inside.Close() })
+	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
+	type class struct {
+		id uint32
+		ok bool
+	}
+	got := make(chan class, 2)
+	serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
+		id, ok := p.CgroupClassID()
+		got <- class{id, ok}
+		return nfqueue.Accept
+	})
+	send(t, inside, "inside")
+	lab.in("outside")
+	lab.out(t, "inside", "outside")
+	var want class
+	if labtest.AtLeast(t, 6, 4) {
+		want = class{0x00110022, true}
+	}
+	if c := waitFor(t, got); c != want {
+		t.Errorf("from inside: %+v, want %+v", c, want)
+	}
+	if c := waitFor(t, got); c != (class{}) {
+		t.Errorf("from outside: %+v, want none", c)
+	}
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"path"
+	"strconv"
+	"strings"
+)
+
+// fakeKernelTests show nothing about the kernel that they run on.
+const fakeKernelTests = "^TestFault"
+
+// moduleDir is where a guest has the folders of the module, with testdata only.
+const moduleDir = "/module"
+
+// job is a program that a guest runs.
+type job struct {
+	name string   // without spaces
+	dir  string   // where it runs
+	argv []string // the program and its arguments
+	want string   // what it must print, besides anything else
+}
+
+// line is how the first program of a guest reads it.
+func (j job) line() string {
+	return strings.Join(append([]string{j.name, j.dir}, j.argv...), "\t") + "\n"
+}
+
+// program returns where a guest has the tests of a package.
+func (p testPackage) program() string { return "/tests/" + path.Base(p.ImportPath) }
+
+// dir returns where they run.
+func (p testPackage) dir() string { return path.Join(moduleDir, p.name()) }
+
+// jobs returns what a guest has to do: run the tests, and what is released unless only
+// some tests were asked for.
+func (b *binaries) jobs(o options) []job {
+	var jobs []job
+	for _, t := range b.tests {
+		argv := []string{
+			t.program(), "-test.timeout=" + o.timeout.String(), "-test.v=" + strconv.FormatBool(o.verbose),
+			"-test.short", "-test.skip=" + fakeKernelTests,
+		}
+		if o.run != "" {
+			argv = append(argv, "-test.run="+o.run)
+		}
+		jobs = append(jobs, job{name: t.name(), dir: t.dir(), argv: argv})
+	}
+	if o.run == "" {
+		jobs = append(jobs,
+			job{name: "nfq--version", dir: "/tmp", argv: []string{releasedProgram, "--version"}, want: "nfq " + releaseVersion + " "},
+			job{name: "nfq-demo", dir: "/tmp", argv: []string{releasedProgram, "demo"}},
+		)
+	}
+	return jobs
+}
+
+// releasedProgram is where a guest has nfq.
+const releasedProgram = "/bin/nfq"
