@@ -5,11 +5,9 @@
 package nfqueue_test
 
 import (
-	"errors"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -19,8 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newClass makes a control group of the controller net_cls and returns how a thread enters it and leaves it.
-func newClass(t *testing.T, id string) (enter, leave func() error) {
+// newClass makes a control group of the controller net_cls and returns how the calling thread enters it and leaves it.
+// All sockets of the process go with it.
+func newClass(t *testing.T, id string) (enter, leave func()) {
 	t.Helper()
 	root := t.TempDir()
 	labtest.Must(t, unix.Mount("cgroup", root, "cgroup", 0, "net_cls"))
@@ -29,28 +28,24 @@ func newClass(t *testing.T, id string) (enter, leave func() error) {
 	labtest.Must(t, os.Mkdir(group, 0o755))
 	t.Cleanup(func() { labtest.Must(t, os.Remove(group)) })
 	labtest.Must(t, os.WriteFile(filepath.Join(group, "net_cls.classid"), []byte(id), 0))
-	moveTo := func(dir string) func() error {
-		return func() error { return os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0) }
+	moveTo := func(dir string) func() {
+		return func() {
+			t.Helper()
+			labtest.Must(t, os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0))
+		}
 	}
 	return moveTo(group), moveTo(root)
 }
 
-// TestCgroupClassID sends from a socket that was made in a control group, and from one that was not.
+// TestCgroupClassID sends from a socket in a control group, and from the same outside.
 func TestCgroupClassID(t *testing.T) {
 	if !firstUserNamespace(t) {
 		t.Skip("control groups of net_cls belong to the first user namespace")
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	lab := newVerdictLab(t, netlab.IP, localhost)
 	enter, leave := newClass(t, "0x00110022")
-	inside, err := netlab.In(lab.Host, func() (c *net.UDPConn, err error) {
-		if err := enter(); err != nil {
-			return nil, err
-		}
-		c, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(localhost, port)))
-		return c, errors.Join(err, leave())
-	})
-	labtest.Must(t, err)
-	t.Cleanup(func() { inside.Close() })
 	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
 	type class struct {
 		id uint32
@@ -62,9 +57,12 @@ func TestCgroupClassID(t *testing.T) {
 		got <- class{id, ok}
 		return nfqueue.Accept
 	})
-	send(t, inside, "inside")
+	enter()
+	lab.in("inside")
+	lab.out(t, "inside")
+	leave()
 	lab.in("outside")
-	lab.out(t, "inside", "outside")
+	lab.out(t, "outside")
 	var want class
 	if labtest.AtLeast(t, 6, 4) {
 		want = class{0x00110022, true}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/checksum"
@@ -39,6 +40,7 @@ func TestConntrackDCCP(t *testing.T) {
 		c, err := netlab.In(h, func() (net.PacketConn, error) { return net.ListenPacket("ip4:33", at.String()) })
 		labtest.Must(t, err)
 		t.Cleanup(func() { c.Close() })
+		labtest.Must(t, c.SetDeadline(time.Now().Add(patience)))
 		return c
 	}
 	client, server := netip.AddrPortFrom(lab.Client4, 1000), netip.AddrPortFrom(lab.Server4, 2000)
@@ -67,6 +69,8 @@ func TestConntrackDCCP(t *testing.T) {
 	send(c, server, dccpPacket(client, server, request, theirs, 0, 0, 0, 42)) // service code
 	_, e := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
 	want(e, nfqueue.DCCPInfo{State: nfqueue.DCCPRequest})
+	_, _, err := s.ReadFrom(make([]byte, 100)) // has been accepted
+	labtest.Must(t, err)
 
 	acknowledged := binary.BigEndian.AppendUint64(nil, theirs)
 	send(s, client, dccpPacket(server, client, response, ours, append(acknowledged, 0, 0, 0, 42)...))

@@ -75,13 +75,13 @@ func TestConntrackSynproxy(t *testing.T) {
 	for proof.SYN {
 		proof, _, given = segment(t, waitFor(t, proving))
 	}
-	var first *layers.TCP // of the server
+	var first *layers.TCP // of the server, which may come again
 	var clock uint32
 	var e nfqueue.ConntrackEntry
 	for {
 		p := waitFor(t, lab.seen)
 		header, value, _ := segment(t, p)
-		if header.SYN && header.ACK {
+		if header.SYN && header.ACK && first == nil {
 			first, clock = header, value
 		}
 		if string(header.Payload) == "hello" {

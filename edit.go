@@ -68,10 +68,10 @@ func (e *edits) own() {
 // 54f34607d184).
 //
 // The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
-// it was copied, with errors.ErrUnsupported for UDP with SegmentationPending at
-// HookPrerouting and HookInput, where the kernel would make invalid checksums, or when b is
-// too long (MaxPayload), too short to hold its headers or not an IP packet where one is
-// expected.
+// it was copied, with errors.ErrUnsupported for UDP with SegmentationPending, at
+// HookPrerouting and HookInput, where the kernel would make invalid checksums, and
+// everywhere before Linux 6.12, which would crash, or when b is too long (MaxPayload),
+// too short to hold its headers or not an IP packet where one is expected.
 func (p *Packet) SetPayload(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
@@ -105,7 +105,8 @@ func (p *Packet) SetPayload(b []byte) error {
 
 // SetPayloadRaw is SetPayload without any correction of lengths or checksums. The
 // kernel sends the bytes as they are; with GSO it segments a super-packet and
-// computes the checksums of the segments itself.
+// computes the checksums of the segments itself, but for UDP before Linux 6.12, where
+// SetPayloadRaw fails as SetPayload does.
 func (p *Packet) SetPayloadRaw(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
@@ -118,6 +119,9 @@ func (p *Packet) SetPayloadRaw(b []byte) error {
 // kernel then cuts a UDP super-packet for a local socket without making valid checksums, whatever is in the
 // field (udp_rcv_segment). One that it sends is cut in time, see ippkt.CompleteSegments.
 var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be segmented cannot be replaced; set Config.NoGSO: %w", errors.ErrUnsupported)
+
+// errNoUDPSegments is for kernels that are worse, see cutsReplacedUDP.
+var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; set Config.NoGSO: %w", errors.ErrUnsupported)
 
 const protoUDP = 17 // IPPROTO_UDP
 
@@ -137,6 +141,10 @@ func (p *Packet) checkPayload(b []byte) error {
 		return fmt.Errorf("%d bytes are more than the %d a verdict can carry", len(b), MaxPayload)
 	case len(b) == 0: // the kernel drops the packet and calls it success
 		return errors.New("it is empty; return Drop to discard the packet")
+	case p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.cutsUDP:
+		if l, err := ippkt.Parse(p.payload); err != nil || l.Protocol == protoUDP {
+			return errNoUDPSegments
+		}
 	}
 	return nil
 }

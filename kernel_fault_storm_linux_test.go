@@ -91,7 +91,7 @@ func TestKernelFaultRandomPanics(t *testing.T) {
 func TestKernelFaultResolveStorm(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	d := deferIf(func(id uint32) bool { return id%5 != 0 })
-	s := l.serve(nfqueue.Config{}, d.ServePacket)
+	s := l.serve(nfqueue.Config{MaxLen: 1 << 14}, d.ServePacket) // all that the sockets let out
 	var storm sync.WaitGroup
 	for range 32 {
 		storm.Go(func() {

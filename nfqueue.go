@@ -37,6 +37,7 @@ type Queue struct {
 	done     chan struct{} // closed by Close
 	replies  replies
 	noBatch  atomic.Bool // a packet waits for which no verdict will come
+	cutsUDP  bool        // the kernel can cut a UDP super-packet whose payload was replaced
 	shared   atomic.Bool // another process may read from the socket too
 }
 
@@ -108,6 +109,7 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
 	}
 	q.log.to = cfg.Logger.With("queue", cfg.Queue)
+	q.cutsUDP = cutsReplacedUDP(conn)
 	q.links.conn = conn
 	q.worker.q = q
 	q.held.init(q)
