@@ -159,3 +159,16 @@ func TestParseBlocks(t *testing.T) {
 		}
 	}
 }
+
+// languages are those of blocks for which there is a check, and those that none is needed for.
+var languages = []string{"sh", "console", "go", "yaml", "ini", "dockerfile", ""}
+
+func TestLanguages(t *testing.T) {
+	for _, d := range documents(t) {
+		for _, b := range d.blocks {
+			if !slices.Contains(languages, b.lang) {
+				t.Errorf("%s: there is no check for %q; known are %q", b.where, b.lang, languages)
+			}
+		}
+	}
+}

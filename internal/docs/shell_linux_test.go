@@ -16,7 +16,7 @@ import (
 )
 
 // patience bounds every wait for a command.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // shell runs commands one after the other in a sandbox, as a reader does.
 type shell struct {
