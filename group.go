@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/chifflier/nfqueue-go/internal/affinity"
 )
 
 // Group is a range of consecutive queues over which a rule spreads packets: iptables
@@ -64,7 +66,7 @@ func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Han
 //
 // On other systems than Linux the error is errors.ErrUnsupported.
 func (g *Group) ServeFanout(ctx context.Context, newHandler func(queue uint16) Handler) error {
-	allowed, err := allowedCPUs()
+	allowed, err := affinity.Allowed()
 	if err != nil {
 		return g.queues[0].opError("serve", err)
 	}
@@ -87,7 +89,7 @@ func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Han
 		wg.Go(func() {
 			defer cancel()
 			if cpus[i] != nil {
-				if unpin, err := pin(cpus[i]); err == nil {
+				if unpin, err := affinity.Pin(cpus[i]); err == nil {
 					defer unpin()
 				}
 			}

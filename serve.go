@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/affinity"
 )
 
 // Serve calls h for each packet, in the order of their ids, and sends the verdicts.
@@ -30,7 +32,7 @@ func (q *Queue) Serve(ctx context.Context, h Handler) error {
 // The error is that of sched_setaffinity(2) if the process may not use the processor,
 // and errors.ErrUnsupported on other systems than Linux; packets then wait as before.
 func (q *Queue) ServeOn(ctx context.Context, cpu int, h Handler) error {
-	unpin, err := pin([]int{cpu})
+	unpin, err := affinity.Pin([]int{cpu})
 	if err != nil {
 		return q.opError("serve", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/affinity"
 )
 
 // workload is a kind of traffic that consumers are measured with.
@@ -44,7 +46,7 @@ type lab struct {
 }
 
 func newLab(short bool) (*lab, error) {
-	cpus, err := allowedCPUs()
+	cpus, err := affinity.Allowed()
 	if err != nil {
 		return nil, err
 	}

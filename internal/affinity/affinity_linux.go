@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package nfqueue
+// Package affinity keeps threads to processors.
+package affinity
 
 import (
 	"fmt"
@@ -9,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allowedCPUs returns the processors that the process may use.
-func allowedCPUs() ([]int, error) {
+// Allowed returns the processors that the process may use.
+func Allowed() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return nil, fmt.Errorf("sched_getaffinity: %w", err)
@@ -24,9 +25,9 @@ func allowedCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-// pin locks the calling goroutine to its thread, and that to the given processors,
-// until unpin is called.
-func pin(cpus []int) (unpin func(), err error) {
+// Pin locks the calling goroutine to its thread, and that to the given processors, until unpin is called on the same
+// goroutine. Processes that are started meanwhile inherit the processors.
+func Pin(cpus []int) (unpin func(), err error) {
 	var before, set unix.CPUSet
 	for _, cpu := range cpus {
 		if cpu >= 0 {
