@@ -160,8 +160,8 @@ func TestParseBlocks(t *testing.T) {
 	}
 }
 
-// languages are those of blocks for which there is a check, and those that none is needed for.
-var languages = []string{"sh", "console", "go", "yaml", "ini", "dockerfile", ""}
+// languages are those of blocks for which there is a check, and those that are to be read only.
+var languages = []string{"sh", "console", "go", "yaml", "ini", "dockerfile", "c", "python", "text", ""}
 
 func TestLanguages(t *testing.T) {
 	for _, d := range documents(t) {

@@ -178,15 +178,11 @@ func (s *shell) printed(b block) {
 
 // typical returns the first line that has no numbers, which depend on the system; otherwise the first.
 func typical(lines []string) string {
-	for _, line := range lines {
-		if line != "" && line != "^C" && line != "..." && !numbers.MatchString(line) {
-			return line
-		}
+	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" || line == "^C" || line == "..." })
+	if i := slices.IndexFunc(lines, func(line string) bool { return !numbers.MatchString(line) }); i >= 0 {
+		return lines[i]
 	}
-	if len(lines) > 0 && lines[0] != "..." {
-		return lines[0]
-	}
-	return ""
+	return strings.Join(lines[:min(1, len(lines))], "")
 }
 
 var checkout = sync.OnceValue(func() string {
@@ -225,9 +221,16 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-// furnish puts what the documents call ./program into a directory.
+// furnish puts what the documents call ./program, and the captures of this module, into a directory.
 func (p *place) furnish(t *testing.T, dir string) {
 	t.Helper()
+	captures := filepath.Join(dir, "testdata", "captures")
+	if err := os.MkdirAll(filepath.Dir(captures), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(checkout(), "testdata", "captures"), captures); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "program"), p.program, 0o755); err != nil {
 		t.Fatal(err)
 	}

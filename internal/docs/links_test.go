@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	// link matches [text](target), and the same of an image.
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	// link matches [text](target), and the sources of images.
+	link    = regexp.MustCompile(`(?:\]\(|src=")([^)"\s]+)[)"]`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	// notInAnchor is what an anchor leaves out of its heading.
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)

@@ -4,7 +4,11 @@ package docs
 
 import (
 	"archive/zip"
+	"bytes"
+	"fmt"
+	"hash/fnv"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,35 +16,56 @@ import (
 	"testing"
 )
 
-// publish makes a module proxy that has this module as version v1.0.0, so that "go get" and "go install" find it as it
-// is here, and returns its directory.
+// publish makes a module proxy that has this module as its only version, so that "go get" and "go install" find it as it is
+// here, and returns its directory. The go command takes a version for something that never changes, also in its caches:
+// the number has to be that of the contents.
 func publish(t *testing.T) string {
 	t.Helper()
-	const version = "v1.0.0"
+	files := sources(t)
+	names := slices.Sorted(maps.Keys(files))
+	sum := fnv.New32a()
+	for _, name := range names {
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(files[name]), files[name])
+	}
+	version := fmt.Sprintf("v1.0.%d", sum.Sum32())
+
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	for _, name := range names {
+		w, err := z.Create(modulePath + "@" + version + "/" + name)
+		if err == nil {
+			_, err = w.Write(files[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	proxy := t.TempDir()
 	dir := filepath.Join(proxy, filepath.FromSlash(modulePath), "@v")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	goMod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"list":            version + "\n",
-		version + ".info": `{"Version":"` + version + `"}`,
-		version + ".mod":  string(goMod),
+	for name, text := range map[string][]byte{
+		"list":            []byte(version + "\n"),
+		version + ".info": []byte(`{"Version":"` + version + `"}`),
+		version + ".mod":  files["go.mod"],
+		version + ".zip":  archive.Bytes(),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f, err := os.Create(filepath.Join(dir, version+".zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	z := zip.NewWriter(f)
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	return proxy
+}
+
+// sources returns what of the module is built, by names from its root on.
+func sources(t *testing.T) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -52,28 +77,15 @@ func publish(t *testing.T) string {
 			return nil
 		}
 		name, err := filepath.Rel(root, path)
-		if err != nil || !d.Type().IsRegular() || strings.HasSuffix(name, "_test.go") || d.Name() == "nfq" {
+		built := slices.Contains([]string{".go", ".mod", ".sum", ".c", ".h"}, filepath.Ext(name)) || d.Name() == "LICENSE"
+		if err != nil || !d.Type().IsRegular() || !built || strings.HasSuffix(name, "_test.go") {
 			return err
 		}
-		w, err := z.Create(modulePath + "@" + version + "/" + filepath.ToSlash(name))
-		if err != nil {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(text)
+		files[filepath.ToSlash(name)], err = os.ReadFile(path)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return proxy
+	return files
 }
