@@ -18,6 +18,7 @@ type Handler struct {
 
 	mu       sync.Mutex
 	engine   *Engine
+	came     time.Duration // the last packet
 	counters Counters
 	late     *hdrhistogram.Histogram // nanoseconds
 	passing  bool
@@ -94,9 +95,10 @@ func (h *Handler) Close() {
 // ServePacket decides, alters and delays a packet.
 func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	length := p.FullLen()
+	old := age(p) // before the clock is read, so that nothing goes on too early
 	now := clock()
 	waits := h.line.len()
-	d, s := h.decide(now, length, waits)
+	d, s := h.decide(now-old, length, waits)
 	if d.Fate != Pass {
 		return nfqueue.Drop
 	}
@@ -114,20 +116,22 @@ func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	return nfqueue.Deferred
 }
 
-// decide returns what becomes of a packet of some length that comes now, and the settings that say so.
-func (h *Handler) decide(now time.Duration, length, waits int) (Decision, Settings) {
+// decide returns what becomes of a packet of some length that has come at a time, and the settings that say so.
+func (h *Handler) decide(came time.Duration, length, waits int) (Decision, Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	came = max(came, h.came)
+	h.came = came
 	h.counters.Packets++
 	h.counters.Bytes += uint64(length)
 	if h.passing {
-		at := now
+		at := came
 		if waits > 0 {
 			at = never - 1 // behind all others
 		}
 		return Decision{At: at}, Settings{}
 	}
-	d := h.engine.Decide(now, length, waits)
+	d := h.engine.Decide(came, length, waits)
 	switch d.Fate {
 	case Lost:
 		h.counters.Lost++
@@ -181,9 +185,9 @@ func (h *Handler) count(ahead, corrupted, truncated, passed bool, length int) {
 
 // release lets a packet go on whose time was at.
 func (h *Handler) release(w waiting, at time.Duration) {
+	late := clock() - at // before its way on, which may end in the program that receives it
 	// An error means that the queue has ended, and knows of the packet.
 	_ = w.held.Resolve(nfqueue.Accept)
-	late := clock() - at
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counters.pass(w.bytes)

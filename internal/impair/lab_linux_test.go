@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/rules"
@@ -39,11 +40,17 @@ func begin(t testing.TB, h *netlab.Host, settings string, cfg Config, texts ...s
 	s, err := ParseSettings(settings)
 	labtest.Must(t, err)
 	cfg.Settings[There], cfg.NetNS = s, h.FD()
+	return serve(t, cfg, func(s *Session) nfqueue.Handler { return s })
+}
+
+// serve begins a session with a handler of its own.
+func serve(t testing.TB, cfg Config, h func(*Session) nfqueue.Handler) *impairment {
+	t.Helper()
 	session, err := Open(cfg)
 	labtest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- session.Serve(ctx, session) }()
+	go func() { done <- session.Serve(ctx, h(session)) }()
 	i := &impairment{session, sync.OnceValue(func() error {
 		cancel()
 		return <-done

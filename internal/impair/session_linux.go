@@ -4,6 +4,8 @@ package impair
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"time"
@@ -44,6 +46,7 @@ type Session struct {
 	*intercept.Session
 	schedule Schedule
 	ways     []*way
+	stamps   io.Closer
 	began    time.Time
 }
 
@@ -69,11 +72,15 @@ type Report struct {
 
 // Open opens the queues and installs the rules.
 func Open(cfg Config) (_ *Session, err error) {
-	s := &Session{schedule: cfg.Schedule}
+	stamps, err := stampArrivals()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{schedule: cfg.Schedule, stamps: stamps}
 	on := intercept.Config{AnyQueue: !cfg.FixedQueues, Flags: cfg.Flags}
 	defer func() {
 		if err != nil {
-			s.closeHandlers()
+			err = errors.Join(err, s.close())
 		}
 	}()
 	for _, step := range cfg.Schedule {
@@ -157,14 +164,15 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	err := s.Session.Serve(ctx, h)
 	cancel()
 	<-stopped
-	s.closeHandlers()
-	return err
+	return errors.Join(err, s.close())
 }
 
-func (s *Session) closeHandlers() {
+// close ends the handlers, when the queues are closed.
+func (s *Session) close() error {
 	for _, w := range s.ways {
 		w.handler.Close()
 	}
+	return s.stamps.Close()
 }
 
 // ServePacket impairs a packet. It may be called by several queues at once.
