@@ -17,7 +17,11 @@ func TestKernelFaultOpenCloseCycles(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	flood := l.flood(2)
 	effective := uint64(0)
-	for i := range 100 {
+	cycles := 100
+	if testing.Short() {
+		cycles = 20
+	}
+	for i := range cycles {
 		s := l.serve(nfqueue.Config{}, marked)
 		s.awaitReceived(20)
 		if i%2 == 0 {

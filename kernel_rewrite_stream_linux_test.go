@@ -35,6 +35,9 @@ func TestRewriteStream(t *testing.T) {
 			noGSO bool
 			size  int
 		}{{overVeth, false, 100_000_000}, {overVeth, true, 5_000_000}, {overLoopback, false, 5_000_000}} {
+			if testing.Short() {
+				c.size = min(c.size, 10_000_000)
+			}
 			t.Run(fmt.Sprintf("%s/%s/%v", f.name, c.name, map[bool]string{false: "GSO", true: "NoGSO"}[c.noGSO]), func(t *testing.T) {
 				n := c.make(t)
 				chain := labtest.Chain(t, n.Client, f.rules, netlab.Output, 0)

@@ -156,12 +156,15 @@ func TestReplayDropped(t *testing.T) {
 
 func TestReplayRefuses(t *testing.T) {
 	good := captureFile("ssh")
-	cut := filepath.Join(t.TempDir(), "cut.pcapng")
+	cut, text := filepath.Join(t.TempDir(), "cut.pcapng"), filepath.Join(t.TempDir(), "text")
 	b, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(cut, b[:len(b)-7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(text, []byte("no capture, but more bytes than the header of one has\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -176,7 +179,7 @@ func TestReplayRefuses(t *testing.T) {
 		{exitUsage, "--mark has no effect", []string{good, "--mark", "1", "--verdict", "drop"}},
 		{exitFailed, "no such file", []string{"/nowhere"}},
 		{exitFailed, "no such file", []string{good, "-w", "/nowhere/out"}},
-		{exitFailed, "neither pcap nor pcapng", []string{"replay.go"}},
+		{exitFailed, "neither pcap nor pcapng", []string{text}},
 		{exitFailed, "the file is cut", []string{cut}},
 	} {
 		if _, stderr := replay(t, c.code, c.args...); !strings.Contains(stderr, c.want) {
