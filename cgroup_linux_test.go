@@ -7,7 +7,6 @@ package nfqueue_test
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"testing"
 
@@ -17,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newClass makes a control group of the controller net_cls and returns how the calling thread enters it and leaves it.
-// All sockets of the process go with it.
+// newClass makes a control group of the controller net_cls and returns how the process enters it and leaves it. Its
+// sockets go with it.
 func newClass(t *testing.T, id string) (enter, leave func()) {
 	t.Helper()
 	root := t.TempDir()
@@ -31,7 +30,7 @@ func newClass(t *testing.T, id string) (enter, leave func()) {
 	moveTo := func(dir string) func() {
 		return func() {
 			t.Helper()
-			labtest.Must(t, os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0))
+			labtest.Must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0))
 		}
 	}
 	return moveTo(group), moveTo(root)
@@ -42,8 +41,6 @@ func TestCgroupClassID(t *testing.T) {
 	if !firstUserNamespace(t) {
 		t.Skip("control groups of net_cls belong to the first user namespace")
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	lab := newVerdictLab(t, netlab.IP, localhost)
 	enter, leave := newClass(t, "0x00110022")
 	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})

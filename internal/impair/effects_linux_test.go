@@ -208,7 +208,7 @@ func TestSeed(t *testing.T) {
 // TestScheduleInTime: settings change when the schedule says so.
 func TestScheduleInTime(t *testing.T) {
 	l := udpLink(t, labtest.Pair(t), false)
-	const first, second = 100 * time.Millisecond, 200 * time.Millisecond
+	const first, second = 100 * time.Millisecond, 700 * time.Millisecond
 	schedule := Schedule{
 		{At: first, Ways: []Way{There, Back}, Settings: Settings{Loss: 1}},
 		{At: second, Ways: []Way{There}, Settings: Settings{}},
