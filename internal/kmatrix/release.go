@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 )
@@ -33,15 +32,16 @@ func release(ctx context.Context, goarchs []string) (map[string][]byte, error) {
 	}
 	programs := make(map[string][]byte)
 	for _, goarch := range goarchs {
-		archive := filepath.Join(dir, fmt.Sprintf("nfq-%s-linux-%s.tar.gz", releaseVersion, goarch))
-		if programs[goarch], err = extract(archive, "nfq"); err != nil {
+		name := fmt.Sprintf("nfq-%s-linux-%s", releaseVersion, goarch)
+		archive := filepath.Join(dir, name+".tar.gz")
+		if programs[goarch], err = extract(archive, name+"/nfq"); err != nil {
 			return nil, fmt.Errorf("%s: %w", archive, err)
 		}
 	}
 	return programs, nil
 }
 
-// extract returns a file of an archive, which may be in any folder there.
+// extract returns a file of an archive.
 func extract(archive, name string) ([]byte, error) {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -59,7 +59,7 @@ func extract(archive, name string) ([]byte, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if header.Typeflag == tar.TypeReg && path.Base(header.Name) == name {
+		if header.Name == name {
 			return io.ReadAll(files)
 		}
 	}
