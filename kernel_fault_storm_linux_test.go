@@ -76,7 +76,11 @@ func TestKernelFaultRandomPanics(t *testing.T) {
 					}
 				}()
 				flood := l.flood(2)
-				await(t, "handlers have panicked", func() bool { return q.Stats().Fallback.Panic >= 50 })
+				panics := uint64(50)
+				if testing.Short() {
+					panics = 10
+				}
+				await(t, "handlers have panicked", func() bool { return q.Stats().Fallback.Panic >= panics })
 				sent := flood()
 				await(t, "all are decided", func() bool { return q.Stats().Verdicts() == sent })
 				cancel()
@@ -107,7 +111,11 @@ func TestKernelFaultResolveStorm(t *testing.T) {
 		})
 	}
 	flood := l.flood(4)
-	s.awaitReceived(20_000)
+	enough := uint64(20_000)
+	if testing.Short() {
+		enough = 2000
+	}
+	s.awaitReceived(enough)
 	sent := flood()
 	effective := s.shutdown()
 	close(d.held)
