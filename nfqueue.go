@@ -91,7 +91,7 @@ func Open(cfg Config) (*Queue, error) {
 // its defaults.
 func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
 	q := newQueue(conn, cfg)
-	err := q.sizeReadBuffer()
+	granted, err := q.sizeReadBuffer()
 	if err == nil {
 		err = q.bind()
 	}
@@ -99,6 +99,7 @@ func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
 		q.Close()
 		return nil, q.opError("open", err)
 	}
+	q.warnReadBuffer(granted)
 	return q, nil
 }
 
@@ -122,18 +123,21 @@ func (q *Queue) opError(op string, err error) error {
 	return &OpError{Op: op, Queue: q.cfg.Queue, Err: err}
 }
 
-// sizeReadBuffer asks for the receive buffer and says so if less was granted than
-// MaxLen full-size frames need.
-func (q *Queue) sizeReadBuffer() error {
-	granted, err := q.conn.SetReadBuffer(q.cfg.ReadBuffer)
+// sizeReadBuffer asks for the receive buffer and returns how much was granted.
+func (q *Queue) sizeReadBuffer() (granted int, err error) {
+	granted, err = q.conn.SetReadBuffer(q.cfg.ReadBuffer)
 	if err != nil {
-		return fmt.Errorf("size the receive buffer: %w", err)
+		return 0, fmt.Errorf("size the receive buffer: %w", err)
 	}
+	return granted, nil
+}
+
+// warnReadBuffer says so if less was granted than MaxLen full-size frames need.
+func (q *Queue) warnReadBuffer(granted int) {
 	if granted < min(q.cfg.ReadBuffer, framesBuffer(q.cfg)) {
 		q.log.warn(logBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
 			"granted", granted, "wanted", q.cfg.ReadBuffer, "net.core.rmem_max", (q.cfg.ReadBuffer+1)/2)
 	}
-	return nil
 }
 
 // Number returns the number of the queue.

@@ -4,6 +4,7 @@ package nfqueue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -43,12 +44,39 @@ func TestReadBufferWarning(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := newQueue(stingy{granted: c.granted}, cfg)
-		if err := q.sizeReadBuffer(); err != nil {
+		granted, err := q.sizeReadBuffer()
+		if err != nil {
 			t.Error(err)
 		}
+		q.warnReadBuffer(granted)
 		q.Close()
 		if got := log.String(); (c.warning == "") != (got == "") || !strings.Contains(got, c.warning) {
 			t.Errorf("%+v with %d bytes granted: log %q, want %q", c.cfg, c.granted, got, c.warning)
 		}
 	}
 }
+
+// TestReadBufferNoWarning: what is too small for a queue that cannot be opened is not
+// reported; the error alone says what to do.
+func TestReadBufferNoWarning(t *testing.T) {
+	var log bytes.Buffer
+	cfg, err := Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("refused")
+	if _, err := openOver(stingyRefuser{stingy{granted: 1}, refused}, cfg); !errors.Is(err, refused) {
+		t.Errorf("opened with %v", err)
+	}
+	if log.Len() != 0 {
+		t.Errorf("logged %q", &log)
+	}
+}
+
+// stingyRefuser takes no configuration either.
+type stingyRefuser struct {
+	stingy
+	err error
+}
+
+func (s stingyRefuser) Send([][]byte) error { return s.err }
