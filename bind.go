@@ -38,9 +38,9 @@ func (q *Queue) explainPermission(err error) error {
 		return fmt.Errorf("CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace; run as root, grant it with setcap cap_net_admin+ep, or set AmbientCapabilities in the systemd unit: %w", err)
 	}
 	if owner, ok := q.owner(); ok {
-		return fmt.Errorf("%w: the socket with netlink port id %d has bound it, usually that is the process id", ErrQueueInUse, owner)
+		return fmt.Errorf("%w: the socket with netlink port id %d, often the process id, has bound it; end that program ('nfq stat' shows it), or take another queue", ErrQueueInUse, owner)
 	}
-	return fmt.Errorf("%w: the socket of another process has bound it", ErrQueueInUse)
+	return fmt.Errorf("%w: the socket of another process has bound it; end that program ('nfq stat' shows it), or take another queue", ErrQueueInUse)
 }
 
 // owner returns the port id of the socket that has bound the queue.

@@ -27,7 +27,7 @@ func TestQueueInUse(t *testing.T) {
 	h := labtest.Host(t)
 	open(t, h, nfqueue.Config{Queue: 3})
 	_, err := nfqueue.Open(nfqueue.Config{Queue: 3, NetNS: h.FD()})
-	wantOpError(t, err, 3, nfqueue.ErrQueueInUse, "has bound it")
+	wantOpError(t, err, 3, nfqueue.ErrQueueInUse, "has bound it; end that program")
 	if errors.Is(err, fs.ErrPermission) {
 		t.Errorf("%v is a permission error", err)
 	}
