@@ -5,6 +5,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/word"
@@ -123,10 +124,13 @@ func (p *parser) clause(w word.Word) error {
 		return p.once("NoBypass", w)
 	}
 	a, ok := arguments[w.Text]
+	if lower := strings.ToLower(w.Text); !ok && lower != w.Text && isKeyword(lower) {
+		return p.error(w, fmt.Errorf("words are in small letters: %q", lower))
+	}
 	if !ok {
 		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
 			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
-			"sport, dport, port, mark, ct, priority, queue, fanout, nobypass"))
+			"sport, dport, port, mark, ct, priority, queue, fanout, bypass, nobypass"))
 	}
 	value := p.take()
 	if err := p.once(a.field, value); err != nil {
@@ -136,6 +140,15 @@ func (p *parser) clause(w word.Word) error {
 		return p.error(value, err)
 	}
 	return nil
+}
+
+// isKeyword reports whether a clause can begin with a word.
+func isKeyword(s string) bool {
+	_, hook := hookOfWord[s]
+	_, family := familyOfWord[s]
+	_, protocol := protocolOfName[s]
+	_, argument := arguments[s]
+	return hook || family || protocol || argument || s == "fanout" || s == "bypass" || s == "nobypass"
 }
 
 var hookOfWord = map[string]nfqueue.Hook{"input": nfqueue.HookInput, "output": nfqueue.HookOutput}

@@ -2,7 +2,10 @@
 
 package rules
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // ParseError says what Parse did not understand.
 type ParseError struct {
@@ -17,7 +20,12 @@ func (e *ParseError) Error() string {
 	if e.Word == "" {
 		return fmt.Sprintf("rule %q: at the end: %v", e.Text, e.Err)
 	}
-	return fmt.Sprintf("rule %q: at %q (column %d): %v", e.Text, e.Word, e.Pos+1, e.Err)
+	err := e.Err
+	var f *FieldError
+	if errors.As(err, &f) { // the word tells which field
+		err = f.Err
+	}
+	return fmt.Sprintf("rule %q: at %q (column %d): %v", e.Text, e.Word, e.Pos+1, err)
 }
 
 // Unwrap returns what was expected.
