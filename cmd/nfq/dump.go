@@ -81,6 +81,7 @@ func newDump() *cobra.Command {
 			return w.run(cmd.Context(), cfg, nil)
 		},
 	}
+	cmd.SetFlagErrorFunc(explainDashes)
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	w.flags(cmd)

@@ -69,6 +69,7 @@ func newImpair() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cfg) },
 	}
+	cmd.SetFlagErrorFunc(explainDashes)
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	for _, w := range impair.Words() {

@@ -56,7 +56,12 @@ func newRun() *cobra.Command {
 		Short:   "Run a command and show, record or impair its packets",
 		Long:    runHelp,
 		Example: runExamples,
-		Args:    cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("a command is missing, such as in: nfq run -- ping -c 1 127.0.0.1")
+			}
+			return nil
+		},
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if w.write == "-" {
 				return errors.New("-w - takes the standard output, which is the command's; record in a file")

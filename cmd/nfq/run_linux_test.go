@@ -215,7 +215,7 @@ func TestRunUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"run"}, "requires at least 1 arg"},
+		{[]string{"run"}, "a command is missing"},
 		{[]string{"run", "--in", "udp dport x", "--", "true"}, `at "x"`},
 		{[]string{"run", "--in", "out udp", "--", "true"}, "has already said that"},
 		{[]string{"run", "-w", "-", "--", "true"}, "record in a file"},

@@ -13,6 +13,8 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // ruleWords says what a rule is.
@@ -28,10 +30,14 @@ between them. Without a queue one is taken that nobody uses.`
 func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 	words := strings.Fields(strings.Join(args, " "))
 	anyQueue = !slices.Contains(words, "queue")
+	several := slices.Contains(words, "or")
 	for {
 		end := slices.Index(words, "or")
 		if end < 0 {
 			end = len(words)
+		}
+		if end == 0 && several {
+			return nil, false, errors.New(`the word "or" stands between two rules; one of them is missing`)
 		}
 		r, err := rules.Parse(strings.Join(words[:end], " "))
 		if err != nil {
@@ -44,6 +50,17 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 		words = words[end+1:]
 	}
 }
+
+// explainDashes is for the flag errors of commands that take a rule: it tells those who write the rule as iptables has it.
+func explainDashes(_ *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && slices.Contains(iptablesFlags, unknown.GetSpecifiedName()) {
+		return fmt.Errorf("%w; a rule has words without dashes, such as \"out udp dport 53\"", err)
+	}
+	return err
+}
+
+var iptablesFlags = []string{"A", "I", "p", "d", "i", "o", "m", "j", "protocol", "sport", "dport", "source", "destination"}
 
 // parseQueues reads "7" or "0-3".
 func parseQueues(text string) (first, count uint16, err error) {
