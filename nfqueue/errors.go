@@ -9,7 +9,7 @@ import (
 
 var (
 	// ErrNotInitialized means that a call came before the one that it needs: Init,
-	// SetCallback or CreateQueue.
+	// SetCallback or CreateQueue, or that a Payload comes from no queue.
 	ErrNotInitialized = errors.New("nfqueue: queue not initialized")
 	// ErrOpenFailed means that Init failed. The error that wraps it says why.
 	ErrOpenFailed = errors.New("nfqueue: open failed")

@@ -236,6 +236,16 @@ func TestVerdictErrors(t *testing.T) {
 	f.Result()
 }
 
+// Tests of callbacks make their own.
+func TestVerdictWithoutQueue(t *testing.T) {
+	p := &Payload{Id: 1, Data: []byte("x")}
+	want(t, p.SetVerdict(NF_ACCEPT), ErrNotInitialized)
+	want(t, p.SetVerdictMarkModified(NF_ACCEPT, 1, p.Data), ErrNotInitialized)
+	if mark := p.GetNFMark(); mark != 0 {
+		t.Errorf("mark %d", mark)
+	}
+}
+
 func TestOrderOfCalls(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	q := new(Queue)

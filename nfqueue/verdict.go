@@ -4,6 +4,7 @@ package nfqueue
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 
 	"github.com/chifflier/nfqueue-go"
@@ -15,6 +16,7 @@ import (
 // An error wraps ErrRuntime and nfqueue.ErrInvalidVerdict if the kernel would not take
 // the verdict, in which case another one may be given; nfqueue.ErrResolved if the packet
 // has one; and nfqueue.ErrClosed if the queue was destroyed, which dropped the packet.
+// It wraps ErrNotInitialized if the program has made the Payload itself, as a test may.
 //
 // The result of nfqueue.Handler takes its place, and nfqueue.Held.Resolve for a verdict
 // after the callback.
@@ -46,6 +48,9 @@ func (p *Payload) SetVerdictMarkModified(verdict int, mark uint32, data []byte) 
 func (p *Payload) decide(verdict int, mark *uint32, data []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock() // which also keeps p from being abandoned before
+	if p.held == nil {
+		return fmt.Errorf("%w: a Payload that no callback was given has no packet to decide", ErrNotInitialized)
+	}
 	if !p.decided {
 		// Now, since the packet may be on its way afterwards.
 		if len(data) > 0 {
