@@ -27,9 +27,10 @@
 // # What is better
 //
 // Nothing is logged. Everything may be called in any order, from any goroutine and more
-// than once. Errors are reported which were lost; they wrap ErrNotInitialized,
-// ErrOpenFailed or ErrRuntime, and the cause, so compare with errors.Is. A Payload stays
-// valid for as long as the program keeps it. SetVerdictMark needs no build tag.
+// than once; only SetMode and SetQueueMaxLen must not be called from the callback. Errors
+// are reported which were lost; they wrap ErrNotInitialized, ErrOpenFailed or ErrRuntime,
+// and the cause, so compare with errors.Is. A Payload stays valid for as long as the
+// program keeps it. SetVerdictMark needs no build tag.
 //
 // A packet whose callback panics is dropped, and so is one whose Payload the program
 // has let go of without a verdict, when the garbage collector finds that out. They
@@ -37,7 +38,12 @@
 //
 // # What is gone
 //
-// GoCallbackWrapper, which only C was to call.
+// GoCallbackWrapper, which only C was to call. TryRun was renamed to Loop in February 2017.
+//
+// # Names
+//
+// Both packages are named nfqueue. In this documentation nfqueue.Open, nfqueue.ErrClosed
+// and the like are those of package github.com/chifflier/nfqueue-go.
 //
 // # Systems
 //

@@ -9,9 +9,10 @@ import (
 )
 
 // SetMode sets how much of each packet is copied: NFQNL_COPY_PACKET, which is the default,
-// NFQNL_COPY_META or NFQNL_COPY_NONE. It takes effect while packets flow and must not be
-// called from the callback, like nfqueue.Queue.SetCopy, which it calls. Config.CopyMode
-// takes its place.
+// NFQNL_COPY_META or NFQNL_COPY_NONE. It takes effect while packets flow. It must
+// not be called from the callback: it waits for an answer of the kernel that only Loop
+// receives, and would wait until the queue is closed. nfqueue.Config.CopyMode and
+// nfqueue.Queue.SetCopy, which it calls, take its place.
 func (q *Queue) SetMode(mode uint8) error {
 	queue, err := q.created()
 	if err != nil {
@@ -32,9 +33,9 @@ func (q *Queue) SetMode(mode uint8) error {
 }
 
 // SetQueueMaxLen sets how many packets may wait for their verdict; the kernel drops more.
-// It takes effect while packets flow and must not be called from the callback, like
-// nfqueue.Queue.SetMaxLen, which it calls. Config.MaxLen takes its place, and sizes the
-// socket's receive buffer to fit.
+// It takes effect while packets flow. Like SetMode it must not be called from the
+// callback. nfqueue.Config.MaxLen takes its place, and sizes the socket's receive buffer
+// to fit, or nfqueue.Queue.SetMaxLen, which it calls.
 func (q *Queue) SetQueueMaxLen(maxlen uint32) error {
 	queue, err := q.created()
 	if err != nil {
