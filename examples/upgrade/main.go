@@ -5,6 +5,10 @@
 // Command upgrade serves queue 0. On SIGHUP it starts its program file anew, which may be
 // another version by now, hands the queue to the new process and ends. No packet is lost
 // meanwhile.
+//
+// The new process is a child of the old one. systemd must be told, or it ends both when the
+// old one does: with Type=notify, send "MAINPID=" and the new process id to $NOTIFY_SOCKET
+// before Release (sd_notify(3)); RestrictAddressFamilies must then allow AF_UNIX.
 package main
 
 import (
@@ -31,6 +35,10 @@ func main() {
 }
 
 func run() error {
+	program, err := os.Executable() // later it may be the path to which an old version was moved
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	upgrades := make(chan os.Signal, 1)
@@ -52,7 +60,7 @@ func run() error {
 		case err := <-served:
 			return err
 		case <-upgrades:
-			if err := handOver(q); err != nil {
+			if err := handOver(q, program); err != nil {
 				log.Printf("go on without an upgrade: %v", err)
 			}
 		}
@@ -74,9 +82,9 @@ func open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
 	return q, err
 }
 
-// handOver starts a new process and leaves the queue to it. Until that is ready, and if it
-// fails, this one goes on.
-func handOver(q *nfqueue.Queue) error {
+// handOver starts program and leaves the queue to the new process. Until that is ready, and
+// if it fails, this one goes on.
+func handOver(q *nfqueue.Queue, program string) error {
 	socket, err := q.File()
 	if err != nil {
 		return err
@@ -87,10 +95,6 @@ func handOver(q *nfqueue.Queue) error {
 		return err
 	}
 	defer ready.Close()
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inherited+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,8 @@ const (
 )
 
 // TestUpgrades upgrades the program again and again while datagrams come in without a
-// pause, a hundred under way at any time. The receiver gets each of them, in order.
+// pause, a hundred under way at any time. The receiver gets each of them, also when the
+// program file has been moved away and the upgrade fails.
 func TestUpgrades(t *testing.T) {
 	h := labtest.Host(t)
 	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0),
@@ -51,7 +53,11 @@ func TestUpgrades(t *testing.T) {
 	said, says, err := os.Pipe()
 	labtest.Must(t, err)
 	defer said.Close()
-	first := exec.Command("/proc/self/exe")
+	self, err := os.ReadFile("/proc/self/exe")
+	labtest.Must(t, err)
+	program := filepath.Join(t.TempDir(), "program")
+	labtest.Must(t, os.WriteFile(program, self, 0o700))
+	first := exec.Command(program)
 	first.Env = append(os.Environ(), mainEnv+"=1")
 	first.Stderr = says
 	labtest.Must(t, h.Do(first.Start))
@@ -109,6 +115,13 @@ func TestUpgrades(t *testing.T) {
 		pid = next
 		pass(1000)
 	}
+	labtest.Must(t, os.Rename(program, program+".old"))
+	labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
+	pass(1000)
+	if !lines.Scan() || !strings.Contains(lines.Text(), "go on without an upgrade") {
+		t.Errorf("with its file moved away, the program says %q", lines.Text())
+	}
+	pass(1000)
 	for len(received) < int(sent) {
 		receive()
 	}
