@@ -41,7 +41,8 @@ type Config struct {
 	// Fallback is the verdict for a packet that no handler decides: the handler
 	// panics or returns an invalid verdict, the message cannot be decoded, a
 	// deferred packet is forgotten or its time ends, or the queue shuts down.
-	// Drop, the zero value, or Accept.
+	// Drop, the zero value, or Accept. Edits that were made to a packet whose handler
+	// failed, or whose time ended, are not sent with it.
 	Fallback Verdict
 
 	// ReadBuffer is the size in bytes of the socket's receive buffer, in the

@@ -54,7 +54,8 @@ type Stats struct {
 
 	// Lost is the number of ids that were left out: packets that did not fit into the
 	// receive buffer. The kernel dropped them, or let them pass with FailOpen. Those
-	// whose message had no usable id are among them.
+	// whose message had no usable id are among them. The last ones are counted when the
+	// next packet is received; Kernel.UserDropped is ahead until then.
 	Lost uint64
 	// Malformed is the number of messages without a usable packet id.
 	Malformed uint64
