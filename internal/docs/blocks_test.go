@@ -35,11 +35,13 @@ const (
 	// markStatements is for a block of Go that is the inside of a function, and names the package that it calls nfqueue if
 	// that is not the main one.
 	markStatements = "statements"
+	// markCompiledIn names the file of another module that has the Go of a block, and is vetted there.
+	markCompiledIn = "compiled in"
 	// markFails is for a block whose last command has to fail.
 	markFails = "fails"
 )
 
-var marks = []string{markNotRun, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markRoot, markStatements, markFails}
+var marks = []string{markNotRun, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markRoot, markStatements, markCompiledIn, markFails}
 
 // document is a Markdown file of the project.
 type document struct {

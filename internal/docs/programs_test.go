@@ -33,7 +33,7 @@ func addBlocks(t *testing.T, m *module) {
 	found := map[string]int{}
 	for _, d := range documents(t) {
 		for _, b := range d.blocks {
-			if b.lang != "go" {
+			if b.lang != "go" || b.has(markCompiledIn) {
 				continue
 			}
 			if b.has(markStatements) {
