@@ -3,11 +3,10 @@
 package nfqueue
 
 import (
-	"fmt"
 	"sync"
 
+	"github.com/chifflier/nfqueue-go/internal/kversion"
 	"github.com/chifflier/nfqueue-go/internal/transport"
-	"golang.org/x/sys/unix"
 )
 
 // cutsReplacedUDP reports whether the kernel behind a connection can cut a UDP super-packet
@@ -20,13 +19,6 @@ func cutsReplacedUDP(conn transport.Conn) bool {
 }
 
 var kernelCutsUDP = sync.OnceValue(func() bool {
-	var u unix.Utsname
-	var major, minor int
-	if unix.Uname(&u) != nil {
-		return false
-	}
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
-		return false
-	}
-	return major > 6 || major == 6 && minor >= 12
+	ok, err := kversion.AtLeast(6, 12)
+	return ok && err == nil
 })
