@@ -19,6 +19,10 @@ const root = "../.."
 const (
 	// markNotRun tells why the commands of a block cannot be run in a test: "not run: needs a cluster".
 	markNotRun = "not run"
+	// markShortly shortens what takes minutes by replacing a text: "shortly: 10m => 1s".
+	markShortly = "shortly"
+	// markGate is for a block that .ci/run runs itself, and names the command there: "run by .ci/run: .ci/api".
+	markGate = "run by .ci/run"
 	// markFile names a file of the reader, which gets the text of the block: "file: main.go". "file, at the end: main.go"
 	// appends.
 	markFile   = "file"
@@ -30,6 +34,8 @@ const (
 	markMeanwhile = "meanwhile"
 	// markPrinted is for a block with lines that the command which goes on has to print.
 	markPrinted = "printed"
+	// markNeeds is for a block that needs a program that not everybody has, or a file of the kernel: "needs: podman".
+	markNeeds = "needs"
 	// markRoot is for a block that root of a user namespace must not run.
 	markRoot = "real root"
 	// markStatements is for a block of Go that is the inside of a function, and names the package that it calls nfqueue if
@@ -41,7 +47,7 @@ const (
 	markFails = "fails"
 )
 
-var marks = []string{markNotRun, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markRoot, markStatements, markCompiledIn, markFails}
+var marks = []string{markNotRun, markShortly, markGate, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markNeeds, markRoot, markStatements, markCompiledIn, markFails}
 
 // document is a Markdown file of the project.
 type document struct {

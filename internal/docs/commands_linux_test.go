@@ -19,14 +19,14 @@ import (
 var (
 	numbers = regexp.MustCompile(`[0-9]+`)
 	// inCheckout matches commands that are meant for a checkout of this module.
-	inCheckout = regexp.MustCompile(`(^|\s)(\./(cmd|internal|examples)/|\.ci/run|bench/run)`)
+	inCheckout = regexp.MustCompile(`(^|\s)(\./(cmd|internal|examples)/|\.ci/run|bench/run|dist\b)`)
 )
 
 // needed are programs that the documents use, and the packages of Debian that have them.
 var needed = map[string]string{
 	"iptables": "iptables", "ip6tables": "iptables", "nft": "nftables", "ip": "iproute2", "sysctl": "procps", "setcap": "libcap2-bin",
 	"setpriv": "util-linux", "unshare": "util-linux", "chroot": "coreutils", "pidof": "sysvinit-utils", "ping": "iputils-ping",
-	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang",
+	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang", "qemu-mips-static": "qemu-user-static",
 }
 
 // TestCommands runs every command in the documents: those of one document in their order, in a sandbox of its own. A block
@@ -56,6 +56,9 @@ func TestCommands(t *testing.T) {
 				t.Parallel()
 				s := &shell{sandbox: newSandbox(t, place.env, place.writable)}
 				s.cwd = s.dir
+				if forContributors(d.name) {
+					s.cwd = checkout()
+				}
 				place.furnish(t, s.dir)
 				n, not := s.follow(d)
 				mu.Lock()
@@ -67,6 +70,11 @@ func TestCommands(t *testing.T) {
 	})
 	slices.Sort(left)
 	t.Logf("%d blocks run, %d not:\n%s", ran, len(left), strings.Join(left, "\n"))
+}
+
+// forContributors reports whether the readers of a document are in a checkout.
+func forContributors(name string) bool {
+	return name == "CONTRIBUTING.md" || strings.HasPrefix(name, "testdata/")
 }
 
 // isShell reports whether a block has commands.
@@ -91,14 +99,29 @@ func (s *shell) follow(d document) (ran int, left []string) {
 			s.t.Errorf("%s: it has to be said why it is not run", b.where)
 		case not:
 			left = append(left, b.where+": "+reason)
+		case b.has(markGate):
+			if !strings.Contains(gates(s.t), b.marks[markGate]) {
+				s.t.Errorf("%s: .ci/run does not have %q", b.where, b.marks[markGate])
+			}
+			ran++
+		case b.has(markNeeds) && !s.has(b.marks[markNeeds]):
+			left = append(left, b.where+": needs "+b.marks[markNeeds])
 		case netlab.Entered() && b.has(markRoot):
 			left = append(left, b.where+": only the real root may do this")
 		default:
 			began := time.Now()
+			s.shorten(&b)
+			cwd := s.cwd
+			if inCheckout.MatchString(b.text) {
+				s.cwd = checkout()
+			}
 			if ran++; b.isConsole() {
 				s.console(b)
 			} else {
 				s.commands(b)
+			}
+			if s.cwd == checkout() {
+				s.cwd = cwd
 			}
 			s.t.Logf("%s: %v", b.where, time.Since(began).Round(time.Millisecond))
 		}
@@ -110,18 +133,48 @@ func (s *shell) follow(d document) (ran int, left []string) {
 	return ran, left
 }
 
+// has reports whether there is a program or file, without which the test fails where nothing may be skipped.
+func (s *shell) has(what string) bool {
+	s.t.Helper()
+	var err error
+	if filepath.IsAbs(what) {
+		s.do(func() { _, err = os.Stat(what) })
+	} else {
+		_, err = exec.LookPath(what)
+	}
+	if err != nil && os.Getenv("NFQUEUE_REQUIRE_KERNEL") == "1" {
+		s.t.Error(err)
+	}
+	return err == nil
+}
+
+// shorten replaces in a block what its mark says.
+func (s *shell) shorten(b *block) {
+	s.t.Helper()
+	mark, ok := b.marks[markShortly]
+	if !ok {
+		return
+	}
+	long, short, _ := strings.Cut(mark, " => ")
+	if short == "" || !strings.Contains(b.text, long) {
+		s.t.Errorf("%s: there is nothing to shorten by %q", b.where, mark)
+	}
+	b.text = strings.Replace(b.text, long, short, 1)
+}
+
+// gates returns what .ci/run runs.
+func gates(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // commands runs a block of commands.
 func (s *shell) commands(b block) {
 	s.t.Helper()
-	cwd := s.cwd
-	if inCheckout.MatchString(b.text) {
-		s.cwd = checkout()
-	}
-	defer func() {
-		if s.cwd == checkout() {
-			s.cwd = cwd
-		}
-	}()
 	if b.has(markGoesOn) {
 		s.keep(b.where, b.text, b.marks[markGoesOn], "")
 		return
