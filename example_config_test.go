@@ -30,7 +30,7 @@ func ExampleConfig_onPanic() {
 
 	fmt.Println("first:", k.Send(0, datagram(1024, "")).Result().Verdict)
 	fmt.Println("second:", k.Send(0, datagram(1024, "")).Result().Verdict)
-	// Output:
+	// Unordered output:
 	// panic: not a packet that I can read
 	// first: accept
 	// second: drop
