@@ -262,6 +262,7 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	standIn(t, bin)
+	standInDocker(t, bin)
 
 	p := &place{program: program(t)}
 	modules := output(t, "go", "env", "GOMODCACHE")

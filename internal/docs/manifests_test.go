@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -50,50 +49,23 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// manifest is what of an object of Kubernetes, or of a workflow, is looked at. Unknown fields of a securityContext are
-// refused, as a misspelt one would be ignored.
-type manifest struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string `yaml:"kind"`
-	Metadata   struct{ Name string }
-	Spec       yaml.Node
-	Jobs       map[string]struct {
-		RunsOn string `yaml:"runs-on"`
-		Steps  []struct{ Uses, Run string }
-	}
-}
-
-type container struct {
-	Name, Image     string
-	Args            []string
-	SecurityContext yaml.Node `yaml:"securityContext"`
-}
-
-type securityContext struct {
-	RunAsUser                int  `yaml:"runAsUser"`
-	AllowPrivilegeEscalation bool `yaml:"allowPrivilegeEscalation"`
-	ReadOnlyRootFilesystem   bool `yaml:"readOnlyRootFilesystem"`
-	Capabilities             struct{ Drop, Add []string }
-}
-
+// checkYAML decodes YAML: objects of Kubernetes, into which package kubernetes looks, or a workflow.
 func checkYAML(text string) error {
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	for n := 0; ; n++ {
-		var m manifest
+		var m struct {
+			Kind string
+			Jobs map[string]struct {
+				RunsOn string `yaml:"runs-on"`
+				Steps  []struct{ Uses, Run string }
+			}
+		}
 		if err := decoder.Decode(&m); errors.Is(err, io.EOF) && n > 0 {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		switch {
-		case m.Kind != "":
-			if m.APIVersion == "" || m.Metadata.Name == "" {
-				return errors.New("no apiVersion or name")
-			}
-			if err := checkPods(m); err != nil {
-				return err
-			}
-		case len(m.Jobs) == 0:
+		if m.Kind == "" && len(m.Jobs) == 0 {
 			return errors.New("neither an object of Kubernetes nor a workflow")
 		}
 		for name, job := range m.Jobs {
@@ -107,61 +79,6 @@ func checkYAML(text string) error {
 			}
 		}
 	}
-}
-
-func checkPods(m manifest) error {
-	spec := &m.Spec
-	if m.Kind != "Pod" {
-		var workload struct {
-			Selector struct {
-				MatchLabels map[string]string `yaml:"matchLabels"`
-			}
-			Template struct {
-				Metadata struct{ Labels map[string]string }
-				Spec     yaml.Node
-			}
-		}
-		if err := spec.Decode(&workload); err != nil {
-			return err
-		}
-		for label, value := range workload.Selector.MatchLabels {
-			if workload.Template.Metadata.Labels[label] != value {
-				return fmt.Errorf("the selector does not match the label %s", label)
-			}
-		}
-		spec = &workload.Template.Spec
-	}
-	var pod struct {
-		Containers     []container
-		InitContainers []container `yaml:"initContainers"`
-	}
-	if err := spec.Decode(&pod); err != nil {
-		return err
-	}
-	able := false
-	for _, c := range slices.Concat(pod.Containers, pod.InitContainers) {
-		if c.Name == "" || c.Image == "" {
-			return errors.New("a container without name or image")
-		}
-		if c.SecurityContext.IsZero() {
-			continue
-		}
-		text, err := yaml.Marshal(&c.SecurityContext)
-		if err != nil {
-			return err
-		}
-		var s securityContext
-		strict := yaml.NewDecoder(strings.NewReader(string(text)))
-		strict.KnownFields(true)
-		if err := strict.Decode(&s); err != nil {
-			return err
-		}
-		able = able || slices.Contains(s.Capabilities.Add, "NET_ADMIN")
-	}
-	if !able {
-		return errors.New("no container has NET_ADMIN")
-	}
-	return nil
 }
 
 // unitLine matches a line of a unit that is not a comment.
