@@ -194,6 +194,8 @@ func TestImpairUsage(t *testing.T) {
 		{"--loss 5% out udp queue 1-4", "a rule for several queues"},
 		{"--loss 5% out udp queue 1 or out tcp", "leave the queue out"},
 		{"--loss 5% --duration -1s out udp", "must not be negative"},
+		{"--loss 5% --seed ten out udp", `--seed "ten": want a whole number, 0 or more`},
+		{"--loss 5% --duration 10 out udp", `--duration "10": want a time such as 500ms, 10s or 1m30s`},
 		{"--schedule /nonexistent out udp", "no such file"},
 		{"--schedule " + wrong + " out udp", wrong + `:2: at "los" (column 4): expected a setting`},
 	} {

@@ -39,6 +39,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
+	root.SetFlagErrorFunc(explainValue)
 	root.AddCommand(newDemo(), newDump(), newRun(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
 	markWork(root)
 	return root

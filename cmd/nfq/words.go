@@ -52,12 +52,34 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 }
 
 // explainDashes is for the flag errors of commands that take a rule: it tells those who write the rule as iptables has it.
-func explainDashes(_ *cobra.Command, err error) error {
+func explainDashes(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && slices.Contains(iptablesFlags, unknown.GetSpecifiedName()) {
 		return fmt.Errorf("%w; a rule has words without dashes, such as \"out udp dport 53\"", err)
 	}
-	return err
+	return explainValue(cmd, err)
+}
+
+// explainValue is for the flag errors of all commands: it tells what a flag takes that has got something else.
+func explainValue(_ *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	flag, want := invalid.GetFlag(), ""
+	switch flag.Value.Type() {
+	case "duration":
+		want = "a time such as 500ms, 10s or 1m30s"
+	case "uint32":
+		want = "a whole number from 0 to 4294967295"
+	case "uint64":
+		want = "a whole number, 0 or more"
+	case "int":
+		want = "a whole number"
+	default: // says so itself
+		return err
+	}
+	return fmt.Errorf("--%s %q: want %s", flag.Name, invalid.GetValue(), want)
 }
 
 var iptablesFlags = []string{"A", "I", "p", "d", "i", "o", "m", "j", "protocol", "sport", "dport", "source", "destination"}
