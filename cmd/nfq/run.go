@@ -80,6 +80,9 @@ func newRun() *cobra.Command {
 			return w.check(&cfg)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if status, err := confine.Find(args[0]); err != nil {
+				return statusError{status, err}
+			}
 			if err := netlab.Enter(); err != nil {
 				return unavailableError{err}
 			}

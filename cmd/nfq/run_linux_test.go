@@ -136,6 +136,9 @@ func TestRunExitStatus(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(stderr.String(), test.says) {
 			t.Errorf("%q: exit code %d, want %d; %s", test.args, code, test.code, &stderr)
 		}
+		if refused := test.says != ""; refused == strings.Contains(stderr.String(), "has the address") {
+			t.Errorf("%q: %s", test.args, &stderr)
+		}
 		if strings.Contains(stderr.String(), "--help") || strings.Contains(stderr.String(), "exit status") {
 			t.Errorf("%q: %s", test.args, &stderr)
 		}

@@ -28,6 +28,23 @@ const (
 // forwarded are the signals that the command gets.
 var forwarded = []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
 
+// Find looks for a command in PATH, and returns the status for one that is not there or cannot be run.
+func Find(name string) (Status, error) {
+	_, err := exec.LookPath(name)
+	return refusal(err), err
+}
+
+// refusal is the status of a command that does not start.
+func refusal(err error) Status {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, exec.ErrNotFound):
+		return notFound
+	}
+	return cannotRun
+}
+
 // Command runs a command with the standard streams of the process, which it searches in PATH. It forwards signals to it and
 // returns when it has ended. With an error the command has not run, and the status says so.
 func (p *Place) Command(name string, args ...string) (Status, error) {
@@ -43,10 +60,7 @@ func (p *Place) Command(name string, args ...string) (Status, error) {
 
 	// A child starts in the namespace of the thread that makes it.
 	if err := p.Host.Do(cmd.Start); err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
-			return notFound, err
-		}
-		return cannotRun, err
+		return refusal(err), err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
