@@ -25,7 +25,7 @@ func probeIn(t *testing.T, h *netlab.Host, args ...string) (code int, stdout str
 
 func TestProbe(t *testing.T) {
 	h := labtest.Host(t)
-	if code, out := probeIn(t, h); code != exitOK || !strings.Contains(out, "\n0 problems, ") || !strings.Contains(out, "ok       the kernel has nfnetlink_queue\n") {
+	if code, out := probeIn(t, h); code != exitOK || !strings.Contains(out, "\nproblems: 0, ") || !strings.Contains(out, "ok       the kernel has nfnetlink_queue\n") {
 		t.Errorf("quiet host: exit code %d\n%s", code, out)
 	}
 	set, err := rules.Install(rules.Config{NetNS: h.FD()}, rules.Rule{Queue: 9, NoBypass: true})

@@ -56,7 +56,7 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%-8s   -> %s\n", "", f.Fix)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d problems, %d warnings, %d not checked\n", r.Count(Problem), r.Count(Warning), r.Count(Unknown))
+	fmt.Fprintf(&b, "\nproblems: %d, warnings: %d, not checked: %d\n", r.Count(Problem), r.Count(Warning), r.Count(Unknown))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
