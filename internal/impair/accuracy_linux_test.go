@@ -127,6 +127,7 @@ func (l *link) delays(t *testing.T, delay time.Duration) (over, naps []time.Dura
 // lateNaps has a thread like others sleep again and again, and returns how late it woke each time.
 func lateNaps(enough <-chan struct{}) (late []time.Duration) {
 	const nap = 300 * time.Microsecond
+	defer keepThread()()
 	runtime.LockOSThread() // which ends with it
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {

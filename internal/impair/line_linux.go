@@ -83,6 +83,7 @@ func (l *line[T]) close() {
 
 func (l *line[T]) run() {
 	defer close(l.ended)
+	defer keepThread()()
 	// The thread ends with the goroutine: nobody else shall get one with these timers.
 	runtime.LockOSThread()
 	sharpenTimers()
