@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,11 +43,12 @@ type pace struct {
 
 // await waits until there is room in the window; not for long, since packets get lost.
 func (p *pace) await() {
-	for range 20 {
+	for range 5 {
 		if p.window == 0 || p.sent.Load() < p.decided.Load()+p.window {
 			return
 		}
-		time.Sleep(50 * time.Microsecond)
+		// A goroutine whose sleep ends before another gets to run comes before it, for ever on a slow machine.
+		time.Sleep(200 * time.Microsecond)
 	}
 	p.sent.Store(p.decided.Load())
 }
@@ -136,8 +136,6 @@ func (s *scene) socket() (int, error) {
 
 // flood sends until the scene is closed.
 func (s *scene) flood(fd int) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	b := make([]byte, segments*segment)
 	for !s.quit.Load() {
 		p := s.pace.Load()
