@@ -64,11 +64,15 @@ func TestUpgrades(t *testing.T) {
 	says.Close()
 	ended := make(chan error, 1)
 	go func() { ended <- first.Wait() }()
-	labtest.Must(t, said.SetReadDeadline(time.Now().Add(patience)))
 	lines := bufio.NewScanner(said)
+	saysMore := func() bool {
+		t.Helper()
+		labtest.Must(t, said.SetReadDeadline(time.Now().Add(patience)))
+		return lines.Scan()
+	}
 	serving := func() (pid int) {
 		t.Helper()
-		if !lines.Scan() {
+		if !saysMore() {
 			t.Fatal("the program has ended: ", lines.Err())
 		}
 		_, said, _ := strings.Cut(lines.Text(), "process ")
@@ -118,7 +122,7 @@ func TestUpgrades(t *testing.T) {
 	labtest.Must(t, os.Rename(program, program+".old"))
 	labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
 	pass(1000)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "go on without an upgrade") {
+	if !saysMore() || !strings.Contains(lines.Text(), "go on without an upgrade") {
 		t.Errorf("with its file moved away, the program says %q", lines.Text())
 	}
 	pass(1000)
@@ -132,7 +136,7 @@ func TestUpgrades(t *testing.T) {
 		t.Error("the first process does not end")
 	}
 	labtest.Must(t, unix.Kill(pid, unix.SIGTERM))
-	for lines.Scan() { // until the last process has ended
+	for saysMore() { // until the last process has ended
 		t.Error(lines.Text())
 	}
 	labtest.Must(t, lines.Err())
