@@ -36,8 +36,8 @@ func (p testPackage) name() string {
 	return "." + strings.TrimPrefix(p.ImportPath, p.Module.Path)
 }
 
-// kernelTests finds the packages of the module whose tests need a kernel.
-func kernelTests(ctx context.Context) ([]testPackage, error) {
+// kernelTests finds the packages of the module whose tests need a kernel. only is a list of those wanted, empty for all.
+func kernelTests(ctx context.Context, only string) ([]testPackage, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-tags", tag, "-json=ImportPath,Dir,TestImports,XTestImports,Module", "./...")
 	list.Env = append(os.Environ(), "GOOS=linux")
 	out, err := output(list)
@@ -59,7 +59,22 @@ func kernelTests(ctx context.Context) ([]testPackage, error) {
 	if len(packages) == 0 {
 		return nil, errors.New("no kernel tests here; run it in the module's folder")
 	}
-	return packages, nil
+	return choose(packages, only)
+}
+
+// choose returns the packages of a list of names, all for an empty one.
+func choose(packages []testPackage, only string) (chosen []testPackage, err error) {
+	if only == "" {
+		return packages, nil
+	}
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(packages, func(p testPackage) bool { return p.name() == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no package %s with kernel tests", name)
+		}
+		chosen = append(chosen, packages[i])
+	}
+	return chosen, nil
 }
 
 // binaries are what runs in the guests of an architecture.

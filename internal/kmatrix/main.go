@@ -16,7 +16,7 @@
 // cache, where everything fetched is kept.
 //
 // The tests run with -test.short, which leaves out what measures time or needs other
-// programs, and without those that have a fake kernel.
+// programs, and without those that would show the same on any kernel.
 package main
 
 import (
@@ -38,6 +38,7 @@ import (
 func main() {
 	var o options
 	flag.StringVar(&o.run, "run", "", "run only tests that match this `pattern`")
+	flag.StringVar(&o.packages, "packages", "", "run only the tests of these `packages`, such as .,./rules")
 	flag.BoolVar(&o.verbose, "v", false, "list every test")
 	flag.IntVar(&o.parallel, "j", 1, "`number` of guests at a time")
 	flag.StringVar(&o.capture, "capture", "", "put messages that the kernels sent into this `folder`, for testdata/packets")
@@ -63,6 +64,7 @@ func main() {
 
 type options struct {
 	run      string
+	packages string
 	verbose  bool
 	capture  string
 	parallel int
@@ -81,7 +83,7 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 	if err != nil {
 		return false, err
 	}
-	packages, err := kernelTests(ctx)
+	packages, err := kernelTests(ctx, o.packages)
 	if err != nil {
 		return false, err
 	}
