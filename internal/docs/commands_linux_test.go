@@ -26,7 +26,7 @@ var (
 var needed = map[string]string{
 	"iptables": "iptables", "ip6tables": "iptables", "nft": "nftables", "ip": "iproute2", "sysctl": "procps", "setcap": "libcap2-bin",
 	"setpriv": "util-linux", "unshare": "util-linux", "chroot": "coreutils", "pidof": "sysvinit-utils", "ping": "iputils-ping",
-	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang", "qemu-mips-static": "qemu-user-static",
+	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang",
 }
 
 // TestCommands runs every command in the documents: those of one document in their order, in a sandbox of its own. A block
