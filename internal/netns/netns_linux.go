@@ -33,10 +33,21 @@ func Open(s string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network namespace %q: %w", s, err)
 	}
-	if kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+	if !isNetNS(int(f.Fd())) {
 		return nil, errors.Join(fmt.Errorf("%s is not a network namespace", path), f.Close())
 	}
 	return f, nil
+}
+
+// isNetNS reports whether a descriptor is that of a network namespace, or of any namespace where the kernel does not tell
+// which: 64-bit ones such as Linux 6.1 do not tell 32-bit programs. Entering another kind is refused anyway.
+func isNetNS(fd int) bool {
+	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	if errors.Is(err, unix.ENOTTY) {
+		var fs unix.Statfs_t
+		return unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.NSFS_MAGIC
+	}
+	return err == nil && kind == unix.CLONE_NEWNET
 }
 
 // Names returns the names in Dir.
