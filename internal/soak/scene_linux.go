@@ -27,6 +27,7 @@ const (
 type scene struct {
 	*netlab.Network
 	moved, rest *netlab.Rule
+	replaces    bool // the kernel takes other payloads
 
 	quit   atomic.Bool
 	paused sync.Mutex // held by whoever wants the flood to rest
@@ -59,7 +60,10 @@ func newScene() (_ *scene, err error) {
 	if s.Network, err = netlab.NewPair(); err != nil {
 		return nil, err
 	}
-	if err = s.rules(); err != nil {
+	if s.replaces, err = netlab.ReplacesPayload(); err == nil {
+		err = s.rules()
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Network.Close())
 	}
 	fd, err := s.socket()
