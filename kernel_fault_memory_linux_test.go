@@ -56,6 +56,7 @@ func TestKernelFaultTinyBuffer(t *testing.T) {
 // TestKernelFaultPayloadTooLong makes the send buffer too small for payloads, which is the
 // only thing that EMSGSIZE comes from.
 func TestKernelFaultPayloadTooLong(t *testing.T) {
+	labtest.NeedReplace(t)
 	lab := newVerdictLab(t, netlab.IP, localhost)
 	queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
 	long := strings.Repeat("0123456789", 2000)

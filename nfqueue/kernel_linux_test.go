@@ -85,6 +85,7 @@ func TestLifeCycle(t *testing.T) {
 
 // Marks, modified packets and late verdicts, by what the next hook and the receiver see.
 func TestVerdictsOnTheWire(t *testing.T) {
+	labtest.NeedReplace(t)
 	l := newLab(t, netlab.Queue{Num: 5})
 	next := labtest.Chain(t, l.Client, netlab.IP, netlab.Postrouting, 0)
 	labtest.Rule(t, next, netlab.L4Proto(udp), netlab.ToQueue(netlab.Queue{Num: 6}))
@@ -184,6 +185,7 @@ func TestTwoQueues(t *testing.T) {
 
 // Packets do not exceed the MTU, and their checksums are in place, as old programs expect.
 func TestPacketsAsOnTheWire(t *testing.T) {
+	labtest.NeedReplace(t)
 	n := labtest.Pair(t)
 	out := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, 0)
 	labtest.Rule(t, out, netlab.L4Proto(unix.IPPROTO_TCP), netlab.ToQueue(netlab.Queue{Num: 5}))

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 
 // The resolver's answer has another address when it arrives, for the one name.
 func TestDNSRewrite(t *testing.T) {
+	labtest.NeedReplace(t)
 	n := labtest.Pair(t)
 	labtest.Rule(t, labtest.Chain(t, n.Client, netlab.IP, netlab.Input, 0),
 		netlab.L4Proto(17), netlab.SrcPort(53), netlab.ToQueue(netlab.Queue{}))

@@ -18,6 +18,7 @@ var body = []byte("what programs get to see of a packet")
 
 // TestCorruptNoticed: the receiver discards a packet whose checksum does not fit.
 func TestCorruptNoticed(t *testing.T) {
+	labtest.NeedReplace(t)
 	both(t, func(t *testing.T, l *link) {
 		const n = 50
 		s := begin(t, l.Client, "corrupt 100%", Config{Seed: 1}, "out udp dport 4000")
@@ -43,6 +44,7 @@ func TestCorruptNoticed(t *testing.T) {
 
 // TestCorruptRepaired: the program gets data with one bit, or byte, that is wrong.
 func TestCorruptRepaired(t *testing.T) {
+	labtest.NeedReplace(t)
 	both(t, func(t *testing.T, l *link) {
 		for flip, settings := range map[Flip]string{
 			FlipBit:  "corrupt 100% checksum repair",
@@ -73,6 +75,7 @@ func TestCorruptRepaired(t *testing.T) {
 
 // TestTruncate: a cut packet is discarded, or, repaired, is a shorter one.
 func TestTruncate(t *testing.T) {
+	labtest.NeedReplace(t)
 	both(t, func(t *testing.T, l *link) {
 		s := begin(t, l.Client, "truncate 100% truncate-to 60", Config{}, "out udp dport 4000")
 		l.send(t, body)
