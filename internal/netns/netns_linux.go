@@ -39,15 +39,18 @@ func Open(s string) (*os.File, error) {
 	return f, nil
 }
 
-// isNetNS reports whether a descriptor is that of a network namespace, or of any namespace where the kernel does not tell
-// which: 64-bit ones such as Linux 6.1 do not tell 32-bit programs. Entering another kind is refused anyway.
+// isNetNS reports whether a descriptor is that of a network namespace.
 func isNetNS(fd int) bool {
 	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
-	if errors.Is(err, unix.ENOTTY) {
-		var fs unix.Statfs_t
-		return unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.NSFS_MAGIC
+	if !errors.Is(err, unix.ENOTTY) {
+		return err == nil && kind == unix.CLONE_NEWNET
 	}
-	return err == nil && kind == unix.CLONE_NEWNET
+	// 64-bit kernels such as Linux 6.1 do not tell 32-bit programs. A file that is mounted elsewhere has another name;
+	// entering what is no network namespace is refused later.
+	var fs unix.Statfs_t
+	name, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	other := strings.Contains(name, ":[") && !strings.HasPrefix(name, "net:[")
+	return unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.NSFS_MAGIC && !other
 }
 
 // Names returns the names in Dir.
