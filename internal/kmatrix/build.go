@@ -36,8 +36,8 @@ func (p testPackage) name() string {
 	return "." + strings.TrimPrefix(p.ImportPath, p.Module.Path)
 }
 
-// kernelTests finds the packages of the module whose tests need a kernel. only is a list of those wanted, empty for all.
-func kernelTests(ctx context.Context, only string) ([]testPackage, error) {
+// kernelTests finds the packages of the module whose tests need a kernel.
+func kernelTests(ctx context.Context) ([]testPackage, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-tags", tag, "-json=ImportPath,Dir,TestImports,XTestImports,Module", "./...")
 	list.Env = append(os.Environ(), "GOOS=linux")
 	out, err := output(list)
@@ -59,7 +59,7 @@ func kernelTests(ctx context.Context, only string) ([]testPackage, error) {
 	if len(packages) == 0 {
 		return nil, errors.New("no kernel tests here; run it in the module's folder")
 	}
-	return choose(packages, only)
+	return packages, nil
 }
 
 // choose returns the packages of a list of names, all for an empty one.
@@ -82,6 +82,7 @@ type binaries struct {
 	init  []byte
 	nfq   []byte // as it is released
 	tests []testBinary
+	all   []testPackage // also those whose tests are not run: others read their testdata
 }
 
 type testBinary struct {

@@ -36,8 +36,10 @@ func initramfs(file, dir string, g guest, b *binaries, o options) error {
 	list.Reset()
 	for _, t := range b.tests {
 		c.file(t.program(), 0o755, t.data)
-		c.dir(t.dir())
-		if err := c.tree(path.Join(t.dir(), "testdata"), filepath.Join(t.Dir, "testdata")); err != nil {
+	}
+	for _, p := range b.all {
+		c.dir(p.dir())
+		if err := c.tree(path.Join(p.dir(), "testdata"), filepath.Join(p.Dir, "testdata")); err != nil {
 			return err
 		}
 	}

@@ -83,7 +83,11 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 	if err != nil {
 		return false, err
 	}
-	packages, err := kernelTests(ctx, o.packages)
+	packages, err := kernelTests(ctx)
+	if err != nil {
+		return false, err
+	}
+	chosen, err := choose(packages, o.packages)
 	if err != nil {
 		return false, err
 	}
@@ -99,10 +103,10 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 	}
 	built := make(map[string]*binaries)
 	for _, goarch := range goarchs {
-		if built[goarch], err = build(ctx, cache, goarch, packages); err != nil {
+		if built[goarch], err = build(ctx, cache, goarch, chosen); err != nil {
 			return false, err
 		}
-		built[goarch].nfq = released[goarch]
+		built[goarch].nfq, built[goarch].all = released[goarch], packages
 	}
 	k := &kernels{dir: filepath.Join(cache, "kernels"), fresh: o.refresh, got: make(map[kernel]string), mirror: findMirror}
 	if o.mirror != "" {
