@@ -33,8 +33,13 @@ build)
 	exec $engine build --isolation chroot --security-opt label=disable --network host -v "$HOME/apt:/apt" $mounts "$@"
 	;;
 run)
+	# An interrupt that comes before it forwards them ends podman alone, and not the container.
+	trap : INT
+	status=0
 	# The engine's own limits may be above those of who runs it.
-	exec $engine run --network host --security-opt label=disable --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$@"
+	$engine run --network host --security-opt label=disable --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$@" || status=$?
+	$engine rm --all --force --time 5 >/dev/null
+	exit $status
 	;;
 esac
 exit 1
