@@ -85,7 +85,7 @@ func TestLifeCycle(t *testing.T) {
 
 // Marks, modified packets and late verdicts, by what the next hook and the receiver see.
 func TestVerdictsOnTheWire(t *testing.T) {
-	labtest.NeedReplace(t)
+	replaces := labtest.Replaces(t)
 	l := newLab(t, netlab.Queue{Num: 5})
 	next := labtest.Chain(t, l.Client, netlab.IP, netlab.Postrouting, 0)
 	labtest.Rule(t, next, netlab.L4Proto(udp), netlab.ToQueue(netlab.Queue{Num: 6}))
@@ -132,6 +132,9 @@ func TestVerdictsOnTheWire(t *testing.T) {
 		{"handed on", "handed on", []uint32{8, 8}},
 		{"plain", "plain", []uint32{0}},
 	} {
+		if c.arrives != c.sent && !replaces {
+			continue // the kernel would drop it
+		}
 		l.Send(t, c.sent)
 		l.Arrive(t, c.arrives)
 		for _, want := range c.marks {
