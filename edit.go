@@ -52,10 +52,15 @@ func (e *edits) own() {
 
 // SetPayload replaces the packet, from its network header on, when the verdict is
 // given. What goes out is valid on the wire: the length and checksum of an IPv4
-// header, the payload length of an IPv6 header, and the checksums of TCP, UDP,
-// UDP-Lite, ICMP, ICMPv6 and SCTP are set to fit, but for what a fragment does not
-// hold. TCP sequence numbers are not: a stream whose length changes needs more. A packet
-// with SegmentationPending is cut as before, and must stay longer than one segment.
+// header, the payload length of an IPv6 header, the length of UDP, and the checksums of
+// TCP, UDP, UDP-Lite, DCCP, SCTP, ICMP, ICMPv6 and IGMP are set to fit, but for what a
+// fragment does not hold. The length of UDP stays less than what there is in a packet as long
+// as before that had such bytes behind its datagram. What the packet carries for other
+// protocols, a packet in a tunnel for one, is left as it is.
+//
+// TCP sequence numbers are not adjusted: a stream whose length changes needs more, see
+// AdjustSequence. A packet with SegmentationPending is cut as before, and must stay longer
+// than one segment. A fragment must keep its length.
 //
 // b may be the slice that Payload returned, changed in place, shortened or
 // appended to, which is sent without being copied; any other slice is copied and
@@ -65,13 +70,19 @@ func (e *edits) own() {
 // namespaces that belong to a user namespace other than the first (Linux 7.1, commit
 // 968cc2c96390), all of the bridge family, and those whose IP header has another length,
 // other options, extension headers or fragment fields than before (Linux 7.2, commit
-// 54f34607d184).
+// 54f34607d184). Older kernels lose an IPv4 packet for a local socket whose header gets
+// another length at HookPrerouting.
 //
-// The packet is unchanged if SetPayload fails: with ErrTruncated when not all of
-// it was copied, with errors.ErrUnsupported for UDP with SegmentationPending, at
-// HookPrerouting and HookInput, where the kernel would make invalid checksums, and
-// everywhere before Linux 6.12, which would crash, or when b is too long (MaxPayload),
-// too short to hold its headers or not an IP packet where one is expected.
+// The packet is unchanged if SetPayload fails:
+//   - with ErrTruncated when not all of it was copied;
+//   - with errors.ErrUnsupported for UDP with SegmentationPending, at HookPrerouting and
+//     HookInput, where the kernel would make invalid checksums, and everywhere before Linux
+//     6.12, which would crash;
+//   - with errors.ErrUnsupported for the packet of a tunnel with ChecksumNotReady, when that
+//     is a checksum inside the tunnel: with a payload from elsewhere the kernel does not complete it;
+//   - when b is too long (MaxPayload), too short to hold its headers or, in places, those that the
+//     packet had, or not an IP packet where one is expected, or when an IPv4 header has another
+//     length at HookInput. The kernel would drop such packets without an error.
 func (p *Packet) SetPayload(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
@@ -80,33 +91,32 @@ func (p *Packet) SetPayload(b []byte) error {
 		p.replace(b)
 		return nil
 	}
-	l, err := ippkt.Parse(b)
-	if err != nil {
-		return p.editError("payload", err)
+	var how ippkt.How
+	if p.came.surplus && len(b) == p.came.len {
+		how |= ippkt.KeepUDPLength
 	}
-	complete := ippkt.Complete
-	if l.Protocol == protoUDP && p.SKBInfo()&SegmentationPending != 0 {
-		if p.hook == HookPrerouting || p.hook == HookInput {
-			return p.editError("payload", errUDPSegments)
-		}
-		complete = ippkt.CompleteSegments
+	if p.SKBInfo()&SegmentationPending != 0 {
+		how |= ippkt.Segments
+	}
+	completion, err := ippkt.Plan(b, how)
+	switch {
+	case err != nil:
+		return p.editError("payload", err)
+	case completion.Protocol == protoUDP && how&ippkt.Segments != 0 && (p.hook == HookPrerouting || p.hook == HookInput):
+		return p.editError("payload", errUDPSegments)
+	case p.came.inside:
+		return p.editError("payload", errInside)
 	}
 	p.replace(b)
-	end := len(b)
-	if p.family == FamilyBridge && end == int(p.attrs.at[attrPayload].len) {
-		end = l.Len // a short frame's padding is not part of the packet
-	}
-	if err := complete(p.payload[:end]); err != nil {
-		p.edits.set &^= editPayload
-		return p.editError("payload", err)
-	}
+	completion.Apply(p.payload)
 	return nil
 }
 
 // SetPayloadRaw is SetPayload without any correction of lengths or checksums. The
-// kernel sends the bytes as they are; with GSO it segments a super-packet and
-// computes the checksums of the segments itself, but for UDP before Linux 6.12, where
-// SetPayloadRaw fails as SetPayload does.
+// kernel sends the bytes as they are, also the checksum that it has not completed where
+// SKBInfo has ChecksumNotReady; with GSO it segments a super-packet and computes the
+// checksums of the segments itself, but for UDP before Linux 6.12, where SetPayloadRaw fails as
+// SetPayload does.
 func (p *Packet) SetPayloadRaw(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
@@ -120,6 +130,9 @@ func (p *Packet) SetPayloadRaw(b []byte) error {
 // field (udp_rcv_segment). One that it sends is cut in time, see ippkt.CompleteSegments.
 var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be segmented cannot be replaced; set Config.NoGSO: %w", errors.ErrUnsupported)
 
+// errInside is because a replaced payload has lost that mark, and the kernel does not tell where the checksum is.
+var errInside = fmt.Errorf("the packet is a tunnel's, and a checksum inside is not complete, which only the kernel can do; set Config.NoGSO: %w", errors.ErrUnsupported)
+
 // errNoUDPSegments is for kernels that are worse, see cutsReplacedUDP.
 var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; set Config.NoGSO: %w", errors.ErrUnsupported)
 
@@ -132,7 +145,7 @@ const (
 	etherTypeQinQ = 0x88a8 // ETH_P_8021AD
 )
 
-// checkPayload says why b cannot replace the packet.
+// checkPayload says why b cannot replace the packet, and finds out what SetPayload has to know of it.
 func (p *Packet) checkPayload(b []byte) error {
 	switch {
 	case p.Truncated() || !p.attrs.has(attrPayload):
@@ -141,10 +154,14 @@ func (p *Packet) checkPayload(b []byte) error {
 		return fmt.Errorf("%d bytes are more than the %d a verdict can carry", len(b), MaxPayload)
 	case len(b) == 0: // the kernel drops the packet and calls it success
 		return errors.New("it is empty; return Drop to discard the packet")
-	case p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.cutsUDP:
-		if l, err := ippkt.Parse(p.payload); err != nil || l.Protocol == protoUDP {
-			return errNoUDPSegments
-		}
+	}
+	switch p.remember(); {
+	case len(b) < p.came.least:
+		return fmt.Errorf("%d bytes are less than the %d of the packet's headers as it was queued; the kernel would drop it", len(b), p.came.least)
+	case p.hook == HookInput && p.came.headerLen > 0 && b[0]>>4 == 4 && int(b[0]&0xf)*4 != p.came.headerLen:
+		return fmt.Errorf("its IPv4 header is not of the %d bytes that it was queued with, where the kernel goes on to read; change options at another hook", p.came.headerLen)
+	case p.came.udp && p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.cutsUDP:
+		return errNoUDPSegments
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func TestEditedVerdict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.attrs.present &^= 1 << attrCapLen // whole
+		p.attrs.present &^= 1<<attrCapLen | 1<<attrSKBInfo // whole, with all checksums
 		p.SetMark(0x01020304)
 		p.SetPriority(5)
 		if err := errors.Join(p.SetVLAN(VLAN{TCI: 0x6064, Protocol: 0x88a8}), p.SetLinkHeader([]byte("FOURTEEN BYTES")),

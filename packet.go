@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -31,6 +32,7 @@ type Packet struct {
 	number uint16
 
 	payload []byte // what Payload returns; replaced by SetPayload
+	came    origin
 	edits   edits
 	held    *Held // set by Defer
 
@@ -49,15 +51,18 @@ func (p *Packet) reset(q *Queue, buf, msg []byte) error {
 	p.id = binary.BigEndian.Uint32(hdr)
 	p.proto = binary.BigEndian.Uint16(hdr[4:])
 	p.hook = Hook(hdr[6])
-	p.payload = nil
+	p.payload, p.came.known = nil, false
 	if p.attrs.has(attrPayload) {
-		at := p.attrs.at[attrPayload]
+		at := &p.attrs.at[attrPayload]
 		end := at.off + at.len
 		room := len(buf)
 		if int(end) < len(msg) { // not last, as it always is: nothing behind it may be overwritten
 			room = int(end)
 		}
-		p.payload = buf[at.off:end:room]
+		if p.family == FamilyBridge && p.isIP() {
+			at.len = withoutPadding(buf[at.off:end])
+		}
+		p.payload = buf[at.off : at.off+at.len : room]
 	}
 	p.edits.reset()
 	p.held = nil
@@ -97,11 +102,24 @@ func (p *Packet) Hook() Hook { return p.hook }
 // for IPv4 and 0x86dd for IPv6 (hw_protocol of NFQA_PACKET_HDR).
 func (p *Packet) EtherType() uint16 { return p.proto }
 
-// Payload returns the packet from its network header on, up to the copy range.
+// withoutPadding returns how many bytes of an IP packet of the bridge family are not the padding of
+// a short frame.
+func withoutPadding(b []byte) uint32 {
+	if l, err := ippkt.Parse(b); err == nil {
+		return uint32(l.Len)
+	}
+	return uint32(len(b))
+}
+
+// Payload returns the packet from its network header on, up to the copy range, without
+// the padding that follows a short IP packet in an Ethernet frame of the bridge family.
 // It is nil with CopyMeta. The bytes may be changed in place, and the slice may
 // be appended to without allocating in most cases; SetPayload then sends the
 // change. The slice is valid until the handler returns (NFQA_PAYLOAD).
-func (p *Packet) Payload() []byte { return p.payload }
+func (p *Packet) Payload() []byte {
+	p.remember()
+	return p.payload
+}
 
 // FullLen returns the length in bytes of the packet as it was queued, which is
 // more than what was copied if it was larger than the copy range. It is 0 with

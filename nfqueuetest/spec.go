@@ -63,7 +63,9 @@ type Spec struct {
 	Conntrack []byte
 	// ConntrackInfo is the enum ip_conntrack_info that goes with Conntrack.
 	ConntrackInfo uint32
-	// SKBInfo tells what is left undone on the packet.
+	// SKBInfo tells what is left undone on the packet. With ChecksumNotReady and UDP, Payload should have
+	// the sum of the pseudo-header as its checksum, as in the kernel: by it SetPayload tells such a
+	// packet from one of a tunnel whose checksum inside is not ready, which it refuses.
 	SKBInfo nfqueue.SKBInfo
 
 	// Bypass is that of the rule: the packet passes if nobody has bound the queue.

@@ -33,50 +33,72 @@ var ErrNeedlessJumbo = errors.New("the IPv6 Jumbo Payload option is only valid a
 // of an Authentication Header and the checksums of Mobility and HIP headers.
 //
 // A GSO super-packet of TCP is completed like any other; the kernel computes lengths
-// and checksums again for each segment that it cuts. See [CompleteSegments] for UDP.
+// and checksums again for each segment that it cuts. See [Segments] for UDP.
 //
 // Bytes of b behind the packet become part of it. To edit a packet that arrived
 // with link-layer padding, complete only its first [Layout.Len] bytes.
 //
 // When b cannot be made valid Complete returns an error and leaves b untouched.
 // It never allocates.
-func Complete(b []byte) error { return complete(b, false) }
-
-// CompleteSegments is [Complete] for a GSO super-packet as the sender's stack has it:
-// the checksum of UDP is the sum of the pseudo-header alone. The kernel makes
-// those of the segments from it, but for TCP anew (__udp_gso_segment of
-// net/ipv4/udp_offload.c, tcp4_gso_segment of net/ipv4/tcp_offload.c).
-func CompleteSegments(b []byte) error { return complete(b, true) }
-
-func complete(b []byte, segments bool) error {
-	var l Layout
-	if err := l.parse(b, true); err != nil {
-		return err
+func Complete(b []byte) error {
+	c, err := Plan(b, 0)
+	if err == nil {
+		c.Apply(b)
 	}
-	var t transport
-	if !l.Fragment() {
-		var err error
-		if t, err = planTransport(&l, b); err != nil {
-			return err
+	return err
+}
+
+// How says in what a packet is not completed as [Complete] does it.
+type How uint8
+
+const (
+	// Segments is for a GSO super-packet as the sender's stack has it: the checksum of UDP is
+	// the sum of the pseudo-header alone. The kernel makes those of the segments from it, but
+	// for TCP anew (__udp_gso_segment of net/ipv4/udp_offload.c, tcp4_gso_segment of
+	// net/ipv4/tcp_offload.c).
+	Segments How = 1 << iota
+	// KeepUDPLength leaves a UDP length alone that is less than what there is. The bytes behind
+	// it are no data of the datagram (RFC 9868), and its checksum does not cover them.
+	KeepUDPLength
+)
+
+// Completion is what makes a packet valid. It holds no memory of the packet's.
+type Completion struct {
+	// Layout is that of the packet, whatever length its headers state.
+	Layout
+	transport transport
+}
+
+// Plan finds out what would make b, a whole packet from its IP header on, valid on the
+// wire, or why nothing would. It writes nothing and never allocates.
+func Plan(b []byte, how How) (c Completion, err error) {
+	if err := c.parse(b, true); err != nil {
+		return c, err
+	}
+	if !c.Fragment() {
+		if c.transport, err = planTransport(&c.Layout, b, how); err != nil {
+			return c, err
 		}
-		t.partial = segments && t.protocol == protoUDP
 	}
-	if l.jumbo > 0 && len(b)-ipv6HeaderLen <= maxUint16 {
-		return ErrNeedlessJumbo
+	if c.jumbo > 0 && len(b)-ipv6HeaderLen <= maxUint16 {
+		return c, ErrNeedlessJumbo
 	}
+	return c, nil
+}
 
-	if l.Version == 4 {
+// Apply completes b, which has the bytes that [Plan] has seen.
+func (c *Completion) Apply(b []byte) {
+	if c.Version == 4 {
 		binary.BigEndian.PutUint16(b[2:4], length16(len(b)))
-		putInternet(b[10:12], b[:l.HeaderLen], 0)
+		putInternet(b[10:12], b[:c.HeaderLen], 0)
 	} else {
 		n := len(b) - ipv6HeaderLen
 		binary.BigEndian.PutUint16(b[4:6], length16(n))
-		if l.jumbo > 0 {
-			binary.BigEndian.PutUint32(b[l.jumbo:l.jumbo+4], uint32(n))
+		if c.jumbo > 0 {
+			binary.BigEndian.PutUint32(b[c.jumbo:c.jumbo+4], uint32(n))
 		}
 	}
-	t.complete(b[l.TransportHeaderOffset:])
-	return nil
+	c.transport.complete(b[c.TransportHeaderOffset:])
 }
 
 // length16 returns n as a 16-bit length field has it.

@@ -15,6 +15,8 @@ var (
 	ErrCoverage       = errors.New("the checksum coverage of the transport header is invalid for the length of the packet")
 )
 
+const udpHeaderLen = 8
+
 // transport says how the checksum of an upper-layer protocol is computed.
 type transport struct {
 	protocol uint8
@@ -26,7 +28,7 @@ type transport struct {
 
 // planTransport checks all that [transport.complete] relies on, and writes
 // nothing. B is the whole packet.
-func planTransport(l *Layout, b []byte) (transport, error) {
+func planTransport(l *Layout, b []byte, how How) (transport, error) {
 	h := b[l.TransportHeaderOffset:]
 	t := transport{protocol: l.Protocol, cover: len(h)}
 	headerLen, pseudo := 0, true
@@ -34,7 +36,7 @@ func planTransport(l *Layout, b []byte) (transport, error) {
 	case l.Protocol == protoTCP:
 		headerLen, t.field = 20, 16
 	case l.Protocol == protoUDP, l.Protocol == protoUDPLite:
-		headerLen, t.field = 8, 6
+		headerLen, t.field = udpHeaderLen, 6
 	case l.Protocol == protoDCCP:
 		headerLen, t.field = 12, 6
 	case l.Protocol == protoSCTP:
@@ -51,7 +53,13 @@ func planTransport(l *Layout, b []byte) (transport, error) {
 	if len(h) < headerLen {
 		return transport{}, ErrShortTransport
 	}
+	n := len(h) // that the pseudo-header has
 	switch l.Protocol {
+	case protoUDP:
+		t.partial = how&Segments != 0
+		if have := udpLength(h); how&KeepUDPLength != 0 && have > 0 {
+			t.cover, n = have, have
+		}
 	case protoUDPLite:
 		// RFC 3828 section 3.1: 0 is all, else it includes the header.
 		if c := int(binary.BigEndian.Uint16(h[4:6])); c != 0 {
@@ -72,18 +80,27 @@ func planTransport(l *Layout, b []byte) (transport, error) {
 	}
 	if pseudo {
 		var err error
-		if t.pseudo, err = pseudoHeader(l, b); err != nil {
+		if t.pseudo, err = pseudoHeader(l, b, n); err != nil {
 			return transport{}, err
 		}
 	}
 	return t, nil
 }
 
-// pseudoHeader returns the sum of the pseudo-header of the whole packet b.
-func pseudoHeader(l *Layout, b []byte) (uint64, error) {
-	n := uint32(len(b) - l.TransportHeaderOffset)
+// udpLength returns the length that a UDP header states for less than all of h, the header
+// and what is behind it; 0 if it states none or what cannot be.
+func udpLength(h []byte) int {
+	if n := int(binary.BigEndian.Uint16(h[4:6])); n >= udpHeaderLen && n < len(h) {
+		return n
+	}
+	return 0
+}
+
+// pseudoHeader returns the sum of the pseudo-header of packet b for a transport header and
+// data of n bytes.
+func pseudoHeader(l *Layout, b []byte, n int) (uint64, error) {
 	if l.Version == 4 {
-		return checksum.PseudoIPv4([4]byte(b[12:16]), finalDstIPv4(l, b), l.Protocol, n), nil
+		return checksum.PseudoIPv4([4]byte(b[12:16]), finalDstIPv4(l, b), l.Protocol, uint32(n)), nil
 	}
 	dst, err := finalDstIPv6(l, b)
 	if err != nil {
@@ -93,7 +110,7 @@ func pseudoHeader(l *Layout, b []byte) (uint64, error) {
 	if l.homeAddress > 0 {
 		src = [16]byte(b[l.homeAddress : l.homeAddress+16])
 	}
-	return checksum.PseudoIPv6(src, dst, l.Protocol, n), nil
+	return checksum.PseudoIPv6(src, dst, l.Protocol, uint32(n)), nil
 }
 
 // complete fills in the checksum, and the length of UDP, of the transport
@@ -106,7 +123,7 @@ func (t *transport) complete(h []byte) {
 		binary.LittleEndian.PutUint32(h[t.field:t.field+4], checksum.SCTP(h))
 		return
 	case t.protocol == protoUDP:
-		binary.BigEndian.PutUint16(h[4:6], length16(len(h)))
+		binary.BigEndian.PutUint16(h[4:6], length16(t.cover))
 	}
 	sum := h[t.field : t.field+2]
 	if t.partial {

@@ -22,7 +22,7 @@ var wanted = []string{
 	"nft_queue", "nft_ct", "nft_counter", "nft_objref", "nft_compat", "nft_meta_bridge", "nft_reject_inet",
 	"nft_chain_nat", "nft_nat", "nft_redir", "nft_synproxy",
 	"xt_NFQUEUE", "xt_mark", "xt_tcpudp", "iptable_filter", "iptable_mangle", "ip6table_filter",
-	"8021q", "bridge", "br_netfilter", "veth", "dummy", "sctp",
+	"8021q", "bridge", "br_netfilter", "veth", "dummy", "sctp", "vxlan",
 }
 
 // module is a kernel module to load.

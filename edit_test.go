@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// queued returns a packet with a payload, as a kernel with GSO queues it.
+func queued(t *testing.T, family Family, hook Hook, info SKBInfo, payload []byte) *Packet {
+	t.Helper()
+	p, err := decoded(packetMessage(family, 1, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, hook)},
+		attr{attrSKBInfo, be32(uint32(info))}, attr{attrPayload, payload}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// built puts a packet together, with all lengths and checksums.
+func built(t *testing.T, parts ...gopacket.SerializableLayer) []byte {
+	t.Helper()
+	buf := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func ipv4(protocol layers.IPProtocol) *layers.IPv4 {
+	return &layers.IPv4{Version: 4, TTL: 64, Protocol: protocol, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{192, 0, 2, 2}}
+}
+
+// TestRefusedPayloadLeavesPacket: after a refusal the packet is as before it, in all that it shows and sends.
+func TestRefusedPayloadLeavesPacket(t *testing.T) {
+	cut := bytes.Clone(udpPacket[:27])
+	cut[12]++ // another source
+	for _, first := range []bool{false, true} {
+		p := queued(t, FamilyIPv4, HookOutput, 0, udpPacket)
+		if first {
+			if err := p.SetPayload(append(bytes.Clone(udpPacket), "there"...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		payload, flow := bytes.Clone(p.Payload()), flowOf(p)
+		if err := p.SetPayload(cut); err == nil {
+			t.Fatal("a packet that ends inside its transport header was taken")
+		}
+		if !bytes.Equal(p.Payload(), payload) || flowOf(p) != flow || p.edits.has(editPayload) != first {
+			t.Errorf("the packet became %x, is to be sent: %v", p.Payload(), p.edits.has(editPayload))
+		}
+	}
+}
+
+func flowOf(p *Packet) Flow {
+	f, _ := p.Flow()
+	return f
+}
+
+// TestSetPayloadSetsStaleLengths: lengths in the headers of a payload do not matter, whatever they are.
+func TestSetPayloadSetsStaleLengths(t *testing.T) {
+	p := queued(t, FamilyIPv4, HookOutput, 0, udpPacket)
+	b := append(bytes.Clone(udpPacket[:20]), bytes.Repeat([]byte{1}, 12)...)
+	b = append(b, udpPacket[20:]...)
+	b[0] += 3
+	for _, stale := range []uint16{30, 0, 31, 0xffff} {
+		binary.BigEndian.PutUint16(b[2:], stale)
+		if err := p.SetPayload(b); err != nil {
+			t.Fatal(err)
+		}
+		if got := binary.BigEndian.Uint16(p.Payload()[2:]); int(got) != len(b) {
+			t.Errorf("total length %d after %d, want %d", got, stale, len(b))
+		}
+	}
+}
+
+// TestPaddingIsNoPayload: what an Ethernet frame has behind a short packet can be neither seen nor sent.
+func TestPaddingIsNoPayload(t *testing.T) {
+	padded := append(bytes.Clone(udpPacket), make([]byte, 16)...)
+	for _, c := range []struct {
+		name string
+		edit func([]byte) []byte
+		want string
+	}{
+		{"in place", func(b []byte) []byte { b[28] = 'H'; return b }, "Hi"},
+		{"longer", func(b []byte) []byte { return append(b, " there"...) }, "hi there"},
+		{"as long as the frame", func(b []byte) []byte { return append(b, "sixteen bytes ..."[:16]...) }, "hisixteen bytes .."},
+		{"shorter", func(b []byte) []byte { return b[:29] }, "h"},
+	} {
+		p := queued(t, FamilyBridge, HookForward, 0, padded)
+		if len(p.Payload()) != len(udpPacket) || p.FullLen() != len(udpPacket) {
+			t.Errorf("a payload of %d bytes, the full length is %d", len(p.Payload()), p.FullLen())
+		}
+		if err := p.SetPayload(c.edit(p.Payload())); err != nil {
+			t.Fatal(err)
+		}
+		b := p.Payload()
+		if string(b[28:]) != c.want || int(binary.BigEndian.Uint16(b[2:])) != len(b) || int(binary.BigEndian.Uint16(b[24:])) != len(b)-20 {
+			t.Errorf("%s: %x", c.name, b)
+		}
+	}
+	arp := bytes.Repeat([]byte{0x45}, 46) // not IP, though it begins like it
+	p, err := decoded(packetMessage(FamilyBridge, 1, attr{attrPacketHdr, packetHdr(1, 0x0806, HookForward)}, attr{attrPayload, arp}))
+	if err != nil || !bytes.Equal(p.Payload(), arp) {
+		t.Errorf("%v, %x", err, p.Payload())
+	}
+}
+
+// TestSetPayloadKeepsSurplus: bytes behind a UDP datagram stay that unless the packet's length changes.
+func TestSetPayloadKeepsSurplus(t *testing.T) {
+	surplus := append(bytes.Clone(udpPacket), "option"...)
+	surplus[3] += 6
+	for _, c := range []struct {
+		name   string
+		edit   func([]byte) []byte
+		length int // of UDP
+	}{
+		{"as long", func(b []byte) []byte { b[8]--; return b }, 10},
+		{"as long, another slice", func(b []byte) []byte { return bytes.Clone(b) }, 10},
+		{"longer", func(b []byte) []byte { return append(b, 1) }, 17},
+		{"shorter", func(b []byte) []byte { return b[:30] }, 10},
+	} {
+		p := queued(t, FamilyIPv4, HookOutput, 0, surplus)
+		if err := p.SetPayload(c.edit(p.Payload())); err != nil {
+			t.Fatal(err)
+		}
+		b := p.Payload()
+		if got := int(binary.BigEndian.Uint16(b[24:])); got != c.length {
+			t.Errorf("%s: UDP length %d, want %d", c.name, got, c.length)
+		}
+		whole := gopacket.NewPacket(b, layers.LayerTypeIPv4, gopacket.Default)
+		if err := whole.TransportLayer().(*layers.UDP).SetNetworkLayerForChecksum(whole.NetworkLayer()); err != nil {
+			t.Fatal(err)
+		}
+		if err, wrong := whole.VerifyChecksums(); err != nil || len(wrong) > 0 {
+			t.Errorf("%s: %v, %v", c.name, err, wrong)
+		}
+	}
+}
+
+// partialUDP returns udpPacket with what the kernel has in a checksum that it has yet to complete: the
+// sum of addresses, protocol and length.
+func partialUDP() []byte {
+	b := bytes.Clone(udpPacket)
+	binary.BigEndian.PutUint16(b[26:], 0x7f00+1+0x7f00+1+17+10)
+	return b
+}
+
+// TestPartialChecksums: the packet around one whose checksum is not complete cannot be replaced, however it was edited
+// before.
+func TestPartialChecksums(t *testing.T) {
+	inner := ipv4(layers.IPProtocolTCP)
+	tcp := &layers.TCP{SrcPort: 1, DstPort: 2, SYN: true}
+	outer := ipv4(layers.IPProtocolUDP)
+	udp := &layers.UDP{SrcPort: 3, DstPort: 4789}
+	if err := errors.Join(tcp.SetNetworkLayerForChecksum(inner), udp.SetNetworkLayerForChecksum(outer)); err != nil {
+		t.Fatal(err)
+	}
+	overUDP := built(t, outer, udp, &layers.VXLAN{VNI: 1}, &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}, inner, tcp)
+	noSum := bytes.Clone(overUDP)
+	noSum[26], noSum[27] = 0, 0
+	for _, c := range []struct {
+		name    string
+		packet  []byte
+		refused bool
+	}{
+		{"TCP", built(t, inner, tcp), false},
+		{"UDP", partialUDP(), false},
+		{"IP in IP", built(t, ipv4(layers.IPProtocolIPv4), inner, tcp), true},
+		{"GRE", built(t, ipv4(layers.IPProtocolGRE), &layers.GRE{Protocol: layers.EthernetTypeIPv4}, inner, tcp), true},
+		{"VXLAN", overUDP, true},
+		{"VXLAN without checksum", noSum, true},
+	} {
+		for _, info := range []SKBInfo{0, ChecksumNotReady} {
+			p := queued(t, FamilyIPv4, HookOutput, info, c.packet)
+			b := p.Payload()
+			clear(b[len(b)-2:])
+			b[1] = 4
+			b[26], b[27] = 0, 0 // also what tells
+			err := p.SetPayload(b)
+			if refused := c.refused && info != 0; refused && !errors.Is(err, errors.ErrUnsupported) || !refused && err != nil {
+				t.Errorf("%s, %v: %v", c.name, info, err)
+			}
+		}
+	}
+}

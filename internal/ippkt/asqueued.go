@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package ippkt
+
+import (
+	"encoding/binary"
+
+	"github.com/chifflier/nfqueue-go/internal/checksum"
+)
+
+// PartialChecksumInside reports whether a checksum of packet b that the kernel has yet to
+// complete (CHECKSUM_PARTIAL) is that of a packet which b carries through a tunnel. L is
+// the layout of b. The kernel does not tell where the checksum is; but
+//
+//   - there is nothing inside TCP and SCTP of which it would know;
+//   - UDP whose own checksum is partial has the sum of the pseudo-header in it
+//     (udp_set_csum of net/ipv4/udp.c), and a tunnel over UDP none, or a whole one
+//     (lco_csum of linux/skbuff.h);
+//   - other protocols have no partial checksum of their own.
+func (l *Layout) PartialChecksumInside(b []byte) bool {
+	if l.Fragment() {
+		return true
+	}
+	switch l.Protocol {
+	case protoTCP, protoSCTP:
+		return false
+	case protoUDP:
+		h := b[l.TransportHeaderOffset:l.Len]
+		if len(h) < udpHeaderLen {
+			return true
+		}
+		sum, err := pseudoHeader(l, b, len(h))
+		return err != nil || binary.BigEndian.Uint16(h[6:8]) != checksum.Fold(sum)
+	}
+	return true
+}
+
+// UDPSurplus reports whether packet b, whose layout l is, has bytes behind the datagram that the length in
+// its UDP header bounds (the surplus area of RFC 9868).
+func (l *Layout) UDPSurplus(b []byte) bool {
+	if l.Protocol != protoUDP || l.Fragment() {
+		return false
+	}
+	h := b[l.TransportHeaderOffset:l.Len]
+	return len(h) >= udpHeaderLen && udpLength(h) > 0
+}
