@@ -32,13 +32,15 @@ func (f ExpectFlags) String() string { return bitNames(uint32(f), expectFlagName
 // FTP data connection to the control connection (struct nf_conntrack_expect).
 // When it comes, its packets are "related" and its Master is that connection.
 type Expectation struct {
-	// Protocol is IPPROTO_TCP or another one with ports.
+	// Protocol is IPPROTO_TCP, UDP, SCTP or GRE. Of others the kernel knows no ports, or no longer
+	// does, and would expect all of the protocol.
 	Protocol uint8
 	// Src and SrcPort are where the first packet comes from. A zero value stands for
 	// any address or port.
 	Src     netip.Addr
 	SrcPort uint16
-	// Dst and DstPort are where the first packet goes to. They must be given.
+	// Dst and DstPort are where the first packet goes to. They must be given, but for the port, or
+	// key, of GRE, which is compared all the same.
 	Dst     netip.Addr
 	DstPort uint16
 
@@ -46,8 +48,9 @@ type Expectation struct {
 	Flags ExpectFlags
 
 	// Helper is attached to the expected connection; empty for none. The kernel looks
-	// it up for the protocol of the master, Linux 7 for Protocol. Some stable kernels
-	// of 2026, such as the later 6.1, attach the master's helper whatever it is.
+	// it up for the protocol of the master, and since commit dcb0f9aefdd6 (Linux 7.1) for
+	// Protocol. Those in between which have commit 917b61fa2042, 7.0 and stable kernels of 2026
+	// such as the later 6.1, attach the master's helper whatever is given, also for none.
 	Helper string
 	// Class chooses among the kinds of expectations that the master's helper has,
 	// each of which has a timeout and a limit. One other than 0 needs Helper, of
@@ -67,7 +70,8 @@ type ExpectNAT struct {
 	// replies.
 	Reply bool
 	// Addr and Port are the real ones of the end that the connection goes to, which
-	// Dst and DstPort stand for.
+	// Dst and DstPort stand for. "nat-follow-master" takes Port only, and the address
+	// from the master; the kernel wants both nevertheless.
 	Addr netip.Addr
 	Port uint16
 }
@@ -77,16 +81,30 @@ const (
 	maxExpectClass = 3
 	// maxHelperName is NF_CT_HELPER_NAME_LEN without the NUL.
 	maxHelperName = 15
+	// maxExpectFunction is more than the kernel's functions have in their names.
+	maxExpectFunction = 255
 )
+
+// canExpect reports whether the kernel reads the ports of a protocol from an expectation
+// (nlattr_to_tuple). DCCP and UDP-Lite have lost theirs, in Linux 6.17 and 7.1.
+func canExpect(protocol uint8) bool {
+	switch protocol {
+	case protoTCP, protoUDP, protoSCTP, protoGRE:
+		return true
+	}
+	return false
+}
 
 // check says why the kernel would not take e for a connection of a family, as IPv4
 // or not.
 func (e *Expectation) check(ipv4 bool) error {
 	switch {
-	case e.Protocol == protoICMP || e.Protocol == protoICMPv6:
-		return fmt.Errorf("%s has no ports to expect", protocolName(e.Protocol))
+	case !canExpect(e.Protocol):
+		return fmt.Errorf("Expectation.Protocol is %s; the kernel knows ports to expect only of TCP, UDP, SCTP and GRE", protocolName(e.Protocol))
 	case !e.Dst.IsValid():
 		return errors.New("Expectation.Dst is not set; the kernel takes no expectation of any destination")
+	case e.DstPort == 0 && e.Protocol != protoGRE:
+		return errors.New("Expectation.DstPort is not set; the kernel takes no expectation of any port")
 	case e.Dst.Is4() != ipv4 || e.Src.IsValid() && e.Src.Is4() != ipv4:
 		return errors.New("the addresses must be of the IP version of the packet's connection")
 	case e.Flags&^(ExpectPermanent|ExpectInactive) != 0:
@@ -101,6 +119,8 @@ func (e *Expectation) check(ipv4 bool) error {
 		return nil
 	case e.NAT.Function == "":
 		return errors.New("Expectation.NAT has no Function; the kernel ignores the rest then")
+	case len(e.NAT.Function) > maxExpectFunction:
+		return fmt.Errorf("the name of Expectation.NAT.Function has %d bytes; no function of the kernel has more than %d", len(e.NAT.Function), maxExpectFunction)
 	case !e.NAT.Addr.IsValid() || e.NAT.Addr.Is4() != ipv4:
 		return errors.New("Expectation.NAT.Addr must be an address of the IP version of the packet's connection")
 	}

@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -97,19 +98,26 @@ func TestSetExpectRefuses(t *testing.T) {
 	help := ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00"))
 	p := tracked(t, ConnEstablished, tcpTuple, help)
 	mustSet(t, p.SetExpect(Expectation{Protocol: 6, Dst: dst, DstPort: 1}))
+	mustSet(t, p.SetExpect(Expectation{Protocol: 47, Dst: dst}))
 	for name, e := range map[string]Expectation{
-		"ICMP":                  {Protocol: 1, Dst: dst},
-		"ICMPv6":                {Protocol: 58, Dst: dst},
+		"no protocol":           {Dst: dst, DstPort: 1},
+		"ICMP":                  {Protocol: 1, Dst: dst, DstPort: 1},
+		"DCCP":                  {Protocol: 33, Dst: dst, DstPort: 1},
+		"ESP":                   {Protocol: 50, Dst: dst, DstPort: 1},
+		"ICMPv6":                {Protocol: 58, Dst: dst, DstPort: 1},
+		"UDP-Lite":              {Protocol: 136, Dst: dst, DstPort: 1},
+		"no port":               {Protocol: 6, Dst: dst},
 		"no destination":        {Protocol: 6, Src: dst, DstPort: 1},
 		"an IPv6 destination":   {Protocol: 6, Dst: dst6, DstPort: 1},
 		"an IPv6 source":        {Protocol: 6, Dst: dst, Src: dst6, DstPort: 1},
-		"an unknown flag":       {Protocol: 6, Dst: dst, Flags: 4},
-		"a long helper":         {Protocol: 6, Dst: dst, Helper: "0123456789abcdef"},
-		"a class without limit": {Protocol: 6, Dst: dst, Helper: "ftp", Class: 4},
-		"a class alone":         {Protocol: 6, Dst: dst, Class: 1},
-		"NAT without function":  {Protocol: 6, Dst: dst, NAT: &ExpectNAT{Addr: dst}},
-		"NAT without address":   {Protocol: 6, Dst: dst, NAT: &ExpectNAT{Function: "sip"}},
-		"NAT to IPv6":           {Protocol: 6, Dst: dst, NAT: &ExpectNAT{Function: "sip", Addr: dst6}},
+		"an unknown flag":       {Protocol: 6, Dst: dst, DstPort: 1, Flags: 4},
+		"a long helper":         {Protocol: 6, Dst: dst, DstPort: 1, Helper: "0123456789abcdef"},
+		"a class without limit": {Protocol: 6, Dst: dst, DstPort: 1, Helper: "ftp", Class: 4},
+		"a class alone":         {Protocol: 6, Dst: dst, DstPort: 1, Class: 1},
+		"NAT without function":  {Protocol: 6, Dst: dst, DstPort: 1, NAT: &ExpectNAT{Addr: dst}},
+		"NAT without address":   {Protocol: 6, Dst: dst, DstPort: 1, NAT: &ExpectNAT{Function: "sip"}},
+		"NAT to IPv6":           {Protocol: 6, Dst: dst, DstPort: 1, NAT: &ExpectNAT{Function: "sip", Addr: dst6}},
+		"a function too long":   {Protocol: 6, Dst: dst, DstPort: 1, NAT: &ExpectNAT{Function: strings.Repeat("f", 256), Addr: dst}},
 	} {
 		wantRefused(t, name, p, func() error { return p.SetExpect(e) })
 	}

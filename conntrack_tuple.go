@@ -18,8 +18,8 @@ type Tuple struct {
 	Src, Dst netip.Addr // where packets come from and go to
 	Protocol uint8      // IPPROTO_*
 
-	// SrcPort and DstPort are the ports of TCP, UDP, UDP-Lite, SCTP and DCCP, and the
-	// keys of GRE.
+	// SrcPort and DstPort are the ports of TCP, UDP and SCTP, up to Linux 6.16 of DCCP and up to
+	// 7.0 of UDP-Lite, and the keys of GRE.
 	SrcPort, DstPort uint16
 
 	// ICMPType, ICMPCode and ICMPID are those of an ICMP or ICMPv6 query.
@@ -56,7 +56,9 @@ func (t Tuple) String() string {
 const (
 	protoICMP   = 1
 	protoTCP    = 6
+	protoGRE    = 47
 	protoICMPv6 = 58
+	protoSCTP   = 132
 )
 
 func protocolName(proto uint8) string {
