@@ -187,8 +187,8 @@ type SeqAdj struct {
 }
 
 // SeqAdj returns how sequence numbers are adjusted in each direction, because a
-// helper or a verdict has changed the length of translated segments (CTA_SEQ_ADJ_ORIG,
-// CTA_SEQ_ADJ_REPLY).
+// helper or a verdict has changed the length of translated segments, or the SYN proxy has chosen
+// others than the server (CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY).
 func (e ConntrackEntry) SeqAdj() (original, reply SeqAdj, ok bool) {
 	original, ok1 := parseSeqAdj(e.data(ctaSeqAdjOrig))
 	reply, ok2 := parseSeqAdj(e.data(ctaSeqAdjReply))
@@ -235,8 +235,8 @@ type Counters struct {
 }
 
 // Counters returns what each direction has carried so far, this packet included.
-// The kernel counts with the sysctl net.netfilter.nf_conntrack_acct set; Linux 6.1
-// tells, 5.10 does not (CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY).
+// The kernel counts with the sysctl net.netfilter.nf_conntrack_acct set, and tells since Linux
+// 5.15 (CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY).
 func (e ConntrackEntry) Counters() (original, reply Counters, ok bool) {
 	original, ok1 := parseCounters(e.data(ctaCountersOrig))
 	reply, ok2 := parseCounters(e.data(ctaCountersReply))
@@ -256,8 +256,7 @@ func parseCounters(nest []byte) (c Counters, ok bool) {
 
 // Times returns when the connection was confirmed and when it ended, each the zero
 // Time if it has not. The kernel records them with the sysctl
-// net.netfilter.nf_conntrack_timestamp set; Linux 6.1 tells, 5.10 does not
-// (CTA_TIMESTAMP).
+// net.netfilter.nf_conntrack_timestamp set, and tells since Linux 5.15 (CTA_TIMESTAMP).
 func (e ConntrackEntry) Times() (start, stop time.Time, ok bool) {
 	nest := e.data(ctaTimestamp)
 	d := findAttr(nest, ctaTimestampStart, 8)

@@ -20,13 +20,19 @@ import (
 var errNoEntry = errors.New("no conntrack entry came with the packet; open the queue with Flags Conntrack, " +
 	"and see that a rule tracks connections (ct state) and the packet is neither invalid nor untracked")
 
+var errTemplate = errors.New("the entry is a template that a rule has made for connections to come, and all of them would change; " +
+	"queue the packet behind connection tracking, at a priority above -200")
+
 var errNoHelper = errors.New("the connection has no helper; attach one by a rule (nft ct helper set) when it begins")
 
 // entryOf returns the packet's entry for a change of what.
 func (p *Packet) entryOf(what string) (ConntrackEntry, error) {
 	entry, ok := p.Conntrack()
-	if !ok {
+	switch {
+	case !ok:
 		return entry, p.editError(what, errNoEntry)
+	case entry.Status()&StatusTemplate != 0:
+		return entry, p.editError(what, errTemplate)
 	}
 	return entry, nil
 }
@@ -50,7 +56,11 @@ func (e *edits) cutCT(typ uint16) {
 
 // SetConnMark sets the bits of the connection mark that are in mask to those of
 // mark, when the verdict is given; all others stay. Calling it again replaces the
-// mark and the mask. It fails when the packet came without a conntrack entry.
+// mark and the mask. It fails when the packet came without a conntrack entry, as all changes of the
+// connection do, and when the entry is a template of a rule.
+//
+// Like every change of the connection it makes the kernel adjust sequence numbers if SetPayload
+// changes the length of a translated TCP segment, see AdjustSequence.
 //
 // The mark is not set when the kernel refuses another change of the connection
 // that goes with the same verdict: labels above all, see SetConnLabels (CTA_MARK,
@@ -113,8 +123,10 @@ const (
 //
 // The kernel takes the status as a whole. So it ignores the change, and all others
 // of the connection that go with the verdict, when between packet and verdict
-// another packet has made the connection seen-reply or assured (CTA_STATUS,
-// ctnetlink_update_status).
+// another packet has made the connection seen-reply or assured, and clears StatusFixedTimeout and
+// StatusHelper if they were set in between and are not set here (CTA_STATUS,
+// ctnetlink_update_status). Newer kernels know by StatusHelper which connections may have expectations
+// to be collected: leave it alone there.
 func (p *Packet) SetConnStatus(set, clear ConnStatus) error {
 	const what = "connection status"
 	entry, err := p.entryOf(what)
@@ -141,9 +153,9 @@ func (p *Packet) SetConnStatus(set, clear ConnStatus) error {
 // 24 days at 1000 a second. Calling it again replaces the timeout.
 //
 // It fails when the packet came without a conntrack entry, and when the entry has
-// StatusFixedTimeout or StatusDying. Older kernels, 5.10 for one, get the timeout of
+// StatusFixedTimeout or StatusDying. Kernels before 6.3, and before the stable ones of 2023, get the timeout of
 // an entry wrong by the host's uptime that is not yet confirmed (CTA_TIMEOUT,
-// __nf_ct_change_timeout).
+// __nf_ct_change_timeout, commit 73db1b8f2bb6).
 func (p *Packet) SetConnTimeout(d time.Duration) error {
 	const what = "connection timeout"
 	entry, err := p.entryOf(what)
@@ -206,20 +218,21 @@ func (p *Packet) SetConnHelperInfo(info []byte) error {
 // of the connection, and the acknowledgements of the other direction, by what
 // SetPayload adds to the length of this one or takes from it. Without a payload of
 // another length it does nothing. It works for translated connections only, and
-// needs one that has a helper: for others the kernel keeps no room to note the
-// adjustment.
+// needs one that has a helper or went through the SYN proxy: for others the kernel keeps no room to
+// note the adjustment.
 //
-// It fails when the packet came without a conntrack entry, when that is not IPv4
-// and TCP (for IPv6 the kernel looks for the sequence number in the wrong place),
-// when no address is translated, and when there is no helper. Whether there is
-// room despite a helper the kernel does not tell: attach helpers before addresses
-// are translated, in a chain of a priority below that of NAT, since most kernels
+// It fails when the packet came without a conntrack entry, when that or the packet is not IPv4
+// and TCP (for IPv6, and an ICMP error of the connection, the kernel looks for the sequence number in
+// the wrong place), when no address is translated, and when there is nothing that room is kept for.
+// With a helper there may be none despite it, which the kernel does not tell: attach helpers
+// before addresses are translated, in a chain of a priority below that of NAT, since most kernels
 // make the room when they translate.
 //
 // Everything else that changes the connection with a verdict has the same effect
-// on such a connection: the kernel adjusts when the payload's length changes and
-// anything at all is said of the connection (nfqnl_recv_verdict,
-// ctnetlink_glue_seqadj, nf_ct_tcp_seqadj_set).
+// on a translated TCP connection: the kernel adjusts when the packet's length changes, if only that of its
+// headers, and anything at all is said of the connection. Where AdjustSequence would fail, do not let the two
+// go with one verdict: IPv6 connections break, and without room the kernel prints a warning
+// (nfqnl_recv_verdict, ctnetlink_glue_seqadj, nf_ct_tcp_seqadj_set).
 func (p *Packet) AdjustSequence() error {
 	const what = "sequence adjustment"
 	entry, err := p.entryOf(what)
@@ -227,14 +240,22 @@ func (p *Packet) AdjustSequence() error {
 		return err
 	}
 	t, ok := entry.Original()
+	flow, told := p.Flow()
 	switch {
-	case !ok || t.Protocol != protoTCP || !t.Src.Is4():
+	case !ok || t.Protocol != protoTCP || !t.Src.Is4() || told && flow.Protocol != protoTCP:
 		return p.editError(what, errors.New("the kernel adjusts TCP over IPv4 only"))
 	case entry.Status()&(StatusSrcNAT|StatusDstNAT) == 0:
 		return p.editError(what, errors.New("the kernel adjusts only connections whose addresses are translated (NAT)"))
-	case entry.Helper() == nil:
+	case !entry.adjustable():
 		return p.editError(what, errNoHelper)
 	}
 	p.edits.set |= editConntrack
 	return nil
+}
+
+// adjustable reports whether there is something for which the kernel keeps room to note adjustments.
+func (e ConntrackEntry) adjustable() bool {
+	_, _, adjusted := e.SeqAdj()
+	_, proxied := e.Synproxy()
+	return adjusted || proxied || e.Helper() != nil
 }

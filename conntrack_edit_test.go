@@ -182,9 +182,23 @@ func TestSetConnHelperInfo(t *testing.T) {
 
 func TestAdjustSequence(t *testing.T) {
 	ftp := ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00"))
-	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed|StatusDstNAT), ftp)
-	mustSet(t, p.AdjustSequence())
-	wantCT(t, p, map[uint16][]byte{})
+	segment := func(attrs ...[]byte) *Packet {
+		p := tracked(t, ConnEstablished, attrs...)
+		p.Payload()[9] = protoTCP
+		return p
+	}
+	dnat := ctStatus(StatusConfirmed | StatusDstNAT)
+	proxied := ctNest(ctaSynproxy, ctAttr(ctaSynproxyISN, be32(1)...), ctAttr(ctaSynproxyITS, be32(2)...), ctAttr(ctaSynproxyTSOff, be32(3)...))
+	adjustment := append(ctAttr(ctaSeqAdjCorrectionPos, be32(1)...), append(ctAttr(ctaSeqAdjOffsetBefore, be32(2)...), ctAttr(ctaSeqAdjOffsetAfter, be32(3)...)...)...)
+	adjusted := append(ctNest(ctaSeqAdjOrig, adjustment), ctNest(ctaSeqAdjReply, adjustment)...)
+	for _, room := range [][]byte{ftp, proxied, adjusted} {
+		p := segment(tcpTuple, dnat, room)
+		mustSet(t, p.AdjustSequence())
+		wantCT(t, p, map[uint16][]byte{})
+	}
+	p := segment(tcpTuple, dnat, ftp)
+	p.Payload()[9] = protoICMP
+	wantRefused(t, "an ICMP error", p, p.AdjustSequence)
 	for name, attrs := range map[string][][]byte{
 		"no NAT":        {tcpTuple, ctStatus(StatusConfirmed), ftp},
 		"no helper":     {tcpTuple, ctStatus(StatusSrcNAT)},
@@ -192,7 +206,7 @@ func TestAdjustSequence(t *testing.T) {
 		"IPv6":          {ctNest(ctaTupleOrig, ctIP("::1", "::2"), ctPorts(6, 1, 2)), ctStatus(StatusSrcNAT), ftp},
 		"without tuple": {ctStatus(StatusSrcNAT), ftp},
 	} {
-		p := tracked(t, ConnEstablished, attrs...)
+		p := segment(attrs...)
 		wantRefused(t, name, p, p.AdjustSequence)
 	}
 }
@@ -226,6 +240,12 @@ func TestConnEditsTogether(t *testing.T) {
 		mustSet(t, p.reset(nil, p.buf, p.msg))
 		wantCT(t, p, nil)
 	}
+}
+
+// TestConnEditsOfTemplate: what all connections of a rule begin with is not changed by the packet of one.
+func TestConnEditsOfTemplate(t *testing.T) {
+	p := tracked(t, ConnNew, ctStatus(StatusTemplate))
+	wantRefused(t, "mark", p, func() error { return p.SetConnMark(1, 1) })
 }
 
 func TestConnEditsWithoutEntry(t *testing.T) {

@@ -60,7 +60,7 @@ const (
 	// StatusNATClash: the entry lost a race with another of the same connection
 	// (IPS_NAT_CLASH, which was IPS_UNTRACKED once).
 	StatusNATClash ConnStatus = 1 << 12
-	// StatusHelper: a rule has attached the helper (IPS_HELPER).
+	// StatusHelper: a rule has attached the helper, or, on newer kernels, anything (IPS_HELPER).
 	StatusHelper ConnStatus = 1 << 13
 	// StatusOffload: a flow table forwards the connection (IPS_OFFLOAD).
 	StatusOffload ConnStatus = 1 << 14
