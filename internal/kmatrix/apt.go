@@ -56,7 +56,7 @@ func openArchive(ctx context.Context, dir, mirror, suite, arch string) (*archive
 			return nil, err
 		}
 	}
-	_, err := output(a.apt(ctx, "update"))
+	_, err := output(a.apt(ctx, "apt-get", "update"))
 	return a, err
 }
 
@@ -64,8 +64,8 @@ func (a *archive) source(suite string) string {
 	return fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keyring, a.mirror, suite)
 }
 
-// apt is apt-get for the suite and architecture, which leaves the system's state alone.
-func (a *archive) apt(ctx context.Context, args ...string) *exec.Cmd {
+// apt is apt-get, or another program of apt, for the suite and architecture, which leaves the system's state alone.
+func (a *archive) apt(ctx context.Context, program string, args ...string) *exec.Cmd {
 	in := func(sub string) string { return filepath.Join(a.dir, sub) }
 	var options []string
 	for _, o := range []string{
@@ -79,13 +79,14 @@ func (a *archive) apt(ctx context.Context, args ...string) *exec.Cmd {
 	} {
 		options = append(options, "-o", o)
 	}
-	return exec.CommandContext(ctx, "apt-get", append(append([]string{"-q", "-t", a.suite}, options...), args...)...)
+	options = append(options, "-q", "-o", "APT::Default-Release="+a.suite)
+	return exec.CommandContext(ctx, program, append(options, args...)...)
 }
 
 // unpack downloads the packages that pkg depends on and whose names match, and
-// unpacks them into a folder. It returns their names.
+// unpacks them into a folder. It returns their names, also if that fails.
 func (a *archive) unpack(ctx context.Context, pkg string, match *regexp.Regexp, into string) ([]string, error) {
-	plan, err := output(a.apt(ctx, "--print-uris", "-y", "--no-install-recommends", "install", pkg))
+	plan, err := output(a.apt(ctx, "apt-get", "--print-uris", "-y", "--no-install-recommends", "install", pkg))
 	if err != nil {
 		return nil, err
 	}
@@ -95,21 +96,21 @@ func (a *archive) unpack(ctx context.Context, pkg string, match *regexp.Regexp, 
 	}
 	debs, err := os.MkdirTemp(a.dir, "debs")
 	if err != nil {
-		return nil, err
+		return names, err
 	}
 	defer os.RemoveAll(debs)
-	download := a.apt(ctx, append([]string{"download"}, names...)...)
+	download := a.apt(ctx, "apt-get", append([]string{"download"}, names...)...)
 	download.Dir = debs
 	if _, err := output(download); err != nil {
-		return nil, err
+		return names, err
 	}
 	files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
 	if err != nil {
-		return nil, err
+		return names, err
 	}
 	for _, file := range files {
 		if _, err := output(exec.CommandContext(ctx, "dpkg-deb", "-x", file, into)); err != nil {
-			return nil, err
+			return names, err
 		}
 	}
 	return names, nil

@@ -40,3 +40,26 @@ func TestSelectGuests(t *testing.T) {
 		}
 	}
 }
+
+func TestKernelsLike(t *testing.T) {
+	packages := `linux-image-s390x
+linux-image-6.12.107+deb13-s390x
+linux-image-6.12.107+deb13-s390x-dbg
+linux-image-6.12.9+deb13-s390x
+linux-image-6.12.117+deb13-s390x
+linux-image-6.1.0-50-cloud-amd64
+linux-image-6.1.0-9-amd64
+linux-image-6.1.0-50-amd64
+linux-image-6.1.0-50-rt-amd64
+`
+	for pkg, want := range map[string][]string{
+		"linux-image-s390x":       {"linux-image-6.12.117+deb13-s390x", "linux-image-6.12.107+deb13-s390x", "linux-image-6.12.9+deb13-s390x"},
+		"linux-image-amd64":       {"linux-image-6.1.0-50-amd64", "linux-image-6.1.0-9-amd64"},
+		"linux-image-cloud-amd64": {"linux-image-6.1.0-50-cloud-amd64"},
+		"qemu-system-x86":         nil,
+	} {
+		if got := kernelsLike(pkg, packages); !slices.Equal(got, want) {
+			t.Errorf("like %s: %q, want %q", pkg, got, want)
+		}
+	}
+}

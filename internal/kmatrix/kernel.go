@@ -61,7 +61,7 @@ func (k *kernels) fetch(ctx context.Context, want kernel, match *regexp.Regexp, 
 	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(part, 0o755)); err != nil {
 		return err
 	}
-	if _, err := a.unpack(ctx, want.pkg, match, part); err != nil {
+	if err := a.unpackNewest(ctx, want.pkg, match, part); err != nil {
 		return err
 	}
 	return os.Rename(part, dir)
