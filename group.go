@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/chifflier/nfqueue-go/internal/affinity"
@@ -52,9 +53,10 @@ func (g *Group) Serve(ctx context.Context, h Handler) error {
 // what they keep to themselves.
 //
 // When ctx ends or Shutdown is called every queue is drained as by Queue.Serve, and
-// ServeEach returns nil. When one queue fails, because its handler panics or it was
-// closed, the others are drained too, and their packets have lost nothing; the packets
-// of the one that failed get the Fallback, and ServeEach returns its error.
+// ServeEach returns nil. When one queue fails, because its handler panics or ends its
+// goroutine, or it was closed, the others are drained too, and their packets have lost
+// nothing; the packets of the one that failed get the Fallback, and ServeEach returns its
+// error, a *PanicError from a handler.
 func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
 	return g.serveEach(ctx, newHandler, make([][]int, len(g.queues)))
 }
@@ -93,22 +95,30 @@ func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Han
 					defer unpin()
 				}
 			}
-			errs[i] = q.serveToEnd(ctx, h)
+			q.serveToEnd(ctx, h, &errs[i])
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// serveToEnd serves q until ctx ends, and closes it in any case.
-func (q *Queue) serveToEnd(ctx context.Context, h Handler) error {
-	err := q.Serve(ctx, h)
-	if err == nil {
-		return nil
-	}
-	drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
-	defer cancel()
-	return errors.Join(err, ignoreClosed(q.Shutdown(drain)))
+// serveToEnd serves q until ctx ends, and closes it in any case. The result goes to err,
+// which is set also if h ends the goroutine and nothing is returned.
+func (q *Queue) serveToEnd(ctx context.Context, h Handler, err *error) {
+	returned := false
+	defer func() {
+		if !returned {
+			*err = q.opError("serve", &PanicError{Stack: debug.Stack()})
+		}
+		if *err == nil {
+			return
+		}
+		drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
+		defer cancel()
+		*err = errors.Join(*err, ignoreClosed(q.Shutdown(drain)))
+	}()
+	*err = q.Serve(ctx, h)
+	returned = true
 }
 
 // Shutdown ends all queues as Queue.Shutdown does, at the same time.

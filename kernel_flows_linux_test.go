@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -311,14 +310,7 @@ func TestFlowsBlockedWorker(t *testing.T) {
 // Fallback. Nothing else is lost: others are decided, and what is left of the flow
 // waits for the next Serve.
 func TestFlowsPanic(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		do    func()
-		value any
-	}{
-		{"panic", func() { panic("on purpose") }, "on purpose"},
-		{"Goexit", runtime.Goexit, nil},
-	} {
+	for _, c := range misdeeds {
 		t.Run(c.name, func(t *testing.T) {
 			const flows, seqs, bad = 40, 5, 7
 			load := newFlowLoad(t, 1, flows, seqs)

@@ -3,12 +3,15 @@
 package nfqueue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -75,36 +78,90 @@ func TestGroupOpensAllOrNone(t *testing.T) {
 	}
 }
 
-// TestGroupEndsTogether: a handler that panics ends the group, and the packets of the
-// other queues lose nothing.
+// TestGroupEndsTogether: a handler that panics, or ends its goroutine, ends the group, and
+// the packets of the other queues lose nothing.
 func TestGroupEndsTogether(t *testing.T) {
-	h := labtest.Host(t)
-	chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
-	g, err := nfqueue.OpenGroup(0, 2, nfqueue.Config{NetNS: h.FD()})
-	labtest.Must(t, err)
-	defer g.Close()
-	var listeners [2]*net.UDPConn
-	for i := range uint16(2) {
-		labtest.Rule(t, chain, netlab.L4Proto(udp), netlab.DstPort(port+i), netlab.ToQueue(netlab.Queue{Num: i, Bypass: true}))
-		at := netip.AddrPortFrom(localhost, port+i)
-		listeners[i] = listenUDP(t, h, at)
-		send(t, dialUDP(t, h, at), "1", "2", "3")
-	}
-	err = g.ServeEach(context.Background(), func(queue uint16) nfqueue.Handler {
-		return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-			if queue == 1 && p.ID() == 2 {
-				panic("on purpose")
+	for _, c := range misdeeds {
+		t.Run(c.name, func(t *testing.T) {
+			h := labtest.Host(t)
+			chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
+			g, err := nfqueue.OpenGroup(0, 2, nfqueue.Config{NetNS: h.FD()})
+			labtest.Must(t, err)
+			defer g.Close()
+			var listeners [2]*net.UDPConn
+			for i := range uint16(2) {
+				labtest.Rule(t, chain, netlab.L4Proto(udp), netlab.DstPort(port+i), netlab.ToQueue(netlab.Queue{Num: i, Bypass: true}))
+				at := netip.AddrPortFrom(localhost, port+i)
+				listeners[i] = listenUDP(t, h, at)
+				send(t, dialUDP(t, h, at), "1", "2", "3")
 			}
-			return nfqueue.Accept
+			err = g.ServeEach(context.Background(), func(queue uint16) nfqueue.Handler {
+				return nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					if queue == 1 && p.ID() == 2 {
+						c.do()
+					}
+					return nfqueue.Accept
+				})
+			})
+			var p *nfqueue.PanicError
+			if !errors.As(err, &p) || p.Value != c.value || !bytes.Contains(p.Stack, []byte("TestGroupEndsTogether")) {
+				t.Fatalf("ServeEach: %v", err)
+			}
+			receive(t, listeners[0], "1", "2", "3")
+			receive(t, listeners[1], "1")
+			if s := g.Stats(); s.Received != 6 || s.Accepted != 4 || s.Fallback.Panic != 1 || s.Fallback.Shutdown != 1 {
+				t.Errorf("%+v", s)
+			}
 		})
-	})
-	var p *nfqueue.PanicError
-	if !errors.As(err, &p) {
-		t.Fatalf("ServeEach: %v", err)
 	}
-	receive(t, listeners[0], "1", "2", "3")
-	receive(t, listeners[1], "1")
-	if s := g.Stats(); s.Received != 6 || s.Accepted != 4 || s.Fallback.Panic != 1 || s.Fallback.Shutdown != 1 {
-		t.Errorf("%+v", s)
+}
+
+// misdeeds are the ways in which a handler does not return, and what PanicError has of each.
+var misdeeds = []struct {
+	name  string
+	do    func()
+	value any
+}{
+	{"panic", func() { panic("on purpose") }, "on purpose"},
+	{"Goexit", runtime.Goexit, nil},
+}
+
+// TestRunEndsWithHandler: packets that wait when a handler panics, or ends its goroutine,
+// are not lost.
+func TestRunEndsWithHandler(t *testing.T) {
+	for _, c := range misdeeds {
+		t.Run(c.name, func(t *testing.T) {
+			lab := newVerdictLab(t, netlab.IP, localhost)
+			queueUDPAll(t, lab.queueing, netlab.Queue{})
+			called, sent, ended := make(chan bool), make(chan bool), make(chan error, 1)
+			go func() {
+				defer close(ended)
+				ended <- nfqueue.Run(t.Context(), nfqueue.Config{NetNS: lab.FD(), Fallback: nfqueue.Accept}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					called <- true
+					<-sent
+					c.do()
+					return nfqueue.Drop
+				}))
+			}()
+			for door := dialUDP(t, lab.Host, netip.AddrPortFrom(localhost, port+1)); ; {
+				_, _ = door.Write([]byte("knock")) // lost until the queue is open, and refused afterwards
+				select {
+				case <-called:
+				case <-time.After(time.Millisecond):
+					continue
+				}
+				break
+			}
+			for i := range 5 {
+				lab.in(fmt.Sprint(i))
+			}
+			close(sent)
+			err, returned := waitFor(t, ended), c.value != nil
+			var p *nfqueue.PanicError
+			if errors.As(err, &p) != returned || returned && p.Value != c.value {
+				t.Errorf("Run: %v", err)
+			}
+			lab.out(t, "0", "1", "2", "3", "4")
+		})
 	}
 }

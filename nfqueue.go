@@ -49,14 +49,16 @@ type stop struct {
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
 // It then drains the queue as Serve does, closes it and returns nil. Any other end
-// is an error.
+// is an error, after which the packets that wait have been given the Fallback; so they
+// have when h ends the goroutine and Run does not return.
 func Run(ctx context.Context, cfg Config, h Handler) error {
 	q, err := Open(cfg)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
-	return q.serveToEnd(ctx, h)
+	q.serveToEnd(ctx, h, &err)
+	return err
 }
 
 func ignoreClosed(err error) error {
