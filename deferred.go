@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"container/heap"
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,14 @@ func (p *Packet) Defer() *Held { return p.deferUntil(0) }
 
 // DeferTimeout is Defer with a limit: a packet that is not resolved within d gets
 // the Fallback.
-func (p *Packet) DeferTimeout(d time.Duration) *Held { return p.deferUntil(now() + max(d, 1)) }
+func (p *Packet) DeferTimeout(d time.Duration) *Held {
+	t := now()
+	deadline := t + max(d, 1)
+	if deadline < t { // so long that it overflows
+		deadline = math.MaxInt64
+	}
+	return p.deferUntil(deadline)
+}
 
 func (p *Packet) deferUntil(deadline time.Duration) *Held {
 	if p.held == nil {

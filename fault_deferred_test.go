@@ -4,6 +4,7 @@ package nfqueue_test
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -244,6 +245,31 @@ func TestFaultDeferTimeout(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// The longest time is the last to pass: packets with less must not wait for it. This is
+// outside of a bubble, where the clock would begin long before the one of the queue.
+func TestFaultDeferTimeoutLongest(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+	held := make(chan *nfqueue.Held, 2)
+	limits := []time.Duration{math.MaxInt64, time.Millisecond}
+	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		held <- p.DeferTimeout(limits[p.ID()-1])
+		return nfqueue.Deferred
+	}))
+	flights := k.send(2)
+	wantVerdict(t, flights[1], nfqueue.Accept)
+	if err := (<-held).Resolve(nfqueue.Drop); err != nil {
+		t.Error(err)
+	}
+	wantVerdict(t, flights[0], nfqueue.Drop)
+	if got := q.Stats(); got.Fallback.Expired != 1 {
+		t.Errorf("%+v", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFaultResolveBeforeDeferTimeout(t *testing.T) {
