@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/chifflier/nfqueue-go/internal/affinity"
 )
@@ -15,7 +16,10 @@ import (
 // Group is a range of consecutive queues over which a rule spreads packets: iptables
 // --queue-balance FIRST:LAST, with --queue-cpu-fanout by processor, or nftables
 // queue to FIRST-LAST, with flags fanout. All methods are safe for concurrent use.
-type Group struct{ queues []*Queue }
+type Group struct {
+	queues  []*Queue
+	serving atomic.Bool
+}
 
 // OpenGroup opens count queues from first on, each as Open does with cfg, whose Queue
 // is not used. If one cannot be opened none is.
@@ -57,6 +61,10 @@ func (g *Group) Serve(ctx context.Context, h Handler) error {
 // goroutine, or it was closed, the others are drained too, and their packets have lost
 // nothing; the packets of the one that failed get the Fallback, and ServeEach returns its
 // error, a *PanicError from a handler.
+//
+// A group is served once at a time: a call meanwhile returns ErrServing and changes
+// nothing. A queue that somebody serves on its own is left to him; the others are drained,
+// and ServeEach returns ErrServing.
 func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
 	return g.serveEach(ctx, newHandler, make([][]int, len(g.queues)))
 }
@@ -82,6 +90,10 @@ func (g *Group) ServeFanout(ctx context.Context, newHandler func(queue uint16) H
 
 // serveEach is ServeEach with the processors on which to serve each queue, nil for any.
 func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Handler, cpus [][]int) error {
+	if g.serving.Swap(true) {
+		return g.queues[0].opError("serve", ErrServing)
+	}
+	defer g.serving.Store(false)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(g.queues))
@@ -102,15 +114,17 @@ func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Han
 	return errors.Join(errs...)
 }
 
-// serveToEnd serves q until ctx ends, and closes it in any case. The result goes to err,
-// which is set also if h ends the goroutine and nothing is returned.
+// serveToEnd serves q until ctx ends, and closes it in any case but that another goroutine
+// serves it. The result goes to err, which is set also if h ends the goroutine and nothing
+// is returned.
 func (q *Queue) serveToEnd(ctx context.Context, h Handler, err *error) {
 	returned := false
 	defer func() {
 		if !returned {
 			*err = q.opError("serve", &PanicError{Stack: debug.Stack()})
 		}
-		if *err == nil {
+		var refused *OpError
+		if *err == nil || errors.As(*err, &refused) && refused.Err == ErrServing { // not merely the cause of a panic
 			return
 		}
 		drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)

@@ -116,6 +116,47 @@ func TestGroupEndsTogether(t *testing.T) {
 	}
 }
 
+// TestGroupServedOnce: a group that is being served, and a queue of it, goes on when
+// somebody tries to serve it too.
+func TestGroupServedOnce(t *testing.T) {
+	h := labtest.Host(t)
+	chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
+	queueUDP(t, chain, netlab.Queue{Num: 1})
+	g, err := nfqueue.OpenGroup(1, 2, nfqueue.Config{NetNS: h.FD()})
+	labtest.Must(t, err)
+	defer g.Close()
+	at := netip.AddrPortFrom(localhost, port)
+	l, c := listenUDP(t, h, at), dialUDP(t, h, at)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, always(nfqueue.Accept)) }()
+	send(t, c, "1")
+	receive(t, l, "1")
+	wantOpError(t, g.ServeEach(t.Context(), func(uint16) nfqueue.Handler {
+		t.Error("a handler was made")
+		return always(nfqueue.Drop)
+	}), 1, nfqueue.ErrServing, "serve")
+	send(t, c, "2")
+	receive(t, l, "2")
+	cancel()
+	if err := waitFor(t, served); err != nil {
+		t.Error(err)
+	}
+
+	g, err = nfqueue.OpenGroup(1, 2, nfqueue.Config{NetNS: h.FD()})
+	labtest.Must(t, err)
+	defer g.Close()
+	s := startServing(g.Queues()[0], always(nfqueue.Accept))
+	send(t, c, "3")
+	receive(t, l, "3")
+	wantOpError(t, g.Serve(t.Context(), always(nfqueue.Drop)), 1, nfqueue.ErrServing, "serve")
+	send(t, c, "4")
+	receive(t, l, "4")
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // misdeeds are the ways in which a handler does not return, and what PanicError has of each.
 var misdeeds = []struct {
 	name  string
