@@ -27,6 +27,7 @@ func init() {
 			return ctx.Err()
 		}
 	}
+	bridge.CheckVerdict = func(verdict uint32) error { return Verdict(verdict).check() }
 	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
 		q, h := queue.(*Queue), handler.(Handler)
 		return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} }, keepQueue)

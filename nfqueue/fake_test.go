@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"math"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -234,6 +237,57 @@ func TestVerdictErrors(t *testing.T) {
 	want(t, p.SetVerdictModified(NF_ACCEPT, []byte("x")), ErrRuntime, nfqueue.ErrTruncated)
 	must(t, p.SetVerdict(NF_ACCEPT))
 	f.Result()
+}
+
+// A refused call leaves nothing behind that goes with the next verdict.
+func TestRefusedVerdict(t *testing.T) {
+	k := nfqueuetest.NewKernel(t)
+	sent := bytes.Repeat([]byte("sent"), 20)
+	other := bytes.Repeat([]byte("other"), 20)
+	loop(t, initialized(k), func(p *Payload) int {
+		for _, v := range []int{2, 255, -1, NF_ACCEPT | 1<<16} {
+			want(t, p.SetVerdictModified(v, other), ErrRuntime, nfqueue.ErrInvalidVerdict)
+			want(t, p.SetVerdictMark(v, 3), ErrRuntime, nfqueue.ErrInvalidVerdict)
+			want(t, p.SetVerdictMarkModified(v, 3, other), ErrRuntime, nfqueue.ErrInvalidVerdict)
+		}
+		must(t, p.SetVerdict(NF_ACCEPT))
+		want(t, p.SetVerdict(255), ErrRuntime, nfqueue.ErrInvalidVerdict)
+		want(t, p.SetVerdictMarkModified(NF_ACCEPT, 3, other), ErrRuntime, nfqueue.ErrResolved)
+		if packet := p.held.Packet(); packet.Mark() != 9 || !bytes.Equal(packet.Payload(), sent) {
+			t.Error("a packet was changed that has its verdict")
+		}
+		return 0
+	})
+	r := k.Send(5, nfqueuetest.Spec{Payload: sent, Family: nfqueue.FamilyIPv4, EtherType: 0x0800, Mark: 9}).Result()
+	if !r.Passed || !bytes.Equal(r.Payload, sent) || r.Mark != 9 || r.Edits != (nfqueuetest.Edits{}) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// An int has room for more than a verdict. What it has too much must not be cut off, or 1<<32
+// would be NF_DROP.
+func TestVerdictTooLarge(t *testing.T) {
+	if strconv.IntSize == 32 {
+		t.Skip("an int has 32 bits")
+	}
+	k := nfqueuetest.NewKernel(t)
+	large := int64(1) << 32
+	loop(t, initialized(k), func(p *Payload) int {
+		for _, v := range []int64{large, large + int64(NF_ACCEPT), -large, math.MinInt64, math.MaxInt64} {
+			err := p.SetVerdictMark(int(v), 3)
+			want(t, err, ErrRuntime, nfqueue.ErrInvalidVerdict)
+			if err != nil && !strings.Contains(err.Error(), "32 bits") {
+				t.Error(err)
+			}
+		}
+		queue := uint32(40000<<16 | 3)
+		must(t, p.SetVerdict(int(int32(queue)))) // as a program has it that is for 32 bits too
+		return 0
+	})
+	r := k.Send(5, nfqueuetest.Spec{Match: func(nfqueuetest.Spec) bool { return false }}).Result()
+	if r.Verdict != nfqueue.ToQueue(40000) || r.Edits != (nfqueuetest.Edits{}) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // Tests of callbacks make their own.

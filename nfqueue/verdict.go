@@ -3,19 +3,20 @@
 package nfqueue
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"runtime"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 )
 
 // SetVerdict decides the packet and sends the verdict at once: NF_DROP, NF_ACCEPT,
 // NF_REPEAT, NF_STOP, or NF_QUEUE with the number of another queue in the upper 16 bits.
 //
 // An error wraps ErrRuntime and nfqueue.ErrInvalidVerdict if the kernel would not take
-// the verdict, in which case another one may be given; nfqueue.ErrResolved if the packet
-// has one; and nfqueue.ErrClosed if the queue was destroyed, which dropped the packet.
+// the verdict, in which case another one may be given, with which nothing of this one is
+// sent; nfqueue.ErrResolved if the packet has one; and nfqueue.ErrClosed if the queue was destroyed, which dropped the packet.
 // It wraps ErrNotInitialized if the program has made the Payload itself, as a test may.
 //
 // The result of nfqueue.Handler takes its place, and nfqueue.Held.Resolve for a verdict
@@ -51,6 +52,13 @@ func (p *Payload) decide(verdict int, mark *uint32, data []byte) error {
 	if p.held == nil {
 		return fmt.Errorf("%w: a Payload that no callback was given has no packet to decide", ErrNotInitialized)
 	}
+	if int64(verdict) < math.MinInt32 || int64(verdict) > math.MaxUint32 {
+		return runtimeError(fmt.Errorf("%w: %#x is more than the 32 bits of a verdict", nfqueue.ErrInvalidVerdict, verdict))
+	}
+	v := nfqueue.Verdict(verdict)
+	if bridge.CheckVerdict(uint32(v)) != nil {
+		return runtimeError(p.held.Resolve(v)) // which says why; an edit would go with the next verdict
+	}
 	if !p.decided {
 		// Now, since the packet may be on its way afterwards.
 		if len(data) > 0 {
@@ -62,9 +70,8 @@ func (p *Payload) decide(verdict int, mark *uint32, data []byte) error {
 			p.held.Packet().SetMark(*mark)
 		}
 	}
-	err := p.held.Resolve(nfqueue.Verdict(verdict))
-	p.decided = !errors.Is(err, nfqueue.ErrInvalidVerdict)
-	return runtimeError(err)
+	p.decided = true
+	return runtimeError(p.held.Resolve(v))
 }
 
 // watch has a packet that the callback has left undecided dropped when nobody can decide

@@ -18,6 +18,9 @@ var OpenOver func(conn transport.Conn, cfg any) (queue any, err error)
 // error is that of ctx.
 var AwaitServe func(ctx context.Context, queue any) error
 
+// CheckVerdict says why the kernel would not take a verdict, as nfqueue.Held.Resolve does.
+var CheckVerdict func(verdict uint32) error
+
 // ServeFor serves a queue as nfqueue.Queue.Serve does, but leaves it open when ctx
 // ends: packets then wait in it until it is served again. queue is an *nfqueue.Queue,
 // handler an nfqueue.Handler.
