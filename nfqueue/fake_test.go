@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io/fs"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -298,6 +300,37 @@ func TestVerdictWithoutQueue(t *testing.T) {
 	if mark := p.GetNFMark(); mark != 0 {
 		t.Errorf("mark %d", mark)
 	}
+}
+
+// SetMode from the callback cannot have the kernel's answer, as its documentation says.
+func TestModeInCallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := nfqueuetest.NewKernel(t)
+		q := initialized(k)
+		loop(t, q, func(p *Payload) int {
+			if p.Id > 1 {
+				if len(p.Data) != 0 {
+					t.Errorf("%d bytes with NFQNL_COPY_META", len(p.Data))
+				}
+				must(t, p.SetVerdict(NF_ACCEPT))
+				return 0
+			}
+			for name, set := range map[string]func() error{
+				"SetMode":        func() error { return q.SetMode(NFQNL_COPY_META) },
+				"SetQueueMaxLen": func() error { return q.SetQueueMaxLen(10) },
+			} {
+				began := time.Now()
+				want(t, set(), ErrRuntime, os.ErrDeadlineExceeded)
+				if took := time.Since(began); took != 2*time.Second {
+					t.Errorf("%s took %v", name, took)
+				}
+			}
+			must(t, p.SetVerdict(NF_ACCEPT))
+			return 0
+		})
+		k.Send(5, nfqueuetest.Spec{}).Result()
+		k.Send(5, nfqueuetest.Spec{}).Result()
+	})
 }
 
 func TestOrderOfCalls(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 // SetMode sets how much of each packet is copied: NFQNL_COPY_PACKET, which is the default,
 // NFQNL_COPY_META or NFQNL_COPY_NONE. It takes effect while packets flow. It must
 // not be called from the callback: it waits for an answer of the kernel that only Loop
-// receives, and would wait until the queue is closed. nfqueue.Config.CopyMode and
-// nfqueue.Queue.SetCopy, which it calls, take its place.
+// receives, so that after two seconds, in which no packet is handled, it returns an error
+// that wraps os.ErrDeadlineExceeded, though the mode has changed. nfqueue.Config.CopyMode
+// and nfqueue.Queue.SetCopy, which it calls, take its place.
 func (q *Queue) SetMode(mode uint8) error {
 	queue, err := q.created()
 	if err != nil {
