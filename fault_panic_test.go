@@ -7,12 +7,15 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -149,6 +152,69 @@ func TestFaultGoexitEndsServeFlows(t *testing.T) {
 	wantVerdicts(t, flights, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
 	if err := s.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What goroutines that gave up have left comes first to the next Serve, in the order of the
+// ids, or a batch would decide packets that come to its handler only later.
+func TestFaultPanicsKeepOrder(t *testing.T) {
+	const packets = 60
+	var flows [2][]byte // a packet for each of two goroutines
+	for host := byte(1); flows[0] == nil || flows[1] == nil; host++ {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, host}), 1024)
+		p := nfqueuetest.UDP(from, netip.MustParseAddrPort("198.51.100.1:9"), []byte("body"))
+		flows[ippkt.HashOf(p)>>63] = p
+	}
+	for _, c := range []struct {
+		name  string
+		batch int
+		stash bool // packets are received before there is a handler
+	}{
+		{"all handed over", 96, false},
+		{"a part handed over", 4, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{Batch: c.batch, Fallback: nfqueue.Accept})
+			var flights []*nfqueuetest.Flight
+			for i := range packets {
+				flights = append(flights, k.Send(0, nfqueuetest.Spec{Payload: flows[min(i%3, 1)]}))
+			}
+			if c.stash {
+				if err := q.SetMaxLen(packets); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var both sync.WaitGroup
+			both.Add(2)
+			err := q.ServeFlows(t.Context(), 2, alike(func(int, *nfqueue.Packet) nfqueue.Verdict {
+				both.Done()
+				both.Wait()
+				panic("both")
+			}))
+			var p *nfqueue.PanicError
+			if !errors.As(err, &p) {
+				t.Fatalf("ServeFlows: %v", err)
+			}
+			var ids, want []uint32
+			meant := func(id uint32) nfqueue.Verdict { return verdictFor(id / 5) } // batches
+			s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				ids = append(ids, p.ID())
+				return meant(p.ID())
+			}))
+			wantVerdicts(t, flights[:2], nfqueue.Accept, nfqueue.Accept)
+			for i, f := range flights[2:] {
+				id := uint32(i + 3)
+				wantVerdict(t, f, meant(id))
+				want = append(want, id)
+			}
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			if !slices.Equal(ids, want) {
+				t.Errorf("the packets came as %v", ids)
+			}
+		})
 	}
 }
 
