@@ -48,7 +48,8 @@ func initramfs(file, dir string, g guest, b *binaries, o options) error {
 		list.WriteString(j.line())
 	}
 	c.file("kmatrix/jobs", 0o644, []byte(list.String()))
-	env := []string{"PATH=/bin", "HOME=/tmp", "NFQUEUE_REQUIRE_KERNEL=1"}
+	// Collecting garbage is a quarter of the work of an emulated machine, and there is memory enough.
+	env := []string{"PATH=/bin", "HOME=/tmp", "NFQUEUE_REQUIRE_KERNEL=1", "GOGC=800"}
 	if o.capture != "" {
 		env = append(env, captureEnv+"=1")
 	}
