@@ -65,8 +65,9 @@ type Config struct {
 	// Open.
 	NetNS int
 
-	// DrainTimeout is how long Serve goes on with packets that are already queued
-	// when its context ends. Zero is DefaultDrainTimeout.
+	// DrainTimeout is how long Serve goes on calling its handler, for packets that are
+	// already queued, from the end of its context on. A handler that is running then is
+	// waited for. Zero is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
 	// OnPanic is called when a handler has panicked and its packet has been given the

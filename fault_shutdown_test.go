@@ -274,3 +274,82 @@ func TestFaultDrainTimeout(t *testing.T) {
 		}
 	})
 }
+
+// The time for handlers ends in the middle of what has been received: no packet is lost
+// with handlers that return, and none is called again.
+func TestFaultNoTimeForBatch(t *testing.T) {
+	const limit, work = 1030 * time.Millisecond, 50 * time.Millisecond
+	for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, cancel func()) error{
+		"Shutdown": func(t *testing.T, q *nfqueue.Queue, _ func()) error {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			return q.Shutdown(ctx)
+		},
+		"context": func(t *testing.T, q *nfqueue.Queue, cancel func()) error {
+			cancel()
+			return nil
+		},
+		// The end of the context does not cut Shutdown short.
+		"Shutdown, then context": func(t *testing.T, q *nfqueue.Queue, cancel func()) error {
+			ctx, stop := context.WithTimeout(t.Context(), limit+limit/2)
+			defer stop()
+			time.AfterFunc(limit/3, cancel)
+			return q.Shutdown(ctx)
+		},
+		"context, then Shutdown": func(t *testing.T, q *nfqueue.Queue, cancel func()) error {
+			cancel()
+			ctx, stop := context.WithTimeout(t.Context(), limit/2)
+			defer stop()
+			return q.Shutdown(ctx)
+		},
+	} {
+		allowed := map[string]time.Duration{"Shutdown, then context": limit + limit/2, "context, then Shutdown": limit / 2}[name]
+		if allowed == 0 {
+			allowed = limit
+		}
+		for server, serve := range servers {
+			t.Run(name+" "+server, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					k := newFaulty(t)
+					q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, DrainTimeout: limit})
+					flights := k.send(900) // more than ServeFlows has room for
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					served := make(chan error, 1)
+					var calls int
+					go func() {
+						served <- serve(ctx, q, func(*nfqueue.Packet) nfqueue.Verdict {
+							calls++ // one flow, so one goroutine
+							time.Sleep(work)
+							return nfqueue.Drop
+						})
+					}()
+					synctest.Wait()
+					began := time.Now()
+					if err := end(t, q, cancel); err != nil {
+						t.Error(err)
+					}
+					if err := <-served; err != nil {
+						t.Error(err)
+					}
+					if took := time.Since(began); took < allowed || took > allowed+work {
+						t.Errorf("ended after %v with a limit of %v", took, allowed)
+					}
+					if want := int(allowed/work) + 1; calls != want {
+						t.Errorf("%d calls of the handler, want %d", calls, want)
+					}
+					for i, f := range flights {
+						want := nfqueue.Accept
+						if i < calls {
+							want = nfqueue.Drop
+						}
+						wantVerdict(t, f, want)
+					}
+					if got := q.Stats().Fallback.Shutdown; got != uint64(len(flights)-calls) {
+						t.Errorf("%d packets have been given the Fallback", got)
+					}
+				})
+			})
+		}
+	}
+}

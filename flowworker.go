@@ -2,21 +2,18 @@
 
 package nfqueue
 
-import (
-	"context"
-	"sync"
-)
+import "sync"
 
 // flowWorker is a goroutine that decides the packets of some flows.
 type flowWorker struct {
 	worker
 	f      *flows
+	h      Handler
 	coming parcels // chosen for the worker; owned by the reader
 	left   parcels // begun with; owned by the goroutine, and by the reader after it
 
 	mu    sync.Mutex
 	ready sync.Cond // inbox, or ended, has changed
-	h     Handler
 	inbox parcels
 	ended bool // no more will come
 }
@@ -42,12 +39,6 @@ func (w *flowWorker) handOver() {
 	w.ready.Signal()
 }
 
-func (w *flowWorker) drain(ctx context.Context) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.h = &drainHandler{ctx, w.h, w.q}
-}
-
 func (w *flowWorker) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +53,6 @@ func (w *flowWorker) run() {
 		for w.inbox.empty() && !w.ended {
 			w.ready.Wait()
 		}
-		h := w.h
 		w.left = w.inbox.split(chunk)
 		more := !w.inbox.empty()
 		w.mu.Unlock()
@@ -70,16 +60,16 @@ func (w *flowWorker) run() {
 			return
 		}
 		for !w.left.empty() {
-			if !w.handle(h, more) {
+			if !w.handle(more) {
 				return
 			}
 		}
 	}
 }
 
-// handle calls h for the packets that the goroutine has begun with. more says that
+// handle calls the handler for the packets that the goroutine has begun with. more says that
 // others are waiting. It reports false when h panicked and the worker is to give up.
-func (w *flowWorker) handle(h Handler, more bool) (ok bool) {
+func (w *flowWorker) handle(more bool) (ok bool) {
 	var p *parcel
 	var done parcels
 	altered := false
@@ -107,7 +97,7 @@ func (w *flowWorker) handle(h Handler, more bool) (ok bool) {
 			w.q.stats.abandoned.Add(1)
 			continue
 		}
-		t = w.serve(h, &p.packet, !more && w.left.empty(), t)
+		t = w.serve(w.h, &p.packet, !more && w.left.empty(), t)
 		altered = altered || p.packet.edits.has(editPayload)
 	}
 	return true

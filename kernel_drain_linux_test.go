@@ -39,7 +39,7 @@ func TestDrainWithSlowHandler(t *testing.T) {
 }
 
 // TestFlowsOutOfTime: when the time for draining is over, packets that wait for a busy
-// worker get the Fallback, but for those that it has begun with.
+// worker get the Fallback. The end of so short a time may come late.
 func TestFlowsOutOfTime(t *testing.T) {
 	lab := newVerdictLab(t, netlab.IP, localhost)
 	const packets = 100

@@ -31,8 +31,8 @@ type Queue struct {
 
 	serving  atomic.Bool
 	stopping atomic.Pointer[stop]
-	hurry    atomic.Pointer[context.CancelFunc] // ends the wait of a Serve whose context has ended
-	ended    atomic.Pointer[error]              // the result of finish
+	limit    atomic.Pointer[limit] // of the Serve that runs; changed by the reader
+	ended    atomic.Pointer[error] // the result of finish
 	closed   atomic.Bool
 	done     chan struct{} // closed by Close
 	replies  replies
@@ -115,6 +115,7 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.cutsUDP = cutsReplacedUDP(conn)
 	q.links.conn = conn
 	q.worker.q = q
+	q.limit.Store(newLimit())
 	q.held.init(q)
 	q.loss.init(q)
 	q.out = newSender(conn, cfg, &q.stats, &q.log, &q.noBatch)

@@ -17,10 +17,10 @@ import (
 //
 // When ctx ends, or Shutdown is called, Serve goes on with the packets that are
 // queued already, for at most Config.DrainTimeout or the context of Shutdown, gives
-// those left the Fallback, closes the queue and returns nil. After Close it
-// returns ErrClosed. When h panics its packet gets the Fallback and Serve returns a
-// *PanicError; the queue stays open, and Serve may be called again. With Config.OnPanic
-// it goes on.
+// those left the Fallback, closes the queue and returns nil. A call of h that has begun
+// is waited for. After Close it returns ErrClosed. When h panics its packet gets the
+// Fallback and Serve returns a *PanicError; the queue stays open, and Serve may be called
+// again. With Config.OnPanic it goes on.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
 	return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} }, endQueue)
 }
@@ -45,9 +45,9 @@ type dispatcher interface {
 	// handle takes charge of all that has been received. The error is the panic of a
 	// handler. handle may then be called again for what is left.
 	handle() error
-	// drain says that the queue is about to end: packets that no handler has been
-	// called for when ctx ends get the Fallback, and so do those left by a panic.
-	drain(ctx context.Context)
+	// drain says that the queue is about to end: packets left by a panic get the
+	// Fallback.
+	drain()
 	// settle waits until everything that handle took charge of is decided, or left to
 	// the next dispatcher because of the panic that it returns.
 	settle() error
@@ -57,7 +57,7 @@ type dispatcher interface {
 type inline struct {
 	q        *Queue
 	h        Handler
-	draining *drainHandler
+	draining bool
 }
 
 func (d *inline) handle() error {
@@ -65,16 +65,13 @@ func (d *inline) handle() error {
 	for err != nil && d.q.survive(err) {
 		err = d.q.handle(d.h)
 	}
-	if err != nil && d.draining != nil {
-		d.draining.h = nil
+	if err != nil && d.draining {
+		d.h = noHandler{d.q}
 	}
 	return err
 }
 
-func (d *inline) drain(ctx context.Context) {
-	d.draining = &drainHandler{ctx, d.h, d.q}
-	d.h = d.draining
-}
+func (d *inline) drain() { d.draining = true }
 
 func (d *inline) settle() error { return nil }
 
@@ -98,20 +95,26 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) 
 		return q.opError("serve", ErrClosed)
 	}
 	defer q.releaseReader()
-	defer context.AfterFunc(ctx, q.wake)()
+	l := newLimit()
+	defer l.end()
+	q.limit.Store(l)
+	if s := q.stopping.Load(); s != nil {
+		defer l.by(s.ctx)()
+	}
+	defer context.AfterFunc(ctx, func() {
+		// From now on: the batch that is being handled counts too.
+		if then == endQueue && q.stopping.Load() == nil {
+			time.AfterFunc(q.cfg.DrainTimeout, l.end)
+		}
+		q.wake()
+	})()
 
 	d := start()
 	err := q.serveUntil(ctx, d)
 	s := q.stopping.Load()
 	if err == nil && (s != nil || then == endQueue) {
 		if s == nil {
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.DrainTimeout)
-			defer cancel()
-			s = &stop{ctx: drain}
-			q.hurry.Store(&cancel)
-			if sooner := q.stopping.Load(); sooner != nil {
-				defer context.AfterFunc(sooner.ctx, cancel)()
-			}
+			s = &stop{ctx: l.ctx}
 		}
 		err = q.finish(s, d)
 	} else if e := d.settle(); e != nil {

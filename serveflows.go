@@ -70,7 +70,7 @@ type flows struct {
 
 // newFlows starts a worker for each handler. The caller is the reader.
 func newFlows(q *Queue, handlers []Handler) *flows {
-	f := &flows{q: q, rest: &inline{q: q}}
+	f := &flows{q: q, rest: &inline{q: q, h: noHandler{q}}}
 	f.freed.L = &f.mu
 	for i := range q.slab.Slots() {
 		f.own = append(f.own, &parcel{slot: q.slab.Slot(i)})
@@ -206,12 +206,8 @@ func (f *flows) fail(err error) {
 	f.q.wake()
 }
 
-func (f *flows) drain(ctx context.Context) {
-	f.rest.drain(ctx)
-	for _, w := range f.workers {
-		w.drain(ctx)
-	}
-}
+// drain has nothing to tell the workers: what one of them leaves goes to rest.
+func (f *flows) drain() { f.rest.drain() }
 
 // settle ends the workers, once they have decided everything, and makes the queue what
 // it was before. What a worker that gave up has left is stashed.

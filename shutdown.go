@@ -28,9 +28,7 @@ func (q *Queue) end(s *stop) error {
 	if !q.stopping.CompareAndSwap(nil, s) {
 		return q.awaitClose(ctx)
 	}
-	if hurry := q.hurry.Load(); hurry != nil { // Serve has begun to end already
-		defer context.AfterFunc(ctx, *hurry)()
-	}
+	defer q.limit.Load().by(ctx)() // of a Serve that runs, also if it has begun to end
 	q.wake()
 	blocked := make(chan struct{})
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(handlerGrace, func() { close(blocked) }) })()
@@ -46,7 +44,8 @@ func (q *Queue) end(s *stop) error {
 	if q.closed.Load() {
 		return q.shutdownError(q.finished())
 	}
-	return q.shutdownError(q.finish(s, &inline{q: q}))
+	q.limit.Store(newLimit())
+	return q.shutdownError(q.finish(s, &inline{q: q, h: noHandler{q}}))
 }
 
 // finished returns how the queue came to its end, once it is closed.
@@ -80,7 +79,9 @@ func (q *Queue) awaitClose(ctx context.Context) error {
 // finish has what waits decided by d, waits for deferred packets and closes the queue.
 // The caller is the reader.
 func (q *Queue) finish(s *stop, d dispatcher) error {
-	d.drain(s.ctx)
+	l := q.limit.Load()
+	defer l.by(s.ctx)()
+	d.drain()
 	err := q.handleRest(d)
 	var drained error
 	if !s.release {
@@ -90,7 +91,7 @@ func (q *Queue) finish(s *stop, d dispatcher) error {
 	if q.closed.Load() {
 		return ErrClosed
 	}
-	q.held.wait(s.ctx)
+	q.held.wait(l.ctx)
 	q.held.expire()
 	q.held.wait(context.Background()) // for those who have claimed theirs and are about to hand it in
 	err = errors.Join(err, q.out.flush())
@@ -161,19 +162,4 @@ func (q *Queue) drain(d dispatcher) (err error) {
 		}
 	}
 	return errors.Join(err, errNoReply)
-}
-
-// drainHandler is a handler until the time for draining has passed.
-type drainHandler struct {
-	ctx context.Context
-	h   Handler
-	q   *Queue
-}
-
-func (d *drainHandler) ServePacket(p *Packet) Verdict {
-	if d.h == nil || d.ctx.Err() != nil {
-		d.q.stats.fallbackShutdown.Add(1)
-		return d.q.cfg.Fallback
-	}
-	return d.h.ServePacket(p)
 }

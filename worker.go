@@ -18,11 +18,18 @@ type worker struct {
 }
 
 // serve calls h for p and returns the time when that was done. t is the time that was
-// read last. last says that the caller flushes next.
+// read last. last says that the caller flushes next. Once the time for handlers has passed
+// p gets the Fallback instead, so that what was received with it does not take longer than
+// the handler that is running.
 func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Duration {
-	p.deciding = true
-	v := h.ServePacket(p)
-	p.deciding = false
+	v := w.q.cfg.Fallback
+	if w.q.limit.Load().passed.Load() {
+		w.q.stats.fallbackShutdown.Add(1)
+	} else {
+		p.deciding = true
+		v = h.ServePacket(p)
+		p.deciding = false
+	}
 
 	end := t
 	if w.pace.due() {
