@@ -11,12 +11,20 @@ import (
 // over: pass it in exec.Cmd.ExtraFiles, have the new process call OpenFile and Serve,
 // and call Release when it does. The queue stays bound as long as any process has the
 // socket open. The caller closes the file.
+//
+// From then on the queue may be another process's too, and its maximum length and flags are
+// left alone by whatever ends its use here. Release is what leaves it without a loss.
+// After Shutdown, or the end of the context of Serve, what waits is decided here, what comes
+// later waits for the other process; without one, it is lost. When the other process has
+// failed, call SetMaxLen with 0 before, and before that SetFlags to say with FailOpen
+// whether new packets are to pass.
 func (q *Queue) File() (*os.File, error) {
 	q.shared.Store(true)
 	f, err := q.conn.File()
 	if err != nil {
 		return nil, q.opError("duplicate the socket", err)
 	}
+	q.handed.Store(true)
 	return f, nil
 }
 
@@ -28,6 +36,9 @@ func (q *Queue) File() (*os.File, error) {
 // Packets that the other process has read are its own to decide. Since nobody tells
 // which these are, neither process sends batch messages any more, which costs about a
 // fifth of the throughput with the smallest packets, and Stats.Lost no longer counts.
+//
+// If the other process is to go on after all, end with Release here too: Shutdown, or the
+// end of the context of Serve, keeps new packets out of the queue, also out of its hands.
 func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -112,6 +112,72 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// TestEndAfterFile: a process that does not release the queue, but ends, leaves it to the
+// other one as it was.
+func TestEndAfterFile(t *testing.T) {
+	for _, fallback := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
+		for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, s *serving){
+			"context":  func(_ *testing.T, _ *nfqueue.Queue, s *serving) { s.cancel() },
+			"Shutdown": func(t *testing.T, q *nfqueue.Queue, _ *serving) { stop(t, q) },
+		} {
+			t.Run(fmt.Sprint(name, " ", fallback), func(t *testing.T) {
+				lab := newVerdictLab(t, netlab.IP, localhost)
+				queueUDP(t, lab.queueing, netlab.Queue{Num: 1})
+				cfg := nfqueue.Config{Queue: 1, NetNS: lab.FD(), Fallback: fallback}
+				old := open(t, lab.Host, cfg)
+				s := startServing(old, always(nfqueue.Accept))
+				next := openFileOf(t, old, cfg)
+				serveOpen(t, next, always(nfqueue.Accept)) // and may read what the old one waits for
+				end(t, old, s)
+				if err := waitFor(t, s.result); err != nil {
+					t.Error(err)
+				}
+				for i := range 100 {
+					lab.in(fmt.Sprint(i))
+					lab.out(t, fmt.Sprint(i))
+				}
+				stop(t, next)
+				if got := next.Stats(); got.Received != 100 || got.Accepted != 100 {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+	}
+}
+
+// TestEndAfterFileDecidesWhatWaits, because there may be no other process after all.
+func TestEndAfterFileDecidesWhatWaits(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		lab := newVerdictLab(t, netlab.IP, localhost)
+		const packets = 100
+		q := queued(t, lab, packets, nfqueue.Config{Batch: 10})
+		f, err := q.File()
+		labtest.Must(t, err)
+		f.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		labtest.Must(t, q.ServeFlows(ctx, n, alike(func(int, *nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })))
+		for i := range packets {
+			lab.out(t, fmt.Sprint(i))
+		}
+		if got := q.Stats(); got.Accepted != packets || got.Fallback != (nfqueue.FallbackStats{}) {
+			t.Errorf("%d handlers: %+v", n, got)
+		}
+	}
+}
+
+// openFileOf opens the queue of another Queue, as another process would.
+func openFileOf(t *testing.T, q *nfqueue.Queue, cfg nfqueue.Config) *nfqueue.Queue {
+	t.Helper()
+	f, err := q.File()
+	labtest.Must(t, err)
+	defer f.Close()
+	next, err := nfqueue.OpenFile(f, cfg)
+	labtest.Must(t, err)
+	t.Cleanup(func() { next.Close() })
+	return next
+}
+
 // TestOpenFileRefusesOtherFiles names what it was given.
 func TestOpenFileRefusesOtherFiles(t *testing.T) {
 	f, err := os.Open("/dev/null")

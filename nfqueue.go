@@ -39,6 +39,7 @@ type Queue struct {
 	noBatch  atomic.Bool // a packet waits for which no verdict will come
 	cutsUDP  bool        // the kernel can cut a UDP super-packet whose payload was replaced
 	shared   atomic.Bool // another process may read from the socket too
+	handed   atomic.Bool // and may be about to go on without this one
 }
 
 // stop is the wish to end Serve without losing packets.

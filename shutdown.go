@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 //
 // Serve returns nil. Shutdown must not be called from the handler, which it waits
 // for; when the handler has not returned a second after ctx, Shutdown closes the
-// queue and returns the error of ctx.
+// queue and returns the error of ctx. After File it leaves the queue as it is to the
+// process that has the socket; see there.
 func (q *Queue) Shutdown(ctx context.Context) error { return q.end(&stop{ctx: ctx}) }
 
 // end is Shutdown and Release.
@@ -84,8 +86,11 @@ func (q *Queue) finish(s *stop, d dispatcher) error {
 	d.drain()
 	err := q.handleRest(d)
 	var drained error
-	if !s.release {
+	own := !s.release && !q.handed.Load()
+	if own {
 		drained = q.drain(d)
+	} else if !s.release {
+		drained = q.sweep(d)
 	}
 	err = errors.Join(err, drained, d.settle(), q.handleRest(d))
 	if q.closed.Load() {
@@ -95,7 +100,7 @@ func (q *Queue) finish(s *stop, d dispatcher) error {
 	q.held.expire()
 	q.held.wait(context.Background()) // for those who have claimed theirs and are about to hand it in
 	err = errors.Join(err, q.out.flush())
-	if !s.release && drained == nil {
+	if own && drained == nil {
 		err = errors.Join(err, q.drain(d)) // for what the kernel says of the last verdicts
 	}
 	q.ended.Store(&err)
@@ -134,32 +139,64 @@ func (q *Queue) drain(d dispatcher) (err error) {
 		if e := q.send(seq, toFallback, closed); e != nil {
 			return errors.Join(err, e)
 		}
-		deadline := time.Now().Add(drainPoll)
-		for {
-			select {
-			case errno := <-reply:
-				if errno == kerrno.ENODEV { // the kernel has removed the queue, and all that waited
-					errno = 0
-				}
-				return errors.Join(err, kerrno.Error(errno))
-			default:
-			}
-			if e := q.conn.SetReadDeadline(deadline); e != nil {
-				return errors.Join(err, e)
-			}
-			e := q.receive()
-			if errors.Is(e, os.ErrDeadlineExceeded) {
-				if time.Now().Before(deadline) {
-					continue // woken for another reason
-				}
-				break
-			}
-			if e != nil {
-				return errors.Join(err, e)
-			}
-			err = errors.Join(err, q.handleRest(d))
-			deadline = time.Now().Add(drainPoll)
+		done, e := q.handleUntil(reply, d, math.MaxInt)
+		err = errors.Join(err, e)
+		if done {
+			return err
 		}
 	}
 	return errors.Join(err, errNoReply)
+}
+
+// maxWaiting is how many packets wait in a queue at the most, whatever its maximum length
+// is. Old kernels have no such limit.
+const maxWaiting = 1 << 16
+
+// sweep decides the packets that wait, and changes nothing for the process that may have
+// the socket too. That may also read what would tell that none is left; then enough have
+// been read when it has been too quiet, or too many.
+func (q *Queue) sweep(d dispatcher) error {
+	seq, reply := q.replies.expect()
+	defer q.replies.forget(seq)
+	if err := q.send(seq, change{}); err != nil {
+		return err
+	}
+	_, err := q.handleUntil(reply, d, maxWaiting)
+	return err
+}
+
+// handleUntil receives, and has d handle what comes, until that is reply. It gives up,
+// and reports that it is not done, when nothing comes for drainPoll, or after atMost
+// packets.
+func (q *Queue) handleUntil(reply <-chan int32, d dispatcher, atMost int) (done bool, err error) {
+	deadline := time.Now().Add(drainPoll)
+	for {
+		select {
+		case errno := <-reply:
+			if errno == kerrno.ENODEV { // the kernel has removed the queue, and all that waited
+				errno = 0
+			}
+			return true, errors.Join(err, kerrno.Error(errno))
+		default:
+		}
+		if atMost <= 0 {
+			return false, err
+		}
+		if e := q.conn.SetReadDeadline(deadline); e != nil {
+			return true, errors.Join(err, e)
+		}
+		e := q.receive()
+		if errors.Is(e, os.ErrDeadlineExceeded) {
+			if time.Now().Before(deadline) {
+				continue // woken for another reason
+			}
+			return false, err
+		}
+		if e != nil {
+			return true, errors.Join(err, e)
+		}
+		atMost -= q.n
+		err = errors.Join(err, q.handleRest(d))
+		deadline = time.Now().Add(drainPoll)
+	}
 }
