@@ -4,7 +4,7 @@
 
 // Command upgrade serves queue 0. On SIGHUP it starts its program file anew, which may be
 // another version by now, hands the queue to the new process and ends. No packet is lost
-// meanwhile.
+// meanwhile. SIGTERM ends whichever process has the queue, also in the middle of that.
 //
 // The new process is a child of the old one. systemd must be told, or it ends both when the
 // old one does: with Type=notify, send "MAINPID=" and the new process id to $NOTIFY_SOCKET
@@ -14,6 +14,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"os"
 	"os/exec"
@@ -48,9 +49,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	// Not ctx: a process that has been started must get the queue as it is.
+	serving, end := context.WithCancel(context.Background())
+	defer end()
 	served := make(chan error, 1)
 	go func() {
-		served <- q.Serve(ctx, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		served <- q.Serve(serving, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			return nfqueue.Accept // what the program is for
 		}))
 	}()
@@ -59,10 +63,22 @@ func run() error {
 		select {
 		case err := <-served:
 			return err
+		case <-ctx.Done():
+			// Has new packets pass: after an upgrade that failed they would be left to a
+			// process that is not there.
+			err := errors.Join(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen), q.SetMaxLen(0))
+			end()
+			return errors.Join(err, <-served)
 		case <-upgrades:
-			if err := handOver(q, program); err != nil {
+			next, err := handOver(ctx, q, program)
+			if err != nil {
 				log.Printf("go on without an upgrade: %v", err)
+				continue
 			}
+			if ctx.Err() != nil { // it came too late for this process
+				err = next.Signal(syscall.SIGTERM)
+			}
+			return errors.Join(err, <-served)
 		}
 	}
 }
@@ -83,16 +99,16 @@ func open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
 }
 
 // handOver starts program and leaves the queue to the new process. Until that is ready, and
-// if it fails, this one goes on.
-func handOver(q *nfqueue.Queue, program string) error {
+// if it fails or ctx ends before, this one goes on.
+func handOver(ctx context.Context, q *nfqueue.Queue, program string) (next *os.Process, err error) {
 	socket, err := q.File()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer socket.Close()
 	ready, tell, err := os.Pipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer ready.Close()
 	cmd := exec.Command(program, os.Args[1:]...)
@@ -102,12 +118,18 @@ func handOver(q *nfqueue.Queue, program string) error {
 	err = cmd.Start()
 	tell.Close()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if n, _ := ready.Read(make([]byte, 1)); n == 0 {
-		return errors.Join(errors.New("the new process was not ready"), cmd.Wait())
+	stop := context.AfterFunc(ctx, func() { ready.SetReadDeadline(time.Now()) })
+	n, _ := ready.Read(make([]byte, 1))
+	stop()
+	if n == 0 {
+		cmd.Process.Signal(syscall.SIGTERM) // it may just have begun to serve
+		defer time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() }).Stop()
+		cmd.Wait()
+		return nil, fmt.Errorf("the new process was not ready: %v", cmd.ProcessState)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	release, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return q.Release(ctx) // Serve returns
+	return cmd.Process, q.Release(release) // Serve returns
 }

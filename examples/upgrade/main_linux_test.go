@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"log"
 	"net"
 	"os"
 	"os/exec"
@@ -24,11 +25,18 @@ const mainEnv = "UPGRADE_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(mainEnv) != "" {
+		if _, err := os.Stat(os.Args[0] + hangs); err == nil && os.Getenv(inherited) != "" {
+			log.Print("hangs")
+			time.Sleep(10 * patience)
+		}
 		main()
 		return
 	}
 	labtest.Main(m)
 }
+
+// hangs is the ending of a file that keeps new processes from getting ready.
+const hangs = ".hangs"
 
 const (
 	patience = 20 * time.Second
@@ -135,7 +143,21 @@ func TestUpgrades(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the first process does not end")
 	}
+	// In the middle of an upgrade that never ends, SIGTERM ends both processes.
+	labtest.Must(t, os.Rename(program+".old", program))
+	labtest.Must(t, os.WriteFile(program+hangs, nil, 0o600))
+	labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
+	if !saysMore() || !strings.HasSuffix(lines.Text(), "hangs") {
+		t.Fatalf("instead of starting a process that hangs, the program says %q", lines.Text())
+	}
+	pass(1000)
 	labtest.Must(t, unix.Kill(pid, unix.SIGTERM))
+	for len(received) < int(sent) {
+		receive()
+	}
+	if !saysMore() || !strings.Contains(lines.Text(), "go on without an upgrade") {
+		t.Errorf("while a new process hangs, SIGTERM makes the program say %q", lines.Text())
+	}
 	for saysMore() { // until the last process has ended
 		t.Error(lines.Text())
 	}
