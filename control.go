@@ -81,7 +81,7 @@ func (q *Queue) configure(c change) error {
 func (q *Queue) request(c change) (errno int32, err error) {
 	seq, reply := q.replies.expect()
 	defer q.replies.forget(seq)
-	if err := q.send(seq, c); err != nil {
+	if err := q.send(seq, false, c); err != nil {
 		return 0, err
 	}
 	deadline := time.Now().Add(replyTimeout)
@@ -118,8 +118,8 @@ func (q *Queue) request(c change) (errno int32, err error) {
 
 // send sends changes in one datagram, again if the kernel has no memory for it at the
 // moment. The reply, to the last of them, carries seq: if the kernel refuses one, it
-// refuses all.
-func (q *Queue) send(seq uint32, changes ...change) (err error) {
+// refuses all. end says that they are those of finish.
+func (q *Queue) send(seq uint32, end bool, changes ...change) (err error) {
 	var msg []byte
 	for i, c := range changes {
 		if i < len(changes)-1 {
@@ -129,13 +129,27 @@ func (q *Queue) send(seq uint32, changes ...change) (err error) {
 		}
 	}
 	for i := range sendAttempts {
-		err = q.out.exclusive(func() error { return q.conn.Send([][]byte{msg}) })
+		err = q.out.exclusive(func() error {
+			if q.ending && !end {
+				return ErrClosed
+			}
+			return q.conn.Send([][]byte{msg})
+		})
 		if err == nil || !transient(err) {
 			break
 		}
 		time.Sleep(sendPause << i)
 	}
 	return err
+}
+
+// refuseChanges makes finish the last one who makes any. One that is being sent is
+// before it, and overridden; one whose reply was lost is not sent again.
+func (q *Queue) refuseChanges() {
+	_ = q.out.exclusive(func() error {
+		q.ending = true
+		return nil
+	})
 }
 
 // receiveReplies receives one batch, hands in the replies and stashes the rest. The

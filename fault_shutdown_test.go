@@ -235,6 +235,70 @@ func TestFaultNewPacketsDuringShutdown(t *testing.T) {
 	}
 }
 
+// A change that comes too late does not have packets queued again, neither one that is
+// made while the queue ends nor one that was under way.
+func TestFaultChangesDuringShutdown(t *testing.T) {
+	for name, change := range map[string]func(k *faulty, q *nfqueue.Queue) (shutdown, change <-chan error){
+		"later": func(_ *faulty, q *nfqueue.Queue) (shutdown, change <-chan error) {
+			shutdown = result(func() error { return q.Shutdown(context.Background()) })
+			synctest.Wait() // for it to wait for the held packet
+			return shutdown, result(func() error { return q.SetMaxLen(100) })
+		},
+		"to be sent again": func(k *faulty, q *nfqueue.Queue) (shutdown, change <-chan error) {
+			k.LoseReply(0)
+			change = result(func() error { return q.SetMaxLen(100) })
+			synctest.Wait()
+			return result(func() error { return q.Shutdown(context.Background()) }), change
+		},
+		"with Release": func(_ *faulty, q *nfqueue.Queue) (shutdown, change <-chan error) {
+			shutdown = result(func() error { return q.Release(context.Background()) })
+			synctest.Wait()
+			return shutdown, result(func() error { return q.SetMaxLen(0) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+				d := deferIf(every)
+				s := startServing(q, d)
+				first := k.send(1)[0]
+				held := <-d.held
+				ended, changed := change(k, q)
+				if err := <-changed; !errors.Is(err, nfqueue.ErrClosed) {
+					t.Errorf("SetMaxLen: %v", err)
+				}
+				select {
+				case err := <-ended:
+					t.Errorf("did not wait for the held packet: %v", err)
+				default:
+				}
+				if second := k.send(1)[0]; name != "with Release" {
+					if r := second.Result(); r.Cause != nfqueuetest.QueueFull || !r.Passed {
+						t.Errorf("%+v", r)
+					}
+				} else {
+					wantWaiting(t, second)
+				}
+				if err := held.Resolve(nfqueue.Accept); err != nil {
+					t.Error(err)
+				}
+				if err := errors.Join(<-ended, <-s.result); err != nil {
+					t.Error(err)
+				}
+				wantVerdict(t, first, nfqueue.Accept)
+			})
+		})
+	}
+}
+
+// result calls f on another goroutine.
+func result(f func() error) <-chan error {
+	c := make(chan error, 1)
+	go func() { c <- f() }()
+	return c
+}
+
 func TestFaultServeWithEndedContextDrains(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})

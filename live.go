@@ -15,7 +15,8 @@ import (
 //
 // Like the other changes it takes effect while packets flow, returns when the kernel
 // has confirmed it, and must not be called from the handler: the confirmation comes
-// through the goroutine that would wait for it.
+// through the goroutine that would wait for it. Once the queue has begun to end, by
+// Shutdown, Release or the context of Serve, it is refused with ErrClosed.
 func (q *Queue) SetMaxLen(n uint32) error {
 	return q.change("set maximum length", change{maxLen: &n})
 }

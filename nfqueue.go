@@ -36,6 +36,7 @@ type Queue struct {
 	closed   atomic.Bool
 	done     chan struct{} // closed by Close
 	replies  replies
+	ending   bool        // and changes are refused; guarded by out.exclusive
 	noBatch  atomic.Bool // a packet waits for which no verdict will come
 	cutsUDP  bool        // the kernel can cut a UDP super-packet whose payload was replaced
 	shared   atomic.Bool // another process may read from the socket too

@@ -83,6 +83,7 @@ func (q *Queue) awaitClose(ctx context.Context) error {
 func (q *Queue) finish(s *stop, d dispatcher) error {
 	l := q.limit.Load()
 	defer l.by(s.ctx)()
+	q.refuseChanges()
 	d.drain()
 	err := q.handleRest(d)
 	var drained error
@@ -136,7 +137,7 @@ func (q *Queue) drain(d dispatcher) (err error) {
 	for range configAttempts {
 		seq, reply := q.replies.expect()
 		defer q.replies.forget(seq)
-		if e := q.send(seq, toFallback, closed); e != nil {
+		if e := q.send(seq, true, toFallback, closed); e != nil {
 			return errors.Join(err, e)
 		}
 		done, e := q.handleUntil(reply, d, math.MaxInt)
@@ -158,7 +159,7 @@ const maxWaiting = 1 << 16
 func (q *Queue) sweep(d dispatcher) error {
 	seq, reply := q.replies.expect()
 	defer q.replies.forget(seq)
-	if err := q.send(seq, change{}); err != nil {
+	if err := q.send(seq, true, change{}); err != nil {
 		return err
 	}
 	_, err := q.handleUntil(reply, d, maxWaiting)
