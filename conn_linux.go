@@ -67,11 +67,28 @@ func dial(netns int) (transport.Conn, error) {
 // adopt makes a connection of a socket that another process, or another Queue, has
 // bound. f stays the caller's.
 func adopt(f *os.File, netns int) (transport.Conn, error) {
-	raw, err := f.SyscallConn()
+	var c *linuxConn
+	err := inNetNS(netns, func() error {
+		fd, err := duplicate(f)
+		if err != nil {
+			return fmt.Errorf("socket of %s: %w", f.Name(), err)
+		}
+		c, err = newLinuxConn(fd)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	fd := -1
+	return c, nil
+}
+
+// duplicate returns another descriptor, non-blocking, of a netfilter socket.
+func duplicate(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd = -1
 	cerr := raw.Control(func(old uintptr) {
 		var domain, protocol int
 		if domain, err = unix.GetsockoptInt(int(old), unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
@@ -88,21 +105,10 @@ func adopt(f *os.File, netns int) (transport.Conn, error) {
 			err = unix.SetNonblock(fd, true)
 		}
 	})
-	if err = errors.Join(cerr, err); err != nil {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-		return nil, fmt.Errorf("socket of %s: %w", f.Name(), err)
+	if err = errors.Join(cerr, err); err != nil && fd >= 0 {
+		unix.Close(fd)
 	}
-	var c *linuxConn
-	err = inNetNS(netns, func() error {
-		c, err = newLinuxConn(fd)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return fd, err
 }
 
 // newLinuxConn takes over a bound, non-blocking socket.

@@ -187,3 +187,20 @@ func TestOpenFileRefusesOtherFiles(t *testing.T) {
 		t.Error("/dev/null was taken for a queue")
 	}
 }
+
+// TestOpenFileLeavesNothing open when it fails: the queue would stay bound.
+func TestOpenFileLeavesNothing(t *testing.T) {
+	h := labtest.Host(t)
+	q := open(t, h, nfqueue.Config{Queue: 1})
+	f, err := q.File()
+	labtest.Must(t, err)
+	null, err := os.Open("/dev/null")
+	labtest.Must(t, err)
+	defer null.Close()
+	if _, err := nfqueue.OpenFile(f, nfqueue.Config{Queue: 1, NetNS: int(null.Fd())}); err == nil {
+		t.Error("/dev/null was taken for a network namespace")
+	}
+	labtest.Must(t, f.Close())
+	labtest.Must(t, q.Close())
+	labtest.Must(t, open(t, h, nfqueue.Config{Queue: 1}).Close())
+}
