@@ -14,10 +14,12 @@ import (
 )
 
 // replies matches the kernel's answers with the requests that wait for them. They
-// arrive among the packets, so whoever receives hands them in.
+// arrive among the packets, so whoever receives hands them in. While a queue is handed
+// over that may be the other process: the numbers of the two begin anywhere, so that neither
+// takes the answer to the other's request for its own.
 type replies struct {
 	mu      sync.Mutex
-	seq     uint32
+	seq     uint32 // of the last request
 	waiting map[uint32]chan int32
 }
 
@@ -27,7 +29,9 @@ func (r *replies) expect() (seq uint32, errno chan int32) {
 	if r.waiting == nil {
 		r.waiting = make(map[uint32]chan int32)
 	}
-	r.seq++
+	if r.seq++; r.seq == 0 { // asks for no reply
+		r.seq++
+	}
 	errno = make(chan int32, 1)
 	r.waiting[r.seq] = errno
 	return r.seq, errno

@@ -73,7 +73,7 @@ func (h *Held) Packet() *Packet { return &h.packet }
 // Resolve gives the verdict. It fails with ErrResolved when the packet has one
 // already, also the Fallback because its time had passed; with ErrInvalidVerdict,
 // and may then be called again; and with ErrClosed when the queue was closed, which
-// dropped the packet. That the kernel refuses a verdict later on is counted in Stats.
+// dropped the packet, or after File left it undecided. That the kernel refuses a verdict later on is counted in Stats.
 func (h *Held) Resolve(v Verdict) error {
 	if err := v.check(); err != nil {
 		return h.queue.opError("resolve", err)

@@ -12,12 +12,11 @@ import (
 // and call Release when it does. The queue stays bound as long as any process has the
 // socket open. The caller closes the file.
 //
-// From then on the queue may be another process's too, and its maximum length and flags are
-// left alone by whatever ends its use here. Release is what leaves it without a loss.
-// After Shutdown, or the end of the context of Serve, what waits is decided here, what comes
-// later waits for the other process; without one, it is lost. When the other process has
-// failed, call SetMaxLen with 0 before, and before that SetFlags to say with FailOpen
-// whether new packets are to pass.
+// From then on the queue may be another process's too, and whatever ends its use here leaves
+// it as it is. Release does so without a loss. Shutdown, and the end of the context of
+// Serve, have what waits decided here and leave what comes later to the other process: if
+// that has failed, first call SetFlags, to say with FailOpen whether new packets are to
+// pass, and SetMaxLen with 0, or those are lost. What Close leaves undecided nobody decides.
 func (q *Queue) File() (*os.File, error) {
 	q.shared.Store(true)
 	f, err := q.conn.File()
@@ -37,8 +36,9 @@ func (q *Queue) File() (*os.File, error) {
 // which these are, neither process sends batch messages any more, which costs about a
 // fifth of the throughput with the smallest packets, and Stats.Lost no longer counts.
 //
-// If the other process is to go on after all, end with Release here too: Shutdown, or the
-// end of the context of Serve, keeps new packets out of the queue, also out of its hands.
+// SetMaxLen, SetFlags and SetCopy have to wait until the other process has called Release.
+// If that is to go on after all, end with Release here too: Shutdown, and the end of the
+// context of Serve, keep new packets out of the queue for both.
 func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -17,6 +17,10 @@ import (
 // has confirmed it, and must not be called from the handler: the confirmation comes
 // through the goroutine that would wait for it. Once the queue has begun to end, by
 // Shutdown, Release or the context of Serve, it is refused with ErrClosed.
+//
+// While another process receives from the queue too, between OpenFile there and Release
+// here, that may read the confirmation: a change then fails with os.ErrDeadlineExceeded
+// after two seconds, though it was made. Make changes before File or after Release.
 func (q *Queue) SetMaxLen(n uint32) error {
 	return q.change("set maximum length", change{maxLen: &n})
 }

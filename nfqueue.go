@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -116,6 +117,7 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.log.to = cfg.Logger.With("queue", cfg.Queue)
 	q.cutsUDP = cutsReplacedUDP(conn)
 	q.links.conn = conn
+	q.replies.seq = rand.Uint32()
 	q.worker.q = q
 	q.limit.Store(newLimit())
 	q.held.init(q)
@@ -149,7 +151,8 @@ func (q *Queue) warnReadBuffer(granted int) {
 func (q *Queue) Number() uint16 { return q.cfg.Queue }
 
 // Close ends the use of the queue at once. The kernel drops the packets that have
-// no verdict; Shutdown avoids that. A running Serve returns ErrClosed once its
+// no verdict; Shutdown avoids that. After File those that were read here wait instead, and
+// take room in the queue, until the other process closes it too; Release avoids that. A running Serve returns ErrClosed once its
 // handler has. Close may be called from the handler, and more than once.
 func (q *Queue) Close() error {
 	if q.closed.Swap(true) {

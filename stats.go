@@ -34,7 +34,8 @@ type Stats struct {
 	Fallback FallbackStats
 
 	// Abandoned is the number of packets that had no verdict when the queue was closed.
-	// The kernel has dropped them.
+	// The kernel has dropped them, or after File does when the other process closes the
+	// queue too.
 	Abandoned uint64
 
 	// Doubled is the number of verdicts returned for a packet that was deferred and
