@@ -126,6 +126,8 @@ func TestEndAfterFile(t *testing.T) {
 				cfg := nfqueue.Config{Queue: 1, NetNS: lab.FD(), Fallback: fallback}
 				old := open(t, lab.Host, cfg)
 				s := startServing(old, always(nfqueue.Accept))
+				lab.in("served")
+				lab.out(t, "served")
 				next := openFileOf(t, old, cfg)
 				serveOpen(t, next, always(nfqueue.Accept)) // and may read what the old one waits for
 				end(t, old, s)
