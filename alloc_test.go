@@ -41,6 +41,7 @@ func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {
 			id++
 			binary.BigEndian.PutUint32(slot[24:], id)
 		}
+		q.came()
 	}
 }
 
@@ -120,6 +121,7 @@ func BenchmarkHandle(b *testing.B) {
 			b.ReportAllocs()
 			for n := 0; n < b.N; n += q.slab.Slots() {
 				q.n, q.cur = q.slab.Slots(), 0
+				q.came()
 				if err := q.handle(h); err != nil {
 					b.Fatal(err)
 				}

@@ -96,13 +96,14 @@ func (a *attrs) decode(msg []byte) error {
 
 func (a *attrs) has(attr uint) bool { return a.present&(1<<attr) != 0 }
 
-// packetID finds the id in a PACKET message that cannot be decoded, so that even
-// such a packet gets a verdict. The kernel puts the id first.
+// packetHdrAt is where NFQA_PACKET_HDR begins with the id: the kernel puts it first.
+const packetHdrAt = nlwire.HeaderLen + nfgenmsgLen + nlwire.AttrHeaderLen
+
+// packetID finds the id in a PACKET message, also in one that cannot be decoded, so that
+// even such a packet gets a verdict.
 func packetID(msg []byte) (id uint32, ok bool) {
-	const at = nlwire.HeaderLen + nfgenmsgLen
-	if len(msg) < at+nlwire.AttrHeaderLen+4 ||
-		binary.NativeEndian.Uint16(msg[at+2:])&0x3fff != attrPacketHdr {
+	if len(msg) < packetHdrAt+4 || binary.NativeEndian.Uint16(msg[packetHdrAt-2:])&0x3fff != attrPacketHdr {
 		return 0, false
 	}
-	return binary.BigEndian.Uint32(msg[at+nlwire.AttrHeaderLen:]), true
+	return binary.BigEndian.Uint32(msg[packetHdrAt:]), true
 }

@@ -105,8 +105,7 @@ func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 // decide hands the verdict to the sender, with the edits of p, nil for none. Only then
 // is the packet no longer held: no VERDICT_BATCH may come before.
 func (h *Held) decide(v Verdict, p *Packet) {
-	t := now()
-	h.queue.out.add(h.packet.id, v, p, false, true, t, t)
+	h.queue.out.addCounted(h.packet.id, v, p, now())
 	h.queue.held.remove(h, h.queue.stats.kind(v))
 }
 

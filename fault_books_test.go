@@ -3,6 +3,7 @@
 package nfqueue_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"runtime"
@@ -174,7 +175,7 @@ func TestFaultVerdictsAfterClose(t *testing.T) {
 	if !errors.Is(err, nfqueue.ErrClosed) {
 		t.Errorf("Serve: %v", err)
 	}
-	if got := q.Stats(); got.Received != 5 || got.Accepted != 5 || got.Unsent != 5 {
+	if got := q.Stats(); got.Received != 9 || got.Accepted != 5 || got.Unsent != 5 || got.Abandoned != 4 {
 		t.Errorf("%+v", got)
 	}
 	for _, f := range flights {
@@ -230,6 +231,121 @@ func TestFaultDeferAfterClose(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		f.Result()
+	}
+}
+
+// While handlers block the books balance, and say where the packets are: an operator looks
+// at them just then.
+func TestFaultBooksWhileHandlersBlock(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{})
+				flights := k.send(3)
+				k.Overrun(0, 2)
+				flights = append(flights, k.send(2)...) // lost
+				flights = append(flights, k.send(4)...)
+				block := make(chan struct{})
+				ctx, cancel := context.WithCancel(context.Background())
+				result := make(chan error)
+				go func() {
+					result <- serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+						switch p.ID() {
+						case 1:
+							p.Defer()
+							return nfqueue.Deferred
+						case 2:
+							return nfqueue.Drop
+						}
+						<-block
+						return nfqueue.Accept
+					})
+				}()
+				wantVerdict(t, flights[1], nfqueue.Drop)
+				got := q.Stats()
+				if got.Received != 7 || got.Held != 1 || got.Dropped != 1 || got.Verdicts() != 1 || got.Undecided() != 5 {
+					t.Errorf("%+v", got)
+				}
+				if uint64(got.Kernel.LastID) != got.Received+got.Lost {
+					t.Errorf("received %d, lost %d of %d", got.Received, got.Lost, got.Kernel.LastID)
+				}
+				close(block)
+				cancel()
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+				for _, f := range flights {
+					f.Result()
+				}
+			})
+		})
+	}
+}
+
+// A verdict that is overruled while the handler of a later packet blocks is counted as
+// what it has become, and nothing falls below 0.
+func TestFaultOverruledWhileHandlerBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		k.SetMaxSend(1000)
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Drop})
+		flights := k.send(2)
+		block := make(chan struct{})
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() == 2 {
+				<-block
+			} else if err := p.SetPayload(append(p.Payload(), make([]byte, 1000)...)); err != nil {
+				t.Error(err)
+			}
+			return nfqueue.Accept
+		}))
+		wantVerdict(t, flights[0], nfqueue.Drop)
+		if got := q.Stats(); got.Accepted != 0 || got.Dropped != 1 || got.Fallback.Send != 1 || got.Undecided() != 1 {
+			t.Errorf("%+v", got)
+		}
+		close(block)
+		wantVerdict(t, flights[1], nfqueue.Accept)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Packets that were read while nobody served, or that a panic has left, wait for the next
+// Serve. When the queue is closed they are abandoned.
+func TestFaultLeftIsAbandonedByClose(t *testing.T) {
+	for name, leave := range map[string]func(*testing.T, *nfqueue.Queue){
+		"read with a reply": func(t *testing.T, q *nfqueue.Queue) {
+			if err := q.SetMaxLen(1000); err != nil {
+				t.Error(err)
+			}
+		},
+		"panic": func(t *testing.T, q *nfqueue.Queue) {
+			var p *nfqueue.PanicError
+			if err := q.Serve(t.Context(), misbehave(func() { panic("and never served again") })); !errors.As(err, &p) {
+				t.Errorf("Serve: %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const packets = 9
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{})
+			flights := k.send(packets)
+			leave(t, q)
+			s := q.Stats()
+			if s.Received != packets || s.Undecided() != packets-s.Verdicts() {
+				t.Errorf("%+v", s)
+			}
+			q.Close()
+			if got := q.Stats(); got.Abandoned != s.Undecided() || got.Undecided() != 0 {
+				t.Errorf("%+v", got)
+			}
+			for _, f := range flights {
+				f.Result()
+			}
+		})
 	}
 }
 

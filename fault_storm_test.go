@@ -62,10 +62,11 @@ func until(q *nfqueue.Queue, reached func(nfqueue.Stats) bool) nfqueue.Stats {
 	}
 }
 
-// received waits until a queue has received more packets than so far.
-func received(q *nfqueue.Queue, more uint64) {
-	from := q.Stats().Received
-	until(q, func(s nfqueue.Stats) bool { return s.Received >= from+more })
+// handled waits until handlers have seen more packets of a queue than so far.
+func handled(q *nfqueue.Queue, more uint64) {
+	done := func(s nfqueue.Stats) uint64 { return s.Received - s.Undecided() }
+	from := done(q.Stats())
+	until(q, func(s nfqueue.Stats) bool { return done(s) >= from+more })
 }
 
 // Devices go down and chains are removed while packets flow.
@@ -75,10 +76,10 @@ func TestFaultFlushUnderLoad(t *testing.T) {
 	s := startServing(q, marked)
 	stop := k.flood()
 	for range 20 {
-		received(q, 100)
+		handled(q, 100)
 		k.Flush()
 	}
-	received(q, 100)
+	handled(q, 100)
 	stop()
 	if err := s.stop(); err != nil {
 		t.Error(err)
@@ -92,13 +93,13 @@ func TestFaultCapabilityUnderLoad(t *testing.T) {
 	s := startServing(q, marked)
 	stop := k.flood()
 	for range 10 {
-		received(q, 100)
+		handled(q, 100)
 		refused := q.Stats().Refused
 		k.SetPrivileged(false)
 		until(q, func(s nfqueue.Stats) bool { return s.Refused > refused })
 		k.SetPrivileged(true)
 	}
-	received(q, 100)
+	handled(q, 100)
 	stop()
 	if err := s.stop(); err != nil {
 		t.Error(err)
@@ -118,7 +119,7 @@ func TestFaultMemoryUnderLoad(t *testing.T) {
 	}))
 	stop := k.flood()
 	for i := range 50 {
-		received(q, 50)
+		handled(q, 50)
 		for range i % 15 {
 			k.FailSend(0, noBuffers)
 		}
@@ -145,7 +146,7 @@ func TestFaultOpenCloseCycles(t *testing.T) {
 		q := k.open(nfqueue.Config{})
 		d := deferIf(func(id uint32) bool { return id%10 == 0 })
 		s := startServing(q, d)
-		received(q, 20)
+		handled(q, 20)
 		var err error
 		switch i % 4 {
 		case 0:
@@ -243,7 +244,7 @@ func TestFaultResolveStorm(t *testing.T) {
 		})
 	}
 	stop := k.flood()
-	received(q, 5000)
+	handled(q, 5000)
 	stop()
 	if err := s.stop(); err != nil {
 		t.Error(err)
@@ -316,7 +317,7 @@ func TestFaultPayloadsTooLongUnderLoad(t *testing.T) {
 		return nfqueue.Drop + nfqueue.Verdict(p.ID()%2)
 	}))
 	stop := k.flood()
-	received(q, 2000)
+	handled(q, 2000)
 	stop()
 	if err := s.stop(); err != nil {
 		t.Error(err)

@@ -25,13 +25,13 @@ func TestKernelFaultDeviceDown(t *testing.T) {
 	for range 5 {
 		keep.again(10)
 		keep.full(t)
-		s.awaitReceived(100)
+		s.awaitHandled(100)
 		labtest.Must(t, n.Server.SetUp(netlab.Eth, false))
 		gone := s.Stats().Gone
 		keep.letGo(t)
 		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().Gone >= gone+10 })
 		labtest.Must(t, n.Server.SetUp(netlab.Eth, true))
-		s.awaitReceived(100)
+		s.awaitHandled(100)
 	}
 	flood()
 	s.wantPassed(s.shutdown())
@@ -45,7 +45,7 @@ func TestKernelFaultDeviceDeleted(t *testing.T) {
 	s := l.serve(nfqueue.Config{MaxLen: few}, keep.handle)
 	flood := l.flood(1)
 	keep.full(t)
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	labtest.Must(t, n.Server.DelLink(netlab.Eth))
 	gone := s.Stats().Gone
 	keep.letGo(t)
@@ -68,7 +68,7 @@ func TestKernelFaultChainDeleted(t *testing.T) {
 	for i := range 6 {
 		keep.again(10)
 		keep.full(t)
-		s.awaitReceived(100)
+		s.awaitHandled(100)
 		chain := l.queueing
 		if i%2 == 0 {
 			chain = labtest.Chain(t, l.Host, netlab.IP, netlab.Forward, 5)
@@ -92,7 +92,7 @@ func TestKernelFaultChainDeleted(t *testing.T) {
 			l.rule = queueUDP(t, l.queueing, netlab.Queue{Num: 1})
 			flood = l.flood(2)
 		}
-		s.awaitReceived(100)
+		s.awaitHandled(100)
 	}
 	flood()
 	s.wantPassed(s.shutdown())
@@ -106,10 +106,10 @@ func TestKernelFaultBatchesGone(t *testing.T) {
 	s := l.serve(nfqueue.Config{MaxLen: few}, always(nfqueue.Accept))
 	flood := l.flood(4)
 	for range 20 {
-		s.awaitReceived(100)
+		s.awaitHandled(100)
 		labtest.Must(t, labtest.Chain(t, l.Host, netlab.IP, netlab.Forward, 5).Delete())
 	}
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	flood()
 	if effective, passed := s.shutdown(), l.count(); passed > effective || passed == 0 {
 		t.Errorf("%d datagrams have gone on, %d verdicts let them", passed, effective)
@@ -125,13 +125,13 @@ func TestKernelFaultRuleRemoved(t *testing.T) {
 	for range 10 {
 		keep.again(10)
 		keep.full(t)
-		s.awaitReceived(100)
+		s.awaitHandled(100)
 		labtest.Must(t, l.rule.Delete())
 		keep.letGo(t)
 		l.awaitPassed(100)
 		l.rule = queueUDP(t, l.queueing, netlab.Queue{Num: 1})
 	}
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	sent := flood()
 	if effective := s.shutdown(); effective != s.Stats().Received {
 		t.Errorf("%+v", s.Stats())
@@ -147,9 +147,9 @@ func TestKernelFaultNamespaceDeleted(t *testing.T) {
 	l, n := newPairLab(t, netlab.Queue{Num: 1})
 	s := l.serve(nfqueue.Config{MaxLen: few}, marked)
 	flood := l.flood(1)
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	labtest.Must(t, n.Server.Close())
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	s.shutdown()
 	await(t, "the namespace and the device in it go", func() bool {
 		err := n.Client.Do(func() error {

@@ -32,7 +32,7 @@ func TestKernelFaultTinyBuffer(t *testing.T) {
 	flood := l.flood(8)
 	await(t, "datagrams are lost", func() bool { return s.Stats().Lost > 1000 })
 	await(t, "the loss is logged", func() bool { return strings.Contains(strings.Join(log.peek(), "\n"), "the receive buffer is full") })
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	sent := flood()
 	// What was lost last shows when the next one comes.
 	for s.Stats().ReadBufferUsed > 0 {

@@ -104,7 +104,7 @@ func TestKernelFaultQueueStolen(t *testing.T) {
 	flood := l.flood(2)
 	keep.full(t)
 	thief := l.start("consumer", nil)
-	s.awaitReceived(100)
+	s.awaitHandled(100)
 	s.Close()
 	if err := waitFor(t, s.result); !errors.Is(err, nfqueue.ErrClosed) {
 		t.Errorf("Serve: %v", err)

@@ -23,7 +23,7 @@ func TestKernelFaultOpenCloseCycles(t *testing.T) {
 	}
 	for i := range cycles {
 		s := l.serve(nfqueue.Config{}, marked)
-		s.awaitReceived(20)
+		s.awaitHandled(20)
 		if i%2 == 0 {
 			effective += s.shutdown()
 			continue
@@ -115,7 +115,7 @@ func TestKernelFaultResolveStorm(t *testing.T) {
 	if testing.Short() {
 		enough = 2000
 	}
-	s.awaitReceived(enough)
+	s.awaitHandled(enough)
 	sent := flood()
 	effective := s.shutdown()
 	close(d.held)

@@ -182,11 +182,12 @@ func (l *faultLab) serve(cfg nfqueue.Config, h nfqueue.HandlerFunc) *faultServe 
 	return s
 }
 
-// awaitReceived waits until the queue has received more packets than so far.
-func (s *faultServe) awaitReceived(more uint64) {
+// awaitHandled waits until handlers have seen more packets of the queue than so far.
+func (s *faultServe) awaitHandled(more uint64) {
 	s.l.t.Helper()
-	from := s.Stats().Received
-	await(s.l.t, "packets are received", func() bool { return s.Stats().Received >= from+more })
+	handled := func() uint64 { st := s.Stats(); return st.Received - st.Undecided() }
+	from := handled()
+	await(s.l.t, "packets are handled", func() bool { return handled() >= from+more })
 }
 
 // shutdown ends the queue in time, and returns the number of verdicts that had an effect.

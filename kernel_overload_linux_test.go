@@ -24,7 +24,7 @@ func TestOverloadDrops(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	s := l.serve(nfqueue.Config{MaxLen: 20}, slow)
 	flood := l.flood(4)
-	s.awaitReceived(200)
+	s.awaitHandled(200)
 	sent := flood()
 	await(t, "the rest is decided", func() bool { k := s.Stats().Kernel; return k == nil || k.Backlog == 0 })
 	k := s.Stats().Kernel
@@ -50,7 +50,7 @@ func TestOverloadFailsOpen(t *testing.T) {
 			cfg.Flags = nfqueue.FailOpen
 			s := l.serve(cfg, slow)
 			flood := l.flood(4)
-			s.awaitReceived(200)
+			s.awaitHandled(200)
 			sent := flood()
 			effective := s.shutdown()
 			if passed := l.count(); passed != sent || effective >= sent {
@@ -69,7 +69,7 @@ func TestOverloadBypass(t *testing.T) {
 	for range 10 {
 		l.awaitPassed(200)
 		s := l.serve(nfqueue.Config{Fallback: nfqueue.Accept}, always(nfqueue.Accept))
-		s.awaitReceived(200)
+		s.awaitHandled(200)
 		s.shutdown()
 	}
 	l.awaitPassed(200)
@@ -80,7 +80,7 @@ func TestOverloadBypass(t *testing.T) {
 	s := l.serve(nfqueue.Config{MaxLen: 20}, slow)
 	before := l.count()
 	flood = l.flood(4)
-	s.awaitReceived(200)
+	s.awaitHandled(200)
 	sent := flood()
 	if effective := s.shutdown(); l.count() != before+effective || effective >= sent {
 		t.Errorf("%d datagrams were sent, %d have gone on", sent, l.count()-before)

@@ -16,6 +16,7 @@ type outgoing struct {
 	firsts []uint32 // of each VERDICT_BATCH, the first id that it is meant for
 	size   int      // bytes of the datagram, payloads included
 	count  int      // verdicts
+	kinds  tally    // of those that nobody else counts
 	run    run
 	pieces [][]byte
 }

@@ -3,6 +3,7 @@
 package nfqueue
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -19,7 +20,7 @@ type receiver struct {
 	n      int // datagrams in slab
 	cur    int // the next one to handle
 	stash  []stashed
-	known  int // how many, of the first in stash, have been counted
+	known  int // of how many, of the first in stash, the bytes have been counted
 	lastID uint32
 	spread bool // several workers decide at the same time
 
@@ -33,13 +34,17 @@ type stashed struct {
 	truncated bool
 }
 
-// receive waits for a batch. The slab must have been handled.
+// receive waits for a batch. The slab must have been handled, unless the queue is closed.
 func (q *Queue) receive() error {
+	if q.closed.Load() {
+		return ErrClosed
+	}
 	q.n, q.cur = 0, 0
 	n, err := q.conn.Recv(q.slab)
 	if err == nil {
 		q.n = n
 		q.stats.batches.Add(1)
+		q.came()
 		q.loss.traffic()
 		return nil
 	}
@@ -52,6 +57,36 @@ func (q *Queue) receive() error {
 	q.stats.receiveErrors.Add(1)
 	q.log.warn(logReceive, "nfqueue: receiving failed; trying again", "error", err)
 	return nil
+}
+
+// came counts the packets of a batch before the first of them is handled: a handler that
+// does not return must not keep them from the books. Ids that were left out are packets
+// that did not fit into the receive buffer.
+func (q *Queue) came() {
+	var received, lost uint64
+	shared := q.shared.Load()
+	for i := q.cur; i < q.n; i++ {
+		id, ok := arrival(q.slab.Slot(i)[:q.slab.Datagram(i).Len])
+		if !ok {
+			continue
+		}
+		received++
+		if !shared {
+			lost += uint64(id - q.lastID - 1)
+		}
+		q.lastID = id
+	}
+	q.stats.lost.Add(lost)
+	q.stats.received.Add(received)
+}
+
+// arrival returns the id of the packet that a datagram brings. It reports false for one
+// that brings none, or none that can be decided.
+func arrival(b []byte) (id uint32, ok bool) {
+	if len(b) < nlwire.HeaderLen || binary.NativeEndian.Uint16(b[4:]) != msgPacket || binary.NativeEndian.Uint32(b) < packetHdrAt+4 {
+		return 0, false
+	}
+	return packetID(b)
 }
 
 // stashRest moves what has not been handled out of the slab, which can then be
@@ -76,11 +111,10 @@ func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Durat
 	msg := slot[:min(int64(hdr.Len), int64(n))]
 	switch {
 	case hdr.Type == msgPacket:
-		if err := p.reset(q, slot, msg); err != nil || truncated {
+		if err := p.reset(q, slot, msg); err != nil || truncated || p.attrs.at[attrPacketHdr].off != packetHdrAt {
 			q.undecodable(msg, truncated, t)
 			return false
 		}
-		q.sawID(p.id)
 		q.worker.count.bytes += uint64(len(p.payload))
 		return true
 	case hdr.Type == nlwire.TypeError && !truncated:
@@ -110,15 +144,22 @@ func (q *Queue) releaseReader() {
 	q.abandonStash()
 }
 
-// abandonStash counts the packets of a closed queue that a worker which gave up has left,
-// and nobody went on with.
+// abandonStash counts the packets of a closed queue that were received, and that nobody
+// will decide.
 func (q *Queue) abandonStash() {
 	if !q.closed.Load() {
 		return
 	}
 	select {
 	case q.reader <- struct{}{}:
-		q.stats.abandoned.Add(uint64(q.known))
+		q.stashRest()
+		n := uint64(0)
+		for _, s := range q.stash {
+			if _, ok := arrival(s.data); ok {
+				n++
+			}
+		}
+		q.stats.abandoned.Add(n)
 		q.stash, q.known = nil, 0
 		<-q.reader
 	default: // whoever is the reader does it when he ends
@@ -182,22 +223,10 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 		q.malformed(msg)
 		return
 	}
-	q.sawID(id)
 	counter.Add(1)
 	q.log.error(logMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback", "id", id, "bytes", len(msg), "truncated", truncated)
-	q.worker.count.verdict(q.cfg.Fallback)
 	q.out.add(id, q.cfg.Fallback, nil, q.mayBatch(), true, t, t)
 	_ = q.out.flush() // the handlers of other packets may take their time
-}
-
-// sawID counts a packet. Ids that were left out are packets that did not fit into
-// the receive buffer.
-func (q *Queue) sawID(id uint32) {
-	q.worker.count.received++
-	if !q.shared.Load() {
-		q.worker.count.lost += uint64(id - q.lastID - 1)
-	}
-	q.lastID = id
 }
 
 // mayBatch reports whether all packets before the current one have their verdict.

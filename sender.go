@@ -76,9 +76,7 @@ func now() time.Duration { return time.Since(started) }
 func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t time.Duration) (due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.open.count > 0 && !s.open.room(p, s.max) {
-		s.flushLocked()
-	}
+	s.makeRoom(p)
 	if s.open.count == 0 {
 		s.since = since
 		if !last && !s.watching {
@@ -86,8 +84,28 @@ func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t
 			s.watchdog.Reset(s.interval)
 		}
 	}
+	s.open.kinds.count(v)
 	s.open.add(s.template, id, v, p, batch)
 	return t-s.since >= s.bound
+}
+
+// addCounted is add for a verdict, decided at t, that is part of no batch and that the
+// caller counts himself. He kicks next.
+func (s *sender) addCounted(id uint32, v Verdict, p *Packet, t time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.makeRoom(p)
+	if s.open.count == 0 {
+		s.since = t
+	}
+	s.open.add(s.template, id, v, p, false)
+}
+
+// makeRoom sends what is open if a verdict with the edits of p does not fit.
+func (s *sender) makeRoom(p *Packet) {
+	for s.open.count > 0 && !s.open.room(p, s.max) {
+		s.flushLocked()
+	}
 }
 
 // flush sends everything that was added before the call, and returns when the
@@ -140,6 +158,7 @@ func (s *sender) sendLocked() {
 	s.open, s.spare = s.spare, nil
 	s.number++
 	s.sending = true
+	o.kinds.publish(s.stats) // what others see of the packets, Stats knows
 	s.mu.Unlock()
 	err := s.deliver(o)
 	o.reset()

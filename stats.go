@@ -11,17 +11,18 @@ import "sync/atomic"
 //	verdicts that had an effect = Verdicts() - Gone - Refused - Unsent
 //	Kernel.LastID = Received + Lost + packets that wait to be read
 //
-// Undecided is 0 when Serve has returned, unless a worker of ServeFlows panicked and has
-// left packets for the next Serve. The fields of a snapshot that is taken while packets
-// move are not of one instant. The last line is true of a queue that was not handed over.
+// Undecided is 0 when Serve has returned, unless a panic has left packets for the next
+// Serve. The fields of a snapshot that is taken while packets move are not of one instant;
+// while nothing moves, because handlers block, the books balance too. The last line is
+// true of a queue that was not handed over.
 type Stats struct {
-	// Received is the number of packets read from the socket and not left for another
-	// Serve, Bytes the sum of their copied payloads, Batches the number of receive calls
-	// that brought something.
+	// Received is the number of packets read from the socket, Batches the number of receive
+	// calls that brought something. Bytes is the sum of the packets' copied payloads, up to
+	// a receive batch behind.
 	Received, Bytes, Batches uint64
 
 	// Accepted, Dropped, Repeated, Stopped and Requeued are the numbers of verdicts given,
-	// by kind, the Fallback included.
+	// by kind, the Fallback included. A verdict is counted when it leaves.
 	Accepted, Dropped, Repeated, Stopped, Requeued uint64
 	// Sends is the number of datagrams in which they went to the kernel.
 	Sends uint64
@@ -77,8 +78,9 @@ func (s Stats) Verdicts() uint64 {
 	return s.Accepted + s.Dropped + s.Repeated + s.Stopped + s.Requeued
 }
 
-// Undecided returns the number of packets that handlers have, or that wait for the handler
-// of their flow.
+// Undecided returns the number of packets that were received and have no verdict yet:
+// those that handlers have, or that wait for one, also for the next Serve, and those whose
+// verdict is about to be sent.
 func (s Stats) Undecided() uint64 {
 	settled := s.Verdicts() + s.Held + s.Abandoned
 	if settled > s.Received { // the snapshot was taken while packets moved
@@ -109,7 +111,7 @@ type counters struct {
 	fallbackSend                                         atomic.Uint64
 }
 
-// overrule counts that a verdict which was counted has become another.
+// overrule counts that a verdict which has left has become another.
 func (c *counters) overrule(was, is Verdict) {
 	c.kind(is).Add(1)
 	c.kind(was).Add(^uint64(0))
@@ -130,29 +132,39 @@ func (c *counters) kind(v Verdict) *atomic.Uint64 {
 }
 
 // counts are those of one batch, added to the counters at its end.
-type counts struct {
-	received, bytes, lost uint64
-	verdicts              [Stop + 1]uint64 // by code
-}
-
-func (c *counts) verdict(v Verdict) { c.verdicts[min(v&verdictMask, Stop)]++ }
+type counts struct{ bytes uint64 }
 
 func (c *counts) publish(to *counters) {
+	if c.bytes != 0 {
+		to.bytes.Add(c.bytes)
+	}
+	*c = counts{}
+}
+
+// tally counts the verdicts of one datagram, by code.
+type tally [Stop + 1]uint64
+
+func (t *tally) count(v Verdict) { t[min(v&verdictMask, Stop)]++ }
+
+// publish adds them to the counters when the datagram leaves.
+func (t *tally) publish(to *counters) {
 	for _, n := range [...]struct {
 		to *atomic.Uint64
 		n  uint64
 	}{
-		{&to.received, c.received}, {&to.bytes, c.bytes}, {&to.lost, c.lost},
-		{&to.dropped, c.verdicts[Drop]}, {&to.accepted, c.verdicts[Accept]},
-		{&to.repeated, c.verdicts[Repeat]}, {&to.stopped, c.verdicts[Stop]},
-		{&to.requeued, c.verdicts[verdictQueue]},
+		{&to.dropped, t[Drop]}, {&to.accepted, t[Accept]}, {&to.repeated, t[Repeat]},
+		{&to.stopped, t[Stop]}, {&to.requeued, t[verdictQueue]},
 	} {
 		if n.n != 0 {
 			n.to.Add(n.n)
 		}
 	}
-	*c = counts{}
+	*t = tally{}
 }
+
+// atLeast0 is c, or 0 while that is below: a verdict of Held.Resolve may be overruled
+// before it is counted.
+func atLeast0(c *atomic.Uint64) uint64 { return uint64(max(int64(c.Load()), 0)) }
 
 // Stats returns a snapshot. It reads a file of the kernel's and is meant to be
 // called a few times a second at the most.
@@ -173,10 +185,10 @@ func (q *Queue) snapshot() Stats {
 	q.held.mu.Lock()
 	defer q.held.mu.Unlock()
 	c := &q.stats
-	return Stats{
-		Received: c.received.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(),
-		Accepted: c.accepted.Load(), Dropped: c.dropped.Load(), Repeated: c.repeated.Load(),
-		Stopped: c.stopped.Load(), Requeued: c.requeued.Load(),
+	s := Stats{
+		Bytes: c.bytes.Load(), Batches: c.batches.Load(),
+		Accepted: atLeast0(&c.accepted), Dropped: atLeast0(&c.dropped), Repeated: atLeast0(&c.repeated),
+		Stopped: atLeast0(&c.stopped), Requeued: atLeast0(&c.requeued),
 		Sends: c.sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
 		Fallback: FallbackStats{
 			Panic: c.fallbackPanic.Load(), Invalid: c.fallbackInvalid.Load(),
@@ -188,6 +200,8 @@ func (q *Queue) snapshot() Stats {
 		Doubled:   c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
+	s.Received = c.received.Load() // last, so that there are no more verdicts than packets
+	return s
 }
 
 // add adds what can be added.

@@ -67,7 +67,6 @@ func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration)
 			return w.fallback(p, &q.stats.fallbackInvalid, last, since, t)
 		}
 	}
-	w.count.verdict(v)
 	edited := p
 	if v == Drop {
 		edited = nil
@@ -79,7 +78,6 @@ func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration)
 func (w *worker) fallback(p *Packet, counter *atomic.Uint64, last bool, since, t time.Duration) (due bool) {
 	q := w.q
 	counter.Add(1)
-	w.count.verdict(q.cfg.Fallback)
 	return q.out.add(p.id, q.cfg.Fallback, nil, q.mayBatch(), last, since, t)
 }
 
