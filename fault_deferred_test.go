@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -483,4 +484,81 @@ func batchRandomly(t *testing.T, packets int, rnd *rand.Rand) (batched int) {
 		t.Errorf("%+v", got)
 	}
 	return batched
+}
+
+// Who sends is not kept for as long as others have verdicts to send, who do not come to an
+// end here before their packets do. All of these leave all the same.
+func TestFaultSenderIsNotKept(t *testing.T) {
+	const packets, few = 500, 4
+	for name, begin := range map[string]func(k *fakekernel.Kernel, own *nfqueue.Held){
+		"Resolve": func(_ *fakekernel.Kernel, own *nfqueue.Held) { own.Resolve(nfqueue.Accept) },
+		"Serve": func(k *fakekernel.Kernel, own *nfqueue.Held) {
+			k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := fakekernel.New()
+				held := make(chan *nfqueue.Held, packets)
+				var on atomic.Bool
+				var sends atomic.Int32
+				q, _ := openGate(t, k, nfqueue.Config{Fallback: nfqueue.Drop}, func([][]byte) {
+					if !on.Load() {
+						return
+					}
+					sends.Add(1)
+					resolved := make(chan struct{})
+					go func() {
+						defer close(resolved)
+						select {
+						case h := <-held:
+							h.Resolve(nfqueue.Accept)
+						default:
+						}
+					}()
+					<-resolved
+				})
+				var flights []*fakekernel.Flight
+				for range packets {
+					flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+				}
+				after := int32(-1)
+				s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					switch p.ID() {
+					case packets + 1:
+						k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+						return nfqueue.Accept
+					case packets + 2:
+						after = sends.Load()
+						return nfqueue.Accept
+					}
+					held <- p.Defer()
+					return nfqueue.Deferred
+				}))
+				synctest.Wait()
+				on.Store(true)
+				own := <-held
+				begin(k, own)
+				if name == "Resolve" {
+					after = sends.Load()
+				}
+				synctest.Wait()
+				on.Store(false)
+				if after < 1 || after > few {
+					t.Errorf("went on after %d datagrams", after)
+				}
+				own.Resolve(nfqueue.Accept) // if it was not
+				for i, f := range flights {
+					select {
+					case <-f.Done():
+					default:
+						t.Fatalf("packet %d waits, %d datagrams", i+1, sends.Load())
+					}
+				}
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

@@ -31,7 +31,8 @@ type sender struct {
 	number  uint64 // of open, counting datagrams
 	sent    uint64 // the number of the last datagram that was sent
 	sending bool
-	again   bool // open is to be sent too, by whoever is sending
+	again   bool // open is to be sent too, by whoever is sending or by relay
+	relay   *time.Timer
 	err     error
 
 	bound    time.Duration
@@ -60,6 +61,8 @@ func newSender(conn transport.Conn, cfg Config, stats *counters, log *limitedLog
 	s.idle.L = &s.mu
 	s.watchdog = time.AfterFunc(time.Hour, s.bite)
 	s.watchdog.Stop()
+	s.relay = time.AfterFunc(time.Hour, s.kick)
+	s.relay.Stop()
 	return s
 }
 
@@ -132,8 +135,8 @@ func (s *sender) flushLocked() error {
 	return s.err
 }
 
-// kick sends everything that was added before the call, now or, if another
-// goroutine is sending, as soon as that one is done.
+// kick has everything sent that was added before the call: now or, if another
+// goroutine is sending, as soon as that is done.
 func (s *sender) kick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,10 +144,19 @@ func (s *sender) kick() {
 	s.sendAgain()
 }
 
+// maxRounds is how many datagrams a caller sends for himself and for others who kick
+// meanwhile, before he leaves those to the relay.
+const maxRounds = 2
+
 // sendAgain sends what others have kicked for, also while it does so itself, unless
-// somebody is sending, who will.
+// somebody is sending, who will. A caller who was kept as long as others go on kicking
+// would never return.
 func (s *sender) sendAgain() {
-	for s.again && !s.sending {
+	for rounds := 0; s.again && !s.sending; rounds++ {
+		if rounds == maxRounds {
+			s.relay.Reset(0)
+			return
+		}
 		s.again = false
 		if s.open.count > 0 {
 			s.sendLocked()
@@ -283,4 +295,5 @@ func (s *sender) bite() {
 	}
 }
 
+// close does not stop the relay, which has verdicts to count as unsent.
 func (s *sender) close() { s.watchdog.Stop() }
