@@ -27,8 +27,8 @@
 // after a panic, or goes on with Config.OnPanic.
 //
 // A verdict leaves when its batch ends, or when it is older than Config.FlushAfter
-// and the next handler call has returned, or when a handler that was fast so far
-// suddenly blocks for 16 milliseconds.
+// and the next handler call has returned. When a handler that was fast so far suddenly
+// blocks it leaves at most a millisecond later, 16 milliseconds in a busy queue.
 //
 // # Concurrency
 //

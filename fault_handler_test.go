@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -140,6 +141,12 @@ func TestFaultCloseFromHandler(t *testing.T) {
 	}
 }
 
+// How long a verdict may wait for a handler that blocks.
+const (
+	watchdog     = nfqueue.DefaultFlushAfter + time.Millisecond
+	busyWatchdog = nfqueue.DefaultFlushAfter + 16*time.Millisecond
+)
+
 // A verdict must not wait for the handler of a later packet.
 func TestFaultBlockingHandlerDelaysNothing(t *testing.T) {
 	for _, first := range []struct {
@@ -160,6 +167,7 @@ func TestFaultBlockingHandlerDelaysNothing(t *testing.T) {
 				k := newFaulty(t)
 				q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
 				first.do(k)
+				began := time.Now()
 				flights := k.send(2)
 				block := make(chan struct{})
 				unblock := sync.OnceFunc(func() { close(block) })
@@ -172,6 +180,9 @@ func TestFaultBlockingHandlerDelaysNothing(t *testing.T) {
 					return nfqueue.Drop
 				}))
 				wantVerdict(t, flights[0], nfqueue.Accept)
+				if took := time.Since(began); took > watchdog {
+					t.Errorf("the verdict left after %v", took)
+				}
 				wantWaiting(t, flights[1])
 				unblock()
 				wantVerdict(t, flights[1], nfqueue.Drop)
@@ -179,6 +190,43 @@ func TestFaultBlockingHandlerDelaysNothing(t *testing.T) {
 					t.Error(err)
 				}
 			})
+		})
+	}
+}
+
+// Nor in a queue that was busy for so long that the watchdog looks as seldom as it ever
+// does, whenever it has looked last.
+func TestFaultBlockingHandlerInBusyQueue(t *testing.T) {
+	for packets := uint32(3000); packets < 5000; packets += 200 {
+		synctest.Test(t, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{MaxLen: packets})
+			flights := k.send(int(packets))
+			block := make(chan struct{})
+			var decided time.Time
+			s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				switch id := p.ID(); {
+				case id == packets:
+					<-block
+				case id == packets-1:
+					decided = time.Now()
+				case id%10 == 0:
+					time.Sleep(nfqueue.DefaultFlushAfter * 9 / 10)
+				}
+				return nfqueue.Accept
+			}))
+			wantVerdict(t, flights[packets-2], nfqueue.Accept)
+			if took := time.Since(decided); took > busyWatchdog {
+				t.Errorf("after %d packets the verdict left after %v", packets, took)
+			}
+			wantWaiting(t, flights[packets-1])
+			close(block)
+			for _, f := range flights {
+				f.Result()
+			}
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -43,9 +43,9 @@ type sender struct {
 	watched  uint64        // number when it last did
 }
 
-// The watchdog's interval is how long a verdict may wait while a handler that was
-// called after it does not return. Every look wakes a thread, which a busy queue
-// pays for: while nothing is overdue the interval grows.
+// The watchdog's interval is how much longer than the flush bound a verdict may wait
+// while a handler that was called after it does not return. Every look wakes a thread,
+// which a busy queue pays for: while nothing is overdue the interval grows.
 const (
 	minWatchInterval = time.Millisecond
 	maxWatchInterval = 16 * time.Millisecond
