@@ -52,15 +52,17 @@ func (r *replies) forget(seq uint32) {
 	delete(r.waiting, seq)
 }
 
-// The kernel answers while it takes the message, so a reply that has not arrived
-// after replyTimeout was lost because the receive buffer was full.
+// The kernel answers while it takes the message, so a reply that has not arrived after
+// replyTimeout was lost because the receive buffer was full, or waits there behind a
+// handler.
 const (
 	replyTimeout   = 500 * time.Millisecond
 	configAttempts = 4
 )
 
-// errNoReply is the cause when all attempts of a request were lost.
-var errNoReply = fmt.Errorf("no reply from the kernel; the receive buffer overflows: %w", os.ErrDeadlineExceeded)
+// errNoReply is the cause when no attempt of a request had a reply in time. The kernel
+// may have done what was asked all the same.
+var errNoReply = fmt.Errorf("no reply from the kernel was read; the receive buffer overflows, or a handler takes long: %w", os.ErrDeadlineExceeded)
 
 // configure makes a change and waits for the kernel to confirm it. A request whose
 // reply was lost is sent again: all changes can be made twice, but for binding.

@@ -3,12 +3,14 @@
 package nfqueue_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +168,46 @@ func TestFaultAllRepliesToOpenLost(t *testing.T) {
 			t.Error("Open failed, but the queue is bound")
 		}
 	})
+}
+
+// The reply to a change waits behind a handler. The error names that cause too, and the
+// change has been made.
+func TestFaultChangeBehindSlowHandler(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{Batch: 1, Fallback: nfqueue.Accept})
+				block := make(chan struct{})
+				ctx, cancel := context.WithCancel(t.Context())
+				result := make(chan error)
+				go func() {
+					result <- serve(ctx, q, func(*nfqueue.Packet) nfqueue.Verdict {
+						<-block
+						return nfqueue.Accept
+					})
+				}()
+				flights := k.send(10) // more than there is room for between the goroutines
+				synctest.Wait()
+				began := time.Now()
+				err := q.SetMaxLen(1)
+				if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "handler") || took != 2*time.Second {
+					t.Errorf("SetMaxLen: %v after %v", err, took)
+				}
+				if f := k.send(1)[0]; f.Result().Cause != nfqueuetest.QueueFull {
+					t.Errorf("the change was not made: %v", f.Result().Cause)
+				}
+				close(block)
+				for _, f := range flights {
+					wantVerdict(t, f, nfqueue.Accept)
+				}
+				cancel()
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // A reply that has come is not waited for.

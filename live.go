@@ -15,12 +15,14 @@ import (
 //
 // Like the other changes it takes effect while packets flow, returns when the kernel
 // has confirmed it, and must not be called from the handler: the confirmation comes
-// through the goroutine that would wait for it. Once the queue has begun to end, by
-// Shutdown, Release or the context of Serve, it is refused with ErrClosed.
+// through the goroutine that would wait for it. If none has been read in two seconds,
+// because the receive buffer overflows or a handler takes as long, the error matches
+// os.ErrDeadlineExceeded, and the change may have been made all the same. Once the queue has
+// begun to end, by Shutdown, Release or the context of Serve, it is refused with ErrClosed.
 //
 // While another process receives from the queue too, between OpenFile there and Release
-// here, that may read the confirmation: a change then fails with os.ErrDeadlineExceeded
-// after two seconds, though it was made. Make changes before File or after Release.
+// here, that may read the confirmation: the change then fails so, though it was made. Make
+// changes before File or after Release.
 func (q *Queue) SetMaxLen(n uint32) error {
 	return q.change("set maximum length", change{maxLen: &n})
 }
