@@ -110,12 +110,7 @@ func (q *Queue) request(c change) (errno int32, err error) {
 			return 0, ErrClosed
 		case <-timeout.C:
 		case q.reader <- struct{}{}:
-			var err error
-			if len(reply) == 0 {
-				err = q.receiveReplies(deadline)
-			}
-			q.releaseReader()
-			if err != nil {
+			if err := q.awaitReply(reply, deadline); err != nil {
 				return 0, err
 			}
 		}
@@ -158,6 +153,16 @@ func (q *Queue) refuseChanges() {
 	})
 }
 
+// awaitReply receives once, unless the reply has come. The caller has become the reader,
+// which he is no more afterwards, even if OnRefused panics.
+func (q *Queue) awaitReply(reply chan int32, deadline time.Time) error {
+	defer q.releaseReader()
+	if len(reply) > 0 {
+		return nil
+	}
+	return q.receiveReplies(deadline)
+}
+
 // receiveReplies receives one batch, hands in the replies and stashes the rest. The
 // caller is the reader.
 func (q *Queue) receiveReplies(deadline time.Time) error {
@@ -172,9 +177,11 @@ func (q *Queue) receiveReplies(deadline time.Time) error {
 	if err == nil {
 		err = q.conn.SetReadDeadline(time.Time{})
 	}
-	for ; q.cur < q.n; q.cur++ {
-		d := q.slab.Datagram(q.cur)
-		if b := q.slab.Slot(q.cur)[:d.Len]; isReply(b) {
+	for q.cur < q.n {
+		i := q.cur
+		q.cur++ // first: what OnRefused panics of is not handed in again
+		d := q.slab.Datagram(i)
+		if b := q.slab.Slot(i)[:d.Len]; isReply(b) {
 			q.reply(b)
 		} else {
 			q.stash = append(q.stash, stashed{append([]byte(nil), b...), d.Truncated})

@@ -73,6 +73,46 @@ func TestFaultDatagramRefused(t *testing.T) {
 	}
 }
 
+// A panic of OnRefused is the caller's of whatever reads the refusal. If he goes on so does
+// the queue, and the refusal is counted and told once.
+func TestFaultPanicInOnRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		told := 0
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, OnRefused: func(*nfqueue.VerdictError) {
+			told++
+			panic("mine")
+		}})
+		refused := k.send(2)
+		k.RefuseVerdict(0, kerrno.EPERM)
+		if err := q.Serve(t.Context(), misbehave(func() { panic("so that Serve does not read the answer") })); err == nil {
+			t.Error("Serve has not ended with the panic")
+		}
+		func() {
+			defer func() {
+				if v := recover(); v != "mine" {
+					t.Errorf("SetMaxLen: %v", v)
+				}
+			}()
+			_ = q.SetMaxLen(100)
+		}()
+		if err := q.SetMaxLen(200); err != nil {
+			t.Error(err)
+		}
+		s := startServing(q, always(nfqueue.Accept))
+		wantVerdict(t, k.send(1)[0], nfqueue.Accept)
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if got := q.Stats(); told != 1 || got.Refused != 2 {
+			t.Errorf("told %d times: %+v", told, got)
+		}
+		for _, f := range refused {
+			f.Result()
+		}
+	})
+}
+
 // A queue that another socket has taken answers each verdict, which are not counted
 // twice.
 func TestFaultQueueTakenUnderneath(t *testing.T) {
