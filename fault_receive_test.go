@@ -271,6 +271,37 @@ func TestFaultReceiveFailsForWantOfMemory(t *testing.T) {
 	}
 }
 
+// While it lasts, the processor is left to others.
+func TestFaultReceiveFailsForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const failures = 100
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		for range failures {
+			k.FailReceive(0, noBuffers)
+		}
+		began := time.Now()
+		s := startServing(q, always(nfqueue.Accept))
+		wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Accept)
+		if took := time.Since(began); took < failures*5*time.Millisecond || took > failures*15*time.Millisecond {
+			t.Errorf("%d attempts took %v", failures, took)
+		}
+		// The next failure is the first of its kind.
+		k.FailReceive(0, noBuffers)
+		began = time.Now()
+		wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Accept)
+		if took := time.Since(began); took > time.Millisecond {
+			t.Errorf("one attempt took %v", took)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		if got := q.Stats(); got.ReceiveErrors != failures+1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 func TestFaultReceiveFails(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})

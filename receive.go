@@ -22,6 +22,7 @@ type receiver struct {
 	stash  []stashed
 	known  int // of how many, of the first in stash, the bytes have been counted
 	lastID uint32
+	failed int  // receive calls since one that did not
 	spread bool // several workers decide at the same time
 
 	worker worker
@@ -42,7 +43,7 @@ func (q *Queue) receive() error {
 	q.n, q.cur = 0, 0
 	n, err := q.conn.Recv(q.slab)
 	if err == nil {
-		q.n = n
+		q.n, q.failed = n, 0
 		q.stats.batches.Add(1)
 		q.came()
 		q.loss.traffic()
@@ -56,8 +57,18 @@ func (q *Queue) receive() error {
 	}
 	q.stats.receiveErrors.Add(1)
 	q.log.warn(logReceive, "nfqueue: receiving failed; trying again", "error", err)
+	time.Sleep(receivePause << min(q.failed, maxReceivePauses))
+	q.failed++
 	return nil
 }
+
+// receivePause is the pause after the first of several receive calls that fail, so that
+// a lasting want of memory does not take the processor too. It doubles up to ten
+// milliseconds.
+const (
+	receivePause     = 10 * time.Microsecond
+	maxReceivePauses = 10
+)
 
 // came counts the packets of a batch before the first of them is handled: a handler that
 // does not return must not keep them from the books. Ids that were left out are packets
