@@ -4,15 +4,20 @@ package nfqueue_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"os"
 	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/transport"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -306,4 +311,151 @@ func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
 			flights[0].Result()
 		})
 	}
+}
+
+// sharedConn is a socket that can be given to another process, which reads what it likes.
+type sharedConn struct{ *fakekernel.Conn }
+
+func (sharedConn) File() (*os.File, error) { return os.Open(os.DevNull) }
+
+// No batch decides a packet that another process has read from the same socket.
+func TestFaultNoBatchWhileShared(t *testing.T) {
+	k := fakekernel.New()
+	conn := sharedConn{k.Dial()}
+	opened, err := bridge.OpenOver(conn, nfqueue.Config{FlushAfter: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := opened.(*nfqueue.Queue)
+	file, err := q.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var flights []*fakekernel.Flight
+	for range 4 {
+		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+	}
+	if n, err := conn.Recv(transport.NewSlab(1, 4096)); n != 1 || err != nil { // the other process
+		t.Fatal(n, err)
+	}
+	s := startServing(q, always(nfqueue.Accept))
+	for _, f := range flights[1:] {
+		<-f.Done()
+	}
+	select {
+	case <-flights[0].Done():
+		t.Errorf("the packet that another process has was decided: %+v", flights[0].Outcome())
+	default:
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A verdict of Resolve that must wait to be collected, because it does not fit into the
+// datagram that is being filled, finds no batch before it that decides its packet.
+func TestFaultHeldUntilItsVerdictIsCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const maxSend = 1000
+		k := fakekernel.New()
+		k.SetMaxSend(maxSend)
+		release := make(chan struct{})
+		q, _ := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func([][]byte) { <-release })
+		var flights []*fakekernel.Flight
+		for range 5 {
+			flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+		}
+		held, slow := make(chan *nfqueue.Held, 1), make(chan struct{})
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			switch p.ID() {
+			case 1:
+				held <- p.Defer()
+				return nfqueue.Deferred
+			case 3:
+				<-slow
+			}
+			return nfqueue.Drop
+		}))
+		h := <-held
+		large := append(bytes.Clone(smallPacket), make([]byte, maxSend-100-len(smallPacket))...)
+		if err := h.Packet().SetPayload(large); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait() // for the verdict of packet 2 to be collected
+		go func() {
+			if err := h.Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait() // for Resolve to send that first
+		close(slow)
+		synctest.Wait() // for the verdicts of the others to be collected
+		close(release)
+		for i, f := range flights {
+			<-f.Done()
+			if o := f.Outcome(); o.Passed != (i == 0) || i == 0 && len(o.Packet.Payload) != len(large) {
+				t.Errorf("packet %d: %+v", i+1, o)
+			}
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A worker sends altered payloads before others are received into their slots.
+func TestFaultAlteredPayloadsKeepTheirSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			first = 40 // more than a worker begins with at a time
+			begun = 16
+		)
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{FlushAfter: time.Hour})
+		var flights []*nfqueuetest.Flight
+		send := func(n int) {
+			for range n {
+				b := bytes.Clone(smallPacket)
+				b[len(b)-1] = byte(len(flights) + 1) // the id
+				if err := ippkt.Complete(b); err != nil {
+					t.Error(err)
+				}
+				flights = append(flights, k.Send(0, nfqueuetest.Spec{Payload: b}))
+			}
+		}
+		send(first)
+		sent := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error)
+		go func() {
+			result <- q.ServeFlows(ctx, 2, alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+				if p.ID() == begun+1 {
+					synctest.Wait()
+					send(begun) // in whose places the slab gets the slots of the first ones
+					synctest.Wait()
+					send(begun)
+					synctest.Wait()
+					close(sent)
+				}
+				b := p.Payload()
+				b[len(b)-2] = 'X'
+				if err := p.SetPayload(b); err != nil {
+					t.Error(err)
+				}
+				return nfqueue.Accept
+			}))
+		}()
+		<-sent
+		for i, f := range flights {
+			r := wantVerdict(t, f, nfqueue.Accept)
+			if want := []byte{'X', byte(i + 1)}; !bytes.HasSuffix(r.Payload, want) {
+				t.Errorf("packet %d went on with % x, want % x at its end", i+1, r.Payload, want)
+			}
+		}
+		cancel()
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
 }
