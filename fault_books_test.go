@@ -113,6 +113,44 @@ func TestFaultPanicInOnRefused(t *testing.T) {
 	})
 }
 
+// A panic of OnRefused comes out of whatever serves, leaves no goroutine and no packet behind, and the queue can be
+// served again.
+func TestFaultPanicInOnRefusedWhileServing(t *testing.T) {
+	for name, serve := range servers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				told := 0
+				q := k.open(nfqueue.Config{OnRefused: func(*nfqueue.VerdictError) {
+					told++
+					panic("mine")
+				}})
+				k.RefuseVerdict(0, kerrno.EPERM)
+				refused := k.send(1)
+				panicked := make(chan any, 1)
+				go func() {
+					defer func() { panicked <- recover() }()
+					_ = serve(t.Context(), q, func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+				}()
+				if v := <-panicked; v != "mine" {
+					t.Errorf("it panicked with %v", v)
+				}
+				s := startServing(q, always(nfqueue.Accept))
+				for _, f := range k.send(3) {
+					wantVerdict(t, f, nfqueue.Accept)
+				}
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+				if got := q.Stats(); told != 1 || got.Refused != 1 || got.Undecided() != 0 {
+					t.Errorf("told %d times: %+v", told, got)
+				}
+				refused[0].Result()
+			})
+		})
+	}
+}
+
 // A queue that another socket has taken answers each verdict, which are not counted
 // twice.
 func TestFaultQueueTakenUnderneath(t *testing.T) {

@@ -109,7 +109,12 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) 
 		q.wake()
 	})()
 
-	d := start()
+	d, ended := start(), false
+	defer func() {
+		if !ended { // OnPanic or OnRefused has panicked: goroutines that decide must not go on
+			_ = d.settle()
+		}
+	}()
 	err := q.serveUntil(ctx, d)
 	s := q.stopping.Load()
 	if err == nil && (s != nil || then == endQueue) {
@@ -120,6 +125,7 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) 
 	} else if e := d.settle(); e != nil {
 		err = errors.Join(err, e)
 	}
+	ended = true
 	if err != nil {
 		return q.opError("serve", err)
 	}

@@ -111,11 +111,12 @@ func (f *flows) handle() error {
 		}
 		f.handOver()
 	}
-	for ; q.cur < q.n; q.cur++ {
-		p := f.at[q.cur]
-		d := q.slab.Datagram(q.cur)
+	for q.cur < q.n {
+		i := q.cur
+		q.cur++ // first: what OnRefused panics of is not handed in again
+		p, d := f.at[i], q.slab.Datagram(i)
 		if q.take(&p.packet, p.slot, d.Len, d.Truncated, t) {
-			f.at[q.cur] = nil
+			f.at[i] = nil
 			f.hand(p)
 		}
 	}
@@ -157,7 +158,6 @@ func (f *flows) hand(p *parcel) {
 }
 
 func (f *flows) handOver() {
-	// Counted first, so that no snapshot has more verdicts than packets.
 	f.q.worker.count.publish(&f.q.stats)
 	for _, w := range f.workers {
 		w.handOver()
@@ -215,6 +215,7 @@ func (f *flows) settle() error {
 	if f.workers == nil {
 		return nil
 	}
+	f.handOver() // what a panic in the dispatcher has kept from them
 	for _, w := range f.workers {
 		w.end()
 	}
