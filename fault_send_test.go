@@ -6,18 +6,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/kerrno"
-	"github.com/chifflier/nfqueue-go/internal/transport"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -313,46 +311,6 @@ func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
 	}
 }
 
-// sharedConn is a socket that can be given to another process, which reads what it likes.
-type sharedConn struct{ *fakekernel.Conn }
-
-func (sharedConn) File() (*os.File, error) { return os.Open(os.DevNull) }
-
-// No batch decides a packet that another process has read from the same socket.
-func TestFaultNoBatchWhileShared(t *testing.T) {
-	k := fakekernel.New()
-	conn := sharedConn{k.Dial()}
-	opened, err := bridge.OpenOver(conn, nfqueue.Config{FlushAfter: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := opened.(*nfqueue.Queue)
-	file, err := q.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var flights []*fakekernel.Flight
-	for range 4 {
-		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
-	}
-	if n, err := conn.Recv(transport.NewSlab(1, 4096)); n != 1 || err != nil { // the other process
-		t.Fatal(n, err)
-	}
-	s := startServing(q, always(nfqueue.Accept))
-	for _, f := range flights[1:] {
-		<-f.Done()
-	}
-	select {
-	case <-flights[0].Done():
-		t.Errorf("the packet that another process has was decided: %+v", flights[0].Outcome())
-	default:
-	}
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-}
-
 // A verdict of Resolve that must wait to be collected, because it does not fit into the
 // datagram that is being filled, finds no batch before it that decides its packet.
 func TestFaultHeldUntilItsVerdictIsCollected(t *testing.T) {
@@ -458,4 +416,81 @@ func TestFaultAlteredPayloadsKeepTheirSlots(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Who sends is not kept for as long as others have verdicts to send, who do not come to an
+// end here before their packets do. All of these leave all the same.
+func TestFaultSenderIsNotKept(t *testing.T) {
+	const packets, few = 500, 4
+	for name, begin := range map[string]func(k *fakekernel.Kernel, own *nfqueue.Held){
+		"Resolve": func(_ *fakekernel.Kernel, own *nfqueue.Held) { own.Resolve(nfqueue.Accept) },
+		"Serve": func(k *fakekernel.Kernel, own *nfqueue.Held) {
+			k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := fakekernel.New()
+				held := make(chan *nfqueue.Held, packets)
+				var on atomic.Bool
+				var sends atomic.Int32
+				q, _ := openGate(t, k, nfqueue.Config{Fallback: nfqueue.Drop}, func([][]byte) {
+					if !on.Load() {
+						return
+					}
+					sends.Add(1)
+					resolved := make(chan struct{})
+					go func() {
+						defer close(resolved)
+						select {
+						case h := <-held:
+							h.Resolve(nfqueue.Accept)
+						default:
+						}
+					}()
+					<-resolved
+				})
+				var flights []*fakekernel.Flight
+				for range packets {
+					flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+				}
+				after := int32(-1)
+				s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					switch p.ID() {
+					case packets + 1:
+						k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+						return nfqueue.Accept
+					case packets + 2:
+						after = sends.Load()
+						return nfqueue.Accept
+					}
+					held <- p.Defer()
+					return nfqueue.Deferred
+				}))
+				synctest.Wait()
+				on.Store(true)
+				own := <-held
+				begin(k, own)
+				if name == "Resolve" {
+					after = sends.Load()
+				}
+				synctest.Wait()
+				on.Store(false)
+				if after < 1 || after > few {
+					t.Errorf("went on after %d datagrams", after)
+				}
+				own.Resolve(nfqueue.Accept) // if it was not
+				for i, f := range flights {
+					select {
+					case <-f.Done():
+					default:
+						t.Fatalf("packet %d waits, %d datagrams", i+1, sends.Load())
+					}
+				}
+				if err := s.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
