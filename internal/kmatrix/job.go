@@ -37,10 +37,14 @@ func (p testPackage) dir() string { return path.Join(moduleDir, p.name()) }
 // some tests were asked for.
 func (b *binaries) jobs(o options) []job {
 	var jobs []job
+	skip := anyKernelTests
+	if o.skip != "" {
+		skip += "|" + o.skip
+	}
 	for _, t := range b.tests {
 		argv := []string{
 			t.program(), "-test.timeout=" + o.timeout.String(), "-test.v=" + strconv.FormatBool(o.verbose),
-			"-test.short", "-test.skip=" + anyKernelTests,
+			"-test.short", "-test.skip=" + skip,
 		}
 		if o.run != "" {
 			argv = append(argv, "-test.run="+o.run)

@@ -38,6 +38,7 @@ import (
 func main() {
 	var o options
 	flag.StringVar(&o.run, "run", "", "run only tests that match this `pattern`")
+	flag.StringVar(&o.skip, "skip", "", "do not run tests that match this `pattern`")
 	flag.StringVar(&o.packages, "packages", "", "run only the tests of these `packages`, such as .,./rules")
 	flag.BoolVar(&o.verbose, "v", false, "list every test")
 	flag.IntVar(&o.parallel, "j", 1, "`number` of guests at a time")
@@ -64,6 +65,7 @@ func main() {
 
 type options struct {
 	run      string
+	skip     string
 	packages string
 	verbose  bool
 	capture  string
