@@ -17,7 +17,7 @@ import (
 var ErrFailed = errors.New("the far end did not receive exactly what the verdicts allow")
 
 // timeLimit is for traffic that is lost although it should arrive. Without loss the scenario is much faster.
-const timeLimit = 6 * time.Second
+const timeLimit = 20 * time.Second
 
 // Run runs the scenario and shows it on out. It returns nil if everything is as expected, an error that matches
 // ErrFailed if not, and that of ctx when it ended first. The process has to be able to make hosts, see netlab.Enter and
