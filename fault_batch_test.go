@@ -3,16 +3,21 @@
 package nfqueue_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+	"github.com/chifflier/nfqueue-go/internal/kerrno"
 	"github.com/chifflier/nfqueue-go/internal/transport"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
 func verdictFor(id uint32) nfqueue.Verdict { return nfqueue.Verdict(id % 2) }
@@ -141,4 +146,188 @@ func TestFaultNoBatchWhileShared(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// oddDropped drops every other packet, so that no two verdicts can go in one message.
+var oddDropped = handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(p.ID() + 1) })
+
+// A verdict that could not be sent leaves its packet in the queue, where no batch may
+// decide it otherwise.
+func TestFaultUnsentIsNotDecidedByBatch(t *testing.T) {
+	const attempts = 1 + 10 // together, then alone
+	t.Run("same datagram", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(3)
+		for range attempts {
+			k.FailSend(0, noBuffers)
+		}
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
+		unsent(t, q, s, flights)
+	})
+	t.Run("next datagram", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(1)
+		for range attempts {
+			k.FailSend(0, noBuffers)
+		}
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
+		for q.Stats().Unsent == 0 {
+			runtime.Gosched()
+		}
+		flights = append(flights, k.send(2)...)
+		unsent(t, q, s, flights)
+	})
+}
+
+// unsent expects that packet 1 of 3 was to be dropped and is still there.
+func unsent(t *testing.T, q *nfqueue.Queue, s *serving, flights []*nfqueuetest.Flight) {
+	t.Helper()
+	wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
+	wantWaiting(t, flights[0])
+	if got := q.Stats(); got.Unsent != 1 {
+		t.Errorf("%+v", got)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	flights[0].Result()
+}
+
+// The same when the batch had been put together before it turned out that the verdict
+// cannot be sent.
+func TestFaultUnsentIsNotDecidedByWaitingBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := fakekernel.New()
+		sends, release := make(chan struct{}), make(chan struct{})
+		q, g := openGate(t, k, nfqueue.Config{}, func([][]byte) {
+			sends <- struct{}{}
+			<-release
+		})
+		slow := make(chan struct{})
+		var flights []*fakekernel.Flight
+		for range 3 {
+			flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+		}
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			switch p.ID() {
+			case 1:
+				return nfqueue.Drop
+			case 2:
+				<-slow // so that the verdict of the first is sent by itself
+			}
+			return nfqueue.Accept
+		}))
+		<-sends
+		close(slow)
+		synctest.Wait() // for the verdicts of the others, which wait to be sent
+		for range 1 + 10 {
+			g.FailSend(noBuffers)
+		}
+		go func() {
+			for range sends {
+			}
+		}()
+		close(release)
+		<-flights[2].Done()
+		<-flights[1].Done()
+		select {
+		case <-flights[0].Done():
+			t.Errorf("the verdict that could not be sent was drop; a batch decided: %+v", flights[0].Outcome())
+		default:
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		close(sends)
+	})
+}
+
+// A refused verdict leaves its packet in the queue, where no batch may decide it
+// otherwise, even if the refusal comes behind the packets of that batch.
+func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
+	for name, queueMore := range map[string]func(*faulty) []*nfqueuetest.Flight{
+		"after the refusal":  nil,
+		"before the refusal": func(k *faulty) []*nfqueuetest.Flight { return k.send(2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{FlushAfter: time.Hour})
+			flights := k.send(1)
+			k.RefuseVerdict(0, kerrno.EPERM)
+			s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				if p.ID() > 1 {
+					return nfqueue.Accept
+				}
+				if queueMore != nil {
+					flights = append(flights, queueMore(k)...)
+				}
+				return nfqueue.Drop
+			}))
+			for q.Stats().Refused == 0 {
+				runtime.Gosched()
+			}
+			if queueMore == nil {
+				flights = append(flights, k.send(2)...)
+			}
+			wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
+			wantWaiting(t, flights[0])
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			flights[0].Result()
+		})
+	}
+}
+
+// A verdict of Resolve that must wait to be collected, because it does not fit into the
+// datagram that is being filled, finds no batch before it that decides its packet.
+func TestFaultHeldUntilItsVerdictIsCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const maxSend = 1000
+		k := fakekernel.New()
+		k.SetMaxSend(maxSend)
+		release := make(chan struct{})
+		q, _ := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func([][]byte) { <-release })
+		var flights []*fakekernel.Flight
+		for range 5 {
+			flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+		}
+		held, slow := make(chan *nfqueue.Held, 1), make(chan struct{})
+		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			switch p.ID() {
+			case 1:
+				held <- p.Defer()
+				return nfqueue.Deferred
+			case 3:
+				<-slow
+			}
+			return nfqueue.Drop
+		}))
+		h := <-held
+		large := append(bytes.Clone(smallPacket), make([]byte, maxSend-100-len(smallPacket))...)
+		if err := h.Packet().SetPayload(large); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait() // for the verdict of packet 2 to be collected
+		go func() {
+			if err := h.Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait() // for Resolve to send that first
+		close(slow)
+		synctest.Wait() // for the verdicts of the others to be collected
+		close(release)
+		for i, f := range flights {
+			<-f.Done()
+			if o := f.Outcome(); o.Passed != (i == 0) || i == 0 && len(o.Packet.Payload) != len(large) {
+				t.Errorf("packet %d: %+v", i+1, o)
+			}
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
