@@ -78,7 +78,6 @@ func (w *flowWorker) handle(more bool) (ok bool) {
 		if p != nil && p.packet.deciding { // ServePacket did not return
 			panicked, more = w.panicked(&p.packet, recover()), false
 		}
-		w.count.publish(&w.q.stats)
 		if altered || !more {
 			_ = w.q.out.flush() // a closed socket is Recv's to report
 		}

@@ -22,8 +22,9 @@ type receiver struct {
 	stash  []stashed
 	known  int // of how many, of the first in stash, the bytes have been counted
 	lastID uint32
-	failed int  // receive calls since one that did not
-	spread bool // several workers decide at the same time
+	bytes  uint64 // of payloads, not yet in the counters
+	failed int    // receive calls since one that did not
+	spread bool   // several workers decide at the same time
 
 	worker worker
 	packet Packet // that worker decides
@@ -126,7 +127,7 @@ func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Durat
 			q.undecodable(msg, truncated, t)
 			return false
 		}
-		q.worker.count.bytes += uint64(len(p.payload))
+		q.bytes += uint64(len(p.payload))
 		return true
 	case hdr.Type == nlwire.TypeError && !truncated:
 		q.reply(msg)
@@ -134,6 +135,12 @@ func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Durat
 		q.malformed(msg)
 	}
 	return false
+}
+
+// countBytes adds to the counters at the end of a batch.
+func (q *Queue) countBytes() {
+	q.stats.bytes.Add(q.bytes)
+	q.bytes = 0
 }
 
 // takeStashed is take for the first of what was stashed, which is now in slot.

@@ -161,7 +161,7 @@ func (q *Queue) handle(h Handler) (err error) {
 		if q.packet.deciding { // ServePacket did not return
 			err = w.panicked(&q.packet, recover())
 		}
-		w.count.publish(&q.stats)
+		q.countBytes()
 		_ = q.out.flush() // a closed socket is Recv's to report
 	}()
 	t := now()

@@ -158,7 +158,7 @@ func (f *flows) hand(p *parcel) {
 }
 
 func (f *flows) handOver() {
-	f.q.worker.count.publish(&f.q.stats)
+	f.q.countBytes()
 	for _, w := range f.workers {
 		w.handOver()
 	}

@@ -131,16 +131,6 @@ func (c *counters) kind(v Verdict) *atomic.Uint64 {
 	return &c.requeued
 }
 
-// counts are those of one batch, added to the counters at its end.
-type counts struct{ bytes uint64 }
-
-func (c *counts) publish(to *counters) {
-	if c.bytes != 0 {
-		to.bytes.Add(c.bytes)
-	}
-	*c = counts{}
-}
-
 // tally counts the verdicts of one datagram, by code.
 type tally [Stop + 1]uint64
 

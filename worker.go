@@ -12,9 +12,8 @@ import (
 // worker calls a handler for one packet after another and hands the verdicts to the
 // sender. Serve is one, ServeFlows has several.
 type worker struct {
-	q     *Queue
-	count counts // since it was last published
-	pace  pace
+	q    *Queue
+	pace pace
 }
 
 // serve calls h for p and returns the time when that was done. t is the time that was
@@ -37,7 +36,6 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 		w.pace.took(end-t, w.q.cfg.FlushAfter)
 	}
 	if w.decide(p, v, last, t, end) {
-		w.count.publish(&w.q.stats) // what others see of the packets, Stats knows
 		_ = w.q.out.flush()
 		end = now()
 	}
