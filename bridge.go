@@ -21,7 +21,7 @@ func init() {
 		q := queue.(*Queue)
 		select {
 		case q.reader <- struct{}{}: // Serve has given it back
-			<-q.reader
+			q.releaseReader()
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

@@ -73,7 +73,9 @@ type Config struct {
 	// OnPanic is called when a handler has panicked and its packet has been given the
 	// Fallback; Serve then goes on with the next packet. It runs on the goroutine of the
 	// handler. Nil makes Serve return the error instead. A handler that ends its
-	// goroutine (runtime.Goexit) ends Serve all the same.
+	// goroutine (runtime.Goexit) ends Serve all the same, and so does OnPanic when it
+	// panics or ends the goroutine: the panic comes out of Serve, and is in the error of
+	// ServeFlows.
 	OnPanic func(*PanicError)
 
 	// OnRefused is called when the kernel has refused verdicts, which Stats counts as

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 	"github.com/chifflier/nfqueue-go/internal/kerrno"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
@@ -294,6 +295,38 @@ func TestFaultLeftIsAbandonedByClose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// So are those that a Serve leaves which another goroutine has waited for.
+func TestFaultLeftIsAbandonedToWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(9)
+		closed := make(chan struct{})
+		s := startServing(q, handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			<-closed
+			return nfqueue.Accept
+		}))
+		synctest.Wait()
+		q.Close()
+		awaited := make(chan error, 1)
+		go func() { awaited <- bridge.AwaitServe(t.Context(), q) }()
+		synctest.Wait()
+		close(closed)
+		if err := <-awaited; err != nil {
+			t.Error(err)
+		}
+		if err := <-s.result; !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		if got := q.Stats(); got.Abandoned != 8 {
+			t.Errorf("%+v", got)
+		}
+		for _, f := range flights {
+			f.Result()
+		}
+	})
 }
 
 // What waits for workers when the queue is closed is counted, and what one has left that

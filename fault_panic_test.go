@@ -6,13 +6,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -152,6 +155,56 @@ func TestFaultGoexitEndsServeFlows(t *testing.T) {
 	wantVerdicts(t, flights, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
 	if err := s.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// OnPanic that does not return ends what serves, and the queue can be served again.
+func TestFaultOnPanicDoesNotReturn(t *testing.T) {
+	for name, serve := range servers {
+		for way, leave := range map[string]func(){
+			"panic":  func() { panic("mine") },
+			"Goexit": runtime.Goexit,
+		} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const packets = 1000 // more than slots
+					k := newFaulty(t)
+					q := k.open(nfqueue.Config{OnPanic: func(*nfqueue.PanicError) { leave() }})
+					flights := k.send(packets)
+					ended := make(chan error, 1)
+					go func() {
+						var err error
+						defer func() {
+							if v := recover(); v != nil {
+								err = fmt.Errorf("it panics with %v", v)
+							}
+							ended <- err
+						}()
+						err = serve(context.Background(), q, func(p *nfqueue.Packet) nfqueue.Verdict {
+							if p.ID() == 2 {
+								panic("so that it is called")
+							}
+							return nfqueue.Accept
+						})
+					}()
+					err := <-ended
+					if told := err != nil && strings.Contains(err.Error(), "mine"); told != (way == "panic") {
+						t.Errorf("%v", err)
+					}
+					s := startServing(q, always(nfqueue.Accept))
+					for i, f := range flights {
+						want := nfqueue.Accept
+						if i == 1 {
+							want = nfqueue.Drop
+						}
+						wantVerdict(t, f, want)
+					}
+					if err := s.stop(); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -2,7 +2,11 @@
 
 package nfqueue
 
-import "sync"
+import (
+	"errors"
+	"runtime/debug"
+	"sync"
+)
 
 // flowWorker is a goroutine that decides the packets of some flows.
 type flowWorker struct {
@@ -85,9 +89,15 @@ func (w *flowWorker) handle(more bool) (ok bool) {
 		if panicked == nil {
 			return
 		}
-		if ok = w.q.survive(panicked); !ok {
-			w.f.fail(panicked)
-		}
+		defer func() {
+			if v := recover(); v != nil {
+				panicked = errors.Join(panicked, &PanicError{Value: v, Stack: debug.Stack()})
+			}
+			if !ok {
+				w.f.fail(panicked)
+			}
+		}()
+		ok = w.q.survive(panicked)
 	}()
 	t := now()
 	for p = w.left.pop(); p != nil; p = w.left.pop() {

@@ -38,11 +38,15 @@ func (q *Queue) SetFlags(mask, flags Flags) error {
 
 // SetCopy changes how much of each packet is copied. A range of 0 is MaxPayload, as in
 // Config, but no more than the range for which the queue was opened: its receive
-// slots are of that size. See SetMaxLen.
+// slots are of that size. One that was opened without CopyPacket has no room for payloads.
+// See SetMaxLen.
 func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
 	c, err := Config{CopyMode: mode, CopyRange: length}.withDefaults()
 	if err != nil {
 		return q.opError("set copy mode", err)
+	}
+	if c.CopyMode == CopyPacket && q.cfg.CopyRange == 0 {
+		return q.opError("set copy mode", fmt.Errorf("the queue was opened with %v, without room for payloads; open it with CopyPacket", q.cfg.CopyMode))
 	}
 	if length == 0 {
 		c.CopyRange = min(c.CopyRange, q.cfg.CopyRange)

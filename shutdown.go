@@ -79,8 +79,24 @@ func (q *Queue) awaitClose(ctx context.Context) error {
 }
 
 // finish has what waits decided by d, waits for deferred packets and closes the queue.
-// The caller is the reader.
+// The caller is the reader. If OnRefused or OnPanic panics, or a callback ends the goroutine,
+// the queue comes to its end all the same, and what is left gets the Fallback.
 func (q *Queue) finish(s *stop, d dispatcher) error {
+	returned := false
+	defer func() {
+		if !returned {
+			defer q.Close()
+			_ = d.settle()
+			_ = q.decideAll(s, &inline{q: q, h: noHandler{q}})
+		}
+	}()
+	err := q.decideAll(s, d)
+	returned = true
+	return err
+}
+
+// decideAll is finish for callbacks that return.
+func (q *Queue) decideAll(s *stop, d dispatcher) error {
 	l := q.limit.Load()
 	defer l.by(s.ctx)()
 	q.refuseChanges()
@@ -125,8 +141,8 @@ func (q *Queue) handleRest(d dispatcher) (err error) {
 
 // drain keeps new packets out and decides those that wait. The kernel's reply
 // follows the last of them.
-func (q *Queue) drain(d dispatcher) (err error) {
-	var none uint32
+func (q *Queue) drain(d dispatcher) error {
+	none := uint32(0)
 	closed := change{maxLen: &none}
 	// In a message of its own: within one, the kernel sets the flags last, and a packet
 	// on another processor would meet the maximum length with the flags of before.
@@ -134,19 +150,11 @@ func (q *Queue) drain(d dispatcher) (err error) {
 	if q.cfg.Fallback == Accept {
 		toFallback.flags = FailOpen
 	}
-	for range configAttempts {
-		seq, reply := q.replies.expect()
-		defer q.replies.forget(seq)
-		if e := q.send(seq, true, toFallback, closed); e != nil {
-			return errors.Join(err, e)
-		}
-		done, e := q.handleUntil(reply, d, math.MaxInt)
-		err = errors.Join(err, e)
-		if done {
-			return err
-		}
+	done, err := q.decideWaiting(d, math.MaxInt, toFallback, closed)
+	if !done {
+		err = errors.Join(err, errNoReply)
 	}
-	return errors.Join(err, errNoReply)
+	return err
 }
 
 // maxWaiting is how many packets wait in a queue at the most, whatever its maximum length
@@ -157,19 +165,35 @@ const maxWaiting = 1 << 16
 // the socket too. That may also read what would tell that none is left; then enough have
 // been read when it has been too quiet, or too many.
 func (q *Queue) sweep(d dispatcher) error {
-	seq, reply := q.replies.expect()
-	defer q.replies.forget(seq)
-	if err := q.send(seq, true, change{}); err != nil {
-		return err
-	}
-	_, err := q.handleUntil(reply, d, maxWaiting)
+	_, err := q.decideWaiting(d, maxWaiting, change{})
 	return err
+}
+
+// decideWaiting makes changes and has d decide the packets that wait, until the kernel's reply
+// comes behind them. It asks again when the reply does not come, and reports in the end, or
+// after atMost packets, that it is not done.
+func (q *Queue) decideWaiting(d dispatcher, atMost int, changes ...change) (done bool, err error) {
+	for range configAttempts {
+		seq, reply := q.replies.expect()
+		defer q.replies.forget(seq)
+		if e := q.send(seq, true, changes...); e != nil {
+			return true, errors.Join(err, e)
+		}
+		done, e := q.handleUntil(reply, d, &atMost)
+		err = errors.Join(err, e)
+		if done || atMost <= 0 {
+			return done, err
+		}
+	}
+	return false, err
 }
 
 // handleUntil receives, and has d handle what comes, until that is reply. It gives up,
 // and reports that it is not done, when nothing comes for drainPoll, or after atMost
-// packets.
-func (q *Queue) handleUntil(reply <-chan int32, d dispatcher, atMost int) (done bool, err error) {
+// packets, which it counts down. Failures to receive count as nothing only when the time
+// for handlers has passed: until then there may be packets behind them.
+func (q *Queue) handleUntil(reply <-chan int32, d dispatcher, atMost *int) (done bool, err error) {
+	limit := q.limit.Load()
 	deadline := time.Now().Add(drainPoll)
 	for {
 		select {
@@ -180,7 +204,7 @@ func (q *Queue) handleUntil(reply <-chan int32, d dispatcher, atMost int) (done 
 			return true, errors.Join(err, kerrno.Error(errno))
 		default:
 		}
-		if atMost <= 0 {
+		if *atMost <= 0 {
 			return false, err
 		}
 		if e := q.conn.SetReadDeadline(deadline); e != nil {
@@ -196,8 +220,10 @@ func (q *Queue) handleUntil(reply <-chan int32, d dispatcher, atMost int) (done 
 		if e != nil {
 			return true, errors.Join(err, e)
 		}
-		atMost -= q.n
+		*atMost -= q.n
 		err = errors.Join(err, q.handleRest(d))
-		deadline = time.Now().Add(drainPoll)
+		if q.n > 0 || !limit.passed.Load() {
+			deadline = time.Now().Add(drainPoll)
+		}
 	}
 }

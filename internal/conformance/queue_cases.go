@@ -417,6 +417,10 @@ func testLiveChanges(l lab) {
 	if n := l.Passed(); n != 4 {
 		l.Errorf("%d have passed", n)
 	}
+	small := l.open(nfqueue.Config{CopyMode: nfqueue.CopyMeta})
+	if err := small.SetCopy(nfqueue.CopyPacket, 0); err == nil || !strings.Contains(err.Error(), "without room for payloads") {
+		l.Errorf("SetCopy of a queue that was opened without payloads: %v", err)
+	}
 }
 
 // The table in /proc, as far as it may be read.
