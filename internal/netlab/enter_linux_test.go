@@ -173,6 +173,10 @@ func want(t *testing.T, got, want string) {
 }
 
 func TestEnterForwardsSignals(t *testing.T) {
+	// Children inherit that a signal is ignored, as SIGINT is by what a shell starts in the background, but not that it is caught.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, unix.SIGINT)
+	defer signal.Stop(interrupts)
 	cmd := program(t, "signals")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.StdoutPipe()
