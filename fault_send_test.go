@@ -140,23 +140,30 @@ func TestFaultAlteredPayloadsKeepTheirSlots(t *testing.T) {
 // end here before their packets do. All of these leave all the same.
 func TestFaultSenderIsNotKept(t *testing.T) {
 	const packets, few = 500, 4
-	for name, begin := range map[string]func(k *fakekernel.Kernel, own *nfqueue.Held, returned chan struct{}){
-		"Resolve": func(_ *fakekernel.Kernel, own *nfqueue.Held, returned chan struct{}) {
+	send := func(k *fakekernel.Kernel) *fakekernel.Flight {
+		return k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+	}
+	serve := func(k *fakekernel.Kernel, _ *nfqueue.Held, _ chan struct{}) { send(k) }
+	for name, c := range map[string]struct {
+		begin func(k *fakekernel.Kernel, own *nfqueue.Held, returned chan struct{})
+		large int // bytes of a payload
+	}{
+		"Resolve": {func(_ *fakekernel.Kernel, own *nfqueue.Held, returned chan struct{}) {
 			own.Resolve(nfqueue.Accept)
 			close(returned)
-		},
-		"Serve": func(k *fakekernel.Kernel, _ *nfqueue.Held, _ chan struct{}) {
-			k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
-		},
+		}, 0},
+		"Serve":                        {serve, 0},
+		"Serve where no two have room": {serve, 900},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := fakekernel.New()
+				k.SetMaxSend(1000)
 				held := make(chan *nfqueue.Held, packets)
 				returned := make(chan struct{}) // closed when the sender goes on with something else
 				var on atomic.Bool
 				var sends atomic.Int32
-				q, _ := openGate(t, k, nfqueue.Config{Fallback: nfqueue.Drop}, func([][]byte) {
+				q, _ := openGate(t, k, nfqueue.Config{Fallback: nfqueue.Drop, FlushAfter: time.Hour}, func([][]byte) {
 					if !on.Load() {
 						return
 					}
@@ -180,14 +187,26 @@ func TestFaultSenderIsNotKept(t *testing.T) {
 				})
 				var flights []*fakekernel.Flight
 				for range packets {
-					flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+					flights = append(flights, send(k))
 				}
 				s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 					switch p.ID() {
-					case packets + 1:
-						k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+					case packets + 1: // the next are a batch
+						for range 3 {
+							send(k)
+						}
 						return nfqueue.Accept
 					case packets + 2:
+						on.Store(true)
+						return nfqueue.Drop
+					case packets + 3:
+						if c.large > 0 {
+							if err := p.SetPayload(append(p.Payload(), make([]byte, c.large-len(smallPacket))...)); err != nil {
+								t.Error(err)
+							}
+						}
+						return nfqueue.Accept
+					case packets + 4:
 						close(returned)
 						return nfqueue.Accept
 					}
@@ -195,9 +214,9 @@ func TestFaultSenderIsNotKept(t *testing.T) {
 					return nfqueue.Deferred
 				}))
 				synctest.Wait()
-				on.Store(true)
+				on.Store(c.large == 0)
 				own := <-held
-				begin(k, own, returned)
+				c.begin(k, own, returned)
 				<-returned
 				synctest.Wait() // for the relay
 				on.Store(false)

@@ -79,7 +79,7 @@ func now() time.Duration { return time.Since(started) }
 func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t time.Duration) (due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makeRoom(p)
+	full := s.makeRoom(p)
 	if s.open.count == 0 {
 		s.since = since
 		if !last && !s.watching {
@@ -89,7 +89,9 @@ func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t
 	}
 	s.open.kinds.count(v)
 	s.open.add(s.template, id, v, p, batch)
-	return t-s.since >= s.bound
+	due = t-s.since >= s.bound
+	s.sendFull(full)
+	return due
 }
 
 // addCounted is add for a verdict, decided at t, that is part of no batch and that the
@@ -97,17 +99,31 @@ func (s *sender) add(id uint32, v Verdict, p *Packet, batch, last bool, since, t
 func (s *sender) addCounted(id uint32, v Verdict, p *Packet, t time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.makeRoom(p)
+	full := s.makeRoom(p)
 	if s.open.count == 0 {
 		s.since = t
 	}
 	s.open.add(s.template, id, v, p, false)
+	s.sendFull(full)
 }
 
-// makeRoom sends what is open if a verdict with the edits of p does not fit.
-func (s *sender) makeRoom(p *Packet) {
+// makeRoom takes what is open if a verdict with the edits of p does not fit, for the caller
+// to send when he has added his: were it sent before, others could fill the next.
+func (s *sender) makeRoom(p *Packet) (full *outgoing) {
 	for s.open.count > 0 && !s.open.room(p, s.max) {
-		s.flushLocked()
+		if !s.sending {
+			return s.take()
+		}
+		s.idle.Wait()
+	}
+	return nil
+}
+
+// sendFull sends what makeRoom has taken, and what others have kicked for meanwhile.
+func (s *sender) sendFull(full *outgoing) {
+	if full != nil {
+		s.sendTaken(full)
+		s.sendAgain()
 	}
 }
 
@@ -165,12 +181,20 @@ func (s *sender) sendAgain() {
 }
 
 // sendLocked sends the open datagram. The lock is free meanwhile.
-func (s *sender) sendLocked() {
+func (s *sender) sendLocked() { s.sendTaken(s.take()) }
+
+// take begins to send the open datagram: nobody else does until sendTaken has been called
+// with it.
+func (s *sender) take() *outgoing {
 	o := s.open
 	s.open, s.spare = s.spare, nil
 	s.number++
 	s.sending = true
 	o.kinds.publish(s.stats) // what others see of the packets, Stats knows
+	return o
+}
+
+func (s *sender) sendTaken(o *outgoing) {
 	s.mu.Unlock()
 	err := s.deliver(o)
 	o.reset()
