@@ -28,7 +28,8 @@
 //
 // A verdict leaves when its batch ends, or when it is older than Config.FlushAfter
 // and the next handler call has returned. When a handler that was fast so far suddenly
-// blocks it leaves at most a millisecond later, 16 milliseconds in a busy queue.
+// blocks it leaves at most Config.FlushAfter and a millisecond later, in a busy queue
+// 16 milliseconds.
 //
 // # Concurrency
 //

@@ -54,9 +54,9 @@ func (e *edits) own() {
 // given. What goes out is valid on the wire: the length and checksum of an IPv4
 // header, the payload length of an IPv6 header, the length of UDP, and the checksums of
 // TCP, UDP, UDP-Lite, DCCP, SCTP, ICMP, ICMPv6 and IGMP are set to fit, but for what a
-// fragment does not hold. The length of UDP stays less than what there is in a packet as long
-// as before that had such bytes behind its datagram. What the packet carries for other
-// protocols, a packet in a tunnel for one, is left as it is.
+// fragment does not hold. Bytes behind the datagram of a UDP packet stay that if the packet
+// keeps its length. What the packet carries for other protocols, a packet in a tunnel for one,
+// is left as it is.
 //
 // TCP sequence numbers are not adjusted: a stream whose length changes needs more, see
 // AdjustSequence. A packet with SegmentationPending is cut as before, and must stay longer
@@ -70,8 +70,8 @@ func (e *edits) own() {
 // namespaces that belong to a user namespace other than the first (Linux 7.1, commit
 // 968cc2c96390), all of the bridge family, and those whose IP header has another length,
 // other options, extension headers or fragment fields than before (Linux 7.2, commit
-// 54f34607d184). Older kernels lose an IPv4 packet for a local socket whose header gets
-// another length at HookPrerouting.
+// 54f34607d184). Older kernels lose a packet for a local socket whose IPv4 header, or IPv6
+// Hop-by-Hop Options, get another length at HookPrerouting.
 //
 // The packet is unchanged if SetPayload fails:
 //   - with ErrTruncated when not all of it was copied;
@@ -80,9 +80,12 @@ func (e *edits) own() {
 //     6.12, which would crash;
 //   - with errors.ErrUnsupported for the packet of a tunnel with ChecksumNotReady, when that
 //     is a checksum inside the tunnel: with a payload from elsewhere the kernel does not complete it;
-//   - when b is too long (MaxPayload), too short to hold its headers or, in places, those that the
-//     packet had, or not an IP packet where one is expected, or when an IPv4 header has another
-//     length at HookInput. The kernel would drop such packets without an error.
+//   - when b is too long (MaxPayload), too short to hold its headers or those that the kernel has
+//     seen in the packet, or not an IP packet where one is expected;
+//   - when the IPv4 header, or IPv6 Hop-by-Hop Options, have another length than before at
+//     HookInput, or IPv4 options that there were at HookForward.
+//
+// The kernel would drop or spoil such packets without an error.
 func (p *Packet) SetPayload(b []byte) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
@@ -127,7 +130,7 @@ func (p *Packet) SetPayloadRaw(b []byte) error {
 
 // errUDPSegments is because a replaced payload has lost the mark that its checksum is partial. The
 // kernel then cuts a UDP super-packet for a local socket without making valid checksums, whatever is in the
-// field (udp_rcv_segment). One that it sends is cut in time, see ippkt.CompleteSegments.
+// field (udp_rcv_segment). One that it sends is cut in time, see ippkt.Segments.
 var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be segmented cannot be replaced; set Config.NoGSO: %w", errors.ErrUnsupported)
 
 // errInside is because a replaced payload has lost that mark, and the kernel does not tell where the checksum is.
@@ -136,7 +139,10 @@ var errInside = fmt.Errorf("the packet is a tunnel's, and a checksum inside is n
 // errNoUDPSegments is for kernels that are worse, see cutsReplacedUDP.
 var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; set Config.NoGSO: %w", errors.ErrUnsupported)
 
-const protoUDP = 17 // IPPROTO_UDP
+const (
+	protoUDP      = 17 // IPPROTO_UDP
+	ipv4HeaderLen = 20 // without options
+)
 
 const (
 	etherTypeIPv4 = 0x0800 // ETH_P_IP
@@ -158,12 +164,25 @@ func (p *Packet) checkPayload(b []byte) error {
 	switch p.remember(); {
 	case len(b) < p.came.least:
 		return fmt.Errorf("%d bytes are less than the %d of the packet's headers as it was queued; the kernel would drop it", len(b), p.came.least)
-	case p.hook == HookInput && p.came.headerLen > 0 && b[0]>>4 == 4 && int(b[0]&0xf)*4 != p.came.headerLen:
-		return fmt.Errorf("its IPv4 header is not of the %d bytes that it was queued with, where the kernel goes on to read; change options at another hook", p.came.headerLen)
+	case p.fixedHeaders() && parsedLen(b) != p.came.parsed:
+		return fmt.Errorf("its IPv4 header, or IPv6 header with Hop-by-Hop Options, is not of the %d bytes that it was queued with, where the kernel goes on; change options at another hook", p.came.parsed)
 	case p.came.udp && p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.cutsUDP:
 		return errNoUDPSegments
 	}
 	return nil
+}
+
+// fixedHeaders reports whether the kernel relies on the length of headers that it has gone through: in a packet that
+// it is about to deliver, to go on behind them, and for IPv4 options that it completes when it has forwarded the
+// packet (ip_forward_options).
+func (p *Packet) fixedHeaders() bool {
+	switch {
+	case p.came.parsed == 0:
+		return false
+	case p.hook == HookForward:
+		return p.family == FamilyIPv4 && p.came.parsed > ipv4HeaderLen
+	}
+	return p.hook == HookInput
 }
 
 // replace makes b the payload.

@@ -80,6 +80,44 @@ func TestSetPayloadSetsStaleLengths(t *testing.T) {
 	}
 }
 
+// TestHeadersKeepTheirLength: where the kernel goes on behind the headers that it has seen, they keep their length, also
+// without any correction. A bridge has not gone through them.
+func TestHeadersKeepTheirLength(t *testing.T) {
+	longer := append(bytes.Clone(udpPacket[:20]), 1, 1, 1, 0)
+	longer = append(longer, udpPacket[20:]...)
+	longer[0]++
+	ipv6 := built(t, &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolNoNextHeader, SrcIP: make([]byte, 16), DstIP: make([]byte, 16)}, gopacket.Payload("hi"))
+	hopByHop := bytes.Clone(ipv6[:40])
+	hopByHop[5], hopByHop[6] = 8, 0
+	hopByHop = append(hopByHop, 59, 0, 1, 4, 0, 0, 0, 0)
+	for _, c := range []struct {
+		family   Family
+		hook     Hook
+		from, to []byte
+		refused  bool
+	}{
+		{FamilyIPv4, HookInput, udpPacket, longer, true},
+		{FamilyIPv4, HookInput, longer, udpPacket, true},
+		{FamilyIPv4, HookInput, longer, longer, false},
+		{FamilyIPv4, HookForward, udpPacket, longer, false},
+		{FamilyIPv4, HookForward, longer, udpPacket, true},
+		{FamilyBridge, HookInput, udpPacket, longer, false},
+		{FamilyBridge, HookForward, longer, longer[:23], true},
+		{FamilyIPv6, HookInput, ipv6, hopByHop, true},
+		{FamilyIPv6, HookInput, hopByHop, append(bytes.Clone(ipv6), 1, 2, 3, 4, 5, 6), true},
+		{FamilyIPv6, HookInput, ipv6, ipv6[:40], false},
+		{FamilyIPv6, HookInput, ipv6, ipv6[:39], true},
+		{FamilyIPv6, HookInput, ipv6, longer, true},
+		{FamilyIPv6, HookForward, ipv6, hopByHop, false},
+		{FamilyIPv6, HookForward, hopByHop, ipv6, true}, // too short
+	} {
+		p := queued(t, c.family, c.hook, 0, c.from)
+		if err := p.SetPayloadRaw(bytes.Clone(c.to)); (err != nil) != c.refused {
+			t.Errorf("%v, %v: % x for % x: %v", c.family, c.hook, c.to, c.from, err)
+		}
+	}
+}
+
 // TestPaddingIsNoPayload: what an Ethernet frame has behind a short packet can be neither seen nor sent.
 func TestPaddingIsNoPayload(t *testing.T) {
 	padded := append(bytes.Clone(udpPacket), make([]byte, 16)...)

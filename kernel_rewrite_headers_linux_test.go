@@ -26,43 +26,78 @@ func TestRewriteHeaders(t *testing.T) {
 	strip4 := func(b []byte) []byte { b[0] = 0x45; return append(b[:20:20], b[60:]...) }
 	add4 := func(b []byte) []byte { b[0]++; return append(append(b[:20:20], 1, 1, 1, 0), b[20:]...) }
 	strip6 := func(b []byte) []byte { b[6] = b[40]; return append(b[:40:40], b[40+8*(1+int(b[41])):]...) }
-	add6 := func(b []byte) []byte {
-		next := b[6]
-		b[6] = 60
-		return append(append(b[:40:40], append([]byte{next, 2, 0x1e, 20}, make([]byte, 20)...)...), b[40:]...)
+	add6 := func(typ byte) func([]byte) []byte {
+		return func(b []byte) []byte {
+			next := b[6]
+			b[6] = typ
+			return append(append(b[:40:40], append([]byte{next, 2, 0x1e, 20}, make([]byte, 20)...)...), b[40:]...)
+		}
 	}
-	v4, v6 := families[0], families[1]
-	destination := "\x00\x02\x1e\x14" + strings.Repeat("\x00", 20)
+	type option struct {
+		family      int
+		level, name int
+		value       string
+	}
+	extension := "\x00\x02\x1e\x14" + strings.Repeat("\x00", 20)
+	var (
+		none4       = option{family: 4}
+		none6       = option{family: 6}
+		route       = option{4, unix.IPPROTO_IP, unix.IP_OPTIONS, options}
+		hopByHop    = option{6, unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, extension}
+		destination = option{6, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, extension}
+	)
+	const typeHopByHop, typeDestination = 0, 60
 	for _, c := range []struct {
-		name         string
-		family       int
-		hook         netlab.Hook
-		option, text string
-		edit         func([]byte) []byte
-		outcome      string
+		name    string
+		option  option
+		router  bool // is where the queue is
+		hook    netlab.Hook
+		text    string
+		edit    func([]byte) []byte
+		outcome string
 	}{
-		{"no options at output", 4, netlab.Output, options, long, strip4, arrives},
-		{"no options, short, at output", 4, netlab.Output, options, short, strip4, refused},
-		{"no options, short, at postrouting", 4, netlab.Postrouting, options, short, strip4, refused},
-		{"options at output", 4, netlab.Output, "", short, add4, arrives},
-		{"options at postrouting", 4, netlab.Postrouting, "", short, add4, arrives},
-		{"options at prerouting", 4, netlab.Prerouting, "", short, add4, lost},
-		{"options at input", 4, netlab.Input, "", short, add4, refused},
-		{"no options at input", 4, netlab.Input, options, long, strip4, refused},
-		{"no extension header at output", 6, netlab.Output, destination, long, strip6, arrives},
-		{"no extension header, short, at output", 6, netlab.Output, destination, "", strip6, refused},
-		{"no extension header, short, at input", 6, netlab.Input, destination, "", strip6, arrives},
-		{"extension header at output", 6, netlab.Output, "", short, add6, arrives},
-		{"extension header at prerouting", 6, netlab.Prerouting, "", short, add6, arrives},
-		{"extension header at input", 6, netlab.Input, "", short, add6, arrives},
+		{"no options at output", route, false, netlab.Output, long, strip4, arrives},
+		{"no options, short, at output", route, false, netlab.Output, short, strip4, refused},
+		{"no options, short, at postrouting", route, false, netlab.Postrouting, short, strip4, refused},
+		{"no options at input", route, false, netlab.Input, long, strip4, refused},
+		{"no options at prerouting of a router", route, true, netlab.Prerouting, long, strip4, arrives},
+		{"no options at forward", route, true, netlab.Forward, long, strip4, refused},
+		{"no options at postrouting of a router", route, true, netlab.Postrouting, long, strip4, arrives},
+		{"options at output", none4, false, netlab.Output, short, add4, arrives},
+		{"options at forward", none4, true, netlab.Forward, short, add4, arrives},
+		{"options at postrouting", none4, false, netlab.Postrouting, short, add4, arrives},
+		{"options at prerouting", none4, false, netlab.Prerouting, short, add4, lost},
+		{"options at input", none4, false, netlab.Input, short, add4, refused},
+		{"no extension header at output", destination, false, netlab.Output, long, strip6, arrives},
+		{"no extension header, short, at output", destination, false, netlab.Output, "", strip6, refused},
+		{"no extension header, short, at postrouting", destination, false, netlab.Postrouting, "", strip6, refused},
+		{"no extension header, short, at input", destination, false, netlab.Input, "", strip6, arrives},
+		{"extension header at output", none6, false, netlab.Output, short, add6(typeDestination), arrives},
+		{"extension header at prerouting", none6, false, netlab.Prerouting, short, add6(typeDestination), arrives},
+		{"extension header at forward", none6, true, netlab.Forward, short, add6(typeDestination), arrives},
+		{"extension header at input", none6, false, netlab.Input, short, add6(typeDestination), arrives},
+		{"no hop-by-hop options at output", hopByHop, false, netlab.Output, long, strip6, arrives},
+		{"no hop-by-hop options at prerouting", hopByHop, false, netlab.Prerouting, long, strip6, lost},
+		{"no hop-by-hop options at forward", hopByHop, true, netlab.Forward, long, strip6, arrives},
+		{"no hop-by-hop options, short, at forward", hopByHop, true, netlab.Forward, "", strip6, refused},
+		{"no hop-by-hop options at input", hopByHop, false, netlab.Input, long, strip6, refused},
+		{"hop-by-hop options at prerouting", none6, false, netlab.Prerouting, short, add6(typeHopByHop), lost},
+		{"hop-by-hop options at input", none6, false, netlab.Input, short, add6(typeHopByHop), refused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, f, level, option := labtest.Pair(t), v4, unix.IPPROTO_IP, unix.IP_OPTIONS
-			if c.family == 6 {
-				f, level, option = v6, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS
+			build := labtest.Pair
+			if c.router {
+				build = labtest.Routed
+			}
+			n, f := build(t), families[0]
+			if c.option.family == 6 {
+				f = families[1]
 			}
 			host := n.Client
-			if c.hook == netlab.Prerouting || c.hook == netlab.Input {
+			switch {
+			case c.router:
+				host = n.Middle
+			case c.hook == netlab.Prerouting || c.hook == netlab.Input:
 				host = n.Server
 			}
 			outcome := c.outcome
@@ -81,13 +116,16 @@ func TestRewriteHeaders(t *testing.T) {
 			})
 			to := netip.AddrPortFrom(f.server(n), port)
 			l, s := listenUDP(t, n.Server, to), dialUDP(t, n.Client, to)
-			if c.option != "" {
-				setOption(t, s, level, option, c.option)
+			if o := c.option; o.value != "" {
+				setOption(t, s, o.level, o.name, o.value)
 			}
-			send(t, s, c.text, "the next")
-			if outcome != lost {
+			send(t, s, c.text)
+			if outcome == lost {
+				s = dialUDP(t, n.Client, to) // the other one may hear that the datagram made no sense
+			} else {
 				receive(t, l, c.text)
 			}
+			send(t, s, "the next")
 			receive(t, l, "the next")
 			stop(t, q)
 		})

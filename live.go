@@ -21,8 +21,8 @@ import (
 // begun to end, by Shutdown, Release or the context of Serve, it is refused with ErrClosed.
 //
 // While another process receives from the queue too, between OpenFile there and Release
-// here, that may read the confirmation: the change then fails so, though it was made. Make
-// changes before File or after Release.
+// here, that may read the confirmation: the change then fails with the same error, though it was
+// made. Make changes before File or after Release.
 func (q *Queue) SetMaxLen(n uint32) error {
 	return q.change("set maximum length", change{maxLen: &n})
 }

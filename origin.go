@@ -10,8 +10,9 @@ type origin struct {
 	known bool
 	// len is the length of the payload.
 	len int
-	// headerLen is that of the IPv4 header, 0 for other packets.
-	headerLen int
+	// parsed is the length of the headers that the IP layer has gone through before its hooks,
+	// see parsedLen. The kernel goes on behind them. It is 0 where there is no such layer.
+	parsed int
 	// least is how long a payload has to be which the kernel does not drop as too short (nfqnl_mangle): up to
 	// where it takes the transport header to be.
 	least int
@@ -32,6 +33,10 @@ func (p *Packet) remember() {
 	if !p.isIP() {
 		return
 	}
+	p.came.least = parsedLen(p.payload)
+	if p.family != FamilyBridge {
+		p.came.parsed = p.came.least
+	}
 	l, err := ippkt.Parse(p.payload)
 	if err != nil {
 		p.came.udp = true
@@ -39,12 +44,27 @@ func (p *Packet) remember() {
 	}
 	p.came.udp = l.Protocol == protoUDP
 	p.came.surplus = l.UDPSurplus(p.payload)
-	switch {
-	case l.Version == 4:
-		p.came.headerLen, p.came.least = l.HeaderLen, l.HeaderLen
-	case p.hook == HookOutput:
-		// Elsewhere it has not looked behind the extension headers.
+	if l.Version == 6 && (p.hook == HookOutput || p.hook == HookPostrouting) {
+		// The sender has set it behind all extension headers. Of what is forwarded they have not been looked
+		// at, but for Hop-by-Hop Options; at postrouting nothing tells which it is.
 		p.came.least = l.TransportHeaderOffset
 	}
 	p.came.inside = p.SKBInfo()&ChecksumNotReady != 0 && l.PartialChecksumInside(p.payload)
+}
+
+// parsedLen returns the length of the IPv4 header of packet b with options, or of its IPv6 header with Hop-by-Hop
+// Options (ipv6_parse_hopopts); 0 for what is neither.
+func parsedLen(b []byte) int {
+	const hopByHop, ipv6HeaderLen = 0, 40
+	switch {
+	case len(b) == 0:
+	case b[0]>>4 == 4:
+		return int(b[0]&0xf) * 4
+	case b[0]>>4 != 6:
+	case len(b) > ipv6HeaderLen+1 && b[6] == hopByHop:
+		return ipv6HeaderLen + (int(b[ipv6HeaderLen+1])+1)*8
+	default:
+		return ipv6HeaderLen
+	}
+	return 0
 }

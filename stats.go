@@ -22,7 +22,8 @@ type Stats struct {
 	Received, Bytes, Batches uint64
 
 	// Accepted, Dropped, Repeated, Stopped and Requeued are the numbers of verdicts given,
-	// by kind, the Fallback included. A verdict is counted when it leaves.
+	// by kind, the Fallback included. A verdict is counted when it leaves, one of
+	// Held.Resolve when that is called.
 	Accepted, Dropped, Repeated, Stopped, Requeued uint64
 	// Sends is the number of datagrams in which they went to the kernel.
 	Sends uint64

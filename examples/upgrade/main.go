@@ -71,12 +71,12 @@ func run() error {
 			return errors.Join(err, <-served)
 		case <-upgrades:
 			next, err := handOver(ctx, q, program)
-			if err != nil {
+			if next == nil {
 				log.Printf("go on without an upgrade: %v", err)
 				continue
 			}
 			if ctx.Err() != nil { // it came too late for this process
-				err = next.Signal(syscall.SIGTERM)
+				err = errors.Join(err, next.Signal(syscall.SIGTERM))
 			}
 			return errors.Join(err, <-served)
 		}
@@ -98,8 +98,8 @@ func open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
 	return q, err
 }
 
-// handOver starts program and leaves the queue to the new process. Until that is ready, and
-// if it fails or ctx ends before, this one goes on.
+// handOver starts program and leaves the queue to the new process, next. Until that is ready,
+// and if it fails or ctx ends before, this one goes on, and there is no next.
 func handOver(ctx context.Context, q *nfqueue.Queue, program string) (next *os.Process, err error) {
 	socket, err := q.File()
 	if err != nil {
