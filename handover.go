@@ -17,6 +17,7 @@ import (
 // Serve, have what waits decided here and leave what comes later to the other process: if
 // that has failed, first call SetFlags, to say with FailOpen whether new packets are to
 // pass, and SetMaxLen with 0, or those are lost. What Close leaves undecided nobody decides.
+// It also stays without batch messages and Stats.Lost, see OpenFile.
 func (q *Queue) File() (*os.File, error) {
 	q.shared.Store(true)
 	f, err := q.conn.File()
