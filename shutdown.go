@@ -142,7 +142,7 @@ func (q *Queue) handleRest(d dispatcher) (err error) {
 // drain keeps new packets out and decides those that wait. The kernel's reply
 // follows the last of them.
 func (q *Queue) drain(d dispatcher) error {
-	none := uint32(0)
+	var none uint32
 	closed := change{maxLen: &none}
 	// In a message of its own: within one, the kernel sets the flags last, and a packet
 	// on another processor would meet the maximum length with the flags of before.
