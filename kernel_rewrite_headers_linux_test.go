@@ -47,7 +47,8 @@ func TestRewriteHeaders(t *testing.T) {
 		destination = option{6, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, extension}
 	)
 	const typeHopByHop, typeDestination = 0, 60
-	for _, c := range []struct {
+	pair, routed := labtest.Pair(t), labtest.Routed(t)
+	for i, c := range []struct {
 		name    string
 		option  option
 		router  bool // is where the queue is
@@ -85,18 +86,14 @@ func TestRewriteHeaders(t *testing.T) {
 		{"hop-by-hop options at input", none6, false, netlab.Input, short, add6(typeHopByHop), refused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			build := labtest.Pair
-			if c.router {
-				build = labtest.Routed
-			}
-			n, f := build(t), families[0]
+			n, f := pair, families[0]
 			if c.option.family == 6 {
 				f = families[1]
 			}
 			host := n.Client
 			switch {
 			case c.router:
-				host = n.Middle
+				n, host = routed, routed.Middle
 			case c.hook == netlab.Prerouting || c.hook == netlab.Input:
 				host = n.Server
 			}
@@ -104,8 +101,9 @@ func TestRewriteHeaders(t *testing.T) {
 			if outcome == arrives && labtest.AtLeast(t, 7, 2) {
 				outcome = lost
 			}
-			queueUDP(t, labtest.Chain(t, host, f.rules, c.hook, 0), netlab.Queue{Num: 1})
-			q := serve(t, host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
+			queue := uint16(i + 1) // the rules stay
+			queueUDP(t, labtest.Chain(t, host, f.rules, c.hook, 0), netlab.Queue{Num: queue, Bypass: true})
+			q := serve(t, host, nfqueue.Config{Queue: queue}, func(p *nfqueue.Packet) nfqueue.Verdict {
 				if p.ID() > 1 {
 					return nfqueue.Accept
 				}
@@ -127,6 +125,9 @@ func TestRewriteHeaders(t *testing.T) {
 			}
 			send(t, s, "the next")
 			receive(t, l, "the next")
+			if got := q.Stats().Received; got != 2 {
+				t.Errorf("%d packets came through the queue", got)
+			}
 			stop(t, q)
 		})
 	}
