@@ -40,7 +40,7 @@ func main() {
 	flag.StringVar(&o.run, "run", "", "run only tests that match this `pattern`")
 	flag.StringVar(&o.skip, "skip", "", "do not run tests that match this `pattern`")
 	flag.StringVar(&o.packages, "packages", "", "run only the tests of these `packages`, such as .,./rules")
-	flag.BoolVar(&o.verbose, "v", false, "list every test")
+	flag.BoolVar(&o.verbose, "v", false, "print the output of all tests")
 	flag.IntVar(&o.parallel, "j", 1, "`number` of guests at a time")
 	flag.StringVar(&o.capture, "capture", "", "put messages that the kernels sent into this `folder`, for testdata/packets")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "time for the tests of each package")
@@ -121,7 +121,7 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 		places <- struct{}{}
 		running.Go(func() {
 			outcomes[i] = g.test(ctx, cache, o, k, built[g.goarch])
-			fmt.Print(outcomes[i].details(g))
+			fmt.Print(outcomes[i].details(g, o.verbose))
 			if o.capture != "" {
 				outcomes[i].err = errors.Join(outcomes[i].err, outcomes[i].writeCaptured(o.capture, g))
 			}

@@ -102,11 +102,11 @@ func parseLog(log string) (o outcome) {
 	return o
 }
 
-// details returns the output of the jobs that failed.
-func (o outcome) details(g guest) string {
+// details returns the output of the jobs that failed, or of all.
+func (o outcome) details(g guest, all bool) string {
 	var b strings.Builder
 	for _, j := range o.jobs {
-		if !j.passed() {
+		if all || !j.passed() {
 			fmt.Fprintf(&b, "--- %s, Linux %s, %s: status %d\n%s\n", g.name, o.kernel, j.name, j.status, j.output)
 		}
 		if j.want != "" {

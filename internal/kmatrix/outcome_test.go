@@ -46,3 +46,16 @@ func TestParseLog(t *testing.T) {
 		}
 	}
 }
+
+func TestDetails(t *testing.T) {
+	o := outcome{kernel: "6.1.0", jobs: []jobOutcome{{name: ".", output: "=== RUN   TestX"}, {name: "./rules", status: 1, output: "no"}}}
+	const failed = "--- amd64-6.1, Linux 6.1.0, ./rules: status 1\nno\n"
+	for all, want := range map[bool]string{
+		false: failed,
+		true:  "--- amd64-6.1, Linux 6.1.0, .: status 0\n=== RUN   TestX\n" + failed,
+	} {
+		if got := o.details(guest{name: "amd64-6.1"}, all); got != want {
+			t.Errorf("all %v: %q", all, got)
+		}
+	}
+}
