@@ -164,7 +164,7 @@ func (p *Packet) checkPayload(b []byte) error {
 	switch p.remember(); {
 	case len(b) < p.came.least:
 		return fmt.Errorf("%d bytes are less than the %d of the packet's headers as it was queued; the kernel would drop it", len(b), p.came.least)
-	case p.fixedHeaders() && parsedLen(b) != p.came.parsed:
+	case p.fixedHeaders() && ippkt.ParsedLen(b) != p.came.parsed:
 		return fmt.Errorf("its IPv4 header, or IPv6 header with Hop-by-Hop Options, is not of the %d bytes that it was queued with, where the kernel goes on; change options at another hook", p.came.parsed)
 	case p.came.udp && p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.cutsUDP:
 		return errNoUDPSegments

@@ -11,7 +11,7 @@ type origin struct {
 	// len is the length of the payload.
 	len int
 	// parsed is the length of the headers that the IP layer has gone through before its hooks,
-	// see parsedLen. The kernel goes on behind them. It is 0 where there is no such layer.
+	// see ippkt.ParsedLen. The kernel goes on behind them. It is 0 where there is no such layer.
 	parsed int
 	// least is how long a payload has to be which the kernel does not drop as too short (nfqnl_mangle): up to
 	// where it takes the transport header to be.
@@ -33,7 +33,7 @@ func (p *Packet) remember() {
 	if !p.isIP() {
 		return
 	}
-	p.came.least = parsedLen(p.payload)
+	p.came.least = ippkt.ParsedLen(p.payload)
 	if p.family != FamilyBridge {
 		p.came.parsed = p.came.least
 	}
@@ -50,21 +50,4 @@ func (p *Packet) remember() {
 		p.came.least = l.TransportHeaderOffset
 	}
 	p.came.inside = p.SKBInfo()&ChecksumNotReady != 0 && l.PartialChecksumInside(p.payload)
-}
-
-// parsedLen returns the length of the IPv4 header of packet b with options, or of its IPv6 header with Hop-by-Hop
-// Options (ipv6_parse_hopopts); 0 for what is neither.
-func parsedLen(b []byte) int {
-	const hopByHop, ipv6HeaderLen = 0, 40
-	switch {
-	case len(b) == 0:
-	case b[0]>>4 == 4:
-		return int(b[0]&0xf) * 4
-	case b[0]>>4 != 6:
-	case len(b) > ipv6HeaderLen+1 && b[6] == hopByHop:
-		return ipv6HeaderLen + (int(b[ipv6HeaderLen+1])+1)*8
-	default:
-		return ipv6HeaderLen
-	}
-	return 0
 }

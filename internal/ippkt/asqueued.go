@@ -44,3 +44,20 @@ func (l *Layout) UDPSurplus(b []byte) bool {
 	h := b[l.TransportHeaderOffset:l.Len]
 	return len(h) >= udpHeaderLen && udpLength(h) > 0
 }
+
+// ParsedLen returns how far the kernel's IP layer has gone through the headers of packet b before its hooks: the
+// length of the IPv4 header with options, or of the IPv6 header with Hop-by-Hop Options (ipv6_parse_hopopts);
+// 0 for what is neither.
+func ParsedLen(b []byte) int {
+	switch {
+	case len(b) == 0:
+	case b[0]>>4 == 4:
+		return int(b[0]&0xf) * 4
+	case b[0]>>4 != 6:
+	case len(b) > ipv6HeaderLen+1 && b[6] == protoHopByHop:
+		return ipv6HeaderLen + (int(b[ipv6HeaderLen+1])+1)*8
+	default:
+		return ipv6HeaderLen
+	}
+	return 0
+}
