@@ -155,44 +155,32 @@ var oddDropped = handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return ve
 // decide it otherwise.
 func TestFaultUnsentIsNotDecidedByBatch(t *testing.T) {
 	const attempts = 1 + 10 // together, then alone
-	t.Run("same datagram", func(t *testing.T) {
-		k := newFaulty(t)
-		q := k.open(nfqueue.Config{})
-		flights := k.send(3)
-		for range attempts {
-			k.FailSend(0, noBuffers)
-		}
-		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
-		unsent(t, q, s, flights)
-	})
-	t.Run("next datagram", func(t *testing.T) {
-		k := newFaulty(t)
-		q := k.open(nfqueue.Config{})
-		flights := k.send(1)
-		for range attempts {
-			k.FailSend(0, noBuffers)
-		}
-		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
-		for q.Stats().Unsent == 0 {
-			runtime.Gosched()
-		}
-		flights = append(flights, k.send(2)...)
-		unsent(t, q, s, flights)
-	})
-}
-
-// unsent expects that packet 1 of 3 was to be dropped and is still there.
-func unsent(t *testing.T, q *nfqueue.Queue, s *serving, flights []*nfqueuetest.Flight) {
-	t.Helper()
-	wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
-	wantWaiting(t, flights[0])
-	if got := q.Stats(); got.Unsent != 1 {
-		t.Errorf("%+v", got)
+	for name, first := range map[string]int{"same datagram": 3, "next datagram": 1} {
+		t.Run(name, func(t *testing.T) {
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{})
+			flights := k.send(first)
+			for range attempts {
+				k.FailSend(0, noBuffers)
+			}
+			s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(min(p.ID(), 2) - 1) }))
+			if first < 3 {
+				for q.Stats().Unsent == 0 {
+					runtime.Gosched()
+				}
+				flights = append(flights, k.send(3-first)...)
+			}
+			wantVerdicts(t, flights[1:], nfqueue.Accept, nfqueue.Accept)
+			wantWaiting(t, flights[0]) // though it was to be dropped
+			if got := q.Stats(); got.Unsent != 1 {
+				t.Errorf("%+v", got)
+			}
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			flights[0].Result()
+		})
 	}
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	flights[0].Result()
 }
 
 // The same when the batch had been put together before it turned out that the verdict
