@@ -127,10 +127,7 @@ func TestFaultNoBatchWhileShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	var flights []*fakekernel.Flight
-	for range 4 {
-		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
-	}
+	flights := sendSmall(k, 4)
 	if n, err := conn.Recv(transport.NewSlab(1, 4096)); n != 1 || err != nil { // the other process
 		t.Fatal(n, err)
 	}
@@ -194,10 +191,7 @@ func TestFaultUnsentIsNotDecidedByWaitingBatch(t *testing.T) {
 			<-release
 		})
 		slow := make(chan struct{})
-		var flights []*fakekernel.Flight
-		for range 3 {
-			flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
-		}
+		flights := sendSmall(k, 3)
 		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			switch p.ID() {
 			case 1:
@@ -278,10 +272,7 @@ func TestFaultHeldUntilItsVerdictIsCollected(t *testing.T) {
 		k.SetMaxSend(maxSend)
 		release := make(chan struct{})
 		q, _ := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func([][]byte) { <-release })
-		var flights []*fakekernel.Flight
-		for range 5 {
-			flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
-		}
+		flights := sendSmall(k, 5)
 		held, slow := make(chan *nfqueue.Held, 1), make(chan struct{})
 		s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			switch p.ID() {

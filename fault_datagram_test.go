@@ -55,10 +55,7 @@ func TestFaultDatagramsFitTheSocket(t *testing.T) {
 		sends++
 	})
 	const packets = 60
-	var flights []*fakekernel.Flight
-	for range packets {
-		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
-	}
+	flights := sendSmall(k, packets)
 	s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		b := p.Payload()
 		if err := p.SetPayload(append(b, bytes.Repeat([]byte{byte(p.ID())}, int(p.ID()))...)); err != nil {

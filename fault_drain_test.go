@@ -95,10 +95,7 @@ func TestFaultDrainStalls(t *testing.T) {
 					}
 					f.Close()
 				}
-				var flights []*fakekernel.Flight
-				for range 10 {
-					flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
-				}
+				flights := sendSmall(k, 10)
 				conn.stall.Store(true)
 				if err := q.Shutdown(context.Background()); err != nil {
 					t.Error(err)

@@ -140,10 +140,7 @@ func TestFaultAlteredPayloadsKeepTheirSlots(t *testing.T) {
 // end here before their packets do. All of these leave all the same.
 func TestFaultSenderIsNotKept(t *testing.T) {
 	const packets, few = 500, 4
-	send := func(k *fakekernel.Kernel) *fakekernel.Flight {
-		return k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
-	}
-	serve := func(k *fakekernel.Kernel, _ *nfqueue.Held, _ chan struct{}) { send(k) }
+	serve := func(k *fakekernel.Kernel, _ *nfqueue.Held, _ chan struct{}) { sendSmall(k, 1) }
 	for name, c := range map[string]struct {
 		begin func(k *fakekernel.Kernel, own *nfqueue.Held, returned chan struct{})
 		large int // bytes of a payload
@@ -185,16 +182,11 @@ func TestFaultSenderIsNotKept(t *testing.T) {
 					}()
 					<-resolved
 				})
-				var flights []*fakekernel.Flight
-				for range packets {
-					flights = append(flights, send(k))
-				}
+				flights := sendSmall(k, packets)
 				s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 					switch p.ID() {
 					case packets + 1: // the next are a batch
-						for range 3 {
-							send(k)
-						}
+						sendSmall(k, 3)
 						return nfqueue.Accept
 					case packets + 2:
 						on.Store(true)

@@ -187,3 +187,12 @@ func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before fun
 
 // smallPacket is a packet.
 var smallPacket = nfqueuetest.UDP(netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("192.0.2.2:9"), []byte("body"))
+
+// sendSmall sends n of them to queue 0.
+func sendSmall(k *fakekernel.Kernel, n int) []*fakekernel.Flight {
+	flights := make([]*fakekernel.Flight, n)
+	for i := range flights {
+		flights[i] = k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket})
+	}
+	return flights
+}
