@@ -11,7 +11,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/chifflier/nfqueue-go/internal/bench"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/spf13/cobra"
 )

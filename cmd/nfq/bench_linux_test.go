@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chifflier/nfqueue-go/internal/bench"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"golang.org/x/sys/unix"
 )

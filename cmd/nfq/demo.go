@@ -7,7 +7,7 @@ package main
 import (
 	"os"
 
-	"github.com/chifflier/nfqueue-go/internal/demo"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/demo"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/spf13/cobra"
 )

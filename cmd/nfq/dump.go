@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/chifflier/nfqueue-go/internal/intercept"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/intercept"
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/spf13/cobra"
 )

@@ -20,7 +20,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/internal/pcapng/pcapngtest"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapng/pcapngtest"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )

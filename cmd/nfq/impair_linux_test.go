@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"golang.org/x/sys/unix"

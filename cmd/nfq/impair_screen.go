@@ -16,7 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
 )
 
 // impairScreen shows the counters of a session: as a table that is drawn again on a terminal, as lines elsewhere, or as JSON.

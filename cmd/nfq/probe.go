@@ -15,7 +15,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netns"
-	"github.com/chifflier/nfqueue-go/internal/probe"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/probe"
 	"github.com/spf13/cobra"
 )
 

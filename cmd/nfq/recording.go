@@ -8,7 +8,7 @@ import (
 	"errors"
 	"os"
 
-	"github.com/chifflier/nfqueue-go/internal/pcapng"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapng"
 )
 
 // recording is a file that packets are recorded in.

@@ -12,7 +12,7 @@ import (
 	"os"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/dump"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/dump"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/packetview"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 )

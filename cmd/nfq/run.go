@@ -11,8 +11,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/chifflier/nfqueue-go/internal/confine"
-	"github.com/chifflier/nfqueue-go/internal/intercept"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/confine"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/intercept"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/spf13/cobra"
 )

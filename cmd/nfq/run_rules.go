@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/chifflier/nfqueue-go/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/pflag"

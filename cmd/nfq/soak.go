@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
-	"github.com/chifflier/nfqueue-go/internal/soak"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/soak"
 	"github.com/spf13/cobra"
 )
 

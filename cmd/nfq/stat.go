@@ -17,7 +17,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netns"
-	"github.com/chifflier/nfqueue-go/internal/stat"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
 	"github.com/spf13/cobra"
 )
 

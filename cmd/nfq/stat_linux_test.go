@@ -20,7 +20,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/internal/stat"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
 	"golang.org/x/sys/unix"
 )
 

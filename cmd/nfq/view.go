@@ -8,8 +8,8 @@ import (
 	"errors"
 	"os"
 
-	"github.com/chifflier/nfqueue-go/internal/dump"
-	"github.com/chifflier/nfqueue-go/internal/packetview"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/dump"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
 	"github.com/spf13/pflag"
 )
 

@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/dump"
-	"github.com/chifflier/nfqueue-go/internal/impair"
-	"github.com/chifflier/nfqueue-go/internal/intercept"
-	"github.com/chifflier/nfqueue-go/internal/pcapfilter"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/dump"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/intercept"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapfilter"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
