@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapng/pcapngtest"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapng/pcapngtest"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"

@@ -13,9 +13,9 @@ import (
 	"os"
 	"os/exec"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/probe"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netns"
-	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/probe"
 	"github.com/spf13/cobra"
 )
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/probe"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/probe"
 	"github.com/chifflier/nfqueue-go/rules"
 )
 

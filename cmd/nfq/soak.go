@@ -10,8 +10,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/soak"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/spf13/cobra"
 )
 

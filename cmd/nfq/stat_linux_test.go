@@ -18,9 +18,9 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
 	"golang.org/x/sys/unix"
 )
 

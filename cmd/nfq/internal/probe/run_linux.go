@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
+	"github.com/chifflier/nfqueue-go/internal/netns"
 	"golang.org/x/sys/unix"
 )
 
