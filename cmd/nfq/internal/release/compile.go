@@ -14,8 +14,9 @@ var variants = []string{
 
 // compile builds nfq. Nothing of the machine gets into the binary, neither paths nor the state of a checkout.
 func (r release) compile(arch, binary string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.release="+r.version,
-		"-o", binary, "./cmd/nfq")
+	const variable = "github.com/chifflier/nfqueue-go/cmd/nfq/internal/cli.release"
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -X "+variable+"="+r.version, "-o", binary, "./cmd/nfq")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOEXPERIMENT=", "GOFIPS140=off")
 	cmd.Env = append(cmd.Env, variants...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package cli
+
+import (
+	"os"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/demo"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/spf13/cobra"
+)
+
+const demoHelp = `demo makes a client, a router and a server in network namespaces of its own, and queues every packet that the
+router forwards. It sends ICMP echo, UDP, DNS and TCP over IPv4 and IPv6, and accepts, drops, rewrites and marks
+the packets. One line is shown for each, then a table of what was sent, decided and received.
+
+The exit code is 0 only if the server and the client received, byte for byte, what the verdicts allow.
+
+Nothing needs to be installed, nothing outside of the namespaces is touched, and nothing is left behind. Without root
+it needs a kernel that lets users make user namespaces, and on Linux 7.1 and later it rewrites nothing.`
+
+func newDemo() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Show in a network of its own, and check, what a queue can do",
+		Long:  demoHelp,
+		Example: "  nfq demo\n" +
+			"  nfq demo | less",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := netlab.Enter(); err != nil {
+				return unavailableError{err}
+			}
+			if err := netlab.Check(); err != nil {
+				return unavailableError{err}
+			}
+			return demo.Run(cmd.Context(), os.Stdout, colourful(os.Stdout))
+		},
+	}
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
+	"github.com/chifflier/nfqueue-go/internal/netns"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const impairHelp = `impair makes the network worse for the packets that a rule matches, and leaves all others alone: it loses, delays,
+reorders, slows down, damages and cuts them, until it is interrupted. What waits then goes on at once, and the rule is
+removed. Should the program be killed, the kernel removes the rule and traffic flows on; only the packets that wait are lost.
+
+` + ruleWords + ` The word "or" stands between rules that
+share one link. With --both the answers pass through a second link with the same settings, with --back one with its own.
+
+A packet first may be lost, then waits for the link (rate), then is delayed. Delays keep the order of packets, unless order is
+free. Times and percentages may be fractions. Settings are the same on the command line and in a schedule, a file with lines
+of a time since the start and all settings from then on ("there" and "back" name one direction):
+
+    10s  delay 100ms loss 5% burst 3
+    20s  back rate 1mbit
+    30s  nothing
+
+Packets cannot be duplicated: the kernel takes each one back once, and a copy sent by other means would not take the same
+way through rules, routing and connection tracking.`
+
+const impairExamples = `  nfq impair --delay 50ms --jitter 10ms out tcp dport 443
+  nfq impair --loss 2% --burst 4 --both out udp dport 53
+  nfq impair --rate 10mbit --limit 100 --back 'rate 1mbit delay 30ms' forward ip daddr 192.0.2.0/24
+  nfq impair --corrupt 1% --checksum repair in udp dport 4000 or in tcp dport 4000
+  nfq impair --schedule worse.txt --seed 7 --duration 1m --json forward iif eth0`
+
+type impairFlags struct {
+	linkFlags
+	settings impair.Settings
+	both     bool
+	netns    string
+	duration time.Duration
+	interval time.Duration
+	json     bool
+}
+
+func newImpair() *cobra.Command {
+	f := impairFlags{linkFlags: linkFlags{packets: [2]string{impair.Back: "--both or --back"}}}
+	var cfg impair.Config
+	cmd := &cobra.Command{
+		Use:     "impair [flags] RULE",
+		Short:   "Lose, delay, reorder, slow down and damage the packets of a rule",
+		Long:    impairHelp,
+		Example: impairExamples,
+
+		ValidArgsFunction: completeRule,
+		PreRunE: func(cmd *cobra.Command, args []string) (err error) {
+			cfg, err = f.config(cmd.Flags(), args)
+			return err
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cfg) },
+	}
+	cmd.SetFlagErrorFunc(explainDashes)
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	for _, w := range impair.Words() {
+		flags.Var(settingFlag{&f.settings, w}, w.Name, w.Help)
+		completeFlag(cmd, w.Name, oneOf(w.Choices()...))
+	}
+	flags.BoolVar(&f.both, "both", false, "do the same to the answers")
+	flags.StringVar(&f.back, "back", "", "do `SETTINGS` to the answers, written as in a schedule")
+	f.linkFlags.flags(cmd)
+	flags.DurationVar(&f.duration, "duration", 0, "end after this `TIME`")
+	flags.DurationVar(&f.interval, "interval", time.Second, "show counters each `TIME`, 0 at the end only")
+	flags.BoolVar(&f.json, "json", false, "show counters as lines of JSON")
+	flags.StringVar(&f.netns, "netns", "", netnsUsage)
+	noValues(cmd, "back", "duration", "interval")
+	completeFlag(cmd, "netns", completeNetns)
+	return cmd
+}
+
+// settingFlag is a flag for a setting.
+type settingFlag struct {
+	settings *impair.Settings
+	word     impair.Word
+}
+
+func (f settingFlag) String() string         { return "" }
+func (f settingFlag) Type() string           { return f.word.Value }
+func (f settingFlag) Set(value string) error { return f.settings.Set(f.word.Name, value) }
+
+// config makes a session out of the command line.
+func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Config, err error) {
+	if cfg.Rules[impair.There], cfg.FixedQueues, err = impairRules(args); err != nil {
+		return cfg, err
+	}
+	if f.duration < 0 || f.interval < 0 {
+		return cfg, errors.New("--duration and --interval must not be negative")
+	}
+	if f.both && flags.Changed("back") {
+		return cfg, errors.New("--both and --back exclude each other: --back has settings of its own for the answers")
+	}
+	if err := f.settings.Validate(); err != nil {
+		return cfg, err
+	}
+	if f.both || flags.Changed("back") {
+		if cfg.Rules[impair.Back], err = impair.Mirror(cfg.Rules[impair.There]); err != nil {
+			return cfg, err
+		}
+		for i := range cfg.Rules[impair.Back] {
+			cfg.Rules[impair.Back][i].Queue++
+		}
+	}
+	if err := f.linkFlags.config(flags, f.settings, &cfg); err != nil {
+		return cfg, err
+	}
+	if cfg.Settings == [2]impair.Settings{} && cfg.Schedule == nil {
+		return cfg, errors.New("nothing to do; give settings such as --delay 50ms or --loss 1%, or a --schedule")
+	}
+	return cfg, nil
+}
+
+// impairRules reads the rules of the packets that share one link. fixed says that the queue is given.
+func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
+	if len(strings.Fields(strings.Join(args, " "))) == 0 {
+		return nil, false, errors.New(`a rule is missing, such as "out tcp dport 443"`)
+	}
+	all, anyQueue, err := parseRules(args)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !anyQueue && len(all) > 1:
+		return nil, false, errors.New("several rules share a queue that is chosen by itself; leave the queue out")
+	case all[0].Queues > 1:
+		return nil, false, errors.New("a rule for several queues cannot be impaired, as they would not share one link; name one queue or none")
+	}
+	return all, !anyQueue, nil
+}
+
+func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
+	if f.netns != "" {
+		ns, err := netns.Open(f.netns)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = ns.Close() }()
+		cfg.NetNS = int(ns.Fd())
+	}
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	session, err := impair.Open(cfg)
+	if err != nil {
+		return err
+	}
+	show := newImpairScreen(os.Stdout, f.json, session)
+	show.begin(cfg.Seed, "; interrupt to end")
+
+	limited, cancel := context.WithCancel(ctx)
+	if f.duration > 0 {
+		limited, cancel = context.WithTimeout(ctx, f.duration)
+	}
+	defer cancel()
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		show.watch(limited, f.interval)
+	}()
+	err = session.Serve(limited, session)
+	cancel()
+	<-shown
+	show.end()
+	if err == nil && f.duration > 0 && ctx.Err() != nil {
+		err = ctx.Err() // before it was done
+	}
+	return errors.Join(err, show.err)
+}
+
+// linkFlags are the flags of impair and run for links, that of the answers and both of them.
+type linkFlags struct {
+	packets  [2]string // which flags say what goes each way
+	back     string
+	schedule string
+	seed     uint64
+}
+
+func (f *linkFlags) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.schedule, "schedule", "", "change the settings as `FILE` says")
+	flags.Uint64Var(&f.seed, "seed", 0, "repeat the chance of the run with this `NUMBER` (default a new one, which is shown)")
+	noValues(cmd, "seed")
+}
+
+// config says in cfg, which has its rules, what the links do: there what settings say, and back too unless there is --back.
+func (f *linkFlags) config(flags *pflag.FlagSet, settings impair.Settings, cfg *impair.Config) (err error) {
+	cfg.Settings = [2]impair.Settings{settings, settings}
+	if flags.Changed("back") {
+		if cfg.Settings[impair.Back], err = impair.ParseSettings(f.back); err != nil {
+			return fmt.Errorf("--back %q: %w", f.back, err)
+		}
+		if len(cfg.Rules[impair.Back]) == 0 {
+			return fmt.Errorf("--back needs %s", f.packets[impair.Back])
+		}
+	}
+	if f.schedule != "" {
+		if cfg.Schedule, err = readSchedule(f.schedule); err != nil {
+			return err
+		}
+	}
+	for _, step := range cfg.Schedule {
+		if way := step.Ways[0]; len(step.Ways) == 1 && len(cfg.Rules[way]) == 0 {
+			return fmt.Errorf("%s: it has settings for the way %v, which needs %s", f.schedule, way, f.packets[way])
+		}
+	}
+	cfg.Seed = f.seed
+	if !flags.Changed("seed") {
+		cfg.Seed = newSeed()
+	}
+	return nil
+}
+
+func readSchedule(name string) (impair.Schedule, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("--schedule: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return impair.ParseSchedule(name, file)
+}
+
+// newSeed returns one that is easily typed.
+func newSeed() uint64 {
+	var b [4]byte
+	rand.Read(b[:])
+	return uint64(binary.NativeEndian.Uint32(b[:]))
+}

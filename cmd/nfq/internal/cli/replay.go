@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/dump"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/spf13/cobra"
+)
+
+const replayHelp = `replay shows what a queue would do with the packets of a capture: FILE is pcap or pcapng, also compressed with gzip,
+as tcpdump, Wireshark or 'nfq dump' write it, or - for the standard input. Nothing is sent anywhere, and no privileges are
+needed. The packets go through the code that serves queues, over a kernel in memory.
+
+All IPv4 and IPv6 packets are queued as if the machine forwarded them, or those that --rule matches, written as for
+the other subcommands: "in tcp dport 443", "out udp port 53". Connection tracking states cannot be matched, as a
+capture does not hold them. Each queued packet gets the --verdict, and --mark if it is accepted.
+
+Each packet of the file is shown as by nfq dump, with [not queued] or a verdict other than accept at its end, then there is
+a summary: in JSON an object with the single field "summary". What has passed, queued or not, is recorded in the file of
+-w, with the time of its capture.`
+
+const replayExamples = `  nfq replay x.pcapng
+  nfq replay --rule 'forward tcp dport 443' --verdict drop x.pcapng
+  tcpdump -w - | nfq replay -v -`
+
+// replayFlags are the flags of replay.
+type replayFlags struct {
+	view
+	rule, verdict, write string
+	mark                 uint32
+}
+
+func newReplay() *cobra.Command {
+	var f replayFlags
+	var h replayHandler
+	c := &cobra.Command{
+		Use:     "replay FILE",
+		Short:   "Show what a queue would do with the packets of a capture",
+		Long:    replayHelp,
+		Example: replayExamples,
+		Args:    cobra.ExactArgs(1),
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if h.rule, err = replayRule(f.rule); err != nil {
+				return err
+			}
+			if h.verdict, err = replayVerdict(f.verdict); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("mark") {
+				h.mark = &f.mark
+			}
+			if h.mark != nil && h.verdict == nfqueue.Drop {
+				return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
+			}
+			return f.view.check()
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], &h) },
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
+	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
+	flags.Uint32Var(&f.mark, "mark", 0, "set their mark to this `VALUE`")
+	flags.StringVarP(&f.write, "write", "w", "", "record what has passed in `FILE`, as pcapng, - for the standard output")
+	f.view.flags(flags)
+	noValues(c, "rule", "mark")
+	completeFlag(c, "verdict", oneOf("accept", "drop"))
+	return c
+}
+
+func replayRule(text string) (rules.Rule, error) {
+	r, err := rules.Parse(text)
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("--rule: %w", err)
+	case r.CTState != 0:
+		return r, errors.New("--rule: a capture does not tell the connection tracking state; leave ct out")
+	}
+	return r, nil
+}
+
+func replayVerdict(word string) (nfqueue.Verdict, error) {
+	for _, v := range []nfqueue.Verdict{nfqueue.Accept, nfqueue.Drop} {
+		if word == v.String() {
+			return v, nil
+		}
+	}
+	return 0, fmt.Errorf("--verdict %q: use accept or drop", word)
+}
+
+// run replays a file, and shows what became of it.
+func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (err error) {
+	in := os.Stdin
+	if name != "-" {
+		if in, err = os.Open(name); err != nil {
+			return err
+		}
+		defer in.Close()
+	}
+	screen := os.Stdout
+	var passed *recording
+	if f.write != "" {
+		if passed, err = record(f.write, 0, "passed "+h.rule.String()); err != nil {
+			return err
+		}
+	}
+	if f.write == "-" {
+		screen = os.Stderr
+	}
+	text := f.view.on(screen)
+	total, err := replayAll(ctx, in, h, text, passed)
+	err = errors.Join(err, text.Flush(), passed.Close())
+	if err != nil {
+		return err
+	}
+	return total.show(screen, f.json)
+}
+
+// replayAll shows and records the packets of a capture. Passed may be nil.
+func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, shown *dump.Text, passed *recording) (total replaySummary, err error) {
+	for r, err := range nfqueuetest.Replay(capture, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return total, err
+		}
+		record := h.record(r)
+		total.add(r, !record.Unqueued)
+		if err := shown.Write(record); err != nil {
+			return total, err
+		}
+		if passed == nil || !r.Passed || r.Cause == nfqueuetest.NotIP {
+			continue
+		}
+		if err := passed.Write(record); err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// replaySummary counts the packets of the file.
+type replaySummary struct {
+	Packets    int   `json:"packets"`
+	Queued     int   `json:"queued"`
+	Accepted   int   `json:"accepted"`
+	Dropped    int   `json:"dropped"`
+	NotMatched int   `json:"not_matched"`
+	NotIP      int   `json:"not_ip"`
+	TookNS     int64 `json:"took_ns"`
+	LongestNS  int64 `json:"longest_ns"`
+}
+
+// add counts a packet.
+func (t *replaySummary) add(r nfqueuetest.Replayed, queued bool) {
+	t.Packets++
+	switch {
+	case r.Cause == nfqueuetest.NotIP:
+		t.NotIP++
+		return
+	case !queued:
+		t.NotMatched++
+		return
+	case r.Passed:
+		t.Accepted++
+	default:
+		t.Dropped++
+	}
+	t.Queued++
+	t.TookNS += r.Took.Nanoseconds()
+	t.LongestNS = max(t.LongestNS, r.Took.Nanoseconds())
+}
+
+// show shows what all packets come to.
+func (t *replaySummary) show(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(struct {
+			Summary *replaySummary `json:"summary"`
+		}{t})
+	}
+	_, err := fmt.Fprintf(out, "%d packets: %d queued (%d accepted, %d dropped), %d not matched by the rule, %d not IP; the handler took %v, at most %v for one\n",
+		t.Packets, t.Queued, t.Accepted, t.Dropped, t.NotMatched, t.NotIP, time.Duration(t.TookNS), time.Duration(t.LongestNS))
+	return err
+}

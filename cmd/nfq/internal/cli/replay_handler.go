@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package cli
+
+import (
+	"net/netip"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+// replayHandler decides packets as the flags of replay say.
+type replayHandler struct {
+	rule    rules.Rule
+	verdict nfqueue.Verdict
+	mark    *uint32            // set with the verdict, nil for none
+	last    *packetview.Record // the last packet
+}
+
+// ServePacket accepts what the rule does not match: with a kernel it would not be here.
+func (h *replayHandler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	h.last = packetview.Of(p)
+	if !matches(h.rule, p) {
+		h.last.Unqueued, h.last.Verdict = true, nfqueue.Accept
+		return nfqueue.Accept
+	}
+	if h.mark != nil {
+		p.SetMark(*h.mark)
+	}
+	h.last.Verdict, h.last.SetMark = h.verdict, h.mark
+	return h.verdict
+}
+
+// record returns what there is to show of the packet that was replayed last.
+func (h *replayHandler) record(r nfqueuetest.Replayed) *packetview.Record {
+	record := h.last
+	if r.Cause == nfqueuetest.NotIP { // and was not served
+		record = &packetview.Record{
+			Unqueued: true, Family: r.Spec.Family, Hook: r.Spec.Hook, EtherType: r.Spec.EtherType, In: r.Spec.InDevName, PhysIn: r.Spec.PhysInDevName,
+			Data: r.Spec.Payload, Length: max(r.Spec.FullLen, len(r.Spec.Payload)),
+		}
+	}
+	record.Number, record.Time = r.Number, r.Spec.Time
+	if !record.Unqueued {
+		record.Took = r.Took
+	}
+	return record
+}
+
+// matches reports whether a kernel with the rule would queue the packet.
+func matches(r rules.Rule, p *nfqueue.Packet) bool {
+	flow, ok := p.Flow()
+	isIP := ok && (p.Family() != nfqueue.FamilyBridge || p.EtherType() == 0x0800 || p.EtherType() == 0x86dd)
+	if onIP := r.Protocol != 0 || r.Src.IsValid() || r.Dst.IsValid(); onIP && !isIP {
+		return false
+	}
+	in, out := p.InDevName(), p.OutDevName()
+	if p.Family() == nfqueue.FamilyBridge {
+		in, out = p.PhysInDevName(), p.PhysOutDevName()
+	}
+	return (r.Family == 0 || r.Family == p.Family()) &&
+		(r.InIface == "" || r.InIface == in) &&
+		(r.OutIface == "" || r.OutIface == out) &&
+		(r.Protocol == 0 || uint8(r.Protocol) == flow.Protocol) &&
+		contains(r.Src, flow.Src) && contains(r.Dst, flow.Dst) &&
+		matchesPorts(r, flow) && matchesType(r, flow) &&
+		p.Mark()&r.MarkMask == r.Mark
+}
+
+func contains(prefix netip.Prefix, a netip.Addr) bool {
+	return !prefix.IsValid() || prefix.Contains(a)
+}
+
+func matchesPorts(r rules.Rule, f nfqueue.Flow) bool {
+	none := rules.Ports{}
+	if r.SrcPort == none && r.DstPort == none && r.Port == none {
+		return true
+	}
+	in := func(p rules.Ports, n uint16) bool { return p == none || p.First <= n && n <= max(p.First, p.Last) }
+	return f.HasPorts() && in(r.SrcPort, f.SrcPort) && in(r.DstPort, f.DstPort) && (in(r.Port, f.SrcPort) || in(r.Port, f.DstPort))
+}
+
+func matchesType(r rules.Rule, f nfqueue.Flow) bool {
+	return r.ICMPType == rules.ICMPType{} || !f.NoTransport && r.ICMPType == rules.NewICMPType(f.ICMPType)
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package cli
+
+import (
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// A rule matches here what it would in the kernel.
+func TestReplayMatches(t *testing.T) {
+	udp := nfqueuetest.Build(
+		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+		&layers.UDP{SrcPort: 4000, DstPort: 53})
+	ping := nfqueuetest.Build(
+		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)})
+	later := nfqueuetest.Build(
+		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, FragOffset: 100, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+	)
+	for _, c := range []struct {
+		rule   string
+		packet []byte
+		want   bool
+	}{
+		{"forward", udp, true},
+		{"forward ip", udp, true},
+		{"forward ip6", udp, false},
+		{"forward udp", udp, true},
+		{"forward tcp", udp, false},
+		{"forward proto 17", udp, true},
+		{"forward udp dport 53", udp, true},
+		{"forward udp dport 54", udp, false},
+		{"forward udp dport 50-60", udp, true},
+		{"forward udp sport 3999-4000", udp, true},
+		{"forward udp sport 53", udp, false},
+		{"forward udp port 53", udp, true},
+		{"forward udp port 4000", udp, true},
+		{"forward udp port 1-52", udp, false},
+		{"forward udp dport 53", later, false},
+		{"forward udp", later, true},
+		{"forward saddr 192.0.2.0/24", udp, true},
+		{"forward saddr 192.0.3.0/24", udp, false},
+		{"forward daddr 198.51.100.7", udp, true},
+		{"forward daddr 198.51.100.8", udp, false},
+		{"forward iif eth0", udp, true},
+		{"forward iif eth1", udp, false},
+		{"forward oif eth1", udp, true},
+		{"forward oif eth0", udp, false},
+		{"forward mark 0x12/0xff", udp, true},
+		{"forward mark 0x12", udp, false},
+		{"forward icmp type echo-request", ping, true},
+		{"forward icmp type echo-reply", ping, false},
+		{"forward icmp type echo-request", udp, false},
+	} {
+		r, err := rules.Parse(c.rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nfqueuetest.Do(t, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if got := matches(r, p); got != c.want {
+				t.Errorf("%q: %v", c.rule, got)
+			}
+			return nfqueue.Accept
+		}), nfqueuetest.Spec{Hook: nfqueue.HookForward, Payload: c.packet, Mark: 0x112})
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// ruleWords says what a rule is.
+const ruleWords = `A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
+bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS], daddr, sport
+PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NUMBER.`
+
+// ruleHelp says what parseRules reads.
+const ruleHelp = ruleWords + ` Several rules have the word "or"
+between them. Without a queue one is taken that nobody uses.`
+
+// parseRules reads rules with "or" between them. anyQueue says that none names its queue.
+func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
+	words := strings.Fields(strings.Join(args, " "))
+	anyQueue = !slices.Contains(words, "queue")
+	several := slices.Contains(words, "or")
+	for {
+		end := slices.Index(words, "or")
+		if end < 0 {
+			end = len(words)
+		}
+		if end == 0 && several {
+			return nil, false, errors.New(`the word "or" stands between two rules; one of them is missing`)
+		}
+		r, err := rules.Parse(strings.Join(words[:end], " "))
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, r)
+		if end == len(words) {
+			return all, anyQueue, nil
+		}
+		words = words[end+1:]
+	}
+}
+
+// explainDashes is for the flag errors of commands that take a rule: it tells those who write the rule as iptables has it.
+func explainDashes(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && slices.Contains(iptablesFlags, unknown.GetSpecifiedName()) {
+		return fmt.Errorf("%w; a rule has words without dashes, such as \"out udp dport 53\"", err)
+	}
+	return explainValue(cmd, err)
+}
+
+// explainValue is for the flag errors of all commands: it tells what a flag takes that has got something else.
+func explainValue(_ *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	flag, want := invalid.GetFlag(), ""
+	switch flag.Value.Type() {
+	case "duration":
+		want = "a time such as 500ms, 10s or 1m30s"
+	case "uint32":
+		want = "a whole number from 0 to 4294967295"
+	case "uint64":
+		want = "a whole number, 0 or more"
+	case "int":
+		want = "a whole number"
+	default: // says so itself
+		return err
+	}
+	return fmt.Errorf("--%s %q: want %s", flag.Name, invalid.GetValue(), want)
+}
+
+var iptablesFlags = []string{"A", "I", "p", "d", "i", "o", "m", "j", "protocol", "sport", "dport", "source", "destination"}
+
+// parseQueues reads "7" or "0-3".
+func parseQueues(text string) (first, count uint16, err error) {
+	r, ok := parseQueueRange(text)
+	if !ok || r.last-r.first == 65535 {
+		return 0, 0, fmt.Errorf("--queue %q: want a number from 0 to 65535, or a range such as 0-3", text)
+	}
+	return r.first, r.last - r.first + 1, nil
+}
+
+// verdictHelp is the help of a flag for parseVerdict.
+const verdictHelp = "give each packet this `VERDICT`: accept, drop, repeat, stop, or queue:NUMBER for another queue"
+
+func parseVerdict(text string) (nfqueue.Verdict, error) {
+	switch text {
+	case "accept":
+		return nfqueue.Accept, nil
+	case "drop":
+		return nfqueue.Drop, nil
+	case "repeat":
+		return nfqueue.Repeat, nil
+	case "stop":
+		return nfqueue.Stop, nil
+	}
+	if number, ok := strings.CutPrefix(text, "queue:"); ok {
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			return nfqueue.ToQueueOrAccept(uint16(n)), nil
+		}
+	}
+	return 0, fmt.Errorf("--verdict %q: want accept, drop, repeat, stop or queue:NUMBER", text)
+}
+
+// checkRepeat refuses what would bring packets back for ever.
+func checkRepeat(all []rules.Rule, mark *uint32) error {
+	if mark == nil {
+		return errors.New("--verdict repeat brings each packet back for ever; have --mark set a mark that the rule does not match")
+	}
+	for _, r := range all {
+		if (r.Mark^*mark)&r.MarkMask == 0 {
+			return fmt.Errorf("--verdict repeat brings each packet back for ever, since rule %q matches the mark %#x that --mark sets; add \"mark 0/%#[2]x\" to it", r, *mark)
+		}
+	}
+	return nil
+}
+
+// queueRange is consecutive queues.
+type queueRange struct{ first, last uint16 }
+
+func (r queueRange) has(queue uint16) bool { return queue >= r.first && queue <= r.last }
+
+// parseQueueRange reads "5" or "0-3".
+func parseQueueRange(s string) (r queueRange, ok bool) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
+	}
+	first, err1 := strconv.ParseUint(from, 10, 16)
+	last, err2 := strconv.ParseUint(to, 10, 16)
+	return queueRange{uint16(first), uint16(last)}, err1 == nil && err2 == nil && first <= last
+}
