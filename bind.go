@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // bind binds and configures the queue with one message.
@@ -23,9 +23,9 @@ func (q *Queue) bind() error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, kerrno.Error(kerrno.EPERM)):
+	case errors.Is(err, kernel.Error(kernel.EPERM)):
 		return q.explainPermission(err)
-	case errors.Is(err, kerrno.Error(kerrno.EOPNOTSUPP)), errors.Is(err, kerrno.Error(kerrno.EINVAL)):
+	case errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)), errors.Is(err, kernel.Error(kernel.EINVAL)):
 		return q.explainUnsupported(err)
 	}
 	return err
@@ -60,7 +60,7 @@ func (q *Queue) explainUnsupported(err error) error {
 		if q.cfg.Flags&f == 0 {
 			continue
 		}
-		if err := q.configure(change{mask: f, flags: f}); errors.Is(err, kerrno.Error(kerrno.EOPNOTSUPP)) || errors.Is(err, kerrno.Error(kerrno.EINVAL)) {
+		if err := q.configure(change{mask: f, flags: f}); errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL)) {
 			refused |= f
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/recvbuf"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // Config says how a queue is opened and served. The zero value is queue 0 with
@@ -154,14 +154,14 @@ func (c Config) withDefaults() (Config, error) {
 func readBufferFor(c Config) int {
 	n := framesBuffer(c)
 	if c.Flags&GSO != 0 && c.CopyRange > 1500 {
-		n += recvbuf.ForGSO // room for MaxLen of the largest packets would be 66 MiB
+		n += kernel.ReserveForGSO // room for MaxLen of the largest packets would be 66 MiB
 	}
 	return n
 }
 
 // framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take.
 func framesBuffer(c Config) int {
-	small, charge := recvbuf.Charge()
+	small, charge := kernel.Charge()
 	if c.CopyRange <= 128 {
 		charge = small
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/recvbuf"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 func TestConfigDefaults(t *testing.T) {
@@ -21,7 +21,7 @@ func TestConfigDefaults(t *testing.T) {
 		c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}
-	small, frame := recvbuf.Charge()
+	small, frame := kernel.Charge()
 	if c.ReadBuffer < 1024*frame {
 		t.Errorf("receive buffer of %d bytes does not hold MaxLen frames", c.ReadBuffer)
 	}

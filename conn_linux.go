@@ -8,23 +8,28 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/mmsg"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/chifflier/nfqueue-go/internal/transport"
+	"github.com/chifflier/nfqueue-go/internal/transport/mmsg"
+	"github.com/mdlayher/netlink"
+	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 )
 
-// linuxConn is a netlink socket on the runtime's poller, so that waiting takes no
-// thread and ends with a deadline or Close.
+// linuxConn is a netlink socket on the runtime's poller, so that a waiting queue holds no thread
+// and a deadline or Close ends the wait.
 type linuxConn struct {
-	file *os.File
-	raw  syscall.RawConn
-	proc *os.File // the queue table of the socket's network namespace, nil if it cannot be read
-	perr error    // why
-	max  int
+	socket  netlinkSocket
+	raw     syscall.RawConn
+	table   *os.File // /proc/net/netfilter/nfnetlink_queue of the socket's namespace, or nil
+	noTable error    // why table is nil
+	max     int      // bytes of the largest datagram
 
 	closed atomic.Bool
 
@@ -32,133 +37,130 @@ type linuxConn struct {
 	rx   *mmsg.Receiver
 	tx   *mmsg.Sender
 
-	// The closures that RawConn calls and what they exchange with Recv and Send:
-	// made once, so that a call allocates nothing.
+	// Recv and Send exchange values with the closures that RawConn calls. The closures are made
+	// once, so that a call allocates nothing.
 	recv, send       func(fd uintptr) bool
 	recvN            int
 	recvErr, sendErr error
 	pieces           [][]byte
 }
 
-// dial opens a socket in the network namespace that netns refers to, in the
-// current one if it is 0.
-func dial(netns int) (transport.Conn, error) {
-	var c *linuxConn
-	err := inNetNS(netns, func() error {
-		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
-		if errors.Is(err, unix.EPROTONOSUPPORT) {
-			return fmt.Errorf("this kernel has no netfilter netlink (CONFIG_NETFILTER_NETLINK): %w: %w", errors.ErrUnsupported, err)
-		} else if err != nil {
-			return fmt.Errorf("netlink socket: %w", err)
-		}
-		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-			unix.Close(fd)
-			return fmt.Errorf("bind netlink socket: %w", err)
-		}
-		c, err = newLinuxConn(fd)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+// netlinkSocket is a *netlink.Conn if this process has opened the socket, and a *socket.Conn if it
+// has adopted it.
+type netlinkSocket interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetReadDeadline(t time.Time) error
+	SetReadBuffer(bytes int) error
+	ReadBuffer() (int, error)
+	WriteBuffer() (int, error)
+	Close() error
 }
 
-// adopt makes a connection of a socket that another process, or another Queue, has
-// bound. f stays the caller's.
-func adopt(f *os.File, netns int) (transport.Conn, error) {
-	var c *linuxConn
-	err := inNetNS(netns, func() error {
-		fd, err := duplicate(f)
-		if err != nil {
-			return fmt.Errorf("socket of %s: %w", f.Name(), err)
-		}
-		c, err = newLinuxConn(fd)
-		return err
-	})
-	if err != nil {
-		return nil, err
+// sendBuffer holds the verdicts of a receive batch of full-size frames that are all altered.
+const sendBuffer = 512 << 10
+
+// dial opens a socket in the network namespace of a descriptor, or in the current one if ns is 0.
+func dial(ns int) (transport.Conn, error) {
+	s, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: ns})
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		return nil, fmt.Errorf("this kernel has no netfilter netlink (CONFIG_NETFILTER_NETLINK): %w: %w",
+			errors.ErrUnsupported, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("open a netlink socket%s: %w", inNamespace(ns), err)
 	}
-	return c, nil
+	if err := prepare(s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return newLinuxConn(s, ns)
 }
 
-// duplicate returns another descriptor, non-blocking, of a netfilter socket.
-func duplicate(f *os.File) (fd int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
+// inNamespace completes an error message.
+func inNamespace(ns int) string {
+	if ns == 0 {
+		return ""
 	}
-	fd = -1
-	cerr := raw.Control(func(old uintptr) {
-		var domain, protocol int
-		if domain, err = unix.GetsockoptInt(int(old), unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
-			return
-		}
-		if protocol, err = unix.GetsockoptInt(int(old), unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil {
-			return
-		}
-		if domain != unix.AF_NETLINK || protocol != unix.NETLINK_NETFILTER {
-			err = errors.New("not a netfilter netlink socket")
-			return
-		}
-		if fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			err = unix.SetNonblock(fd, true)
-		}
-	})
-	if err = errors.Join(cerr, err); err != nil && fd >= 0 {
-		unix.Close(fd)
-	}
-	return fd, err
+	return fmt.Sprintf(" in the network namespace of descriptor %d (needs CAP_SYS_ADMIN)", ns)
 }
 
-// newLinuxConn takes over a bound, non-blocking socket.
-func newLinuxConn(fd int) (*linuxConn, error) {
-	fail := func(what string, err error) (*linuxConn, error) {
-		unix.Close(fd)
-		return nil, fmt.Errorf("%s: %w", what, err)
+// prepare sets the options of a new socket. A process that inherits the socket inherits them too.
+func prepare(s *netlink.Conn) error {
+	// Without it one overrun makes the kernel drop every packet until the whole buffer has been
+	// read.
+	if err := s.SetOption(netlink.NoENOBUFS, true); err != nil {
+		return fmt.Errorf("NETLINK_NO_ENOBUFS: %w", err)
 	}
+	// Without it an error message repeats the payload of the verdict that it answers.
+	if err := s.SetOption(netlink.CapAcknowledge, true); err != nil {
+		return fmt.Errorf("NETLINK_CAP_ACK: %w", err)
+	}
+	// If the kernel refuses, the default holds three of the largest verdicts, which is enough.
+	_ = s.SetWriteBuffer(sendBuffer)
 	// The kernel then lets no other process send to the socket.
-	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fail("connect netlink socket to the kernel", err)
-	}
-	// Without it one overrun makes the kernel drop every packet until the whole
-	// buffer has been read.
-	if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_NO_ENOBUFS, 1); err != nil {
-		return fail("NETLINK_NO_ENOBUFS", err)
-	}
-	// An error then does not echo the payload of the verdict it answers.
-	if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
-		return fail("NETLINK_CAP_ACK", err)
-	}
-	raiseSendBuffer(fd)
-	sndbuf, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	raw, err := s.SyscallConn()
 	if err != nil {
-		return fail("SO_SNDBUF", err)
+		return err
 	}
-	c := &linuxConn{file: os.NewFile(uintptr(fd), "nfqueue"), max: sndbuf - sendOverhead, tx: mmsg.NewSender()}
-	if c.raw, err = c.file.SyscallConn(); err != nil {
-		c.file.Close()
-		return nil, err
+	cerr := raw.Control(func(fd uintptr) {
+		err = unix.Connect(int(fd), &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	})
+	if err = errors.Join(cerr, err); err != nil {
+		return fmt.Errorf("connect the netlink socket to the kernel: %w", err)
 	}
+	return nil
+}
+
+// adopt makes a connection of a socket that another process, or another Queue, has opened with dial
+// in the network namespace ns. f stays the caller's.
+func adopt(f *os.File, ns int) (transport.Conn, error) {
+	s, err := socket.FileConn(f, "nfqueue")
+	if err != nil {
+		return nil, fmt.Errorf("socket of %s: %w", f.Name(), err)
+	}
+	if err := checkNetfilter(s); err != nil {
+		return nil, errors.Join(fmt.Errorf("socket of %s: %w", f.Name(), err), s.Close())
+	}
+	return newLinuxConn(s, ns)
+}
+
+// checkNetfilter returns an error unless a socket is a netlink socket of the netfilter protocol.
+func checkNetfilter(s *socket.Conn) error {
+	domain, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return err
+	}
+	protocol, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil {
+		return err
+	}
+	if domain != unix.AF_NETLINK || protocol != unix.NETLINK_NETFILTER {
+		return errors.New("not a netfilter netlink socket")
+	}
+	return nil
+}
+
+// newLinuxConn makes a connection of a prepared socket, which it closes if that fails.
+func newLinuxConn(s netlinkSocket, ns int) (transport.Conn, error) {
+	c := &linuxConn{socket: s, tx: mmsg.NewSender()}
 	c.recv, c.send = c.tryRecv, c.trySend
-	c.proc, c.perr = os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
+	sndbuf, err := s.WriteBuffer()
+	if err == nil {
+		c.raw, err = s.SyscallConn()
+	}
+	if err == nil {
+		err = netns.DoFD(ns, func() error {
+			c.table, c.noTable = os.Open(queueTable)
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	c.max = sndbuf - 32 // what netlink_sendmsg keeps
 	return c, nil
 }
 
-const (
-	// sendOverhead is what netlink_sendmsg keeps of SO_SNDBUF.
-	sendOverhead = 32
-	// sendBuffer holds a receive batch of full-size frames that all go back altered.
-	sendBuffer = 512 << 10
-)
-
-// raiseSendBuffer makes room for verdicts with payloads; the default holds three
-// of the largest, which is enough to work with.
-func raiseSendBuffer(fd int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	}
-}
+// queueTable lists the queues of the calling thread's network namespace.
+const queueTable = "/proc/thread-self/net/netfilter/nfnetlink_queue"
 
 func (c *linuxConn) tryRecv(fd uintptr) bool {
 	c.recvN, c.recvErr = c.rx.Recv(fd)
@@ -185,8 +187,8 @@ func (c *linuxConn) Recv(s *transport.Slab) (int, error) {
 	return c.recvN, nil
 }
 
-// trySend never asks to wait: the kernel acts on what it is sent at once, and no event
-// would follow an EAGAIN.
+// trySend never asks to wait: the kernel acts on a datagram at once, and no event would follow an
+// EAGAIN.
 func (c *linuxConn) trySend(fd uintptr) bool {
 	c.sendErr = c.tx.Send(fd, c.pieces)
 	return true
@@ -202,8 +204,8 @@ func (c *linuxConn) Send(pieces [][]byte) error {
 	return c.sendErr
 }
 
-// socketError gives the errors of os.File the names that a socket's user expects. Those
-// of its RawConn have no name of their own.
+// socketError turns the errors of a closed socket into net.ErrClosed. Those of its RawConn match no
+// exported error.
 func (c *linuxConn) socketError(err error) error {
 	if err != nil && c.closed.Load() || errors.Is(err, os.ErrClosed) {
 		return net.ErrClosed
@@ -212,20 +214,16 @@ func (c *linuxConn) socketError(err error) error {
 }
 
 func (c *linuxConn) SetReadDeadline(t time.Time) error {
-	return c.socketError(c.file.SetReadDeadline(t))
+	return c.socketError(c.socket.SetReadDeadline(t))
 }
 
 func (c *linuxConn) SetReadBuffer(n int) (granted int, err error) {
-	cerr := c.raw.Control(func(fd uintptr) {
-		// The kernel doubles what it is asked for, to make room for its overhead.
-		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, n/2) != nil {
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, n/2)
-		}
-		if err == nil {
-			granted, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
-		}
-	})
-	return granted, errors.Join(c.socketError(cerr), err)
+	// The kernel doubles the number, to make room for its own overhead.
+	if err := c.socket.SetReadBuffer(n / 2); err != nil {
+		return 0, c.socketError(err)
+	}
+	granted, err = c.socket.ReadBuffer()
+	return granted, c.socketError(err)
 }
 
 func (c *linuxConn) ReadBuffer() (size, used int, err error) {
@@ -252,13 +250,13 @@ func (c *linuxConn) LinkName(index uint32) (name string, err error) {
 }
 
 func (c *linuxConn) ProcTable() ([]byte, error) {
-	if c.proc == nil {
-		return nil, c.perr
+	if c.table == nil {
+		return nil, c.noTable
 	}
 	var table []byte
 	for {
 		b := make([]byte, 4096)
-		n, err := c.proc.ReadAt(b, int64(len(table)))
+		n, err := c.table.ReadAt(b, int64(len(table)))
 		table = append(table, b[:n]...)
 		if err == io.EOF {
 			return table, nil
@@ -280,16 +278,23 @@ func (c *linuxConn) File() (f *os.File, err error) {
 }
 
 func (c *linuxConn) Close() error {
-	c.closed.Store(true)
-	if c.proc != nil {
-		c.proc.Close()
+	if c.closed.Swap(true) {
+		return net.ErrClosed
 	}
-	if err := c.file.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
+	if c.table != nil {
+		c.table.Close()
 	}
-	return net.ErrClosed
+	return c.socket.Close()
 }
 
-func readQueueTable() ([]byte, error) {
-	return os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
-}
+func (c *linuxConn) CutsReplacedUDP() bool { return cutsReplacedUDP() }
+
+// cutsReplacedUDP goes by the version, since an attempt can crash the kernel: before Linux 6.12,
+// gso_make_checksum sums up what it has no length of. 5.10 dies of that, 6.1 makes invalid
+// checksums.
+var cutsReplacedUDP = sync.OnceValue(func() bool {
+	ok, err := kernel.AtLeast(6, 12)
+	return ok && err == nil
+})
+
+func readQueueTable() ([]byte, error) { return os.ReadFile(queueTable) }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -70,7 +70,7 @@ func (q *Queue) configure(c change) error {
 	for range configAttempts {
 		errno, err := q.request(c)
 		if err == nil {
-			return kerrno.Error(errno)
+			return kernel.Error(errno)
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err

@@ -136,7 +136,7 @@ var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be se
 // errInside is because a replaced payload has lost that mark, and the kernel does not tell where the checksum is.
 var errInside = fmt.Errorf("the packet is a tunnel's, and a checksum inside is not complete, which only the kernel can do; set Config.NoGSO: %w", errors.ErrUnsupported)
 
-// errNoUDPSegments is for kernels that are worse, see cutsReplacedUDP.
+// errNoUDPSegments is for kernels that fail, see transport.Conn.CutsReplacedUDP.
 var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; set Config.NoGSO: %w", errors.ErrUnsupported)
 
 const (
@@ -166,7 +166,7 @@ func (p *Packet) checkPayload(b []byte) error {
 		return fmt.Errorf("%d bytes are less than the %d of the packet's headers as it was queued; the kernel would drop it", len(b), p.came.least)
 	case p.fixedHeaders() && ippkt.ParsedLen(b) != p.came.parsed:
 		return fmt.Errorf("its IPv4 header, or IPv6 header with Hop-by-Hop Options, is not of the %d bytes that it was queued with, where the kernel goes on; change options at another hook", p.came.parsed)
-	case p.came.udp && p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.cutsUDP:
+	case p.came.udp && p.SKBInfo()&SegmentationPending != 0 && p.queue != nil && !p.queue.conn.CutsReplacedUDP():
 		return errNoUDPSegments
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
@@ -237,7 +237,7 @@ func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
 			k := newFaulty(t)
 			q := k.open(nfqueue.Config{FlushAfter: time.Hour})
 			flights := k.send(1)
-			k.RefuseVerdict(0, kerrno.EPERM)
+			k.RefuseVerdict(0, kernel.EPERM)
 			s := startServing(q, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 				if p.ID() > 1 {
 					return nfqueue.Accept

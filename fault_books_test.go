@@ -14,7 +14,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -383,7 +383,7 @@ func TestFaultFlowsAbandonedByClose(t *testing.T) {
 
 // The kernel has no memory for a while. No verdict is given up before it has again.
 func TestFaultSendFailsForAWhile(t *testing.T) {
-	for name, err := range map[string]error{"ENOBUFS": noBuffers, "EAGAIN": kerrno.Error(kerrno.EAGAIN)} {
+	for name, err := range map[string]error{"ENOBUFS": noBuffers, "EAGAIN": kernel.Error(kernel.EAGAIN)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newFaulty(t)

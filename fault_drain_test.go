@@ -13,7 +13,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -126,7 +126,7 @@ func TestFaultDrainBrokenOff(t *testing.T) {
 				q := k.open(cfg)
 				flights := k.send(5)
 				if name == "OnRefused" {
-					k.RefuseVerdict(0, kerrno.EPERM)
+					k.RefuseVerdict(0, kernel.EPERM)
 				}
 				ctx, cancel := context.WithCancel(context.Background())
 				cancel()

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -40,7 +40,7 @@ func TestFaultDatagramRefused(t *testing.T) {
 			told := make(refusals, packets)
 			q := k.open(nfqueue.Config{FlushAfter: time.Hour, OnRefused: told.add})
 			flights := k.send(packets)
-			k.RefuseVerdict(0, kerrno.EPERM)
+			k.RefuseVerdict(0, kernel.EPERM)
 			s := startServing(q, c.h)
 			e := <-told
 			if e.ID != c.id || e.Verdicts != packets || !errors.Is(e, fs.ErrPermission) {
@@ -78,7 +78,7 @@ func TestFaultPanicInOnRefused(t *testing.T) {
 			panic("mine")
 		}})
 		refused := k.send(2)
-		k.RefuseVerdict(0, kerrno.EPERM)
+		k.RefuseVerdict(0, kernel.EPERM)
 		if err := q.Serve(t.Context(), misbehave(func() { panic("so that Serve does not read the answer") })); err == nil {
 			t.Error("Serve has not ended with the panic")
 		}
@@ -119,7 +119,7 @@ func TestFaultPanicInOnRefusedWhileServing(t *testing.T) {
 					told++
 					panic("mine")
 				}})
-				k.RefuseVerdict(0, kerrno.EPERM)
+				k.RefuseVerdict(0, kernel.EPERM)
 				refused := k.send(1)
 				panicked := make(chan any, 1)
 				go func() {

@@ -13,11 +13,11 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-var noBuffers = kerrno.Error(fakekernel.ENOBUFS)
+var noBuffers = kernel.Error(fakekernel.ENOBUFS)
 
 func TestFaultSendFailsOnce(t *testing.T) {
 	k := newFaulty(t)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -124,7 +124,7 @@ func TestFaultMemoryUnderLoad(t *testing.T) {
 			k.FailSend(0, noBuffers)
 		}
 		if i%3 == 0 {
-			k.FailReceive(0, kerrno.Error(kerrno.ENOMEM))
+			k.FailReceive(0, kernel.Error(kernel.ENOMEM))
 			k.Overrun(0, 2)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // SetMaxLen changes how many packets may wait for their verdict. Packets that wait
@@ -71,7 +71,7 @@ func (q *Queue) SetReadBuffer(n int) (granted int, err error) {
 
 func (q *Queue) change(op string, c change) error {
 	err := q.configure(c)
-	if c.mask != 0 && (errors.Is(err, kerrno.Error(kerrno.EOPNOTSUPP)) || errors.Is(err, kerrno.Error(kerrno.EINVAL))) {
+	if c.mask != 0 && (errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL))) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	if err != nil {

@@ -39,7 +39,6 @@ type Queue struct {
 	replies  replies
 	ending   bool        // and changes are refused; guarded by out.exclusive
 	noBatch  atomic.Bool // a packet waits for which no verdict will come
-	cutsUDP  bool        // the kernel can cut a UDP super-packet whose payload was replaced
 	shared   atomic.Bool // another process may read from the socket too
 	handed   atomic.Bool // and may be about to go on without this one
 }
@@ -115,7 +114,6 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
 	}
 	q.log.to = cfg.Logger.With("queue", cfg.Queue)
-	q.cutsUDP = cutsReplacedUDP(conn)
 	q.links.conn = conn
 	q.replies.seq = rand.Uint32()
 	q.worker.q = q

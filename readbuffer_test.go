@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chifflier/nfqueue-go/internal/recvbuf"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // stingy is a kernel that grants no more than so many bytes.
@@ -24,7 +24,7 @@ func (s stingy) SetReadBuffer(n int) (int, error) { return min(n, s.granted), ni
 // TestReadBufferWarning: a buffer that does not hold MaxLen frames is reported with
 // the sysctl and the value to set.
 func TestReadBufferWarning(t *testing.T) {
-	_, frame := recvbuf.Charge()
+	_, frame := kernel.Charge()
 	sysctl := func(bytes int) string { return fmt.Sprintf("net.core.rmem_max=%d", bytes/2) }
 	for _, c := range []struct {
 		cfg     Config
@@ -33,7 +33,7 @@ func TestReadBufferWarning(t *testing.T) {
 	}{
 		{Config{}, 1 << 30, ""},
 		{Config{}, 1024 * frame, ""}, // the reserve for GSO is not insisted on
-		{Config{}, 425984, sysctl(1024*frame + recvbuf.ForGSO)},
+		{Config{}, 425984, sysctl(1024*frame + kernel.ReserveForGSO)},
 		{Config{MaxLen: 4096, NoGSO: true}, 1024 * frame, sysctl(4096 * frame)},
 		{Config{ReadBuffer: 1 << 20}, 425984, sysctl(1 << 20)},
 	} {

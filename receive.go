@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
@@ -206,8 +206,8 @@ func (q *Queue) reply(msg []byte) {
 // refused counts n verdicts that the kernel did not take. The sequence number of a
 // verdict is the id of its packet.
 func (q *Queue) refused(id uint32, n uint64, errno int32) {
-	err := kerrno.Error(errno)
-	if errno == kerrno.ENOENT {
+	err := kernel.Error(errno)
+	if errno == kernel.ENOENT {
 		// The packet has gone meanwhile: its device went down, or a chain was removed.
 		q.stats.gone.Add(n)
 		q.log.warn(logRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id, "verdicts", n)
@@ -254,5 +254,5 @@ func (q *Queue) mayBatch() bool {
 
 // transient reports whether an error of Recv or Send says nothing about the socket.
 func transient(err error) bool {
-	return errors.Is(err, kerrno.Error(kerrno.ENOBUFS)) || errors.Is(err, kerrno.Error(kerrno.ENOMEM)) || errors.Is(err, kerrno.Error(kerrno.EAGAIN))
+	return errors.Is(err, kernel.Error(kernel.ENOBUFS)) || errors.Is(err, kernel.Error(kernel.ENOMEM)) || errors.Is(err, kernel.Error(kernel.EAGAIN))
 }

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // Shutdown ends the use of the queue without losing a packet. It stops new packets
@@ -198,10 +198,10 @@ func (q *Queue) handleUntil(reply <-chan int32, d dispatcher, atMost *int) (done
 	for {
 		select {
 		case errno := <-reply:
-			if errno == kerrno.ENODEV { // the kernel has removed the queue, and all that waited
+			if errno == kernel.ENODEV { // the kernel has removed the queue, and all that waited
 				errno = 0
 			}
-			return true, errors.Join(err, kerrno.Error(errno))
+			return true, errors.Join(err, kernel.Error(errno))
 		default:
 		}
 		if *atMost <= 0 {

@@ -5,7 +5,7 @@ package nfqueue
 import (
 	"encoding/binary"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -71,7 +71,7 @@ func stampDatagram(m []byte, n int) {
 // answers its first message (nfnetlink_rcv). EPERM also means that the queue has become
 // another socket's; then every message is answered, and the first stands for all.
 func refusedVerdicts(pid uint32, errno int32) uint64 {
-	if errno == kerrno.EPERM {
+	if errno == kernel.EPERM {
 		return uint64(pid >> datagramShift)
 	}
 	return uint64(max(pid&ownVerdicts, 1))

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +29,7 @@ func explain(b *batch, r reply) error {
 	case aboutRule:
 		return explainRule(s.rule, b.refusedPart(r), r)
 	}
-	if r.errno == kerrno.EOPNOTSUPP || r.errno == kerrno.EINVAL {
+	if r.errno == kernel.EOPNOTSUPP || r.errno == kernel.EINVAL {
 		return fmt.Errorf("the kernel has no nf_tables; load it, or build it in (CONFIG_NF_TABLES) (%w): %w", errors.ErrUnsupported, err)
 	}
 	return fmt.Errorf("nf_tables transaction: %w", err)
@@ -42,7 +42,7 @@ func explainRule(index int, what string, r reply) error {
 	if r.errno == int32(unix.EPROTO) {
 		return fmt.Errorf("rule %d: the kernel cannot track the connections; load nf_conntrack, for a bridge nf_conntrack_bridge (%w): %w", index+1, errors.ErrUnsupported, r.err())
 	}
-	if r.errno == kerrno.ENOENT {
+	if r.errno == kernel.ENOENT {
 		return fmt.Errorf("rule %d: the kernel cannot match the %s; load the module of nf_tables that does (%w): %w", index+1, what, errors.ErrUnsupported, r.err())
 	}
 	return fmt.Errorf("rule %d: %s: %w", index+1, what, r.err())

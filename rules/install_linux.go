@@ -10,7 +10,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // tableOwner is NFT_TABLE_F_OWNER of linux/netfilter/nf_tables.h.
@@ -75,7 +75,7 @@ func (t *tables) add(rules []Rule) (owned bool, err error) {
 
 // unknownFlag reports whether an error is how kernels refuse a table flag they do not
 // know.
-func unknownFlag(errno int32) bool { return errno == kerrno.EINVAL || errno == kerrno.EOPNOTSUPP }
+func unknownFlag(errno int32) bool { return errno == kernel.EINVAL || errno == kernel.EOPNOTSUPP }
 
 // transaction makes tables, chains and rules.
 func (t *tables) transaction(rules []Rule, flags uint32, queue queueExpr) (*batch, error) {
@@ -118,7 +118,7 @@ func (b *batch) refusedPart(r reply) string {
 // lacksQueue reports whether the kernel may refuse a rule since it does not have the
 // expression that queues. Old kernels do not tell which expression it is.
 func (b *batch) lacksQueue(r reply) bool {
-	missing := r.errno == kerrno.ENOENT || r.errno == kerrno.EOPNOTSUPP
+	missing := r.errno == kernel.ENOENT || r.errno == kernel.EOPNOTSUPP
 	what := b.refusedPart(r)
 	return b.about[r.message].kind == aboutRule && missing && (what == queuePart || what == "")
 }

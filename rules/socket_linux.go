@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -166,7 +166,7 @@ func parseReply(datagram []byte) (reply, error) {
 // err returns the kernel's error.
 func (r reply) err() error {
 	if r.text != "" {
-		return fmt.Errorf("%w (%s)", kerrno.Error(r.errno), r.text)
+		return fmt.Errorf("%w (%s)", kernel.Error(r.errno), r.text)
 	}
-	return kerrno.Error(r.errno)
+	return kernel.Error(r.errno)
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +38,7 @@ func (t *tables) each(do func(b *batch, family uint8, table string)) error {
 		refused, err := t.socket.commit(b)
 		errs = append(errs, err)
 		for _, r := range refused {
-			if r.errno != kerrno.ENOENT {
+			if r.errno != kernel.ENOENT {
 				errs = append(errs, explain(b, r))
 			}
 		}

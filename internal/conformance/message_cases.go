@@ -5,7 +5,7 @@ package conformance
 import (
 	"strings"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // bound opens a socket with queue 0 bound to it, with room for n packets.
@@ -20,7 +20,7 @@ func (l lab) bound(n uint32) Socket {
 func (l lab) wantAnswer(s Socket, m message, errno int32) {
 	l.Helper()
 	if got := ask(s, m); got[1] != errno || len(got) != 1 {
-		l.Errorf("answers %v, want %d (%v)", got, errno, kerrno.Error(errno))
+		l.Errorf("answers %v, want %d (%v)", got, errno, kernel.Error(errno))
 	}
 }
 

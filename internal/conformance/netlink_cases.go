@@ -3,19 +3,19 @@
 package conformance
 
 import (
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
 const (
-	eperm      = kerrno.EPERM
-	enoent     = kerrno.ENOENT
-	ebusy      = kerrno.EBUSY
-	enodev     = kerrno.ENODEV
-	einval     = kerrno.EINVAL
-	erange     = kerrno.ERANGE
-	eopnotsupp = kerrno.EOPNOTSUPP
-	enotsupp   = kerrno.ENOTSUPP
+	eperm      = kernel.EPERM
+	enoent     = kernel.ENOENT
+	ebusy      = kernel.EBUSY
+	enodev     = kernel.ENODEV
+	einval     = kernel.EINVAL
+	erange     = kernel.ERANGE
+	eopnotsupp = kernel.EOPNOTSUPP
+	enotsupp   = kernel.ENOTSUPP
 )
 
 var bind = one(config(cmd(cmdBind)), 0)

@@ -5,7 +5,7 @@ package fakekernel
 import (
 	"encoding/binary"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 // Attributes and commands of CONFIG (enum nfqnl_attr_config, nfqnl_msg_config_cmds).
@@ -37,37 +37,37 @@ func (k *Kernel) config(c *Conn, number uint16, body []byte) int32 {
 	var flags, mask uint32
 	if a[cfgFlags] != nil {
 		if a[cfgMask] == nil {
-			return kerrno.EINVAL
+			return kernel.EINVAL
 		}
 		flags, mask = binary.BigEndian.Uint32(a[cfgFlags]), binary.BigEndian.Uint32(a[cfgMask])
 		if flags&^knownFlags != 0 || flags&mask&^k.flags != 0 {
-			return kerrno.EOPNOTSUPP
+			return kernel.EOPNOTSUPP
 		}
 	}
 	q := k.queues[number]
 	if q != nil && q.owner != c {
-		return kerrno.EPERM
+		return kernel.EPERM
 	}
 	if cmd := a[cfgCmd]; cmd != nil {
 		switch cmd[0] {
 		case cmdBind:
 			if q != nil {
-				return kerrno.EBUSY
+				return kernel.EBUSY
 			}
 			q = newQueue(number, c, k.firstID)
 			k.queues[number] = q
 		case cmdUnbind:
 			if q == nil {
-				return kerrno.ENODEV
+				return kernel.ENODEV
 			}
 			k.unbind(q)
 			return 0
 		default:
-			return kerrno.EOPNOTSUPP
+			return kernel.EOPNOTSUPP
 		}
 	}
 	if q == nil {
-		return kerrno.ENODEV
+		return kernel.ENODEV
 	}
 	if p := a[cfgParams]; p != nil {
 		q.setMode(p[4], binary.BigEndian.Uint32(p))

@@ -11,7 +11,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -69,7 +69,7 @@ func (c *Conn) Send(pieces [][]byte) error {
 		return err
 	}
 	if len(b) > c.maxSend {
-		return kerrno.Error(EMSGSIZE)
+		return kernel.Error(EMSGSIZE)
 	}
 	c.kernel.receive(c, b)
 	return nil
@@ -108,10 +108,13 @@ func (c *Conn) LinkName(index uint32) (string, error) {
 	}
 	name, ok := c.kernel.links[index]
 	if !ok {
-		return "", kerrno.Error(kerrno.ENODEV)
+		return "", kernel.Error(kernel.ENODEV)
 	}
 	return name, nil
 }
+
+// CutsReplacedUDP implements transport.Conn.
+func (c *Conn) CutsReplacedUDP() bool { return true }
 
 // File implements transport.Conn. There is no descriptor that a process could
 // inherit.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -138,7 +138,7 @@ func TestMaxSend(t *testing.T) {
 	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 40)}); err != nil {
 		t.Error(err)
 	}
-	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 41)}); err == nil || err.Error() != kerrno.Error(EMSGSIZE).Error() {
+	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 41)}); err == nil || err.Error() != kernel.Error(EMSGSIZE).Error() {
 		t.Error(err)
 	}
 }
@@ -172,7 +172,7 @@ func TestLinks(t *testing.T) {
 		t.Errorf("%q, %v", name, err)
 	}
 	l.k.SetLink(7, "")
-	if name, err := l.c.LinkName(7); name != "" || !errors.Is(err, kerrno.Error(kerrno.ENODEV)) {
+	if name, err := l.c.LinkName(7); name != "" || !errors.Is(err, kernel.Error(kernel.ENODEV)) {
 		t.Errorf("%q, %v", name, err)
 	}
 }
@@ -182,7 +182,7 @@ func TestPrivilege(t *testing.T) {
 	l.bind(0)
 	f := l.send(ip4(1), ip4(1))
 	l.k.SetPrivileged(false)
-	l.want([]int32{kerrno.EPERM}, verdictFor(1, 1), verdictFor(1, 2)) // one reply for all
+	l.want([]int32{kernel.EPERM}, verdictFor(1, 1), verdictFor(1, 2)) // one reply for all
 	l.wantQueued(f[0], 0, 1)
 	l.k.SetPrivileged(true)
 	l.want([]int32{0, 0}, verdictFor(1, 1), verdictFor(1, 2))

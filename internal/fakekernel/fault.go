@@ -2,7 +2,7 @@
 
 package fakekernel
 
-import "github.com/chifflier/nfqueue-go/internal/kerrno"
+import "github.com/chifflier/nfqueue-go/internal/kernel"
 
 // faults are what is to go wrong with a socket.
 type faults struct {
@@ -54,7 +54,7 @@ func (c *Conn) RefuseVerdict(errno int32) {
 // refusesDatagram reports whether a datagram is to be refused whose first message has
 // the given type.
 func (c *Conn) refusesDatagram(typ uint16) bool {
-	if typ != subsystem<<8|msgVerdict && typ != subsystem<<8|msgVerdictBatch || len(c.refuse) == 0 || c.refuse[0] != kerrno.EPERM {
+	if typ != subsystem<<8|msgVerdict && typ != subsystem<<8|msgVerdictBatch || len(c.refuse) == 0 || c.refuse[0] != kernel.EPERM {
 		return false
 	}
 	c.refuse.next()

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -44,10 +44,10 @@ func TestRefuseVerdict(t *testing.T) {
 	l := newLab(t)
 	l.bind(0)
 	f := l.send(ip4(1))[0]
-	l.c.RefuseVerdict(kerrno.EPERM)
-	l.c.RefuseVerdict(kerrno.EINVAL)
-	l.want([]int32{kerrno.EPERM}, verdictFor(1, 1), request(msgConfig, 0)) // all that came together
-	l.want([]int32{0, kerrno.EINVAL}, request(msgConfig, 0), verdictFor(1, 1))
+	l.c.RefuseVerdict(kernel.EPERM)
+	l.c.RefuseVerdict(kernel.EINVAL)
+	l.want([]int32{kernel.EPERM}, verdictFor(1, 1), request(msgConfig, 0)) // all that came together
+	l.want([]int32{0, kernel.EINVAL}, request(msgConfig, 0), verdictFor(1, 1))
 	l.wantQueued(f, 0, 1)
 	l.want([]int32{0}, verdictFor(1, 1))
 }
@@ -57,7 +57,7 @@ func TestLoseReply(t *testing.T) {
 	l.bind(0)
 	f := l.send(ip4(1))[0]
 	l.c.LoseReply()
-	l.want([]int32{kerrno.ENOENT}, verdictFor(1, 1), verdictFor(1, 1))
+	l.want([]int32{kernel.ENOENT}, verdictFor(1, 1), verdictFor(1, 1))
 	l.wantOutcome(f, true, Decided, Hop{0, 1, 1, false})
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -74,7 +74,7 @@ func TestFlagsAndMask(t *testing.T) {
 		t.Errorf("flags %#x", f)
 	}
 	l.k.SetFlags(flagGSO)
-	l.want([]int32{kerrno.EOPNOTSUPP, 0, 0}, request(msgConfig, 0, u32(cfgMask, 2), u32(cfgFlags, 2)),
+	l.want([]int32{kernel.EOPNOTSUPP, 0, 0}, request(msgConfig, 0, u32(cfgMask, 2), u32(cfgFlags, 2)),
 		request(msgConfig, 0, u32(cfgMask, 4), u32(cfgFlags, 2)), request(msgConfig, 0, u32(cfgMask, 2), u32(cfgFlags, 0)))
 }
 
@@ -184,7 +184,7 @@ func TestFlush(t *testing.T) {
 	l.k.Flush()
 	l.wantOutcome(f, false, Flushed)
 	l.wantOutcome(g, false, Flushed)
-	l.want([]int32{kerrno.ENOENT}, verdictFor(1, 1))
+	l.want([]int32{kernel.ENOENT}, verdictFor(1, 1))
 	l.wantQueued(l.send(ip4(1))[0], 0, 2)
 }
 

@@ -5,7 +5,7 @@ package fakekernel
 import (
 	"encoding/binary"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -22,7 +22,7 @@ func (k *Kernel) receive(c *Conn, b []byte) {
 		}
 		hdr, _ := nlwire.ParseHeader(msg)
 		if k.privless || first && c.refusesDatagram(hdr.Type) { // it is discarded as a whole
-			c.reply(msg, kerrno.EPERM)
+			c.reply(msg, kernel.EPERM)
 			return
 		}
 		if hdr.Flags&nlwire.FlagRequest != 0 {
@@ -41,7 +41,7 @@ func (k *Kernel) receive(c *Conn, b []byte) {
 // request acts on one message and returns the error number of the reply.
 func (k *Kernel) request(c *Conn, typ uint16, body []byte) int32 {
 	if typ>>8 != subsystem {
-		return kerrno.EINVAL
+		return kernel.EINVAL
 	}
 	if len(body) < nfgenmsgLen {
 		return 0
@@ -49,7 +49,7 @@ func (k *Kernel) request(c *Conn, typ uint16, body []byte) int32 {
 	number, attrs := binary.BigEndian.Uint16(body[2:]), body[nfgenmsgLen:]
 	switch typ & 0xff {
 	case msgPacket:
-		return kerrno.ENOTSUPP
+		return kernel.ENOTSUPP
 	case msgConfig:
 		return k.config(c, number, attrs)
 	case msgVerdict, msgVerdictBatch:
@@ -58,7 +58,7 @@ func (k *Kernel) request(c *Conn, typ uint16, body []byte) int32 {
 		}
 		return k.verdict(c, number, attrs, typ&0xff == msgVerdictBatch)
 	}
-	return kerrno.EINVAL
+	return kernel.EINVAL
 }
 
 // reply answers a request: NLMSG_ERROR with the error number, 0 for an

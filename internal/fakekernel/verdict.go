@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -41,18 +41,18 @@ func (k *Kernel) verdict(c *Conn, number uint16, body []byte, batch bool) int32 
 	}
 	q := k.queues[number]
 	if q == nil {
-		return kerrno.ENODEV
+		return kernel.ENODEV
 	}
 	if q.owner != c {
-		return kerrno.EPERM
+		return kernel.EPERM
 	}
 	if a[attrVerdictHdr] == nil {
-		return kerrno.EINVAL
+		return kernel.EINVAL
 	}
 	v := binary.BigEndian.Uint32(a[attrVerdictHdr])
 	id := binary.BigEndian.Uint32(a[attrVerdictHdr][4:])
 	if v&verdictMask > verdictStop || v&verdictMask == verdictStolen {
-		return kerrno.EINVAL
+		return kernel.EINVAL
 	}
 	var taken []*Flight
 	if batch {
@@ -61,7 +61,7 @@ func (k *Kernel) verdict(c *Conn, number uint16, body []byte, batch bool) int32 
 		taken = []*Flight{f}
 	}
 	if len(taken) == 0 {
-		return kerrno.ENOENT
+		return kernel.ENOENT
 	}
 	// The whole batch has left the queue before the first of it goes on.
 	for _, f := range taken {
@@ -117,14 +117,14 @@ func (f *Flight) editLink(a [][]byte) int32 {
 			return errno
 		}
 		if v[attrVLANTCI] == nil || v[attrVLANProto] == nil {
-			return kerrno.EINVAL
+			return kernel.EINVAL
 		}
 		p.VLAN = VLAN{binary.BigEndian.Uint16(v[attrVLANTCI]), binary.BigEndian.Uint16(v[attrVLANProto])}
 		e.VLAN = true
 	}
 	if b := a[attrL2Hdr]; b != nil {
 		if len(b) != len(p.LinkHeader) {
-			return kerrno.EINVAL
+			return kernel.EINVAL
 		}
 		p.LinkHeader = bytes.Clone(b)
 		e.LinkHeader = true
@@ -195,7 +195,7 @@ func (p policy) parse(b []byte) (attrs [][]byte, errno int32) {
 		}
 		if int(typ) < len(p) {
 			if len(data) < int(p[typ]) {
-				return nil, kerrno.ERANGE
+				return nil, kernel.ERANGE
 			}
 			attrs[typ] = data
 		}

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/chifflier/nfqueue-go/internal/kerrno"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
 func TestVerdictCodes(t *testing.T) {
@@ -37,7 +37,7 @@ func TestVerdictIsForOnePacket(t *testing.T) {
 	l := newLab(t)
 	l.bind(0)
 	f := l.send(ip4(1), ip4(1), ip4(1))
-	l.want([]int32{0, kerrno.ENOENT}, verdictFor(1, 2), verdictFor(1, 2))
+	l.want([]int32{0, kernel.ENOENT}, verdictFor(1, 2), verdictFor(1, 2))
 	l.wantQueued(f[0], 0, 1)
 	l.wantOutcome(f[1], true, Decided, Hop{0, 2, 1, false})
 	l.wantQueued(f[2], 0, 3)
@@ -104,7 +104,7 @@ func TestBatch(t *testing.T) {
 		f := l.send(ip4(1), ip4(1), ip4(1), ip4(1), ip4(1))
 		want := []int32{0}
 		if c.decided == 0 {
-			want = []int32{kerrno.ENOENT}
+			want = []int32{kernel.ENOENT}
 		}
 		l.want(want, batch(c.id, u32(attrMark, 7), u32(attrPriority, 8), attr(attrPayload, make([]byte, 30)...)))
 		for i, f := range f {
@@ -192,10 +192,10 @@ func TestLinkEdits(t *testing.T) {
 		link  string
 	}{
 		{"tag", bridge, vlan(proto, tci), 0, VLAN{0x2001, 0x8100}, "header"},
-		{"no protocol", bridge, vlan(tci), kerrno.EINVAL, VLAN{}, "header"},
-		{"no tag", bridge, vlan(proto), kerrno.EINVAL, VLAN{}, "header"},
+		{"no protocol", bridge, vlan(tci), kernel.EINVAL, VLAN{}, "header"},
+		{"no tag", bridge, vlan(proto), kernel.EINVAL, VLAN{}, "header"},
 		{"header", bridge, attr(attrL2Hdr, []byte("HEADER")...), 0, VLAN{}, "HEADER"},
-		{"other length", bridge, attr(attrL2Hdr, []byte("head")...), kerrno.EINVAL, VLAN{}, "header"},
+		{"other length", bridge, attr(attrL2Hdr, []byte("head")...), kernel.EINVAL, VLAN{}, "header"},
 		{"other family", inet, append(vlan(tci), attr(attrL2Hdr, 1)...), 0, VLAN{}, ""},
 	} {
 		l := newLab(t)
@@ -212,7 +212,7 @@ func TestLinkEdits(t *testing.T) {
 			t.Errorf("%s: %+v %q", c.name, o.Packet.VLAN, o.Packet.LinkHeader)
 		}
 		if c.errno != 0 {
-			l.want([]int32{kerrno.ENOENT}, verdictFor(1, 1))
+			l.want([]int32{kernel.ENOENT}, verdictFor(1, 1))
 		}
 	}
 }

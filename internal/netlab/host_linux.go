@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/chifflier/nfqueue-go/internal/netns"
 	rtnl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +25,7 @@ type Host struct {
 func New() (*Host, error) {
 	h := &Host{}
 	h.queue = sync.OnceValues(h.probeQueueExpr)
-	err := onThread(func() (err error) {
+	err := netns.OnThread(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("netlab: make a network namespace (CAP_SYS_ADMIN needed, see Enter): %w", err)
 		}
@@ -34,7 +35,7 @@ func New() (*Host, error) {
 		if h.route, err = rtnl.NewHandle(unix.NETLINK_ROUTE); err != nil {
 			return fmt.Errorf("netlab: rtnetlink: %w", err)
 		}
-		h.ns, err = os.Open(threadNetNS)
+		h.ns, err = os.Open(netns.ThreadPath)
 		return err
 	})
 	if err != nil {
@@ -54,7 +55,7 @@ func Current() (*Host, error) {
 	if h.route, err = rtnl.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return nil, fmt.Errorf("netlab: rtnetlink: %w", err)
 	}
-	if h.ns, err = os.Open(threadNetNS); err != nil {
+	if h.ns, err = os.Open(netns.ThreadPath); err != nil {
 		h.route.Close()
 		return nil, err
 	}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package netns finds network namespaces as users name them, and runs functions in them. It exists on Linux only.
+// Package netns runs functions in network namespaces, and opens the namespaces that users name.
+// It exists on Linux only.
 package netns

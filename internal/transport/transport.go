@@ -39,6 +39,9 @@ type Conn interface {
 	// ProcTable returns /proc/net/netfilter/nfnetlink_queue of the network
 	// namespace of the socket.
 	ProcTable() ([]byte, error)
+	// CutsReplacedUDP reports whether the kernel can cut a UDP super-packet (UDP_SEGMENT)
+	// correctly after its payload was replaced.
+	CutsReplacedUDP() bool
 	// File returns a duplicate of the socket that a child process can inherit.
 	File() (*os.File, error)
 	// Close ends the use of the socket. A waiting Recv returns net.ErrClosed. The

@@ -5,13 +5,13 @@ package labtest
 import (
 	"testing"
 
-	"github.com/chifflier/nfqueue-go/internal/kversion"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
-// AtLeast is kversion.AtLeast, which must not fail.
+// AtLeast is kernel.AtLeast, which must not fail.
 func AtLeast(tb testing.TB, major, minor int) bool {
 	tb.Helper()
-	ok, err := kversion.AtLeast(major, minor)
+	ok, err := kernel.AtLeast(major, minor)
 	if err != nil {
 		tb.Fatal(err)
 	}

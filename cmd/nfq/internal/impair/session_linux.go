@@ -12,7 +12,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/intercept"
-	"github.com/chifflier/nfqueue-go/internal/recvbuf"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
@@ -130,7 +130,7 @@ const (
 
 // queueConfig returns what the queues need for all settings that they will see.
 func queueConfig(all []Settings) nfqueue.Config {
-	_, frame := recvbuf.Charge()
+	_, frame := kernel.Charge()
 	cfg := nfqueue.Config{
 		NoGSO:      true, // each packet on the wire has a fate of its own
 		CopyRange:  headersOnly,

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/internal/recvbuf"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,9 +26,9 @@ func (r *Report) buffers(p privileges) {
 
 // receiveBuffer returns what the default configuration of package nfqueue needs for full-size Ethernet frames, and asks for.
 func receiveBuffer() (frames, withGSO int) {
-	_, frame := recvbuf.Charge()
+	_, frame := kernel.Charge()
 	frames = nfqueue.DefaultMaxLen * frame
-	return frames, frames + recvbuf.ForGSO
+	return frames, frames + kernel.ReserveForGSO
 }
 
 // buffer checks one: least is what is needed, want what is recommended.

@@ -12,7 +12,7 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/chifflier/nfqueue-go/internal/mmsg"
+	"github.com/chifflier/nfqueue-go/internal/transport/mmsg"
 	"golang.org/x/sys/unix"
 )
 

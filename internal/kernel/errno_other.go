@@ -2,7 +2,7 @@
 
 //go:build !linux
 
-package kerrno
+package kernel
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"io/fs"
 )
 
-// Numbers of asm-generic/errno.h.
+// Error numbers of asm-generic/errno.h.
 const (
 	EPERM      = int32(1)
 	ENOENT     = int32(2)
@@ -37,8 +37,7 @@ var texts = map[int32]string{
 	EOPNOTSUPP: "operation not supported",
 }
 
-// linuxErrno is an error number of Linux on another system, whose syscall.Errno
-// has other numbers.
+// linuxErrno is a Linux error number on another system, where syscall.Errno has other numbers.
 type linuxErrno int32
 
 func number(errno int32) error { return linuxErrno(errno) }
@@ -50,7 +49,7 @@ func (e linuxErrno) Error() string {
 	return fmt.Sprintf("Linux error number %d", int32(e))
 }
 
-// Is matches the portable errors that syscall.Errno matches on Linux.
+// Is matches the same portable errors as syscall.Errno on Linux.
 func (e linuxErrno) Is(target error) bool {
 	switch int32(e) {
 	case EPERM:

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package kerrno turns the error numbers of netlink replies into errors. They are
-// Linux's own, also in a program built for another system that talks to a kernel
-// which only exists in its memory.
-package kerrno
+package kernel
 
 import "fmt"
 
-// ENOTSUPP is the one number nfnetlink_queue sends that is not meant for
-// userspace and is in no table there (include/linux/errno.h).
+// ENOTSUPP is an error number that nfnetlink_queue sends although it is internal to the kernel
+// (include/linux/errno.h). No table of userspace lists it.
 const ENOTSUPP = 524
 
-// Error returns the error for a number, nil for 0.
+// Error returns the error for a Linux error number of a netlink reply, and nil for 0. On every
+// system errors.Is matches it with the portable errors, such as fs.ErrPermission.
 func Error(errno int32) error {
 	switch errno {
 	case 0:

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package kversion tells the version of the kernel, for what there is no other way to find out.
-package kversion
+package kernel
 
 import (
 	"fmt"
@@ -9,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AtLeast reports whether the kernel has a version or a later one.
+// AtLeast reports whether the running kernel has the given version or a later one. Use it only for
+// what no system call tells.
 func AtLeast(major, minor int) (bool, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return false, err
+		return false, fmt.Errorf("uname: %w", err)
 	}
 	var gotMajor, gotMinor int
 	release := unix.ByteSliceToString(u.Release[:])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package kerrno
+package kernel
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Numbers of the architecture the program was built for.
+// Error numbers of the architecture that the program was built for.
 const (
 	EPERM      = int32(unix.EPERM)
 	ENOENT     = int32(unix.ENOENT)

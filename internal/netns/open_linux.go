@@ -8,14 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Dir is where iproute2 keeps namespaces with a name.
+// Dir is where iproute2 keeps named network namespaces.
 const Dir = "/run/netns"
 
 // Open opens the network namespace of a process id, a path, or a name in Dir. The caller closes it.
@@ -28,7 +27,8 @@ func Open(s string) (*os.File, error) {
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no network namespace %q; give a name that 'ip netns list' shows, a process id, or a path such as /proc/PID/ns/net: %w", s, err)
+		return nil, fmt.Errorf("no network namespace %q; give a name that 'ip netns list' shows, "+
+			"a process id, or a path such as /proc/PID/ns/net: %w", s, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("network namespace %q: %w", s, err)
@@ -39,14 +39,15 @@ func Open(s string) (*os.File, error) {
 	return f, nil
 }
 
-// isNetNS reports whether a descriptor is that of a network namespace.
+// isNetNS reports whether a descriptor is a network namespace.
 func isNetNS(fd int) bool {
 	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
 	if !errors.Is(err, unix.ENOTTY) {
 		return err == nil && kind == unix.CLONE_NEWNET
 	}
-	// 64-bit kernels such as Linux 6.1 do not tell 32-bit programs. A file that is mounted elsewhere has another name;
-	// entering what is no network namespace is refused later.
+	// 64-bit kernels such as Linux 6.1 refuse the ioctl of 32-bit programs. Then look at the file
+	// system and the link. A namespace that is mounted elsewhere has another link; if it is of
+	// another kind, entering it fails later.
 	var fs unix.Statfs_t
 	name, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	other := strings.Contains(name, ":[") && !strings.HasPrefix(name, "net:[")
@@ -61,23 +62,4 @@ func Names() []string {
 		names = append(names, e.Name())
 	}
 	return names
-}
-
-// Do calls fn on a thread in the namespace, or on the present one if ns is nil. What fn reads in /proc must be below
-// /proc/thread-self.
-func Do(ns *os.File, fn func() error) error {
-	if ns == nil {
-		return fn()
-	}
-	result := make(chan error, 1)
-	go func() {
-		// The thread stays locked, so that it ends with the goroutine and nobody else runs in the namespace.
-		runtime.LockOSThread()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("enter the network namespace, which needs CAP_SYS_ADMIN: %w", err)
-			return
-		}
-		result <- fn()
-	}()
-	return <-result
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package kerrno
+package kernel
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestMeaning: on every system the numbers match the portable errors.
-func TestMeaning(t *testing.T) {
+// TestErrorMatches: on every system the numbers match the portable errors.
+func TestErrorMatches(t *testing.T) {
 	for _, c := range []struct {
 		errno int32
 		is    error
