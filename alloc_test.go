@@ -74,6 +74,19 @@ func TestNoAllocations(t *testing.T) {
 			}
 			return Accept
 		}},
+		{"transport", func(p *Packet) Verdict {
+			if t, ok := p.Transport(); !ok || string(t.Body) != "hi" {
+				return Drop
+			}
+			return Accept
+		}},
+		{"body", func(p *Packet) Verdict {
+			t, _ := p.Transport()
+			if p.SetBody(append(t.Body, " there"...)) != nil || p.SetBody(udpPacket) != nil {
+				return Drop
+			}
+			return Accept
+		}},
 		{"another payload", func(p *Packet) Verdict {
 			if p.SetPayload(udpPacket[:29]) != nil {
 				return Drop

@@ -242,7 +242,7 @@ func (p *Packet) AdjustSequence() error {
 	t, ok := entry.Original()
 	flow, told := p.Flow()
 	switch {
-	case !ok || t.Protocol != protoTCP || !t.Src.Is4() || told && flow.Protocol != protoTCP:
+	case !ok || t.Protocol != TCP || !t.Src.Is4() || told && flow.Protocol != TCP:
 		return p.editError(what, errors.New("the kernel adjusts TCP over IPv4 only"))
 	case entry.Status()&(StatusSrcNAT|StatusDstNAT) == 0:
 		return p.editError(what, errors.New("the kernel adjusts only connections whose addresses are translated (NAT)"))

@@ -184,7 +184,7 @@ func TestAdjustSequence(t *testing.T) {
 	ftp := ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00"))
 	segment := func(attrs ...[]byte) *Packet {
 		p := tracked(t, ConnEstablished, attrs...)
-		p.Payload()[9] = protoTCP
+		p.Payload()[9] = uint8(TCP)
 		return p
 	}
 	dnat := ctStatus(StatusConfirmed | StatusDstNAT)
@@ -197,7 +197,7 @@ func TestAdjustSequence(t *testing.T) {
 		wantCT(t, p, map[uint16][]byte{})
 	}
 	p := segment(tcpTuple, dnat, ftp)
-	p.Payload()[9] = protoICMP
+	p.Payload()[9] = uint8(ICMP)
 	wantRefused(t, "an ICMP error", p, p.AdjustSequence)
 	for name, attrs := range map[string][][]byte{
 		"no NAT":        {tcpTuple, ctStatus(StatusConfirmed), ftp},

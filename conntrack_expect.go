@@ -34,7 +34,7 @@ func (f ExpectFlags) String() string { return bitNames(uint32(f), expectFlagName
 type Expectation struct {
 	// Protocol is IPPROTO_TCP, UDP, SCTP or GRE. Of others the kernel knows no ports, or no longer
 	// does, and would expect all of the protocol.
-	Protocol uint8
+	Protocol Protocol
 	// Src and SrcPort are where the first packet comes from. A zero value stands for
 	// any address or port.
 	Src     netip.Addr
@@ -87,9 +87,9 @@ const (
 
 // canExpect reports whether the kernel reads the ports of a protocol from an expectation
 // (nlattr_to_tuple). DCCP and UDP-Lite have lost theirs, in Linux 6.17 and 7.1.
-func canExpect(protocol uint8) bool {
-	switch protocol {
-	case protoTCP, protoUDP, protoSCTP, protoGRE:
+func canExpect(p Protocol) bool {
+	switch p {
+	case TCP, UDP, SCTP, GRE:
 		return true
 	}
 	return false
@@ -100,10 +100,10 @@ func canExpect(protocol uint8) bool {
 func (e *Expectation) check(ipv4 bool) error {
 	switch {
 	case !canExpect(e.Protocol):
-		return fmt.Errorf("Expectation.Protocol is %s; the kernel knows ports to expect only of TCP, UDP, SCTP and GRE", protocolName(e.Protocol))
+		return fmt.Errorf("Expectation.Protocol is %s; the kernel knows ports to expect only of TCP, UDP, SCTP and GRE", e.Protocol)
 	case !e.Dst.IsValid():
 		return errors.New("Expectation.Dst is not set; the kernel takes no expectation of any destination")
-	case e.DstPort == 0 && e.Protocol != protoGRE:
+	case e.DstPort == 0 && e.Protocol != GRE:
 		return errors.New("Expectation.DstPort is not set; the kernel takes no expectation of any port")
 	case e.Dst.Is4() != ipv4 || e.Src.IsValid() && e.Src.Is4() != ipv4:
 		return errors.New("the addresses must be of the IP version of the packet's connection")
@@ -189,7 +189,7 @@ func (e *Expectation) append(b []byte) []byte {
 	return b
 }
 
-func (n *ExpectNAT) append(b []byte, proto uint8, none netip.Addr) []byte {
+func (n *ExpectNAT) append(b []byte, proto Protocol, none netip.Addr) []byte {
 	b = appendString(b, ctaExpectFn, n.Function)
 	start := len(b)
 	b = nlwire.AppendNest(b, ctaExpectNAT)

@@ -130,7 +130,7 @@ func tell(e ConntrackEntry) (v told) {
 	return v
 }
 
-func ctTuple(src string, srcPort uint16, dst string, dstPort uint16, proto uint8) Tuple {
+func ctTuple(src string, srcPort uint16, dst string, dstPort uint16, proto Protocol) Tuple {
 	return Tuple{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: srcPort, DstPort: dstPort, Protocol: proto}
 }
 

@@ -16,7 +16,7 @@ import (
 // protocol does not have is zero.
 type Tuple struct {
 	Src, Dst netip.Addr // where packets come from and go to
-	Protocol uint8      // IPPROTO_*
+	Protocol Protocol
 
 	// SrcPort and DstPort are the ports of TCP, UDP and SCTP, up to Linux 6.16 of DCCP and up to
 	// 7.0 of UDP-Lite, and the keys of GRE.
@@ -35,7 +35,7 @@ func (t Tuple) String() string {
 	var s strings.Builder
 	src, dst := t.Src.String(), t.Dst.String()
 	switch t.Protocol {
-	case protoICMP, protoICMPv6:
+	case ICMP, ICMPv6:
 		dst += " type " + strconv.Itoa(int(t.ICMPType)) + " code " + strconv.Itoa(int(t.ICMPCode)) +
 			" id " + strconv.Itoa(int(t.ICMPID))
 	default:
@@ -44,43 +44,12 @@ func (t Tuple) String() string {
 			dst = netip.AddrPortFrom(t.Dst, t.DstPort).String()
 		}
 	}
-	s.WriteString(protocolName(t.Protocol))
+	s.WriteString(t.Protocol.String())
 	s.WriteString(" " + src + " > " + dst)
 	if t.Zone != 0 {
 		s.WriteString(" zone " + strconv.Itoa(int(t.Zone)))
 	}
 	return s.String()
-}
-
-// Protocols whose entries are special, IPPROTO_*.
-const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoGRE    = 47
-	protoICMPv6 = 58
-	protoSCTP   = 132
-)
-
-func protocolName(proto uint8) string {
-	switch proto {
-	case protoICMP:
-		return "icmp"
-	case protoTCP:
-		return "tcp"
-	case 17:
-		return "udp"
-	case 33:
-		return "dccp"
-	case 47:
-		return "gre"
-	case protoICMPv6:
-		return "icmpv6"
-	case 132:
-		return "sctp"
-	case 136:
-		return "udplite"
-	}
-	return "protocol " + strconv.Itoa(int(proto))
 }
 
 // parseTuple reads a CTA_TUPLE_* (ctnetlink_dump_tuples). zone is that of an
@@ -121,7 +90,7 @@ func (t *Tuple) parseProto(nest []byte) (ok bool) {
 		}
 		switch typ {
 		case ctaProtoNum:
-			t.Protocol, ok = d[0], true
+			t.Protocol, ok = Protocol(d[0]), true
 		case ctaProtoICMPType, ctaProtoICMPv6Type:
 			t.ICMPType = d[0]
 		case ctaProtoICMPCode, ctaProtoICMPv6Code:
@@ -161,7 +130,7 @@ func appendTuple(b []byte, typ uint16, t Tuple) []byte {
 
 	proto := len(b)
 	b = nlwire.AppendNest(b, ctaTupleProto)
-	b = nlwire.AppendAttr(b, ctaProtoNum, []byte{t.Protocol})
+	b = nlwire.AppendAttr(b, ctaProtoNum, []byte{uint8(t.Protocol)})
 	b = nlwire.AppendAttrU16(b, ctaProtoSrcPort, t.SrcPort)
 	b = nlwire.AppendAttrU16(b, ctaProtoDstPort, t.DstPort)
 	nlwire.EndNest(b, proto)

@@ -86,7 +86,38 @@ func (e *edits) own() {
 //     HookInput, or IPv4 options that there were at HookForward.
 //
 // The kernel would drop or spoil such packets without an error.
-func (p *Packet) SetPayload(b []byte) error {
+func (p *Packet) SetPayload(b []byte) error { return p.setPayload(b, nil, 0) }
+
+// SetBody is SetPayload for what follows the transport header: b replaces the Body that Transport
+// returns, behind the headers as they now are, and may have another length. It may be that Body,
+// changed in place, shortened or appended to; then it is sent without being copied.
+//
+// SetBody fails when SetPayload does, and when Transport reports false. Bytes behind the datagram
+// of a UDP packet are dropped unless b is as long as Body.
+func (p *Packet) SetBody(b []byte) error {
+	l, ok := p.transport()
+	switch {
+	case l.Cut:
+		return p.editError("body", ErrTruncated)
+	case !ok:
+		return p.editError("body", errNoTransport)
+	}
+	end := l.BodyOffset + len(b)
+	if end == l.BodyEnd {
+		end = len(p.payload)
+	}
+	whole := p.payload
+	if end > cap(whole) {
+		whole = append(make([]byte, 0, end), whole[:l.BodyOffset]...)
+	}
+	return p.setPayload(whole[:end], b, l.BodyOffset)
+}
+
+// errNoTransport is returned by SetBody.
+var errNoTransport = errors.New("the packet does not hold a whole transport header; see Packet.Transport")
+
+// setPayload replaces the packet by b with body at an offset. The headers in b are before body.
+func (p *Packet) setPayload(b, body []byte, at int) error {
 	if err := p.checkPayload(b); err != nil {
 		return p.editError("payload", err)
 	}
@@ -105,12 +136,13 @@ func (p *Packet) SetPayload(b []byte) error {
 	switch {
 	case err != nil:
 		return p.editError("payload", err)
-	case completion.Protocol == protoUDP && how&ippkt.Segments != 0 && (p.hook == HookPrerouting || p.hook == HookInput):
+	case completion.Protocol == UDP && how&ippkt.Segments != 0 && (p.hook == HookPrerouting || p.hook == HookInput):
 		return p.editError("payload", errUDPSegments)
 	case p.came.inside:
 		return p.editError("payload", errInside)
 	}
 	p.replace(b)
+	copy(p.payload[at:], body)
 	completion.Apply(p.payload)
 	return nil
 }
@@ -139,10 +171,7 @@ var errInside = fmt.Errorf("the packet is a tunnel's, and a checksum inside is n
 // errNoUDPSegments is for kernels that fail, see transport.Conn.CutsReplacedUDP.
 var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; set Config.NoGSO: %w", errors.ErrUnsupported)
 
-const (
-	protoUDP      = 17 // IPPROTO_UDP
-	ipv4HeaderLen = 20 // without options
-)
+const ipv4HeaderLen = 20 // without options
 
 const (
 	etherTypeIPv4 = 0x0800 // ETH_P_IP

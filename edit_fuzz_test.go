@@ -50,7 +50,7 @@ func FuzzSetPayload(f *testing.F) {
 		if err != nil || l.TotalLen != len(sent) && l.TotalLen != 0 {
 			t.Fatalf("%x: %+v, %v", sent, l, err)
 		}
-		if gso && l.Protocol == protoUDP && p.Hook() <= HookInput {
+		if gso && l.Protocol == UDP && p.Hook() <= HookInput {
 			t.Fatal("a super-packet of UDP that came in was replaced")
 		}
 		// Once more, in place, is no change.

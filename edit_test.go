@@ -8,6 +8,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 )
@@ -178,6 +179,90 @@ func TestSetPayloadKeepsSurplus(t *testing.T) {
 		}
 		if err, wrong := whole.VerifyChecksums(); err != nil || len(wrong) > 0 {
 			t.Errorf("%s: %v, %v", c.name, err, wrong)
+		}
+	}
+}
+
+// TestSetBody: the body is replaced behind the headers as they now are, of any length, and the
+// packet is valid afterwards.
+func TestSetBody(t *testing.T) {
+	surplus := append(bytes.Clone(udpPacket), "option"...)
+	surplus[3] += 6
+	long := bytes.Repeat([]byte("long"), 1000) // more than there is room
+	for _, c := range []struct {
+		name    string
+		packet  []byte
+		body    func(body []byte) []byte
+		want    string
+		surplus string
+	}{
+		{"in place", udpPacket, func(b []byte) []byte { b[0]++; return b }, "ii", ""},
+		{"appended in place", udpPacket, func(b []byte) []byte { return append(b, " there"...) }, "hi there", ""},
+		{"shortened in place", udpPacket, func(b []byte) []byte { return b[:1] }, "h", ""},
+		{"its end", udpPacket, func(b []byte) []byte { return b[1:] }, "i", ""},
+		{"another slice", udpPacket, func([]byte) []byte { return []byte("other") }, "other", ""},
+		{"none", udpPacket, func([]byte) []byte { return nil }, "", ""},
+		{"longer than the room", udpPacket, func([]byte) []byte { return long }, string(long), ""},
+		{"surplus stays", surplus, func([]byte) []byte { return []byte("HI") }, "HI", "option"},
+		{"surplus goes", surplus, func(b []byte) []byte { return append(b, '!') }, "hi!", ""},
+	} {
+		p := queued(t, FamilyIPv4, HookOutput, 0, c.packet)
+		tr, _ := p.Transport()
+		tr.Header[1]++ // the port
+		if err := p.SetBody(c.body(tr.Body)); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := verdictAttrs(t, p)
+		whole := gopacket.NewPacket(all[attrPayload], layers.LayerTypeIPv4, gopacket.Default)
+		udp := whole.TransportLayer().(*layers.UDP)
+		if err := udp.SetNetworkLayerForChecksum(whole.NetworkLayer()); err != nil {
+			t.Fatal(err)
+		}
+		if err, wrong := whole.VerifyChecksums(); err != nil || len(wrong) > 0 {
+			t.Errorf("%s: %v, %v", c.name, err, wrong)
+		}
+		if string(udp.Payload) != c.want || int(udp.Length) != 8+len(c.want) || udp.SrcPort != 12346 {
+			t.Errorf("%s: %x", c.name, all[attrPayload])
+		}
+		if got := string(all[attrPayload][28+len(c.want):]); got != c.surplus {
+			t.Errorf("%s: behind the datagram: %q", c.name, got)
+		}
+	}
+}
+
+// TestRefusedBodyLeavesPacket: where a body cannot be replaced the packet stays as it is.
+func TestRefusedBodyLeavesPacket(t *testing.T) {
+	later := bytes.Clone(udpPacket)
+	later[7] = 2
+	lite := bytes.Clone(udpPacket)
+	lite[9] = uint8(UDPLite)
+	for _, c := range []struct {
+		name   string
+		packet []byte
+		full   int
+		body   []byte
+		want   error
+	}{
+		{"truncated", bytes.Clone(udpPacket), 31, []byte("HI"), ErrTruncated},
+		{"later fragment", later, 0, []byte("HI"), errNoTransport},
+		{"too long", udpPacket, 0, make([]byte, MaxPayload-27), nil},
+		{"not covered", lite, 0, nil, ippkt.ErrCoverage},
+	} {
+		attrs := []attr{{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookOutput)}}
+		if c.full > 0 {
+			attrs = append(attrs, attr{attrCapLen, be32(uint32(c.full))})
+			c.packet[3] = byte(c.full)
+		}
+		p, err := decoded(packetMessage(FamilyIPv4, 1, append(attrs, attr{attrPayload, c.packet})...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := bytes.Clone(p.Payload())
+		if err := p.SetBody(c.body); err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if !bytes.Equal(p.Payload(), before) || p.edits.has(editPayload) {
+			t.Errorf("%s: the packet became %x", c.name, p.Payload())
 		}
 	}
 }

@@ -39,6 +39,30 @@ func ExamplePacket_SetPayload() {
 	// Output: "this is -", 5 bytes less
 }
 
+// Read what a packet carries. Lengths and checksums of a changed body are set to fit.
+func ExamplePacket_Transport() {
+	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		t, ok := p.Transport()
+		if !ok || t.Protocol != nfqueue.UDP {
+			return nfqueue.Accept
+		}
+		fmt.Printf("%v: %q\n", t.Protocol, t.Body)
+		if err := p.SetBody(bytes.ToUpper(t.Body)); err != nil {
+			return nfqueue.Drop
+		}
+		return nfqueue.Accept
+	})
+	k, end := inMemory()
+	defer end()
+	k.Serve(nfqueue.Config{}, handler) // nfqueue.Run, with the real kernel
+
+	arrived := k.Send(0, datagram(1024, "hello")).Result().Payload
+	fmt.Printf("%q arrived\n", arrived[28:])
+	// Output:
+	// udp: "hello"
+	// "HELLO" arrived
+}
+
 // Mark what a handler has seen, for rules behind the queue.
 func ExamplePacket_SetMark() {
 	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {

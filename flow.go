@@ -8,6 +8,27 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 )
 
+// Protocol is the number of an upper-layer protocol, from the IANA registry: the Protocol of an
+// IPv4 header, or the last Next Header of the IPv6 extension headers. String returns its name as
+// nft and iptables write it, and HasPorts reports whether its header begins with two ports.
+type Protocol = ippkt.Protocol
+
+// Protocols by the names of linux/in.h and linux/in6.h, without IPPROTO_. Transport knows their
+// headers. Any other number is a Protocol too.
+const (
+	ICMP    = ippkt.ICMP    // 1
+	IGMP    = ippkt.IGMP    // 2
+	TCP     = ippkt.TCP     // 6
+	UDP     = ippkt.UDP     // 17
+	DCCP    = ippkt.DCCP    // 33
+	GRE     = ippkt.GRE     // 47
+	ESP     = ippkt.ESP     // 50
+	AH      = ippkt.AH      // 51, in IPv6 an extension header
+	ICMPv6  = ippkt.ICMPv6  // 58
+	SCTP    = ippkt.SCTP    // 132
+	UDPLite = ippkt.UDPLite // 136
+)
+
 // Flow is what tells one conversation from another, read from a packet's headers. It
 // is comparable, and may be the key of a map.
 type Flow struct {
@@ -19,9 +40,8 @@ type Flow struct {
 	ICMPID uint16
 	// ICMPType and ICMPCode are those of ICMP and ICMPv6.
 	ICMPType, ICMPCode uint8
-	// Protocol is that of the transport header (IANA protocol numbers), behind any
-	// IPv6 extension headers.
-	Protocol uint8
+	// Protocol is that of the transport header, behind any IPv6 extension headers.
+	Protocol Protocol
 	// Fragment means that the packet is one of several fragments.
 	Fragment bool
 	// NoTransport means that the packet does not hold the transport header: a later
@@ -31,6 +51,17 @@ type Flow struct {
 
 // HasPorts reports whether SrcPort and DstPort were read.
 func (f Flow) HasPorts() bool { return ippkt.Flow(f).HasPorts() }
+
+// SrcAddrPort returns Src and SrcPort.
+func (f Flow) SrcAddrPort() netip.AddrPort { return ippkt.Flow(f).SrcAddrPort() }
+
+// DstAddrPort returns Dst and DstPort.
+func (f Flow) DstAddrPort() netip.AddrPort { return ippkt.Flow(f).DstAddrPort() }
+
+// String returns protocol, source and destination, and what else was read:
+// "tcp 192.0.2.1:1024 > 192.0.2.2:80", "icmp 192.0.2.1 > 192.0.2.2 type 8 code 0 id 1",
+// "udp 192.0.2.1 > 192.0.2.2 fragment".
+func (f Flow) String() string { return ippkt.Flow(f).String() }
 
 // Reverse returns the flow of the packets in the other direction, with ICMP queries
 // and replies exchanged.
@@ -58,6 +89,68 @@ func (p *Packet) QuotedFlow() (f Flow, ok bool) {
 	}
 	flow, ok := ippkt.QuotedFlow(p.payload)
 	return Flow(flow), ok
+}
+
+// Transport is the transport header of a packet and what follows it, in place.
+type Transport struct {
+	// Header is the transport header with its options: 8 bytes of UDP, UDP-Lite, ICMP, ICMPv6 and
+	// ESP, 20 to 60 of TCP. Protocols that have no constant here have a header of no bytes.
+	Header []byte
+
+	// Body is what follows the header, without the padding of the link layer. Of UDP it is the
+	// data up to the length that the UDP header states. Of a fragment other than the first it is
+	// the piece of the datagram that the fragment carries, from FragmentOffset on, without the
+	// transport header.
+	Body []byte
+
+	// FragmentOffset is where a fragment belongs in its datagram, in bytes from the first byte
+	// behind the IP headers. It is 0 in the first fragment.
+	FragmentOffset int
+
+	// Protocol is that of the header. In an IPv6 fragment other than the first it may be an
+	// extension header.
+	Protocol Protocol
+
+	// Fragment means that the packet is one of several fragments, and Body a piece of the data.
+	Fragment bool
+
+	// Truncated means that the end of the packet was not copied, and with it a part of Body, or
+	// of the header. A larger copy range helps, see Config.
+	Truncated bool
+}
+
+// Transport returns the transport header of the packet as it now is, and its body, behind all
+// IPv6 extension headers that the kernel walks. It reports false when the packet does not hold the
+// whole header: Header is nil then, and the other fields say why. Fragment and a FragmentOffset
+// mean a fragment other than the first; Truncated that the header was not copied, as with CopyMeta;
+// neither that the packet states impossible lengths, or is no IP packet.
+//
+// Header and Body are parts of Payload: they may be changed in place, and SetPayload or SetBody
+// then sends the change. They are valid until the handler returns. Nothing is allocated.
+func (p *Packet) Transport() (t Transport, ok bool) {
+	l, ok := p.transport()
+	t = Transport{
+		FragmentOffset: l.FragmentOffset,
+		Protocol:       l.Protocol,
+		Fragment:       l.Fragment(),
+		Truncated:      l.Cut,
+	}
+	if ok {
+		t.Header = p.payload[l.TransportHeaderOffset:l.BodyOffset:l.BodyOffset]
+	}
+	if ok || l.BodyEnd > l.BodyOffset {
+		t.Body = p.payload[l.BodyOffset:l.BodyEnd]
+	}
+	return t, ok
+}
+
+// transport says where the transport header and the body are in the payload.
+func (p *Packet) transport() (t ippkt.Transport, ok bool) {
+	if !p.isIP() {
+		return t, false
+	}
+	p.remember()
+	return ippkt.FindTransport(p.payload, p.Truncated() || !p.attrs.has(attrPayload))
 }
 
 // isIP reports whether the payload starts with an IP header: the bridge family

@@ -42,7 +42,7 @@ func (p *Packet) remember() {
 		p.came.udp = true
 		return
 	}
-	p.came.udp = l.Protocol == protoUDP
+	p.came.udp = l.Protocol == UDP
 	p.came.surplus = l.UDPSurplus(p.payload)
 	if l.Version == 6 && (p.hook == HookOutput || p.hook == HookPostrouting) {
 		// The sender has set it behind all extension headers. Of what is forwarded they have not been looked

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"net/netip"
 	"testing"
 	"time"
 )
@@ -262,31 +261,4 @@ func FuzzPacket(f *testing.F) {
 			t.Fatalf("datagram of %d bytes, counted %d", got, o.size)
 		}
 	})
-}
-
-func TestFlow(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{attrPayload, udpPacket}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lo := netip.MustParseAddr("127.0.0.1")
-	want := Flow{Src: lo, Dst: lo, SrcPort: 12345, DstPort: 4000, Protocol: 17}
-	f, ok := p.Flow()
-	if f != want || !ok || !f.HasPorts() || f.Reverse().DstPort != 12345 || f.Hash() != f.Reverse().Hash() {
-		t.Errorf("flow %+v, %v; want %+v", f, ok, want)
-	}
-	if _, ok := p.QuotedFlow(); ok {
-		t.Error("a UDP datagram quotes another packet")
-	}
-	for what, msg := range map[string][]byte{
-		"no payload": packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}),
-		"ARP":        packetMessage(FamilyBridge, 1, attr{attrPacketHdr, packetHdr(7, 0x0806, HookInput)}, attr{attrPayload, udpPacket}),
-	} {
-		if p, err = decoded(msg); err != nil {
-			t.Fatal(err)
-		}
-		if f, ok := p.Flow(); ok {
-			t.Errorf("%s: flow %+v", what, f)
-		}
-	}
 }

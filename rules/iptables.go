@@ -108,7 +108,7 @@ func (r Rule) iptablesArgs() []string {
 	case ICMPv6:
 		optional("-p", "ipv6-icmp")
 	default:
-		optional("-p", r.Protocol.String())
+		optional("-p", protocolText(r.Protocol))
 	}
 	args = append(args, r.iptablesPorts()...)
 	if r.ICMPType.set && r.Protocol == ICMP {
@@ -131,7 +131,7 @@ func (r Rule) iptablesPorts() []string {
 	var args []string
 	match, options := "multiport", [...]string{"--sports", "--dports", "--ports"}
 	if (r.Protocol == TCP || r.Protocol == UDP) && r.Port == (Ports{}) {
-		match, options = r.Protocol.String(), [...]string{"--sport", "--dport", ""}
+		match, options = protocolText(r.Protocol), [...]string{"--sport", "--dport", ""}
 	}
 	for i, p := range [...]Ports{r.SrcPort, r.DstPort, r.Port} {
 		if p == (Ports{}) {

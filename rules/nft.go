@@ -88,7 +88,7 @@ func (r Rule) nftRule() string {
 		add("%v type %s", r.Protocol, r.ICMPType.name(r.Protocol))
 	}
 	if r.Protocol != 0 && r.SrcPort == (Ports{}) && r.DstPort == (Ports{}) && !r.ICMPType.set {
-		add("meta l4proto %v", r.Protocol)
+		add("meta l4proto %s", protocolText(r.Protocol))
 	}
 	switch r.MarkMask {
 	case 0:

@@ -8,19 +8,18 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Protocol is the number of a transport protocol (IPPROTO_*), in IPv6 that of the
-// last header. Zero is any.
-type Protocol uint8
+// Protocol is the number of a transport protocol, in IPv6 that of the last header. Zero is any.
+type Protocol = nfqueue.Protocol
 
 // Protocols that have a name in the text form. Any other can be given by number.
 const (
-	ICMP    Protocol = 1
-	TCP     Protocol = 6
-	UDP     Protocol = 17
-	DCCP    Protocol = 33
-	ICMPv6  Protocol = 58
-	SCTP    Protocol = 132
-	UDPLite Protocol = 136
+	ICMP    = nfqueue.ICMP
+	TCP     = nfqueue.TCP
+	UDP     = nfqueue.UDP
+	DCCP    = nfqueue.DCCP
+	ICMPv6  = nfqueue.ICMPv6
+	SCTP    = nfqueue.SCTP
+	UDPLite = nfqueue.UDPLite
 )
 
 var protocolNames = map[Protocol]string{
@@ -37,24 +36,16 @@ func inverse[K, V comparable](m map[K]V) map[V]K {
 	return i
 }
 
-// String returns the name of the protocol, or its number.
-func (p Protocol) String() string {
+// protocolText returns the name of a protocol, or its number.
+func protocolText(p Protocol) string {
 	if name, ok := protocolNames[p]; ok {
 		return name
 	}
 	return strconv.Itoa(int(p))
 }
 
-func (p Protocol) hasPorts() bool {
-	switch p {
-	case TCP, UDP, DCCP, SCTP, UDPLite:
-		return true
-	}
-	return false
-}
-
-// network returns the only family that carries the protocol, 0 if both do.
-func (p Protocol) network() nfqueue.Family {
+// networkOf returns the only family that carries a protocol, 0 if both do.
+func networkOf(p Protocol) nfqueue.Family {
 	switch p {
 	case ICMP:
 		return nfqueue.FamilyIPv4

@@ -103,7 +103,7 @@ func (r Rule) network() nfqueue.Family {
 			return familyOf(p)
 		}
 	}
-	return r.Protocol.network()
+	return networkOf(r.Protocol)
 }
 
 func familyOf(p netip.Prefix) nfqueue.Family {

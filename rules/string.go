@@ -23,9 +23,9 @@ func (r Rule) String() string {
 		add(r.Family.String())
 	}
 	if _, named := protocolNames[r.Protocol]; named {
-		add(r.Protocol.String())
+		add(protocolText(r.Protocol))
 	} else if r.Protocol != 0 {
-		add("proto", r.Protocol.String())
+		add("proto", protocolText(r.Protocol))
 	}
 	if r.ICMPType.set {
 		add("type", r.ICMPType.name(r.Protocol))

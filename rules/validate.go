@@ -131,7 +131,7 @@ func (r Rule) checkAddress(p netip.Prefix) error {
 }
 
 func (r Rule) checkProtocol() error {
-	if need := r.Protocol.network(); need != 0 && r.network() != need {
+	if need := networkOf(r.Protocol); need != 0 && r.network() != need {
 		return fmt.Errorf("%v is not carried by the family %v but by %v", r.Protocol, r.network(), need)
 	}
 	return nil
@@ -141,7 +141,7 @@ func (r Rule) checkPorts(p Ports) error {
 	if p == (Ports{}) {
 		return nil
 	}
-	if !r.Protocol.hasPorts() {
+	if !r.Protocol.HasPorts() {
 		return errors.New("ports need one of the protocols tcp, udp, udplite, sctp or dccp")
 	}
 	if p.Last != 0 && p.Last < p.First {

@@ -22,9 +22,9 @@ func (l *Layout) PartialChecksumInside(b []byte) bool {
 		return true
 	}
 	switch l.Protocol {
-	case protoTCP, protoSCTP:
+	case TCP, SCTP:
 		return false
-	case protoUDP:
+	case UDP:
 		h := b[l.TransportHeaderOffset:l.Len]
 		if len(h) < udpHeaderLen {
 			return true
@@ -38,7 +38,7 @@ func (l *Layout) PartialChecksumInside(b []byte) bool {
 // UDPSurplus reports whether packet b, whose layout l is, has bytes behind the datagram that the length in
 // its UDP header bounds (the surplus area of RFC 9868).
 func (l *Layout) UDPSurplus(b []byte) bool {
-	if l.Protocol != protoUDP || l.Fragment() {
+	if l.Protocol != UDP || l.Fragment() {
 		return false
 	}
 	h := b[l.TransportHeaderOffset:l.Len]
@@ -54,7 +54,7 @@ func ParsedLen(b []byte) int {
 	case b[0]>>4 == 4:
 		return int(b[0]&0xf) * 4
 	case b[0]>>4 != 6:
-	case len(b) > ipv6HeaderLen+1 && b[6] == protoHopByHop:
+	case len(b) > ipv6HeaderLen+1 && Protocol(b[6]) == hopByHopOptions:
 		return ipv6HeaderLen + (int(b[ipv6HeaderLen+1])+1)*8
 	default:
 		return ipv6HeaderLen

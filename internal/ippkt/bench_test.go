@@ -42,6 +42,16 @@ func BenchmarkFlowOf(b *testing.B) {
 	}
 }
 
+func BenchmarkFindTransport(b *testing.B) {
+	for name, p := range benchmarkPackets() {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				FindTransport(p, false)
+			}
+		})
+	}
+}
+
 func BenchmarkHashOf(b *testing.B) {
 	for name, p := range benchmarkPackets() {
 		b.Run(name, func(b *testing.B) {

@@ -61,8 +61,8 @@ func ip6(next uint8, payload ...[]byte) []byte {
 }
 
 // ext returns an IPv6 extension header with the common length field.
-func ext(next uint8, body ...byte) []byte {
-	b := append([]byte{next, 0}, body...)
+func ext(next Protocol, body ...byte) []byte {
+	b := append([]byte{uint8(next), 0}, body...)
 	for len(b)%8 != 0 {
 		b = append(b, 0)
 	}

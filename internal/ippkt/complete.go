@@ -30,7 +30,7 @@ var ErrNeedlessJumbo = errors.New("the IPv6 Jumbo Payload option is only valid a
 // are elsewhere. The same holds for other protocols (ESP, GRE, IP in IP ...).
 // What a packet carries is its own affair: the packet quoted by an ICMP error
 // and tunnelled packets stay as they are, and so do the integrity check value
-// of an Authentication Header and the checksums of Mobility and HIP headers.
+// of an Authentication Header and what Mobility, HIP and Shim6 headers hold.
 //
 // A GSO super-packet of TCP is completed like any other; the kernel computes lengths
 // and checksums again for each segment that it cuts. See [Segments] for UDP.

@@ -5,6 +5,7 @@ package ippkt
 import (
 	"encoding/binary"
 	"net/netip"
+	"strconv"
 )
 
 // Flow is what tells the packets of one conversation, in one direction, from
@@ -30,7 +31,7 @@ type Flow struct {
 	// Protocol is the upper-layer protocol (IANA number), in IPv6 the one behind
 	// the extension headers. In an IPv6 fragment that is not the first it may be
 	// an extension header, because the rest of the headers is elsewhere.
-	Protocol uint8
+	Protocol Protocol
 
 	// Fragment says that the packet is part of a fragmented datagram.
 	Fragment bool
@@ -42,17 +43,41 @@ type Flow struct {
 }
 
 // HasPorts reports whether SrcPort and DstPort are known.
-func (f Flow) HasPorts() bool { return hasPorts(f.Protocol) && !f.NoTransport }
+func (f Flow) HasPorts() bool { return f.Protocol.HasPorts() && !f.NoTransport }
 
 // Ends returns source and destination as text: the address, with the port if known.
 func (f Flow) Ends() (source, destination string) {
-	end := func(a netip.Addr, port uint16) string {
-		if f.HasPorts() {
-			return netip.AddrPortFrom(a, port).String()
-		}
-		return a.String()
+	if f.HasPorts() || f.SrcPort|f.DstPort != 0 {
+		return f.SrcAddrPort().String(), f.DstAddrPort().String()
 	}
-	return end(f.Src, f.SrcPort), end(f.Dst, f.DstPort)
+	return f.Src.String(), f.Dst.String()
+}
+
+// SrcAddrPort returns Src and SrcPort.
+func (f Flow) SrcAddrPort() netip.AddrPort { return netip.AddrPortFrom(f.Src, f.SrcPort) }
+
+// DstAddrPort returns Dst and DstPort.
+func (f Flow) DstAddrPort() netip.AddrPort { return netip.AddrPortFrom(f.Dst, f.DstPort) }
+
+// String returns protocol, source and destination, and what else is known:
+// "tcp 192.0.2.1:1024 > 192.0.2.2:80", "icmp 192.0.2.1 > 192.0.2.2 type 8 code 0
+// id 1", "udp 192.0.2.1 > 192.0.2.2 fragment".
+func (f Flow) String() string {
+	if !f.Src.IsValid() {
+		return "no IP packet"
+	}
+	src, dst := f.Ends()
+	s := f.Protocol.String() + " " + src + " > " + dst
+	if f.Protocol.isICMP(f.version()) && !f.NoTransport {
+		s += " type " + strconv.Itoa(int(f.ICMPType)) + " code " + strconv.Itoa(int(f.ICMPCode))
+		if _, query := icmpInverse(f.Protocol, f.ICMPType); query {
+			s += " id " + strconv.Itoa(int(f.ICMPID))
+		}
+	}
+	if f.Fragment {
+		s += " fragment"
+	}
+	return s
 }
 
 // Reverse returns the flow of the packets that answer: addresses and ports
@@ -61,25 +86,18 @@ func (f Flow) Ends() (source, destination string) {
 func (f Flow) Reverse() Flow {
 	f.Src, f.Dst = f.Dst, f.Src
 	f.SrcPort, f.DstPort = f.DstPort, f.SrcPort
-	if hasICMP(f.Src.Is6(), f.Protocol) && !f.NoTransport {
+	if f.Protocol.isICMP(f.version()) && !f.NoTransport {
 		f.ICMPType, _ = icmpInverse(f.Protocol, f.ICMPType)
 	}
 	return f
 }
 
-func hasPorts(protocol uint8) bool {
-	switch protocol {
-	case protoTCP, protoUDP, protoUDPLite, protoSCTP, protoDCCP:
-		return true
+// version returns the IP version of the addresses.
+func (f *Flow) version() uint8 {
+	if f.Src.Is6() {
+		return 6
 	}
-	return false
-}
-
-func hasICMP(ipv6 bool, protocol uint8) bool {
-	if ipv6 {
-		return protocol == protoICMPv6
-	}
-	return protocol == protoICMP
+	return 4
 }
 
 // FlowOf returns the flow of the packet that b begins with. The packet may be
@@ -135,14 +153,14 @@ func (l *Layout) flow(f *Flow, b []byte, complete bool) {
 	}
 	h := b[l.TransportHeaderOffset:l.Len]
 	switch {
-	case hasPorts(l.Protocol):
+	case l.Protocol.HasPorts():
 		if len(h) < 4 {
 			f.NoTransport = true
 			return
 		}
 		f.SrcPort = binary.BigEndian.Uint16(h[0:2])
 		f.DstPort = binary.BigEndian.Uint16(h[2:4])
-	case hasICMP(l.Version == 6, l.Protocol):
+	case l.Protocol.isICMP(l.Version):
 		if len(h) < icmpHeaderLen {
 			f.NoTransport = true
 			return

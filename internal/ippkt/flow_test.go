@@ -201,3 +201,26 @@ func TestQuotedFlow(t *testing.T) {
 		}
 	}
 }
+
+func TestFlowString(t *testing.T) {
+	for _, tt := range []struct {
+		b    []byte
+		want string
+	}{
+		{ip4(6, 0, nil, tcp(1024, 80)), "tcp 192.0.2.1:1024 > 198.51.100.77:80"},
+		{ip6(60, ext(17), udp(1, 0)), "udp [2001:db8::1]:1 > [2001:db8:1:2:3:4:5:6]:0"},
+		{ip6(58, icmp(128, 0, 7)), "icmpv6 2001:db8::1 > 2001:db8:1:2:3:4:5:6 type 128 code 0 id 7"},
+		{ip4(1, 0, nil, icmp(3, 1, 7)), "icmp 192.0.2.1 > 198.51.100.77 type 3 code 1"},
+		{ip4(1, 0, nil, []byte("cut")), "icmp 192.0.2.1 > 198.51.100.77"},
+		{ip4(17, 0x2000, nil, udp(1024, 80)), "udp 192.0.2.1:1024 > 198.51.100.77:80 fragment"},
+		{ip4(17, 1, nil, udp(1024, 80)), "udp 192.0.2.1 > 198.51.100.77 fragment"},
+		{ip4(47, 0, nil), "gre 192.0.2.1 > 198.51.100.77"},
+		{ip4(99, 0, nil), "protocol 99 192.0.2.1 > 198.51.100.77"},
+		{nil, "no IP packet"},
+	} {
+		f, _ := FlowOf(tt.b)
+		if got := f.String(); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}

@@ -90,33 +90,33 @@ func FuzzComplete(f *testing.F) {
 			src, dst = once[8:24], once[24:40]
 		}
 		pseudo := binary.BigEndian.AppendUint32(cat(src, dst), uint32(len(h)))
-		pseudo = append(pseudo, 0, 0, 0, l.Protocol)
+		pseudo = append(pseudo, 0, 0, 0, uint8(l.Protocol))
 		at, cover := 0, len(h)
 		switch {
 		case l.Fragment():
-		case l.Protocol == protoTCP:
+		case l.Protocol == TCP:
 			at = 16
-		case l.Protocol == protoUDP:
+		case l.Protocol == UDP:
 			at = 6
 			copyField(l.TransportHeaderOffset+4, l.TransportHeaderOffset+6)
 			if n := binary.BigEndian.Uint16(h[4:]); int(n) != len(h) {
 				t.Fatalf("UDP length %d, want %d", n, len(h))
 			}
-		case l.Protocol == protoUDPLite:
+		case l.Protocol == UDPLite:
 			at = 6
 			if c := binary.BigEndian.Uint16(h[4:]); c != 0 {
 				cover = int(c)
 			}
-		case l.Protocol == protoDCCP:
+		case l.Protocol == DCCP:
 			at = 6
 			if c := h[5] & 0xf; c != 0 {
 				cover = int(h[4])*4 + int(c-1)*4
 			}
-		case l.Protocol == protoICMPv6 && l.Version == 6:
+		case l.Protocol == ICMPv6 && l.Version == 6:
 			at = 2
-		case l.Version == 4 && (l.Protocol == protoICMP || l.Protocol == protoIGMP):
+		case l.Version == 4 && (l.Protocol == ICMP || l.Protocol == IGMP):
 			at, pseudo = 2, nil
-		case l.Protocol == protoSCTP:
+		case l.Protocol == SCTP:
 			whole := bytes.Clone(h)
 			clear(whole[8:12])
 			if sum := binary.LittleEndian.Uint32(h[8:]); sum != crc32.Checksum(whole, crc32.MakeTable(crc32.Castagnoli)) {

@@ -31,8 +31,8 @@ const (
 // icmpInverse returns the type of the answer to a query of type typ, or of the
 // query that typ answers. It reports false for messages that are neither; those
 // have no identifier.
-func icmpInverse(protocol, typ uint8) (uint8, bool) {
-	if protocol == protoICMPv6 {
+func icmpInverse(protocol Protocol, typ uint8) (uint8, bool) {
+	if protocol == ICMPv6 {
 		switch typ {
 		case icmpv6Echo:
 			return icmpv6EchoReply, true
@@ -78,12 +78,12 @@ func quoted(l *Layout, b []byte) []byte {
 	}
 	h := b[l.TransportHeaderOffset:l.Len]
 	switch {
-	case l.Version == 4 && l.Protocol == protoICMP:
+	case l.Version == 4 && l.Protocol == ICMP:
 		switch h[0] {
 		case icmpUnreachable, icmpSourceQuench, icmpRedirect, icmpTimeExceeded, icmpParameterProblem:
 			return h[icmpHeaderLen:]
 		}
-	case l.Version == 6 && l.Protocol == protoICMPv6:
+	case l.Version == 6 && l.Protocol == ICMPv6:
 		if h[0]&icmpv6InformationalBit == 0 {
 			return h[icmpHeaderLen:]
 		}

@@ -24,7 +24,7 @@ func (l *Layout) parseIPv6(b []byte, whole bool) error {
 	if n := int(binary.BigEndian.Uint16(b[4:6])); n > 0 {
 		l.TotalLen = ipv6HeaderLen + n
 	}
-	if b[6] == protoHopByHop {
+	if Protocol(b[6]) == hopByHopOptions {
 		l.findJumbo(b)
 	}
 	if !whole && l.TotalLen > 0 {
@@ -52,16 +52,17 @@ func (l *Layout) findJumbo(b []byte) {
 }
 
 // walk follows the extension headers of b, an IPv6 packet without padding, and
-// stops at the first header that is none. Encapsulating Security Payload and
-// No Next Header stop it too: nothing can be read behind them.
+// stops at the first header that is none. The kernel walks the same headers
+// (ipv6_ext_hdr): it stops at Mobility (135), HIP (139) and Shim6 (140), and so
+// does walk. Nothing can be read behind Encapsulating Security Payload and No
+// Next Header.
 func (l *Layout) walk(b []byte) error {
-	next, off := b[6], ipv6HeaderLen
+	next, off := Protocol(b[6]), ipv6HeaderLen
 	for {
 		l.Protocol = next
 		l.TransportHeaderOffset = off
 		switch next {
-		case protoHopByHop, protoRouting, protoFragment, protoAH, protoDestOpts,
-			protoMobility, protoHIP, protoShim6:
+		case hopByHopOptions, routingHeader, fragmentHeader, AH, destinationOptions:
 		default:
 			return nil
 		}
@@ -70,24 +71,24 @@ func (l *Layout) walk(b []byte) error {
 		}
 		n := (int(b[off+1]) + 1) * 8
 		switch next {
-		case protoFragment:
+		case fragmentHeader:
 			n = 8
-		case protoAH:
+		case AH:
 			n = (int(b[off+1]) + 2) * 4 // RFC 4302 section 2.2
 		}
 		if len(b)-off < n {
 			return ErrShortExtension
 		}
 		switch next {
-		case protoRouting:
+		case routingHeader:
 			if b[off+3] > 0 { // Segments Left
 				l.routing = off
 			}
-		case protoDestOpts:
+		case destinationOptions:
 			if at := findOption(b[:off+n], off, optHomeAddress, 16); at > 0 {
 				l.homeAddress = at
 			}
-		case protoFragment:
+		case fragmentHeader:
 			if !l.Fragment() { // a second Fragment header must not hide the first
 				frag := binary.BigEndian.Uint16(b[off+2 : off+4])
 				l.MoreFragments = frag&1 != 0
@@ -95,7 +96,7 @@ func (l *Layout) walk(b []byte) error {
 				l.ID = binary.BigEndian.Uint32(b[off+4 : off+8])
 			}
 		}
-		next = b[off]
+		next = Protocol(b[off])
 		off += n
 		if l.FragmentOffset > 0 {
 			l.Protocol = next

@@ -40,7 +40,7 @@ type Layout struct {
 	// the last Next Header of the IPv6 extension headers. Of an IPv6 fragment
 	// that is not the first it is the Next Header of the Fragment header, which
 	// may be a further extension header.
-	Protocol uint8
+	Protocol Protocol
 
 	// MoreFragments and FragmentOffset (in bytes) come from the IPv4 header or
 	// the IPv6 Fragment header, and so does ID, which is 16 bits long in IPv4
@@ -117,7 +117,7 @@ func (l *Layout) parseIPv4(b []byte, whole bool) error {
 	}
 	frag := binary.BigEndian.Uint16(b[6:8])
 	l.Version = 4
-	l.Protocol = b[9]
+	l.Protocol = Protocol(b[9])
 	l.ID = uint32(binary.BigEndian.Uint16(b[4:6]))
 	l.MoreFragments = frag&0x2000 != 0
 	l.FragmentOffset = int(frag&0x1fff) * 8

@@ -64,10 +64,10 @@ func TestParseIPv4(t *testing.T) {
 
 func TestParseIPv6(t *testing.T) {
 	data := tcp(1, 2)
-	hop := ext(protoTCP, 5, 2, 0, 0, 1, 0)
+	hop := ext(TCP, 5, 2, 0, 0, 1, 0)
 	jumbo := func(n uint32) []byte { return binary.BigEndian.AppendUint32([]byte{0xc2, 4}, n) }
 	auth := make([]byte, 24) // length field 4: (4+2)*4 bytes
-	auth[0], auth[1] = protoTCP, 4
+	auth[0], auth[1] = uint8(TCP), 4
 	for _, tt := range []struct {
 		name string
 		b    []byte
@@ -76,8 +76,9 @@ func TestParseIPv6(t *testing.T) {
 		{"plain", ip6(6, data), Layout{Protocol: 6, TransportHeaderOffset: 40, TotalLen: 60, Len: 60}},
 		{"hop-by-hop", ip6(0, hop, data), Layout{Protocol: 6, TransportHeaderOffset: 48, TotalLen: 68, Len: 68}},
 		{"authentication header", ip6(51, auth, data), Layout{Protocol: 6, TransportHeaderOffset: 64, TotalLen: 84, Len: 84}},
-		{"mobility, HIP, shim6", ip6(135, ext(139), ext(140, make([]byte, 20)...), ext(59)),
-			Layout{Protocol: 59, TransportHeaderOffset: 80, TotalLen: 80, Len: 80}},
+		{"mobility ends the walk", ip6(60, ext(135), ext(6), data), Layout{Protocol: 135, TransportHeaderOffset: 48, TotalLen: 76, Len: 76}},
+		{"HIP ends the walk", ip6(139, ext(6), data), Layout{Protocol: 139, TransportHeaderOffset: 40, TotalLen: 68, Len: 68}},
+		{"Shim6 ends the walk", ip6(140, ext(6), data), Layout{Protocol: 140, TransportHeaderOffset: 40, TotalLen: 68, Len: 68}},
 		{"all that come in order", ip6(0, ext(60), ext(43), ext(44), frag6(51, 0, false, 7),
 			append([]byte{60, 4}, make([]byte, 22)...), ext(6), data),
 			Layout{Protocol: 6, ID: 7, TransportHeaderOffset: 104, TotalLen: 124, Len: 124}},

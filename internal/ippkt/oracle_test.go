@@ -139,7 +139,7 @@ func TestCompleteAgainstGopacket(t *testing.T) {
 					}
 					want := buf.Bytes()
 					if l, err := Parse(want); err != nil || l.TransportHeaderOffset != network.headerLen ||
-						l.Protocol != uint8(p) || l.Len != len(want) || l.TotalLen != len(want) {
+						l.Protocol != Protocol(p) || l.Len != len(want) || l.TotalLen != len(want) {
 						t.Fatalf("%d bytes: Parse: %+v, %v", n, l, err)
 					}
 

@@ -2,143 +2,118 @@
 
 package ippkt
 
-import (
-	"encoding/binary"
-	"errors"
+import "encoding/binary"
 
-	"github.com/chifflier/nfqueue-go/internal/checksum"
-)
-
-// Reasons why [Complete] finds no checksum that would make a packet valid.
-var (
-	ErrShortTransport = errors.New("the packet ends inside its transport header")
-	ErrCoverage       = errors.New("the checksum coverage of the transport header is invalid for the length of the packet")
-)
-
-const udpHeaderLen = 8
-
-// transport says how the checksum of an upper-layer protocol is computed.
-type transport struct {
-	protocol uint8
-	field    int    // offset of the checksum in the transport header; 0 when there is none
-	cover    int    // how many bytes from the transport header on it covers
-	pseudo   uint64 // sum of the pseudo-header; 0 when there is none
-	partial  bool   // the field is to have the sum of the pseudo-header only
+// Transport says where the upper-layer header of a packet is, and what follows it.
+type Transport struct {
+	Layout
+	// BodyOffset is the first byte behind the header. Without a header it is
+	// TransportHeaderOffset.
+	BodyOffset int
+	// BodyEnd is the first byte that is no part of the body. It is less than Len
+	// where a UDP header states a length that is less than there is (RFC 9868).
+	BodyEnd int
+	// Cut says that bytes of the header or the body are missing at the end.
+	Cut bool
 }
 
-// planTransport checks all that [transport.complete] relies on, and writes
-// nothing. B is the whole packet.
-func planTransport(l *Layout, b []byte, how How) (transport, error) {
-	h := b[l.TransportHeaderOffset:]
-	t := transport{protocol: l.Protocol, cover: len(h)}
-	headerLen, pseudo := 0, true
-	switch {
-	case l.Protocol == protoTCP:
-		headerLen, t.field = 20, 16
-	case l.Protocol == protoUDP, l.Protocol == protoUDPLite:
-		headerLen, t.field = udpHeaderLen, 6
-	case l.Protocol == protoDCCP:
-		headerLen, t.field = 12, 6
-	case l.Protocol == protoSCTP:
-		headerLen, t.field, pseudo = 12, 8, false
-	case l.Protocol == protoICMPv6 && l.Version == 6:
-		headerLen, t.field = 4, 2
-	case l.Protocol == protoICMP && l.Version == 4:
-		headerLen, t.field, pseudo = 4, 2, false
-	case l.Protocol == protoIGMP && l.Version == 4:
-		headerLen, t.field, pseudo = 8, 2, false
-	default:
-		return transport{}, nil
-	}
-	if len(h) < headerLen {
-		return transport{}, ErrShortTransport
-	}
-	n := len(h) // that the pseudo-header has
-	switch l.Protocol {
-	case protoUDP:
-		t.partial = how&Segments != 0
-		if have := udpLength(h); how&KeepUDPLength != 0 && have > 0 {
-			t.cover, n = have, have
-		}
-	case protoUDPLite:
-		// RFC 3828 section 3.1: 0 is all, else it includes the header.
-		if c := int(binary.BigEndian.Uint16(h[4:6])); c != 0 {
-			if c < headerLen || c > len(h) {
-				return transport{}, ErrCoverage
-			}
-			t.cover = c
-		}
-	case protoDCCP:
-		// RFC 4340 section 9.2: 0 is all, else the header with its options
-		// (Data Offset 32-bit words) and CsCov-1 further words.
-		if c := int(h[5] & 0xf); c != 0 {
-			t.cover = (int(h[4]) + c - 1) * 4
-			if int(h[4])*4 < headerLen || t.cover > len(h) {
-				return transport{}, ErrCoverage
-			}
-		}
-	}
-	if pseudo {
-		var err error
-		if t.pseudo, err = pseudoHeader(l, b, n); err != nil {
-			return transport{}, err
-		}
-	}
-	return t, nil
-}
-
-// udpLength returns the length that a UDP header states for less than all of h, the header
-// and what is behind it; 0 if it states none or what cannot be.
-func udpLength(h []byte) int {
-	if n := int(binary.BigEndian.Uint16(h[4:6])); n >= udpHeaderLen && n < len(h) {
-		return n
-	}
-	return 0
-}
-
-// pseudoHeader returns the sum of the pseudo-header of packet b for a transport header and
-// data of n bytes.
-func pseudoHeader(l *Layout, b []byte, n int) (uint64, error) {
-	if l.Version == 4 {
-		return checksum.PseudoIPv4([4]byte(b[12:16]), finalDstIPv4(l, b), l.Protocol, uint32(n)), nil
-	}
-	dst, err := finalDstIPv6(l, b)
+// FindTransport finds the upper-layer header of the packet that b begins with, and
+// reports whether all of it is there. It is not in a fragment other than the
+// first, where the body is the piece of data that the fragment carries, and not
+// in a packet that was cut before its end or that states an impossible length;
+// the body is empty then. A protocol that Transport does not know has a header
+// of no bytes.
+//
+// Cut says that b is not the whole packet. It only matters where the headers
+// state no length.
+func FindTransport(b []byte, cut bool) (t Transport, ok bool) {
+	err := t.parse(b, false)
+	t.Cut = t.TotalLen > t.Len || t.TotalLen == 0 && cut
+	t.BodyOffset, t.BodyEnd = t.TransportHeaderOffset, t.TransportHeaderOffset
 	if err != nil {
-		return 0, err
+		return t, false
 	}
-	src := [16]byte(b[8:24])
-	if l.homeAddress > 0 {
-		src = [16]byte(b[l.homeAddress : l.homeAddress+16])
+	if t.FragmentOffset > 0 {
+		t.BodyEnd = t.Len
+		return t, false
 	}
-	return checksum.PseudoIPv6(src, dst, l.Protocol, uint32(n)), nil
+	h := b[t.TransportHeaderOffset:t.Len]
+	n, ok := t.transportHeaderLen(h)
+	if !ok || n > len(h) {
+		return t, false
+	}
+	t.BodyOffset += n
+	t.BodyEnd = t.Len
+	if t.Protocol == UDP {
+		if have := udpLength(h); have > 0 {
+			t.BodyEnd = t.TransportHeaderOffset + have
+			t.Cut = false
+		}
+	}
+	return t, true
 }
 
-// complete fills in the checksum, and the length of UDP, of the transport
-// header and data h.
-func (t *transport) complete(h []byte) {
-	switch {
-	case t.field == 0:
-		return
-	case t.protocol == protoSCTP:
-		binary.LittleEndian.PutUint32(h[t.field:t.field+4], checksum.SCTP(h))
-		return
-	case t.protocol == protoUDP:
-		binary.BigEndian.PutUint16(h[4:6], length16(t.cover))
+// transportHeaderLen returns the length of the upper-layer header that h begins with. It reports
+// false when h ends before that can be known, or states what cannot be.
+func (l *Layout) transportHeaderLen(h []byte) (n int, ok bool) {
+	switch l.Protocol {
+	case TCP: // RFC 9293 section 3.1: Data Offset, in 32-bit words
+		if len(h) <= 12 {
+			return 0, false
+		}
+		n = int(h[12]>>4) * 4
+		return n, n >= 20
+	case UDP, UDPLite:
+		return udpHeaderLen, true
+	case SCTP:
+		return 12, true
+	case DCCP: // RFC 4340 section 5.1: Data Offset, in 32-bit words
+		if len(h) <= 4 {
+			return 0, false
+		}
+		n = int(h[4]) * 4
+		return n, n >= 12
+	case ICMP, ICMPv6:
+		if l.Protocol.isICMP(l.Version) {
+			return icmpHeaderLen, true
+		}
+	case IGMP:
+		if l.Version == 4 {
+			return 8, true
+		}
+	case ESP:
+		return 8, true
+	case AH: // RFC 4302 section 2.2; in IPv6 an extension header
+		if len(h) <= 1 {
+			return 0, false
+		}
+		return (int(h[1]) + 2) * 4, true
+	case GRE:
+		return greHeaderLen(h)
 	}
-	sum := h[t.field : t.field+2]
-	if t.partial {
-		binary.BigEndian.PutUint16(sum, checksum.Fold(t.pseudo))
-		return
-	}
-	putInternet(sum, h[:t.cover], t.pseudo)
-	if (t.protocol == protoUDP || t.protocol == protoUDPLite) && sum[0] == 0 && sum[1] == 0 {
-		sum[0], sum[1] = 0xff, 0xff // 0 would mean that there is no checksum
-	}
+	return 0, true
 }
 
-// putInternet sets field, two bytes inside b, to the Internet checksum of b
-// continued from sum.
-func putInternet(field, b []byte, sum uint64) {
-	field[0], field[1] = 0, 0
-	binary.BigEndian.PutUint16(field, ^checksum.Fold(checksum.Add(sum, b)))
+// greHeaderLen returns the length of a GRE header of version 0 (RFC 2890) or 1
+// (RFC 2637). It reports false with the routing of RFC 1701.
+func greHeaderLen(h []byte) (n int, ok bool) {
+	const checksum, routing, key, sequence, acknowledgment = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
+	if len(h) < 2 {
+		return 0, false
+	}
+	bits := binary.BigEndian.Uint16(h)
+	version := bits & 7
+	if bits&routing != 0 || version > 1 {
+		return 0, false
+	}
+	n = 4
+	for _, bit := range [...]uint16{checksum, key, sequence} {
+		if bits&bit != 0 {
+			n += 4
+		}
+	}
+	if version == 1 && bits&acknowledgment != 0 {
+		n += 4
+	}
+	return n, true
 }

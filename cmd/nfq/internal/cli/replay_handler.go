@@ -65,7 +65,7 @@ func matches(r rules.Rule, p *nfqueue.Packet) bool {
 	return (r.Family == 0 || r.Family == p.Family()) &&
 		(r.InIface == "" || r.InIface == in) &&
 		(r.OutIface == "" || r.OutIface == out) &&
-		(r.Protocol == 0 || uint8(r.Protocol) == flow.Protocol) &&
+		(r.Protocol == 0 || r.Protocol == flow.Protocol) &&
 		contains(r.Src, flow.Src) && contains(r.Dst, flow.Dst) &&
 		matchesPorts(r, flow) && matchesType(r, flow) &&
 		p.Mark()&r.MarkMask == r.Mark

@@ -6,38 +6,18 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 )
 
-// Transport protocols (IANA numbers).
-const (
-	protocolICMP   = 1
-	protocolTCP    = 6
-	protocolUDP    = 17
-	protocolICMPv6 = 58
-)
-
-// extent returns where the part of a packet begins and ends that can be damaged: what is behind the IP header, or, if
-// checksums are to be repaired, what is behind the transport header.
+// extent returns where the part of a packet begins and ends that can be damaged: what is behind
+// the IP header, or, if checksums are to be repaired, behind the transport header.
 func extent(packet []byte, repair bool) (from, to int) {
 	l, err := ippkt.Parse(packet)
-	if err != nil { // not IP, as on a bridge
-		return 0, len(packet)
-	}
-	from, to = l.TransportHeaderOffset, l.Len
-	if repair && l.FragmentOffset == 0 {
-		from += transportHeaderLen(l.Protocol, packet[from:])
-	}
-	return min(from, to), to
-}
-
-func transportHeaderLen(protocol uint8, b []byte) int {
 	switch {
-	case protocol == protocolTCP && len(b) > 12:
-		return max(int(b[12]>>4)*4, 20)
-	case protocol == protocolTCP:
-		return 20
-	case protocol == protocolUDP, protocol == protocolICMP, protocol == protocolICMPv6:
-		return 8
+	case err != nil: // not IP, as on a bridge
+		return 0, len(packet)
+	case repair:
+		t, _ := ippkt.FindTransport(packet, false)
+		return t.BodyOffset, t.BodyEnd
 	}
-	return 0
+	return l.TransportHeaderOffset, l.Len
 }
 
 // flip damages the packet in place. It reports whether there was anything to damage.

@@ -138,4 +138,6 @@ func end(addr string, port uint16) string {
 
 func (d *decoded) number() layers.IPProtocol { return layers.IPProtocol(d.layout.Protocol) }
 
-func protocolName(number uint8) string { return strings.ToLower(ianaName(layers.IPProtocol(number))) }
+func protocolName(number ippkt.Protocol) string {
+	return strings.ToLower(ianaName(layers.IPProtocol(number)))
+}
