@@ -437,7 +437,7 @@ func TestConntrackStrings(t *testing.T) {
 		{(ExpectPermanent | ExpectInactive).String(), "permanent|inactive"},
 		{ctTuple("192.0.2.1", 1024, "192.0.2.2", 80, 6).String(), "tcp 192.0.2.1:1024 > 192.0.2.2:80"},
 		{ctTuple("::1", 1, "::2", 0, 17).String(), "udp [::1]:1 > [::2]:0"},
-		{ctTuple("192.0.2.1", 0, "192.0.2.2", 0, 50).String(), "protocol 50 192.0.2.1 > 192.0.2.2"},
+		{ctTuple("192.0.2.1", 0, "192.0.2.2", 0, 50).String(), "esp 192.0.2.1 > 192.0.2.2"},
 		{Tuple{Src: netip.MustParseAddr("::1"), Dst: netip.MustParseAddr("::2"), Protocol: 58, ICMPType: 128, ICMPID: 7, Zone: 3}.String(),
 			"icmpv6 ::1 > ::2 type 128 code 0 id 7 zone 3"},
 	} {

@@ -70,7 +70,7 @@ func describe(p *Packet) string {
 	line("length", true, p.FullLen())
 	line("copied", true, len(p.Payload()))
 	flow, ok := p.Flow()
-	line("flow", ok, fmt.Sprintf("%+v", flow))
+	line("flow", ok, flow)
 	state, ok := p.ConnState()
 	line("connection", ok, state)
 	if e, ok := p.Conntrack(); ok {
