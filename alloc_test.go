@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -48,7 +49,7 @@ func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {
 // TestNoAllocations: decoding, the handler and the verdict allocate nothing, whatever
 // is changed on the packet.
 func TestNoAllocations(t *testing.T) {
-	plain := packetMessage(FamilyIPv4, 0, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{attrInDev, be32(1)}, attr{attrPayload, udpPacket})
+	plain := packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
 	for _, c := range []struct {
 		name string
 		h    HandlerFunc
@@ -113,7 +114,7 @@ func TestNoAllocations(t *testing.T) {
 // BenchmarkHandle is the work in Go for one packet: decoding, an empty handler, and
 // its verdict in a datagram that goes nowhere.
 func BenchmarkHandle(b *testing.B) {
-	msg := packetMessage(FamilyIPv4, 0, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{attrInDev, be32(1)}, attr{attrPayload, udpPacket})
+	msg := packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
 	for _, c := range []struct {
 		name string
 		h    HandlerFunc

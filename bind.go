@@ -7,17 +7,17 @@ import (
 	"fmt"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // bind binds and configures the queue with one message.
 func (q *Queue) bind() error {
-	c := change{
-		cmd:       cmdBind,
-		copyMode:  &q.cfg.CopyMode,
-		copyRange: q.cfg.CopyRange,
-		maxLen:    &q.cfg.MaxLen,
-		mask:      q.cfg.Flags,
-		flags:     q.cfg.Flags,
+	c := nfqmsg.Change{
+		Cmd:    nfqmsg.CmdBind,
+		Copy:   q.cfg.copy(),
+		MaxLen: &q.cfg.MaxLen,
+		Mask:   uint32(q.cfg.Flags),
+		Flags:  uint32(q.cfg.Flags),
 	}
 	err := q.configure(c)
 	switch {
@@ -34,7 +34,7 @@ func (q *Queue) bind() error {
 // explainPermission tells the two causes of EPERM apart: the kernel answers a
 // PF_BIND after it has checked the capability and before it looks for an owner.
 func (q *Queue) explainPermission(err error) error {
-	if q.configure(change{cmd: cmdPFBind}) != nil {
+	if q.configure(nfqmsg.Change{Cmd: nfqmsg.CmdPFBind}) != nil {
 		return fmt.Errorf("CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace; run as root, grant it with setcap cap_net_admin+ep, or set AmbientCapabilities in the systemd unit: %w", err)
 	}
 	if owner, ok := q.owner(); ok {
@@ -52,7 +52,7 @@ func (q *Queue) owner() (portID uint32, ok bool) {
 // explainUnsupported names the flags that the kernel does not know. It checks flags
 // before it looks for the queue, so that asking changes nothing.
 func (q *Queue) explainUnsupported(err error) error {
-	if q.configure(change{cmd: cmdPFBind}) != nil {
+	if q.configure(nfqmsg.Change{Cmd: nfqmsg.CmdPFBind}) != nil {
 		return fmt.Errorf("this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE); load it with modprobe nfnetlink_queue: %w: %w", errors.ErrUnsupported, err)
 	}
 	var refused Flags
@@ -60,7 +60,7 @@ func (q *Queue) explainUnsupported(err error) error {
 		if q.cfg.Flags&f == 0 {
 			continue
 		}
-		if err := q.configure(change{mask: f, flags: f}); errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL)) {
+		if err := q.configure(nfqmsg.Change{Mask: uint32(f), Flags: uint32(f)}); errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL)) {
 			refused |= f
 		}
 	}

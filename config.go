@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // Config says how a queue is opened and served. The zero value is queue 0 with
@@ -177,4 +178,9 @@ func slotSize(c Config) int {
 		return metadata
 	}
 	return (int(c.CopyRange) + metadata + 4095) &^ 4095
+}
+
+// copy is how much of each packet the kernel copies.
+func (c Config) copy() *nfqmsg.Copy {
+	return &nfqmsg.Copy{Range: c.CopyRange, Mode: copyModes[c.CopyMode].kernel}
 }

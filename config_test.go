@@ -3,8 +3,6 @@
 package nfqueue
 
 import (
-	"bytes"
-	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -48,25 +46,5 @@ func TestConfigErrors(t *testing.T) {
 		if _, err := c.withDefaults(); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: error %v does not name the field", field, err)
 		}
-	}
-}
-
-// TestConfigMessage compares with the bytes of the kernel's structures.
-func TestConfigMessage(t *testing.T) {
-	mode, maxLen := CopyPacket, uint32(4096)
-	c := change{cmd: cmdBind, copyMode: &mode, copyRange: 0xfffb, maxLen: &maxLen, mask: FailOpen | GSO, flags: GSO}
-	host16 := func(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
-	host32 := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
-	want := bytes.Join([][]byte{
-		host32(64), host16(0x0302), host16(5), host32(9), host32(0), // nlmsghdr
-		{0, 0, 2, 1},                       // nfgenmsg: queue 513
-		host16(8), host16(1), {1, 0, 0, 0}, // CMD: BIND
-		host16(9), host16(2), {0, 0, 0xff, 0xfb, 2}, {0, 0, 0}, // PARAMS
-		host16(8), host16(3), {0, 0, 0x10, 0}, // QUEUE_MAXLEN
-		host16(8), host16(5), {0, 0, 0, 4}, // FLAGS
-		host16(8), host16(4), {0, 0, 0, 5}, // MASK
-	}, nil)
-	if got := c.appendTo(nil, 513, 9); !bytes.Equal(got, want) {
-		t.Errorf("message\n% x, want\n% x", got, want)
 	}
 }

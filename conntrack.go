@@ -6,13 +6,14 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
 // ConnState returns how the packet relates to its connection. Needs Flags
 // Conntrack (NFQA_CT_INFO).
 func (p *Packet) ConnState() (state ConnState, ok bool) {
-	v, ok := p.uint32(attrCTInfo)
+	v, ok := p.uint32(nfqmsg.AttrCTInfo)
 	return ConnState(v), ok
 }
 
@@ -22,7 +23,7 @@ func (p *Packet) ConnState() (state ConnState, ok bool) {
 // ct or NAT, and not if it is invalid or untracked. The entry, and the slices it
 // gives out, are valid until the handler returns (NFQA_CT).
 func (p *Packet) Conntrack() (entry ConntrackEntry, ok bool) {
-	nest := p.data(attrCT)
+	nest := p.data(nfqmsg.AttrCT)
 	if nest == nil || !entry.index(nest) {
 		return ConntrackEntry{}, false
 	}

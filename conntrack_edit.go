@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -37,23 +38,6 @@ func (p *Packet) entryOf(what string) (ConntrackEntry, error) {
 	return entry, nil
 }
 
-// cutCT removes an attribute that an earlier call has set, and marks the packet as
-// one whose verdict has NFQA_CT.
-func (e *edits) cutCT(typ uint16) {
-	e.set |= editConntrack
-	for rest := e.ct; ; {
-		t, _, next, more := nlwire.NextAttr(rest)
-		if !more {
-			return
-		}
-		if t == typ {
-			e.ct = append(e.ct[:len(e.ct)-len(rest)], next...)
-			return
-		}
-		rest = next
-	}
-}
-
 // SetConnMark sets the bits of the connection mark that are in mask to those of
 // mark, when the verdict is given; all others stay. Calling it again replaces the
 // mark and the mask. It fails when the packet came without a conntrack entry, as all changes of the
@@ -69,11 +53,11 @@ func (p *Packet) SetConnMark(mark, mask uint32) error {
 	if _, err := p.entryOf("connection mark"); err != nil {
 		return err
 	}
-	p.edits.cutCT(ctaMark)
-	p.edits.cutCT(ctaMarkMask)
+	p.edits.CutConntrack(ctaMark)
+	p.edits.CutConntrack(ctaMarkMask)
 	// The kernel flips the bits of mark that are not in mask.
-	p.edits.ct = nlwire.AppendAttrU32(p.edits.ct, ctaMark, mark&mask)
-	p.edits.ct = nlwire.AppendAttrU32(p.edits.ct, ctaMarkMask, mask)
+	p.edits.Conntrack = nlwire.AppendAttrU32(p.edits.Conntrack, ctaMark, mark&mask)
+	p.edits.Conntrack = nlwire.AppendAttrU32(p.edits.Conntrack, ctaMarkMask, mask)
 	return nil
 }
 
@@ -96,16 +80,16 @@ func (p *Packet) SetConnLabels(labels, mask []byte) error {
 	if len(labels) != connLabelsLen || mask != nil && len(mask) != connLabelsLen {
 		return p.editError(what, fmt.Errorf("labels have %d bytes and the mask %d; both must have %d", len(labels), len(mask), connLabelsLen))
 	}
-	p.edits.cutCT(ctaLabels)
-	p.edits.cutCT(ctaLabelsMask)
-	p.edits.ct = nlwire.AppendAttr(p.edits.ct, ctaLabels, labels)
+	p.edits.CutConntrack(ctaLabels)
+	p.edits.CutConntrack(ctaLabelsMask)
+	p.edits.Conntrack = nlwire.AppendAttr(p.edits.Conntrack, ctaLabels, labels)
 	if mask != nil {
 		// The kernel flips the bits of labels that are not in mask.
-		value := p.edits.ct[len(p.edits.ct)-connLabelsLen:]
+		value := p.edits.Conntrack[len(p.edits.Conntrack)-connLabelsLen:]
 		for i, m := range mask {
 			value[i] &= m
 		}
-		p.edits.ct = nlwire.AppendAttr(p.edits.ct, ctaLabelsMask, mask)
+		p.edits.Conntrack = nlwire.AppendAttr(p.edits.Conntrack, ctaLabelsMask, mask)
 	}
 	return nil
 }
@@ -141,8 +125,8 @@ func (p *Packet) SetConnStatus(set, clear ConnStatus) error {
 	case set&clear != 0:
 		return p.editError(what, fmt.Errorf("%v cannot be both set and cleared", set&clear))
 	}
-	p.edits.cutCT(ctaStatus)
-	p.edits.ct = nlwire.AppendAttrU32(p.edits.ct, ctaStatus, uint32((entry.Status()|set)&^clear))
+	p.edits.CutConntrack(ctaStatus)
+	p.edits.Conntrack = nlwire.AppendAttrU32(p.edits.Conntrack, ctaStatus, uint32((entry.Status()|set)&^clear))
 	return nil
 }
 
@@ -172,8 +156,8 @@ func (p *Packet) SetConnTimeout(d time.Duration) error {
 	if d%time.Second != 0 {
 		seconds++
 	}
-	p.edits.cutCT(ctaTimeout)
-	p.edits.ct = nlwire.AppendAttrU32(p.edits.ct, ctaTimeout, uint32(min(seconds, math.MaxUint32)))
+	p.edits.CutConntrack(ctaTimeout)
+	p.edits.Conntrack = nlwire.AppendAttrU32(p.edits.Conntrack, ctaTimeout, uint32(min(seconds, math.MaxUint32)))
 	return nil
 }
 
@@ -204,13 +188,13 @@ func (p *Packet) SetConnHelperInfo(info []byte) error {
 	case entry.Status()&StatusExpected != 0:
 		return p.editError(what, errors.New("the kernel leaves the helper of a connection alone that another one expected"))
 	}
-	p.edits.cutCT(ctaHelp)
-	start := len(p.edits.ct)
-	b := nlwire.AppendNest(p.edits.ct, ctaHelp)
+	p.edits.CutConntrack(ctaHelp)
+	start := len(p.edits.Conntrack)
+	b := nlwire.AppendNest(p.edits.Conntrack, ctaHelp)
 	b = appendString(b, ctaHelpName, name)
 	b = nlwire.AppendAttr(b, ctaHelpInfo, info)
 	nlwire.EndNest(b, start)
-	p.edits.ct = b
+	p.edits.Conntrack = b
 	return nil
 }
 
@@ -249,7 +233,7 @@ func (p *Packet) AdjustSequence() error {
 	case !entry.adjustable():
 		return p.editError(what, errNoHelper)
 	}
-	p.edits.set |= editConntrack
+	p.edits.Set |= nfqmsg.EditConntrack
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -37,10 +38,10 @@ func splitAttrs(t testing.TB, b []byte) map[uint16][]byte {
 // nil if it has none.
 func verdictAttrs(t testing.TB, p *Packet) (all, ct map[uint16][]byte) {
 	t.Helper()
-	o := newOutgoing()
-	o.add(newVerdictTemplate(1), p.ID(), Accept, p, true)
-	all = splitAttrs(t, bytes.Join(o.datagram(), nil)[nlwire.HeaderLen+nfgenmsgLen:])
-	if nest, ok := all[attrCT]; ok {
+	o := nfqmsg.NewOutgoing(1)
+	o.Add(nfqmsg.Decision{ID: p.ID(), Word: uint32(Accept), Edits: &p.edits})
+	all = splitAttrs(t, bytes.Join(o.Datagram(), nil)[nfqmsg.HeadersLen:])
+	if nest, ok := all[nfqmsg.AttrCT]; ok {
 		ct = splitAttrs(t, nest)
 	}
 	return all, ct
@@ -249,7 +250,7 @@ func TestConnEditsOfTemplate(t *testing.T) {
 }
 
 func TestConnEditsWithoutEntry(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 9, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	p, err := decoded(packetMessage(FamilyIPv4, 9, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
 	mustSet(t, err)
 	for name, set := range map[string]func() error{
 		"SetConnMark":       func() error { return p.SetConnMark(1, 1) },

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -154,9 +155,9 @@ func (p *Packet) SetExpect(e Expectation) error {
 	if err := e.check(master.Src.Is4()); err != nil {
 		return p.editError(what, err)
 	}
-	p.edits.exp = e.append(p.edits.exp[:0])
+	p.edits.Expect = e.append(p.edits.Expect[:0])
 	// The kernel looks at NFQA_EXP only behind NFQA_CT, even an empty one.
-	p.edits.set |= editExpect | editConntrack
+	p.edits.Set |= nfqmsg.EditExpect | nfqmsg.EditConntrack
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 func TestSetExpect(t *testing.T) {
@@ -70,7 +72,7 @@ func TestSetExpect(t *testing.T) {
 			if ct == nil || len(ct) != 0 {
 				t.Errorf("NFQA_CT has %x, want it empty", ct)
 			}
-			exp := splitAttrs(t, all[attrExp])
+			exp := splitAttrs(t, all[nfqmsg.AttrExp])
 			for typ, want := range map[uint16]Tuple{ctaExpectTuple: c.tuple, ctaExpectMask: c.mask} {
 				if got, ok := parseTuple(exp[typ], 0); !ok || got != want {
 					t.Errorf("attribute %d is %v, %v; want %v", typ, got, ok, want)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -23,9 +24,9 @@ func FuzzConntrack(f *testing.F) {
 			return
 		}
 		p, err := decoded(packetMessage(FamilyIPv4, 1,
-			attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)},
-			attr{attrCT | nlwire.Nested, nest},
-			attr{attrMark, be32(0xa5a5a5a5)},
+			attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)},
+			attr{nfqmsg.AttrCT | nlwire.Nested, nest},
+			attr{nfqmsg.AttrMark, be32(0xa5a5a5a5)},
 		))
 		if err != nil {
 			t.Fatal(err)
@@ -61,10 +62,10 @@ func FuzzConntrack(f *testing.F) {
 		_ = p.AdjustSequence()
 		_ = p.SetExpect(Expectation{Protocol: 6, Dst: dst})
 		all, ct := verdictAttrs(t, p)
-		if (ct != nil) != changes || all[attrExp] != nil && (ct == nil || v.Helper == "" && e.Helper() == nil) {
+		if (ct != nil) != changes || all[nfqmsg.AttrExp] != nil && (ct == nil || v.Helper == "" && e.Helper() == nil) {
 			t.Fatalf("verdict with %x", all)
 		}
-		if exp, ok := all[attrExp]; ok {
+		if exp, ok := all[nfqmsg.AttrExp]; ok {
 			splitAttrs(t, exp)
 		}
 	})

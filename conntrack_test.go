@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -54,10 +55,10 @@ func ctICMPv6(id uint16, typ, code uint8) []byte {
 func tracked(t testing.TB, state ConnState, attrs ...[]byte) *Packet {
 	t.Helper()
 	p, err := decoded(packetMessage(FamilyIPv4, 3,
-		attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)},
-		attr{attrCT | nlwire.Nested, ctNest(0, attrs...)[nlwire.AttrHeaderLen:]},
-		attr{attrCTInfo, be32(uint32(state))},
-		attr{attrPayload, udpPacket},
+		attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)},
+		attr{nfqmsg.AttrCT | nlwire.Nested, ctNest(0, attrs...)[nlwire.AttrHeaderLen:]},
+		attr{nfqmsg.AttrCTInfo, be32(uint32(state))},
+		attr{nfqmsg.AttrPayload, udpPacket},
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +297,7 @@ func TestConntrack(t *testing.T) {
 }
 
 func TestNoConntrack(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // replies matches the kernel's answers with the requests that wait for them. They
@@ -66,7 +68,7 @@ var errNoReply = fmt.Errorf("no reply from the kernel was read; the receive buff
 
 // configure makes a change and waits for the kernel to confirm it. A request whose
 // reply was lost is sent again: all changes can be made twice, but for binding.
-func (q *Queue) configure(c change) error {
+func (q *Queue) configure(c nfqmsg.Change) error {
 	for range configAttempts {
 		errno, err := q.request(c)
 		if err == nil {
@@ -75,8 +77,8 @@ func (q *Queue) configure(c change) error {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if c.cmd == cmdBind {
-			c.cmd = 0
+		if c.Cmd == nfqmsg.CmdBind {
+			c.Cmd = 0
 		}
 	}
 	return errNoReply
@@ -84,7 +86,7 @@ func (q *Queue) configure(c change) error {
 
 // request sends a change and returns the error number of the reply. While nobody
 // else receives it does so itself, and stashes the packets that come along.
-func (q *Queue) request(c change) (errno int32, err error) {
+func (q *Queue) request(c nfqmsg.Change) (errno int32, err error) {
 	seq, reply := q.replies.expect()
 	defer q.replies.forget(seq)
 	if err := q.send(seq, false, c); err != nil {
@@ -120,26 +122,26 @@ func (q *Queue) request(c change) (errno int32, err error) {
 // send sends changes in one datagram, again if the kernel has no memory for it at the
 // moment. The reply, to the last of them, carries seq: if the kernel refuses one, it
 // refuses all. end says that they are those of finish.
-func (q *Queue) send(seq uint32, end bool, changes ...change) (err error) {
+func (q *Queue) send(seq uint32, end bool, changes ...nfqmsg.Change) (err error) {
 	var msg []byte
 	for i, c := range changes {
 		if i < len(changes)-1 {
-			msg = c.appendTo(msg, q.cfg.Queue, 0)
+			msg = c.AppendTo(msg, q.cfg.Queue, 0)
 		} else {
-			msg = c.appendTo(msg, q.cfg.Queue, seq)
+			msg = c.AppendTo(msg, q.cfg.Queue, seq)
 		}
 	}
-	for i := range sendAttempts {
-		err = q.out.exclusive(func() error {
+	for i := range sender.Attempts {
+		err = q.out.Exclusive(func() error {
 			if q.ending && !end {
 				return ErrClosed
 			}
 			return q.conn.Send([][]byte{msg})
 		})
-		if err == nil || !transient(err) {
+		if err == nil || !sender.Transient(err) {
 			break
 		}
-		time.Sleep(sendPause << i)
+		time.Sleep(sender.Pause << i)
 	}
 	return err
 }
@@ -147,7 +149,7 @@ func (q *Queue) send(seq uint32, end bool, changes ...change) (err error) {
 // refuseChanges makes finish the last one who makes any. One that is being sent is
 // before it, and overridden; one whose reply was lost is not sent again.
 func (q *Queue) refuseChanges() {
-	_ = q.out.exclusive(func() error {
+	_ = q.out.Exclusive(func() error {
 		q.ending = true
 		return nil
 	})

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // Held is a packet whose verdict was deferred, and the right to decide it. Any
@@ -41,7 +44,7 @@ func (p *Packet) Defer() *Held { return p.deferUntil(0) }
 // DeferTimeout is Defer with a limit: a packet that is not resolved within d gets
 // the Fallback.
 func (p *Packet) DeferTimeout(d time.Duration) *Held {
-	t := now()
+	t := sender.Now()
 	deadline := t + max(d, 1)
 	if deadline < t { // so long that it overflows
 		deadline = math.MaxInt64
@@ -87,12 +90,12 @@ func (h *Held) Resolve(v Verdict) error {
 		}
 		return h.queue.opError("resolve", ErrResolved)
 	}
-	edited := &h.packet
-	if v == Drop {
-		edited = nil
+	var edits *nfqmsg.Edits
+	if v != Drop {
+		edits = &h.packet.edits
 	}
-	h.decide(v, edited)
-	h.queue.out.kick()
+	h.decide(v, edits)
+	h.queue.out.Kick()
 	return nil
 }
 
@@ -102,11 +105,15 @@ func (h *Held) claim() bool { return h.state.CompareAndSwap(heldWaits, heldDecid
 // abandoned reports whether the queue was closed before the packet had its verdict.
 func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 
-// decide hands the verdict to the sender, with the edits of p, nil for none. Only then
-// is the packet no longer held: no VERDICT_BATCH may come before.
-func (h *Held) decide(v Verdict, p *Packet) {
-	h.queue.out.addCounted(h.packet.id, v, p, now())
-	h.queue.held.remove(h, h.queue.stats.kind(v))
+// decide gives the verdict to the sender, with edits, nil for none. Only then is the packet
+// no longer held: no VERDICT_BATCH may come before.
+func (h *Held) decide(v Verdict, edits *nfqmsg.Edits) {
+	t := sender.Now()
+	h.queue.out.Add(sender.Verdict{
+		Decision: nfqmsg.Decision{ID: h.packet.id, Word: uint32(v), Edits: edits},
+		Called:   t, Returned: t, SendNext: true, Counted: true,
+	})
+	h.queue.held.remove(h, h.queue.out.Counters.Kind(uint32(v)))
 }
 
 // heldSet holds the packets that wait to be resolved.
@@ -137,7 +144,7 @@ func (s *heldSet) add(h *Held) {
 	if h.deadline != 0 {
 		heap.Push(&s.deadlines, h)
 		if h.index == 0 {
-			s.timer.Reset(h.deadline - now())
+			s.timer.Reset(h.deadline - sender.Now())
 		}
 	}
 }
@@ -167,7 +174,7 @@ func (s *heldSet) overdue() {
 			return nil
 		}
 		h := s.deadlines[0]
-		if wait := h.deadline - now(); wait > 0 {
+		if wait := h.deadline - sender.Now(); wait > 0 {
 			s.timer.Reset(wait)
 			return nil
 		}
@@ -212,7 +219,7 @@ func (s *heldSet) giveUp(counter *atomic.Uint64, next func() *Held) {
 			h.decide(s.queue.cfg.Fallback, nil) // somebody may be editing it
 		}
 	}
-	s.queue.out.kick()
+	s.queue.out.Kick()
 }
 
 // wait waits until nothing is held or ctx ends.

@@ -8,47 +8,12 @@ import (
 	"fmt"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // MaxPayload is the length in bytes of the longest packet that a verdict can
 // carry: the length of a netlink attribute is 16 bits.
 const MaxPayload = 0xffff - 4
-
-type editSet uint8
-
-const (
-	editPayload editSet = 1 << iota
-	editMark
-	editPriority
-	editVLAN
-	editLinkHeader
-	editConntrack
-	editExpect
-)
-
-// edits are the changes that go with the verdict of a packet.
-type edits struct {
-	set      editSet
-	mark     uint32
-	priority uint32
-	vlan     VLAN
-	link     []byte
-	ct       []byte // CTA_* attributes to nest in NFQA_CT
-	exp      []byte // CTA_EXPECT_* attributes to nest in NFQA_EXP
-}
-
-func (e *edits) has(s editSet) bool { return e.set&s != 0 }
-
-// reset forgets the edits of the last packet and keeps their memory.
-func (e *edits) reset() {
-	e.set = 0
-	e.link, e.ct, e.exp = e.link[:0], e.ct[:0], e.exp[:0]
-}
-
-// own gives a copied packet its own memory for edits.
-func (e *edits) own() {
-	e.link, e.ct, e.exp = bytes.Clone(e.link), bytes.Clone(e.ct), bytes.Clone(e.exp)
-}
 
 // SetPayload replaces the packet, from its network header on, when the verdict is
 // given. What goes out is valid on the wire: the length and checksum of an IPv4
@@ -183,7 +148,7 @@ const (
 // checkPayload says why b cannot replace the packet, and finds out what SetPayload has to know of it.
 func (p *Packet) checkPayload(b []byte) error {
 	switch {
-	case p.Truncated() || !p.attrs.has(attrPayload):
+	case p.Truncated() || !p.attrs.Has(nfqmsg.AttrPayload):
 		return ErrTruncated
 	case len(b) > MaxPayload:
 		return fmt.Errorf("%d bytes are more than the %d a verdict can carry", len(b), MaxPayload)
@@ -225,21 +190,22 @@ func (p *Packet) replace(b []byte) {
 	default:
 		p.payload = bytes.Clone(b)
 	}
-	p.edits.set |= editPayload
+	p.edits.Payload = p.payload
+	p.edits.Set |= nfqmsg.EditPayload
 }
 
 // SetMark sets the packet mark when the verdict is given. At the output hook the
 // kernel routes a packet anew whose mark has changed.
 func (p *Packet) SetMark(mark uint32) {
-	p.edits.mark = mark
-	p.edits.set |= editMark
+	p.edits.Mark = mark
+	p.edits.Set |= nfqmsg.EditMark
 }
 
 // SetPriority sets the queueing priority of the packet when the verdict is given.
 // Kernels before 5.18 ignore it.
 func (p *Packet) SetPriority(priority uint32) {
-	p.edits.priority = priority
-	p.edits.set |= editPriority
+	p.edits.Priority = priority
+	p.edits.Set |= nfqmsg.EditPriority
 }
 
 // SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces the one it
@@ -252,8 +218,8 @@ func (p *Packet) SetVLAN(tag VLAN) error {
 	if tag.Protocol != etherTypeVLAN && tag.Protocol != etherTypeQinQ {
 		return p.editError("vlan", fmt.Errorf("protocol %#04x; it must be %#04x or %#04x", tag.Protocol, etherTypeVLAN, etherTypeQinQ))
 	}
-	p.edits.vlan = tag
-	p.edits.set |= editVLAN
+	p.edits.VLANTCI, p.edits.VLANProto = tag.TCI, tag.Protocol
+	p.edits.Set |= nfqmsg.EditVLAN
 	return nil
 }
 
@@ -268,8 +234,8 @@ func (p *Packet) SetLinkHeader(b []byte) error {
 	case len(b) != len(have):
 		return p.editError("link header", fmt.Errorf("%d bytes cannot replace %d; the kernel takes the same length only", len(b), len(have)))
 	}
-	p.edits.link = append(p.edits.link[:0], b...)
-	p.edits.set |= editLinkHeader
+	p.edits.Link = append(p.edits.Link[:0], b...)
+	p.edits.Set |= nfqmsg.EditLink
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // FuzzSetPayload: a payload is refused, and the packet is as before, or it goes out with lengths that fit,
@@ -22,11 +23,11 @@ func FuzzSetPayload(f *testing.F) {
 			return
 		}
 		fam := []Family{FamilyIPv4, FamilyIPv6, FamilyBridge}[family%3]
-		attrs := []attr{{attrPacketHdr, packetHdr(1, etherTypeIPv4, Hook(hook%5))}}
+		attrs := []attr{{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, Hook(hook%5))}}
 		if gso {
-			attrs = append(attrs, attr{attrSKBInfo, be32(uint32(ChecksumNotReady | SegmentationPending))})
+			attrs = append(attrs, attr{nfqmsg.AttrSKBInfo, be32(uint32(ChecksumNotReady | SegmentationPending))})
 		}
-		p, err := decoded(packetMessage(fam, 1, append(attrs, attr{attrPayload, old})...))
+		p, err := decoded(packetMessage(fam, 1, append(attrs, attr{nfqmsg.AttrPayload, old})...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func FuzzSetPayload(f *testing.F) {
 			t.Fatal("the caller's slice was written to")
 		}
 		all, _ := verdictAttrs(t, p)
-		sent, ok := all[attrPayload]
+		sent, ok := all[nfqmsg.AttrPayload]
 		if err != nil {
 			if ok || !bytes.Equal(p.Payload(), before) || flowOf(p) != flow {
 				t.Fatalf("refused (%v), and sent %x, the payload is %x", err, sent, p.Payload())

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 )
@@ -16,8 +17,8 @@ import (
 // queued returns a packet with a payload, as a kernel with GSO queues it.
 func queued(t *testing.T, family Family, hook Hook, info SKBInfo, payload []byte) *Packet {
 	t.Helper()
-	p, err := decoded(packetMessage(family, 1, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, hook)},
-		attr{attrSKBInfo, be32(uint32(info))}, attr{attrPayload, payload}))
+	p, err := decoded(packetMessage(family, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, hook)},
+		attr{nfqmsg.AttrSKBInfo, be32(uint32(info))}, attr{nfqmsg.AttrPayload, payload}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +54,8 @@ func TestRefusedPayloadLeavesPacket(t *testing.T) {
 		if err := p.SetPayload(cut); err == nil {
 			t.Fatal("a packet that ends inside its transport header was taken")
 		}
-		if !bytes.Equal(p.Payload(), payload) || flowOf(p) != flow || p.edits.has(editPayload) != first {
-			t.Errorf("the packet became %x, is to be sent: %v", p.Payload(), p.edits.has(editPayload))
+		if !bytes.Equal(p.Payload(), payload) || flowOf(p) != flow || p.edits.Has(nfqmsg.EditPayload) != first {
+			t.Errorf("the packet became %x, is to be sent: %v", p.Payload(), p.edits.Has(nfqmsg.EditPayload))
 		}
 	}
 }
@@ -145,7 +146,7 @@ func TestPaddingIsNoPayload(t *testing.T) {
 		}
 	}
 	arp := bytes.Repeat([]byte{0x45}, 46) // not IP, though it begins like it
-	p, err := decoded(packetMessage(FamilyBridge, 1, attr{attrPacketHdr, packetHdr(1, 0x0806, HookForward)}, attr{attrPayload, arp}))
+	p, err := decoded(packetMessage(FamilyBridge, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(1, 0x0806, HookForward)}, attr{nfqmsg.AttrPayload, arp}))
 	if err != nil || !bytes.Equal(p.Payload(), arp) {
 		t.Errorf("%v, %x", err, p.Payload())
 	}
@@ -213,7 +214,7 @@ func TestSetBody(t *testing.T) {
 			t.Fatal(err)
 		}
 		all, _ := verdictAttrs(t, p)
-		whole := gopacket.NewPacket(all[attrPayload], layers.LayerTypeIPv4, gopacket.Default)
+		whole := gopacket.NewPacket(all[nfqmsg.AttrPayload], layers.LayerTypeIPv4, gopacket.Default)
 		udp := whole.TransportLayer().(*layers.UDP)
 		if err := udp.SetNetworkLayerForChecksum(whole.NetworkLayer()); err != nil {
 			t.Fatal(err)
@@ -222,9 +223,9 @@ func TestSetBody(t *testing.T) {
 			t.Errorf("%s: %v, %v", c.name, err, wrong)
 		}
 		if string(udp.Payload) != c.want || int(udp.Length) != 8+len(c.want) || udp.SrcPort != 12346 {
-			t.Errorf("%s: %x", c.name, all[attrPayload])
+			t.Errorf("%s: %x", c.name, all[nfqmsg.AttrPayload])
 		}
-		if got := string(all[attrPayload][28+len(c.want):]); got != c.surplus {
+		if got := string(all[nfqmsg.AttrPayload][28+len(c.want):]); got != c.surplus {
 			t.Errorf("%s: behind the datagram: %q", c.name, got)
 		}
 	}
@@ -248,12 +249,12 @@ func TestRefusedBodyLeavesPacket(t *testing.T) {
 		{"too long", udpPacket, 0, make([]byte, MaxPayload-27), nil},
 		{"not covered", lite, 0, nil, ippkt.ErrCoverage},
 	} {
-		attrs := []attr{{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookOutput)}}
+		attrs := []attr{{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookOutput)}}
 		if c.full > 0 {
-			attrs = append(attrs, attr{attrCapLen, be32(uint32(c.full))})
+			attrs = append(attrs, attr{nfqmsg.AttrCapLen, be32(uint32(c.full))})
 			c.packet[3] = byte(c.full)
 		}
-		p, err := decoded(packetMessage(FamilyIPv4, 1, append(attrs, attr{attrPayload, c.packet})...))
+		p, err := decoded(packetMessage(FamilyIPv4, 1, append(attrs, attr{nfqmsg.AttrPayload, c.packet})...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +262,7 @@ func TestRefusedBodyLeavesPacket(t *testing.T) {
 		if err := p.SetBody(c.body); err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if !bytes.Equal(p.Payload(), before) || p.edits.has(editPayload) {
+		if !bytes.Equal(p.Payload(), before) || p.edits.Has(nfqmsg.EditPayload) {
 			t.Errorf("%s: the packet became %x", c.name, p.Payload())
 		}
 	}

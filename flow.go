@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // Protocol is the number of an upper-layer protocol, from the IANA registry: the Protocol of an
@@ -150,7 +151,7 @@ func (p *Packet) transport() (t ippkt.Transport, ok bool) {
 		return t, false
 	}
 	p.remember()
-	return ippkt.FindTransport(p.payload, p.Truncated() || !p.attrs.has(attrPayload))
+	return ippkt.FindTransport(p.payload, p.Truncated() || !p.attrs.Has(nfqmsg.AttrPayload))
 }
 
 // isIP reports whether the payload starts with an IP header: the bridge family

@@ -8,12 +8,13 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 )
 
 func TestFlow(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{attrPayload, udpPacket}))
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +28,8 @@ func TestFlow(t *testing.T) {
 		t.Error("a UDP datagram quotes another packet")
 	}
 	for what, msg := range map[string][]byte{
-		"no payload": packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}),
-		"ARP":        packetMessage(FamilyBridge, 1, attr{attrPacketHdr, packetHdr(7, 0x0806, HookInput)}, attr{attrPayload, udpPacket}),
+		"no payload": packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}),
+		"ARP":        packetMessage(FamilyBridge, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, 0x0806, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}),
 	} {
 		if p, err = decoded(msg); err != nil {
 			t.Fatal(err)
@@ -41,7 +42,7 @@ func TestFlow(t *testing.T) {
 
 // TestTransport: header and body are parts of the payload, and what is not there says so.
 func TestTransport(t *testing.T) {
-	hdr := attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}
+	hdr := attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}
 	later := built(t, ipv4(layers.IPProtocolUDP), gopacket.Payload("piece"))
 	later[7] = 2 // 16 bytes
 	for _, c := range []struct {
@@ -51,18 +52,18 @@ func TestTransport(t *testing.T) {
 		ok     bool
 		want   Transport
 	}{
-		{"whole", FamilyIPv4, []attr{hdr, {attrPayload, udpPacket}}, true,
+		{"whole", FamilyIPv4, []attr{hdr, {nfqmsg.AttrPayload, udpPacket}}, true,
 			Transport{Header: udpPacket[20:28], Body: udpPacket[28:], Protocol: UDP}},
-		{"cut in the body", FamilyIPv4, []attr{hdr, {attrCapLen, be32(30)}, {attrPayload, udpPacket[:29]}}, true,
+		{"cut in the body", FamilyIPv4, []attr{hdr, {nfqmsg.AttrCapLen, be32(30)}, {nfqmsg.AttrPayload, udpPacket[:29]}}, true,
 			Transport{Header: udpPacket[20:28], Body: udpPacket[28:29], Protocol: UDP, Truncated: true}},
-		{"cut in the header", FamilyIPv4, []attr{hdr, {attrCapLen, be32(30)}, {attrPayload, udpPacket[:27]}}, false,
+		{"cut in the header", FamilyIPv4, []attr{hdr, {nfqmsg.AttrCapLen, be32(30)}, {nfqmsg.AttrPayload, udpPacket[:27]}}, false,
 			Transport{Protocol: UDP, Truncated: true}},
-		{"no body", FamilyIPv4, []attr{hdr, {attrPayload, built(t, ipv4(layers.IPProtocolICMPv4), &layers.ICMPv4{})}}, true,
+		{"no body", FamilyIPv4, []attr{hdr, {nfqmsg.AttrPayload, built(t, ipv4(layers.IPProtocolICMPv4), &layers.ICMPv4{})}}, true,
 			Transport{Header: []byte{0, 0, 0xff, 0xff, 0, 0, 0, 0}, Protocol: ICMP}},
-		{"later fragment", FamilyIPv4, []attr{hdr, {attrPayload, later}}, false,
+		{"later fragment", FamilyIPv4, []attr{hdr, {nfqmsg.AttrPayload, later}}, false,
 			Transport{Body: []byte("piece"), FragmentOffset: 16, Protocol: UDP, Fragment: true}},
 		{"CopyMeta", FamilyIPv4, []attr{hdr}, false, Transport{Truncated: true}},
-		{"not IP", FamilyBridge, []attr{{attrPacketHdr, packetHdr(7, 0x0806, HookInput)}, {attrPayload, udpPacket}}, false, Transport{}},
+		{"not IP", FamilyBridge, []attr{{nfqmsg.AttrPacketHdr, packetHdr(7, 0x0806, HookInput)}, {nfqmsg.AttrPayload, udpPacket}}, false, Transport{}},
 	} {
 		p, err := decoded(packetMessage(c.family, 1, c.attrs...))
 		if err != nil {

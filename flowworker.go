@@ -6,6 +6,9 @@ import (
 	"errors"
 	"runtime/debug"
 	"sync"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // flowWorker is a goroutine that decides the packets of some flows.
@@ -83,7 +86,7 @@ func (w *flowWorker) handle(more bool) (ok bool) {
 			panicked, more = w.panicked(&p.packet, recover()), false
 		}
 		if altered || !more {
-			_ = w.q.out.flush() // a closed socket is Recv's to report
+			_ = w.q.out.Flush() // a closed socket is Recv's to report
 		}
 		w.f.release(&done)
 		if panicked == nil {
@@ -99,7 +102,7 @@ func (w *flowWorker) handle(more bool) (ok bool) {
 		}()
 		ok = w.q.survive(panicked)
 	}()
-	t := now()
+	t := sender.Now()
 	for p = w.left.pop(); p != nil; p = w.left.pop() {
 		done.push(p)
 		if w.q.closed.Load() {
@@ -107,7 +110,7 @@ func (w *flowWorker) handle(more bool) (ok bool) {
 			continue
 		}
 		t = w.serve(w.h, &p.packet, !more && w.left.empty(), t)
-		altered = altered || p.packet.edits.has(editPayload)
+		altered = altered || p.packet.edits.Has(nfqmsg.EditPayload)
 	}
 	return true
 }

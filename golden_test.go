@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -139,7 +140,7 @@ func goldenBothWays(t *testing.T, msg []byte, want string) {
 		if !ok {
 			break
 		}
-		if typ == attrVLAN || typ == attrCT {
+		if typ == nfqmsg.AttrVLAN || typ == nfqmsg.AttrCT {
 			typ |= nlwire.Nested
 		}
 		all, rest = append(all, attr{typ, data}), next

@@ -20,6 +20,7 @@ import (
 // It also stays without batch messages and Stats.Lost, see OpenFile.
 func (q *Queue) File() (*os.File, error) {
 	q.shared.Store(true)
+	q.out.ForbidBatch()
 	f, err := q.conn.File()
 	if err != nil {
 		return nil, q.opError("duplicate the socket", err)
@@ -51,6 +52,7 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	}
 	q := newQueue(conn, cfg)
 	q.shared.Store(true)
+	q.out.ForbidBatch()
 	q.loss.forget()
 	return q, nil
 }

@@ -3,10 +3,10 @@
 package nfqueue
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // QueueInfo is a line of /proc/net/netfilter/nfnetlink_queue, the kernel's account
@@ -62,27 +62,19 @@ func (q *Queue) kernelInfo() (QueueInfo, error) {
 	return QueueInfo{}, errors.Join(err, errNotListed)
 }
 
-// parseQueueTable parses the lines that seq_show of nfnetlink_queue.c prints: queue,
-// port id, backlog, copy mode, copy range, both drop counters, last id, and 1.
-func parseQueueTable(table []byte) (infos []QueueInfo, err error) {
-	for line := range bytes.Lines(table) {
-		f := bytes.Fields(line)
-		if len(f) < 8 {
-			return infos, fmt.Errorf("nfqueue: queue table: %d columns in %q, want at least 8", len(f), line)
+// parseQueueTable parses the kernel's table of queues.
+func parseQueueTable(table []byte) ([]QueueInfo, error) {
+	lines, err := nfqmsg.ParseQueueTable(table)
+	infos := make([]QueueInfo, len(lines))
+	for i, l := range lines {
+		infos[i] = QueueInfo{
+			Queue: l.Queue, PortID: l.PortID, Backlog: l.Backlog,
+			CopyMode: copyModeOf(l.CopyMode), CopyRange: l.CopyRange,
+			QueueDropped: l.QueueDropped, UserDropped: l.UserDropped, LastID: l.LastID,
 		}
-		var n [8]uint32
-		for i := range n {
-			v, err := strconv.ParseUint(string(f[i]), 10, 32)
-			if err != nil {
-				return infos, fmt.Errorf("nfqueue: queue table: column %d of %q: %w", i+1, line, err)
-			}
-			n[i] = uint32(v)
-		}
-		infos = append(infos, QueueInfo{
-			Queue: uint16(n[0]), PortID: n[1], Backlog: n[2],
-			CopyMode: copyModeOf(uint8(n[3])), CopyRange: n[4],
-			QueueDropped: n[5], UserDropped: n[6], LastID: n[7],
-		})
+	}
+	if err != nil {
+		return infos, fmt.Errorf("nfqueue: %w", err)
 	}
 	return infos, nil
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -26,7 +27,7 @@ type linkName struct {
 const maxLinkNames = 4096
 
 func (l *linkNames) name(index uint32) string {
-	t := now()
+	t := sender.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, ok := l.m[index]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // SetMaxLen changes how many packets may wait for their verdict. Packets that wait
@@ -24,7 +25,7 @@ import (
 // here, that may read the confirmation: the change then fails with the same error, though it was
 // made. Make changes before File or after Release.
 func (q *Queue) SetMaxLen(n uint32) error {
-	return q.change("set maximum length", change{maxLen: &n})
+	return q.change("set maximum length", nfqmsg.Change{MaxLen: &n})
 }
 
 // SetFlags switches the flags in mask on or off, as they are in flags. A flag that the
@@ -33,7 +34,7 @@ func (q *Queue) SetFlags(mask, flags Flags) error {
 	if (mask|flags)&^allFlags != 0 {
 		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
 	}
-	return q.change("set flags", change{mask: mask, flags: flags})
+	return q.change("set flags", nfqmsg.Change{Mask: uint32(mask), Flags: uint32(flags)})
 }
 
 // SetCopy changes how much of each packet is copied. A range of 0 is MaxPayload, as in
@@ -54,7 +55,7 @@ func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
 	if c.CopyRange > q.cfg.CopyRange {
 		return q.opError("set copy mode", fmt.Errorf("%d bytes are more than the %d of Config.CopyRange", c.CopyRange, q.cfg.CopyRange))
 	}
-	return q.change("set copy mode", change{copyMode: &c.CopyMode, copyRange: c.CopyRange})
+	return q.change("set copy mode", nfqmsg.Change{Copy: c.copy()})
 }
 
 // SetReadBuffer changes the size in bytes of the socket's receive buffer, in the
@@ -69,9 +70,9 @@ func (q *Queue) SetReadBuffer(n int) (granted int, err error) {
 	return granted, nil
 }
 
-func (q *Queue) change(op string, c change) error {
+func (q *Queue) change(op string, c nfqmsg.Change) error {
 	err := q.configure(c)
-	if c.mask != 0 && (errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL))) {
+	if c.Mask != 0 && (errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL))) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // lossWatch logs when packets begin to be lost, and when that has ended. It looks at the
@@ -91,7 +93,7 @@ func (l *lossWatch) look() {
 		l.batches, again = n, true
 	}
 	for i := range l.places {
-		l.places[i].look(l.q.log.to, lost[i])
+		l.places[i].look(l.q.log.To, lost[i])
 		again = again || l.places[i].losing
 	}
 	if again {
@@ -103,11 +105,11 @@ func (l *lossWatch) look() {
 func (p *lossPlace) look(log *slog.Logger, total uint64) {
 	switch more := total > p.total; {
 	case more && !p.losing:
-		p.losing, p.before, p.since = true, p.total, now()
+		p.losing, p.before, p.since = true, p.total, sender.Now()
 		log.Warn(p.begins, "lost", total-p.total)
 	case !more && p.losing:
 		p.losing = false
-		log.Warn(p.ended, "lost", total-p.before, "for", now()-p.since)
+		log.Warn(p.ended, "lost", total-p.before, "for", sender.Now()-p.since)
 	}
 	p.total = max(p.total, total)
 }

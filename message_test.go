@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"encoding/binary"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -25,7 +26,7 @@ func packetHdr(id uint32, proto uint16, hook Hook) []byte {
 // packetMessage makes a PACKET message as the kernel does: the last attribute is not
 // padded.
 func packetMessage(family Family, queue uint16, attrs ...attr) []byte {
-	b := nlwire.AppendHeader(nil, msgPacket, 0, 0)
+	b := nlwire.AppendHeader(nil, nfqmsg.Packet, 0, 0)
 	b = binary.BigEndian.AppendUint16(append(b, byte(family), 0), queue)
 	for i, a := range attrs {
 		b = nlwire.AppendAttrHeader(b, a.typ, len(a.data))

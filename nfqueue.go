@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -18,11 +19,11 @@ import (
 type Queue struct {
 	cfg   Config
 	conn  transport.Conn
-	out   *sender
+	out   *sender.Sender
 	held  heldSet
 	links linkNames
 	stats counters
-	log   limitedLog
+	log   sender.Log
 	loss  lossWatch
 
 	// reader is full while a goroutine is the one that receives. It owns the
@@ -38,7 +39,6 @@ type Queue struct {
 	done     chan struct{} // closed by Close
 	replies  replies
 	ending   bool        // and changes are refused; guarded by out.exclusive
-	noBatch  atomic.Bool // a packet waits for which no verdict will come
 	shared   atomic.Bool // another process may read from the socket too
 	handed   atomic.Bool // and may be about to go on without this one
 }
@@ -113,14 +113,16 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 		reader: make(chan struct{}, 1), done: make(chan struct{}),
 		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
 	}
-	q.log.to = cfg.Logger.With("queue", cfg.Queue)
+	q.log.To = cfg.Logger.With("queue", cfg.Queue)
 	q.links.conn = conn
 	q.replies.seq = rand.Uint32()
 	q.worker.q = q
 	q.limit.Store(newLimit())
 	q.held.init(q)
 	q.loss.init(q)
-	q.out = newSender(conn, cfg, &q.stats, &q.log, &q.noBatch)
+	q.out = sender.New(sender.Config{
+		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter, Fallback: uint32(cfg.Fallback), Log: &q.log,
+	})
 	return q
 }
 
@@ -140,7 +142,7 @@ func (q *Queue) sizeReadBuffer() (granted int, err error) {
 // warnReadBuffer says so if less was granted than MaxLen full-size frames need.
 func (q *Queue) warnReadBuffer(granted int) {
 	if granted < min(q.cfg.ReadBuffer, framesBuffer(q.cfg)) {
-		q.log.warn(logBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
+		q.log.Warn(sender.KindBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
 			"granted", granted, "wanted", q.cfg.ReadBuffer, "net.core.rmem_max", (q.cfg.ReadBuffer+1)/2)
 	}
 }
@@ -158,7 +160,7 @@ func (q *Queue) Close() error {
 	}
 	close(q.done)
 	err := q.conn.Close()
-	q.out.close()
+	q.out.Close()
 	q.held.close()
 	q.loss.close()
 	q.abandonStash()

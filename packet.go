@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -23,7 +24,7 @@ type Packet struct {
 	queue *Queue
 	buf   []byte // all memory that belongs to the packet; the message is at its start
 	msg   []byte // the message, buf[:len(msg)]
-	attrs attrs
+	attrs nfqmsg.Attrs
 
 	id     uint32
 	proto  uint16
@@ -33,7 +34,7 @@ type Packet struct {
 
 	payload []byte // what Payload returns; replaced by SetPayload
 	came    origin
-	edits   edits
+	edits   nfqmsg.Edits
 	held    *Held // set by Defer
 
 	deciding bool // in the hands of its handler
@@ -41,48 +42,31 @@ type Packet struct {
 
 // reset makes p the packet in msg, which lies at the start of buf.
 func (p *Packet) reset(q *Queue, buf, msg []byte) error {
-	if err := p.attrs.decode(msg); err != nil {
-		return err
+	if !p.attrs.Decode(msg) {
+		return ErrMalformed
 	}
 	p.queue, p.buf, p.msg = q, buf, msg
-	p.family = Family(msg[nlwire.HeaderLen])
-	p.number = binary.BigEndian.Uint16(msg[nlwire.HeaderLen+2:])
-	hdr := msg[p.attrs.at[attrPacketHdr].off:]
+	p.family, p.number = Family(nfqmsg.Family(msg)), nfqmsg.Queue(msg)
+	hdr := msg[p.attrs.At[nfqmsg.AttrPacketHdr].Off:]
 	p.id = binary.BigEndian.Uint32(hdr)
 	p.proto = binary.BigEndian.Uint16(hdr[4:])
 	p.hook = Hook(hdr[6])
 	p.payload, p.came.known = nil, false
-	if p.attrs.has(attrPayload) {
-		at := &p.attrs.at[attrPayload]
-		end := at.off + at.len
+	if p.attrs.Has(nfqmsg.AttrPayload) {
+		at := &p.attrs.At[nfqmsg.AttrPayload]
+		end := at.Off + at.Len
 		room := len(buf)
 		if int(end) < len(msg) { // not last, as it always is: nothing behind it may be overwritten
 			room = int(end)
 		}
 		if p.family == FamilyBridge && p.isIP() {
-			at.len = withoutPadding(buf[at.off:end])
+			at.Len = withoutPadding(buf[at.Off:end])
 		}
-		p.payload = buf[at.off : at.off+at.len : room]
+		p.payload = buf[at.Off : at.Off+at.Len : room]
 	}
-	p.edits.reset()
+	p.edits.Reset()
 	p.held = nil
 	return nil
-}
-
-// data returns the bytes of an attribute, nil if it is absent.
-func (p *Packet) data(attr uint) []byte {
-	if !p.attrs.has(attr) {
-		return nil
-	}
-	at := p.attrs.at[attr]
-	return p.msg[at.off : at.off+at.len : at.off+at.len]
-}
-
-func (p *Packet) uint32(attr uint) (v uint32, ok bool) {
-	if !p.attrs.has(attr) {
-		return 0, false
-	}
-	return binary.BigEndian.Uint32(p.msg[p.attrs.at[attr].off:]), true
 }
 
 // ID returns the number by which the kernel knows the packet. Ids count up by one
@@ -125,57 +109,52 @@ func (p *Packet) Payload() []byte {
 // more than what was copied if it was larger than the copy range. It is 0 with
 // CopyMeta, where the kernel does not tell (NFQA_CAP_LEN).
 func (p *Packet) FullLen() int {
-	if n, ok := p.uint32(attrCapLen); ok {
+	if n, ok := p.uint32(nfqmsg.AttrCapLen); ok {
 		return int(n)
 	}
-	if p.attrs.has(attrPayload) {
-		return int(p.attrs.at[attrPayload].len)
+	if p.attrs.Has(nfqmsg.AttrPayload) {
+		return int(p.attrs.At[nfqmsg.AttrPayload].Len)
 	}
 	return 0
 }
 
 // Truncated reports whether Payload is only the beginning of the packet.
-func (p *Packet) Truncated() bool { return p.attrs.has(attrCapLen) }
+func (p *Packet) Truncated() bool { return p.attrs.Has(nfqmsg.AttrCapLen) }
 
 // Mark returns the packet mark, or the one set by SetMark. A mark of 0 is the
 // same as none (NFQA_MARK).
 func (p *Packet) Mark() uint32 {
-	if p.edits.has(editMark) {
-		return p.edits.mark
+	if p.edits.Has(nfqmsg.EditMark) {
+		return p.edits.Mark
 	}
-	v, _ := p.uint32(attrMark)
+	v, _ := p.uint32(nfqmsg.AttrMark)
 	return v
 }
 
 // Priority returns the queueing priority of the packet, or the one set by
 // SetPriority. The kernel tells one that is not 0, from Linux 5.18 on (NFQA_PRIORITY).
 func (p *Packet) Priority() (priority uint32, ok bool) {
-	if p.edits.has(editPriority) {
-		return p.edits.priority, true
+	if p.edits.Has(nfqmsg.EditPriority) {
+		return p.edits.Priority, true
 	}
-	return p.uint32(attrPriority)
+	return p.uint32(nfqmsg.AttrPriority)
 }
 
 // InDev returns the index of the interface on which the packet came in, 0 for
 // none. It is the bridge for a bridged packet (NFQA_IFINDEX_INDEV).
-func (p *Packet) InDev() int { return p.dev(attrInDev) }
+func (p *Packet) InDev() int { return p.dev(nfqmsg.AttrInDev) }
 
 // OutDev returns the index of the interface by which the packet leaves, 0 for
 // none (NFQA_IFINDEX_OUTDEV).
-func (p *Packet) OutDev() int { return p.dev(attrOutDev) }
+func (p *Packet) OutDev() int { return p.dev(nfqmsg.AttrOutDev) }
 
 // PhysInDev returns the index of the bridge port on which a bridged packet came
 // in, 0 for none (NFQA_IFINDEX_PHYSINDEV).
-func (p *Packet) PhysInDev() int { return p.dev(attrPhysInDev) }
+func (p *Packet) PhysInDev() int { return p.dev(nfqmsg.AttrPhysInDev) }
 
 // PhysOutDev returns the index of the bridge port by which a bridged packet
 // leaves, 0 for none (NFQA_IFINDEX_PHYSOUTDEV).
-func (p *Packet) PhysOutDev() int { return p.dev(attrPhysOutDev) }
-
-func (p *Packet) dev(attr uint) int {
-	v, _ := p.uint32(attr)
-	return int(v)
-}
+func (p *Packet) PhysOutDev() int { return p.dev(nfqmsg.AttrPhysOutDev) }
 
 // InDevName returns the name of InDev, "" for none. Names are those of the
 // network namespace of the queue, asked of the kernel at most once a second for
@@ -194,7 +173,7 @@ func (p *Packet) PhysOutDevName() string { return p.queue.linkName(p.PhysOutDev(
 // HardwareAddr returns the link-layer source address of a packet that came in on
 // an interface, nil for none. It is valid until the handler returns (NFQA_HWADDR).
 func (p *Packet) HardwareAddr() net.HardwareAddr {
-	d := p.data(attrHWAddr)
+	d := p.data(nfqmsg.AttrHWAddr)
 	if d == nil {
 		return nil
 	}
@@ -209,7 +188,7 @@ func (p *Packet) HardwareAddr() net.HardwareAddr {
 // up to forward, and only while something on the system has receive timestamps
 // switched on (NFQA_TIMESTAMP).
 func (p *Packet) Time() (t time.Time, ok bool) {
-	d := p.data(attrTimestamp)
+	d := p.data(nfqmsg.AttrTimestamp)
 	if d == nil {
 		return time.Time{}, false
 	}
@@ -219,20 +198,20 @@ func (p *Packet) Time() (t time.Time, ok bool) {
 
 // UID returns the user id, in the initial user namespace, of whoever opened the
 // socket that sent the packet. Needs Flags UIDGID (NFQA_UID).
-func (p *Packet) UID() (uid uint32, ok bool) { return p.uint32(attrUID) }
+func (p *Packet) UID() (uid uint32, ok bool) { return p.uint32(nfqmsg.AttrUID) }
 
 // GID returns the group id that belongs to UID (NFQA_GID).
-func (p *Packet) GID() (gid uint32, ok bool) { return p.uint32(attrGID) }
+func (p *Packet) GID() (gid uint32, ok bool) { return p.uint32(nfqmsg.AttrGID) }
 
 // CgroupClassID returns the net_cls class of the socket that sent the packet. The
 // kernel tells one that is not 0, from Linux 6.4 on (NFQA_CGROUP_CLASSID).
-func (p *Packet) CgroupClassID() (id uint32, ok bool) { return p.uint32(attrCgroupClassID) }
+func (p *Packet) CgroupClassID() (id uint32, ok bool) { return p.uint32(nfqmsg.AttrCgroupClassID) }
 
 // SecurityContext returns the security context of the packet without the
 // terminating NUL that SELinux adds, nil for none. Needs Flags SecCtx. It is
 // valid until the handler returns (NFQA_SECCTX).
 func (p *Packet) SecurityContext() []byte {
-	d := p.data(attrSecCtx)
+	d := p.data(nfqmsg.AttrSecCtx)
 	if n := len(d); n > 0 && d[n-1] == 0 {
 		d = d[:n-1]
 	}
@@ -241,13 +220,13 @@ func (p *Packet) SecurityContext() []byte {
 
 // SKBInfo tells what the kernel has left undone on the packet (NFQA_SKB_INFO).
 func (p *Packet) SKBInfo() SKBInfo {
-	v, _ := p.uint32(attrSKBInfo)
+	v, _ := p.uint32(nfqmsg.AttrSKBInfo)
 	return SKBInfo(v)
 }
 
 // LinkHeader returns the link-layer header of a packet of the bridge family, nil
 // for others. It is valid until the handler returns (NFQA_L2HDR, Linux 4.7).
-func (p *Packet) LinkHeader() []byte { return p.data(attrL2Hdr) }
+func (p *Packet) LinkHeader() []byte { return p.data(nfqmsg.AttrL2Hdr) }
 
 // VLAN is an IEEE 802.1Q tag.
 type VLAN struct {
@@ -265,21 +244,21 @@ func (v VLAN) ID() uint16 { return v.TCI & 0xfff }
 // apart from the link header (NFQA_VLAN, Linux 4.7).
 func (p *Packet) VLAN() (tag VLAN, ok bool) {
 	var have int
-	for rest := p.data(attrVLAN); ; {
+	for rest := p.data(nfqmsg.AttrVLAN); ; {
 		typ, d, next, more := nlwire.NextAttr(rest)
 		if !more {
-			return tag, have == 1<<attrVLANProto|1<<attrVLANTCI
+			return tag, have == 1<<nfqmsg.AttrVLANProto|1<<nfqmsg.AttrVLANTCI
 		}
 		if rest = next; len(d) < 2 {
 			continue
 		}
 		switch typ {
-		case attrVLANProto:
+		case nfqmsg.AttrVLANProto:
 			tag.Protocol = binary.BigEndian.Uint16(d)
-			have |= 1 << attrVLANProto
-		case attrVLANTCI:
+			have |= 1 << nfqmsg.AttrVLANProto
+		case nfqmsg.AttrVLANTCI:
 			tag.TCI = binary.BigEndian.Uint16(d)
-			have |= 1 << attrVLANTCI
+			have |= 1 << nfqmsg.AttrVLANTCI
 		}
 	}
 }
@@ -296,12 +275,12 @@ func (p *Packet) cloneInto(c *Packet) {
 	*c = *p
 	c.buf = append([]byte(nil), p.msg...)
 	c.msg = c.buf
+	c.edits.Own()
 	switch {
-	case p.edits.has(editPayload):
-		c.payload = append([]byte(nil), p.payload...)
-	case p.attrs.has(attrPayload):
-		c.payload = c.data(attrPayload)
+	case p.edits.Has(nfqmsg.EditPayload):
+		c.payload = c.edits.Payload
+	case p.attrs.Has(nfqmsg.AttrPayload):
+		c.payload = c.data(nfqmsg.AttrPayload)
 	}
 	c.held, c.deciding = nil, false
-	c.edits.own()
 }

@@ -9,31 +9,33 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // everything is a message with all attributes, in the order of the kernel.
 func everything() []byte {
 	return packetMessage(FamilyBridge, 513,
-		attr{attrPacketHdr, packetHdr(0x01020304, etherTypeIPv4, HookForward)},
-		attr{attrPhysInDev, be32(7)},
-		attr{attrInDev, be32(5)},
-		attr{attrPhysOutDev, be32(8)},
-		attr{attrOutDev, be32(6)},
-		attr{attrMark, be32(0xdeadbeef)},
-		attr{attrPriority, be32(9)},
-		attr{attrHWAddr, []byte{0, 6, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0}},
-		attr{0x8000 | attrVLAN, append(append([]byte(nil), nested(attrVLANTCI, be16(0xe064))...), nested(attrVLANProto, be16(0x8100))...)},
-		attr{attrL2Hdr, []byte("fourteen bytes")},
-		attr{attrTimestamp, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, 1700000000), 123456)},
-		attr{attrUID, be32(1000)},
-		attr{attrGID, be32(100)},
-		attr{attrCgroupClassID, be32(0x10001)},
-		attr{attrSecCtx, []byte("unlabeled\x00")},
-		attr{attrCTInfo, be32(2)},
-		attr{attrCapLen, be32(70000)},
-		attr{attrSKBInfo, be32(3)},
+		attr{nfqmsg.AttrPacketHdr, packetHdr(0x01020304, etherTypeIPv4, HookForward)},
+		attr{nfqmsg.AttrPhysInDev, be32(7)},
+		attr{nfqmsg.AttrInDev, be32(5)},
+		attr{nfqmsg.AttrPhysOutDev, be32(8)},
+		attr{nfqmsg.AttrOutDev, be32(6)},
+		attr{nfqmsg.AttrMark, be32(0xdeadbeef)},
+		attr{nfqmsg.AttrPriority, be32(9)},
+		attr{nfqmsg.AttrHWAddr, []byte{0, 6, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0}},
+		attr{0x8000 | nfqmsg.AttrVLAN, append(append([]byte(nil), nested(nfqmsg.AttrVLANTCI, be16(0xe064))...), nested(nfqmsg.AttrVLANProto, be16(0x8100))...)},
+		attr{nfqmsg.AttrL2Hdr, []byte("fourteen bytes")},
+		attr{nfqmsg.AttrTimestamp, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, 1700000000), 123456)},
+		attr{nfqmsg.AttrUID, be32(1000)},
+		attr{nfqmsg.AttrGID, be32(100)},
+		attr{nfqmsg.AttrCgroupClassID, be32(0x10001)},
+		attr{nfqmsg.AttrSecCtx, []byte("unlabeled\x00")},
+		attr{nfqmsg.AttrCTInfo, be32(2)},
+		attr{nfqmsg.AttrCapLen, be32(70000)},
+		attr{nfqmsg.AttrSKBInfo, be32(3)},
 		attr{99, []byte("from a newer kernel")},
-		attr{attrPayload, udpPacket},
+		attr{nfqmsg.AttrPayload, udpPacket},
 	)
 }
 
@@ -101,7 +103,7 @@ func TestEveryAttribute(t *testing.T) {
 }
 
 func TestAbsentAttributes(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv6, 0, attr{attrPacketHdr, packetHdr(1, etherTypeIPv6, HookOutput)}))
+	p, err := decoded(packetMessage(FamilyIPv6, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv6, HookOutput)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,24 +127,24 @@ func TestAbsentAttributes(t *testing.T) {
 
 // TestMalformedMessages: nothing but an error comes of them, and the id if it is there.
 func TestMalformedMessages(t *testing.T) {
-	hdr := attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}
+	hdr := attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}
 	for _, c := range []struct {
 		name string
 		msg  []byte
 		id   bool
 	}{
 		{"no attributes", packetMessage(FamilyIPv4, 1), false},
-		{"no packet header", packetMessage(FamilyIPv4, 1, attr{attrMark, be32(1)}), false},
-		{"short packet header", packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, be32(7)}), true},
-		{"short mark", packetMessage(FamilyIPv4, 1, hdr, attr{attrMark, be16(1)}), true},
-		{"short timestamp", packetMessage(FamilyIPv4, 1, hdr, attr{attrTimestamp, be32(1)}), true},
+		{"no packet header", packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrMark, be32(1)}), false},
+		{"short packet header", packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, be32(7)}), true},
+		{"short mark", packetMessage(FamilyIPv4, 1, hdr, attr{nfqmsg.AttrMark, be16(1)}), true},
+		{"short timestamp", packetMessage(FamilyIPv4, 1, hdr, attr{nfqmsg.AttrTimestamp, be32(1)}), true},
 		{"attribute beyond the end", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0xff, 0xff, 0xff, 0xff), true},
 		{"attribute shorter than its header", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0, 0, 0, 0), true},
 	} {
 		if _, err := decoded(c.msg); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if id, ok := packetID(c.msg); ok != c.id || ok && id != 7 {
+		if id, ok := nfqmsg.PacketID(c.msg); ok != c.id || ok && id != 7 {
 			t.Errorf("%s: id %d, %v", c.name, id, ok)
 		}
 	}
@@ -150,8 +152,8 @@ func TestMalformedMessages(t *testing.T) {
 
 // TestHardwareAddrLength: an address longer than its field is cut.
 func TestHardwareAddrLength(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)},
-		attr{attrHWAddr, []byte{0xff, 0xff, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}}))
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)},
+		attr{nfqmsg.AttrHWAddr, []byte{0xff, 0xff, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +165,7 @@ func TestHardwareAddrLength(t *testing.T) {
 // TestPayloadRoom: appending to the payload stays in the slot, and spares what does
 // not belong to the packet.
 func TestPayloadRoom(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{attrPayload, udpPacket}))
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +180,8 @@ func TestPayloadRoom(t *testing.T) {
 		t.Error("the payload was copied, or its length is not set")
 	}
 	// A message as no kernel sends it: something behind the payload.
-	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)},
-		attr{attrPayload, udpPacket}, attr{attrMark, be32(5)}))
+	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)},
+		attr{nfqmsg.AttrPayload, udpPacket}, attr{nfqmsg.AttrMark, be32(5)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +210,7 @@ func TestSetLinkLayer(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,14 +236,14 @@ func TestClone(t *testing.T) {
 
 func FuzzPacket(f *testing.F) {
 	f.Add(everything())
-	f.Add(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(math.MaxUint32, etherTypeIPv4, HookInput)}, attr{attrPayload, udpPacket}))
+	f.Add(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(math.MaxUint32, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		if len(msg) < 20 {
 			return
 		}
 		p := new(Packet)
 		if p.reset(nil, msg, msg) != nil {
-			packetID(msg)
+			nfqmsg.PacketID(msg)
 			return
 		}
 		p.VLAN()
@@ -255,10 +257,9 @@ func FuzzPacket(f *testing.F) {
 		if p.SetPayload(p.Payload()) != nil && !bytes.Equal(before, msg) {
 			t.Fatal("a refused payload was changed")
 		}
-		o := newOutgoing()
-		o.add(newVerdictTemplate(1), p.ID(), Accept, p, true)
-		if got := len(bytes.Join(o.datagram(), nil)); got != o.size {
-			t.Fatalf("datagram of %d bytes, counted %d", got, o.size)
+		all, _ := verdictAttrs(t, p)
+		if got, sent := all[nfqmsg.AttrPayload]; sent && !bytes.Equal(got, p.Payload()) {
+			t.Fatalf("the verdict has the payload %x, want %x", got, p.Payload())
 		}
 	})
 }

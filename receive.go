@@ -3,12 +3,12 @@
 package nfqueue
 
 import (
-	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -53,11 +53,11 @@ func (q *Queue) receive() error {
 	if q.closed.Load() {
 		return ErrClosed
 	}
-	if !transient(err) {
+	if !sender.Transient(err) {
 		return err
 	}
 	q.stats.receiveErrors.Add(1)
-	q.log.warn(logReceive, "nfqueue: receiving failed; trying again", "error", err)
+	q.log.Warn(sender.KindReceive, "nfqueue: receiving failed; trying again", "error", err)
 	time.Sleep(receivePause << min(q.failed, maxReceivePauses))
 	q.failed++
 	return nil
@@ -78,7 +78,7 @@ func (q *Queue) came() {
 	var received, lost uint64
 	shared := q.shared.Load()
 	for i := q.cur; i < q.n; i++ {
-		id, ok := arrival(q.slab.Slot(i)[:q.slab.Datagram(i).Len])
+		id, ok := nfqmsg.ArrivedID(q.slab.Slot(i)[:q.slab.Datagram(i).Len])
 		if !ok {
 			continue
 		}
@@ -90,15 +90,6 @@ func (q *Queue) came() {
 	}
 	q.stats.lost.Add(lost)
 	q.stats.received.Add(received)
-}
-
-// arrival returns the id of the packet that a datagram brings. It reports false for one
-// that brings none, or none that can be decided.
-func arrival(b []byte) (id uint32, ok bool) {
-	if len(b) < nlwire.HeaderLen || binary.NativeEndian.Uint16(b[4:]) != msgPacket || binary.NativeEndian.Uint32(b) < packetHdrAt+4 {
-		return 0, false
-	}
-	return packetID(b)
 }
 
 // stashRest moves what has not been handled out of the slab, which can then be
@@ -122,8 +113,8 @@ func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Durat
 	truncated = truncated || int64(hdr.Len) > int64(n)
 	msg := slot[:min(int64(hdr.Len), int64(n))]
 	switch {
-	case hdr.Type == msgPacket:
-		if err := p.reset(q, slot, msg); err != nil || truncated || p.attrs.at[attrPacketHdr].off != packetHdrAt {
+	case hdr.Type == nfqmsg.Packet:
+		if err := p.reset(q, slot, msg); err != nil || truncated || !p.attrs.IDFirst() {
 			q.undecodable(msg, truncated, t)
 			return false
 		}
@@ -173,7 +164,7 @@ func (q *Queue) abandonStash() {
 		q.stashRest()
 		n := uint64(0)
 		for _, s := range q.stash {
-			if _, ok := arrival(s.data); ok {
+			if _, ok := nfqmsg.ArrivedID(s.data); ok {
 				n++
 			}
 		}
@@ -193,11 +184,11 @@ func (q *Queue) reply(msg []byte) {
 		return
 	}
 	switch request.Type {
-	case msgVerdict, msgVerdictBatch:
+	case nfqmsg.Verdict, nfqmsg.VerdictBatch:
 		if errno == 0 {
 			return
 		}
-		q.refused(request.Seq, refusedVerdicts(request.PID, errno), errno)
+		q.refused(request.Seq, nfqmsg.RefusedVerdicts(request.PID, errno), errno)
 	default:
 		q.replies.deliver(request.Seq, errno)
 	}
@@ -210,12 +201,12 @@ func (q *Queue) refused(id uint32, n uint64, errno int32) {
 	if errno == kernel.ENOENT {
 		// The packet has gone meanwhile: its device went down, or a chain was removed.
 		q.stats.gone.Add(n)
-		q.log.warn(logRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id, "verdicts", n)
+		q.log.Warn(sender.KindRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id, "verdicts", n)
 	} else {
 		// The packet may still wait, and must not be decided by a batch.
-		q.noBatch.Store(true)
+		q.out.ForbidBatch()
 		q.stats.refused.Add(n)
-		q.log.error(logRefused, "nfqueue: the kernel refused a verdict", "id", id, "verdicts", n, "error", err)
+		q.log.Error(sender.KindRefused, "nfqueue: the kernel refused a verdict", "id", id, "verdicts", n, "error", err)
 	}
 	if n > 0 && q.cfg.OnRefused != nil {
 		q.cfg.OnRefused(&VerdictError{ID: id, Verdicts: int(n), Err: err})
@@ -225,9 +216,9 @@ func (q *Queue) refused(id uint32, n uint64, errno int32) {
 // malformed counts a message that is not what the kernel sends. It may have been a
 // packet, which cannot be decided, and which no batch may decide in passing.
 func (q *Queue) malformed(msg []byte) {
-	q.noBatch.Store(true)
+	q.out.ForbidBatch()
 	q.stats.malformed.Add(1)
-	q.log.error(logMalformed, "nfqueue: received a malformed message", "bytes", len(msg))
+	q.log.Error(sender.KindMalformed, "nfqueue: received a malformed message", "bytes", len(msg))
 }
 
 // undecodable gives the Fallback to a packet whose message cannot be used.
@@ -236,23 +227,18 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 	if truncated {
 		counter = &q.stats.fallbackTruncated
 	}
-	id, ok := packetID(msg)
+	id, ok := nfqmsg.PacketID(msg)
 	if !ok {
 		q.malformed(msg)
 		return
 	}
 	counter.Add(1)
-	q.log.error(logMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback", "id", id, "bytes", len(msg), "truncated", truncated)
-	q.out.add(id, q.cfg.Fallback, nil, q.mayBatch(), true, t, t)
-	_ = q.out.flush() // the handlers of other packets may take their time
+	q.log.Error(sender.KindMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback", "id", id, "bytes", len(msg), "truncated", truncated)
+	q.out.Add(sender.Verdict{Decision: nfqmsg.Decision{ID: id, Word: uint32(q.cfg.Fallback), Batch: q.mayBatch()}, Called: t, Returned: t, SendNext: true})
+	_ = q.out.Flush() // the handlers of other packets may take their time
 }
 
 // mayBatch reports whether all packets before the current one have their verdict.
 func (q *Queue) mayBatch() bool {
-	return !q.spread && q.held.live.Load() == 0 && !q.noBatch.Load() && !q.shared.Load()
-}
-
-// transient reports whether an error of Recv or Send says nothing about the socket.
-func transient(err error) bool {
-	return errors.Is(err, kernel.Error(kernel.ENOBUFS)) || errors.Is(err, kernel.Error(kernel.ENOMEM)) || errors.Is(err, kernel.Error(kernel.EAGAIN))
+	return !q.spread && q.held.live.Load() == 0
 }

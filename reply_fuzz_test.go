@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
@@ -22,12 +23,12 @@ func replyMessage(errno int32, typ uint16, seq uint32) []byte {
 // FuzzReply: whatever datagram comes, it is one of a packet, an answer and a malformed message,
 // and is counted as that. Only an answer to a request ends it.
 func FuzzReply(f *testing.F) {
-	f.Add(replyMessage(0, msgConfig, 1))
-	f.Add(replyMessage(1, msgConfig, 1))
-	f.Add(replyMessage(2, msgVerdict, 7))
-	f.Add(replyMessage(22, msgVerdictBatch, 7))
-	f.Add(replyMessage(0, msgConfig, 1)[:20])
-	f.Add(packetMessage(FamilyIPv4, 1, attr{attrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	f.Add(replyMessage(0, nfqmsg.Config, 1))
+	f.Add(replyMessage(1, nfqmsg.Config, 1))
+	f.Add(replyMessage(2, nfqmsg.Verdict, 7))
+	f.Add(replyMessage(22, nfqmsg.VerdictBatch, 7))
+	f.Add(replyMessage(0, nfqmsg.Config, 1)[:20])
+	f.Add(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cfg, err := Config{}.withDefaults()
 		if err != nil {
@@ -46,7 +47,7 @@ func FuzzReply(f *testing.F) {
 		answered := len(waits) == 1
 		h, ok := nlwire.ParseHeader(b)
 		isReply := ok && h.Type == nlwire.TypeError && int64(h.Len) <= int64(n)
-		if decide && (!ok || h.Type != msgPacket) || answered && !isReply || refused > 0 && !isReply {
+		if decide && (!ok || h.Type != nfqmsg.Packet) || answered && !isReply || refused > 0 && !isReply {
 			t.Fatalf("type %#x: to decide %v, answers a request %v, verdicts refused %d", h.Type, decide, answered, refused)
 		}
 		if answered {

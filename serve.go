@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/affinity"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // Serve calls h for each packet, in the order of their ids, and sends the verdicts.
@@ -162,9 +163,9 @@ func (q *Queue) handle(h Handler) (err error) {
 			err = w.panicked(&q.packet, recover())
 		}
 		q.countBytes()
-		_ = q.out.flush() // a closed socket is Recv's to report
+		_ = q.out.Flush() // a closed socket is Recv's to report
 	}()
-	t := now()
+	t := sender.Now()
 	for len(q.stash) > 0 && !q.closed.Load() {
 		if q.takeStashed(&q.packet, q.stash[0].data, t) {
 			t = w.serve(h, &q.packet, len(q.stash) == 0 && q.cur == q.n, t)

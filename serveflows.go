@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -97,7 +98,7 @@ func (f *flows) handle() error {
 		return f.rest.handle()
 	}
 	q := f.q
-	t := now()
+	t := sender.Now()
 	for len(q.stash) > 0 {
 		p := f.takeFree()
 		if p == nil {
@@ -185,7 +186,7 @@ func (f *flows) takeLocked() *parcel {
 // are used first: they are in the processor's cache.
 func (f *flows) release(done *parcels) {
 	for p := done.first; p != nil; p = p.next {
-		p.packet.payload, p.packet.held = nil, nil // may be larger than the slot
+		p.packet.payload, p.packet.edits.Payload, p.packet.held = nil, nil, nil // may be larger than the slot
 	}
 	f.mu.Lock()
 	done.append(&f.free)

@@ -2,7 +2,11 @@
 
 package nfqueue
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+)
 
 // countTo makes a handler that tells whenever it has had another n packets.
 func countTo(n int, h HandlerFunc) (Handler, chan bool) {
@@ -15,7 +19,7 @@ func countTo(n int, h HandlerFunc) (Handler, chan bool) {
 	}), done
 }
 
-var plainUDP = packetMessage(FamilyIPv4, 0, attr{attrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{attrInDev, be32(1)}, attr{attrPayload, udpPacket})
+var plainUDP = packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
 
 // TestFlowsNoAllocations: handing over allocates nothing either.
 func TestFlowsNoAllocations(t *testing.T) {
@@ -46,7 +50,7 @@ func TestFlowsNoAllocations(t *testing.T) {
 		if err := f.settle(); err != nil {
 			t.Error(err)
 		}
-		if n, v := q.stats.received.Load(), q.stats.accepted.Load(); n == 0 || n != v {
+		if n, v := q.stats.received.Load(), q.out.Counters.Accepted.Load(); n == 0 || n != v {
 			t.Errorf("%s: %d packets, %d verdicts", c.name, n, v)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
 // Shutdown ends the use of the queue without losing a packet. It stops new packets
@@ -116,7 +117,7 @@ func (q *Queue) decideAll(s *stop, d dispatcher) error {
 	q.held.wait(l.ctx)
 	q.held.expire()
 	q.held.wait(context.Background()) // for those who have claimed theirs and are about to hand it in
-	err = errors.Join(err, q.out.flush())
+	err = errors.Join(err, q.out.Flush())
 	if own && drained == nil {
 		err = errors.Join(err, q.drain(d)) // for what the kernel says of the last verdicts
 	}
@@ -143,12 +144,12 @@ func (q *Queue) handleRest(d dispatcher) (err error) {
 // follows the last of them.
 func (q *Queue) drain(d dispatcher) error {
 	var none uint32
-	closed := change{maxLen: &none}
+	closed := nfqmsg.Change{MaxLen: &none}
 	// In a message of its own: within one, the kernel sets the flags last, and a packet
 	// on another processor would meet the maximum length with the flags of before.
-	toFallback := change{mask: FailOpen}
+	toFallback := nfqmsg.Change{Mask: uint32(FailOpen)}
 	if q.cfg.Fallback == Accept {
-		toFallback.flags = FailOpen
+		toFallback.Flags = uint32(FailOpen)
 	}
 	done, err := q.decideWaiting(d, math.MaxInt, toFallback, closed)
 	if !done {
@@ -165,14 +166,14 @@ const maxWaiting = 1 << 16
 // the socket too. That may also read what would tell that none is left; then enough have
 // been read when it has been too quiet, or too many.
 func (q *Queue) sweep(d dispatcher) error {
-	_, err := q.decideWaiting(d, maxWaiting, change{})
+	_, err := q.decideWaiting(d, maxWaiting, nfqmsg.Change{})
 	return err
 }
 
 // decideWaiting makes changes and has d decide the packets that wait, until the kernel's reply
 // comes behind them. It asks again when the reply does not come, and reports in the end, or
 // after atMost packets, that it is not done.
-func (q *Queue) decideWaiting(d dispatcher, atMost int, changes ...change) (done bool, err error) {
+func (q *Queue) decideWaiting(d dispatcher, atMost int, changes ...nfqmsg.Change) (done bool, err error) {
 	for range configAttempts {
 		seq, reply := q.replies.expect()
 		defer q.replies.forget(seq)

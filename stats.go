@@ -101,56 +101,14 @@ type FallbackStats struct {
 	Send      uint64 // the verdict with its payload could not be sent
 }
 
-// counters are the fields of Stats that more than one goroutine counts.
+// counters are the fields of Stats that more than one goroutine counts, but for those of the
+// sender.
 type counters struct {
-	received, bytes, batches, sends, lost                atomic.Uint64
-	accepted, dropped, repeated, stopped, requeued       atomic.Uint64
-	deferred, doubled, gone, refused, unsent             atomic.Uint64
+	received, bytes, batches, lost                       atomic.Uint64
+	deferred, doubled, gone, refused                     atomic.Uint64
 	malformed, receiveErrors, abandoned                  atomic.Uint64
 	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
 	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
-	fallbackSend                                         atomic.Uint64
-}
-
-// overrule counts that a verdict which has left has become another.
-func (c *counters) overrule(was, is Verdict) {
-	c.kind(is).Add(1)
-	c.kind(was).Add(^uint64(0))
-}
-
-func (c *counters) kind(v Verdict) *atomic.Uint64 {
-	switch v {
-	case Drop:
-		return &c.dropped
-	case Accept:
-		return &c.accepted
-	case Repeat:
-		return &c.repeated
-	case Stop:
-		return &c.stopped
-	}
-	return &c.requeued
-}
-
-// tally counts the verdicts of one datagram, by code.
-type tally [Stop + 1]uint64
-
-func (t *tally) count(v Verdict) { t[min(v&verdictMask, Stop)]++ }
-
-// publish adds them to the counters when the datagram leaves.
-func (t *tally) publish(to *counters) {
-	for _, n := range [...]struct {
-		to *atomic.Uint64
-		n  uint64
-	}{
-		{&to.dropped, t[Drop]}, {&to.accepted, t[Accept]}, {&to.repeated, t[Repeat]},
-		{&to.stopped, t[Stop]}, {&to.requeued, t[verdictQueue]},
-	} {
-		if n.n != 0 {
-			n.to.Add(n.n)
-		}
-	}
-	*t = tally{}
 }
 
 // atLeast0 is c, or 0 while that is below: a verdict of Held.Resolve may be overruled
@@ -175,20 +133,20 @@ func (q *Queue) Stats() Stats {
 func (q *Queue) snapshot() Stats {
 	q.held.mu.Lock()
 	defer q.held.mu.Unlock()
-	c := &q.stats
+	c, out := &q.stats, &q.out.Counters
 	s := Stats{
 		Bytes: c.bytes.Load(), Batches: c.batches.Load(),
-		Accepted: atLeast0(&c.accepted), Dropped: atLeast0(&c.dropped), Repeated: atLeast0(&c.repeated),
-		Stopped: atLeast0(&c.stopped), Requeued: atLeast0(&c.requeued),
-		Sends: c.sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
+		Accepted: atLeast0(&out.Accepted), Dropped: atLeast0(&out.Dropped), Repeated: atLeast0(&out.Repeated),
+		Stopped: atLeast0(&out.Stopped), Requeued: atLeast0(&out.Requeued),
+		Sends: out.Sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
 		Fallback: FallbackStats{
 			Panic: c.fallbackPanic.Load(), Invalid: c.fallbackInvalid.Load(),
 			Malformed: c.fallbackMalformed.Load(), Truncated: c.fallbackTruncated.Load(),
 			Expired: c.fallbackExpired.Load(), Shutdown: c.fallbackShutdown.Load(),
-			Send: c.fallbackSend.Load(),
+			Send: out.FallbackSend.Load(),
 		},
 		Abandoned: c.abandoned.Load(),
-		Doubled:   c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: c.unsent.Load(),
+		Doubled:   c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
 	s.Received = c.received.Load() // last, so that there are no more verdicts than packets

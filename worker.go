@@ -7,6 +7,9 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // worker calls a handler for one packet after another and hands the verdicts to the
@@ -32,12 +35,12 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 
 	end := t
 	if w.pace.due() {
-		end = now()
+		end = sender.Now()
 		w.pace.took(end-t, w.q.cfg.FlushAfter)
 	}
 	if w.decide(p, v, last, t, end) {
-		_ = w.q.out.flush()
-		end = now()
+		_ = w.q.out.Flush()
+		end = sender.Now()
 	}
 	return end
 }
@@ -54,29 +57,30 @@ func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration)
 				return false
 			}
 			q.stats.doubled.Add(1)
-			q.log.warn(logInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
+			q.log.Warn(sender.KindInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
 			return false
 		}
 		q.held.remove(p.held, nil)
 	}
 	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
 		if err := v.check(); err != nil {
-			q.log.error(logInvalid, "nfqueue: a handler returned an invalid verdict", "id", p.id, "error", err)
+			q.log.Error(sender.KindInvalid, "nfqueue: a handler returned an invalid verdict", "id", p.id, "error", err)
 			return w.fallback(p, &q.stats.fallbackInvalid, last, since, t)
 		}
 	}
-	edited := p
-	if v == Drop {
-		edited = nil
+	d := nfqmsg.Decision{ID: p.id, Word: uint32(v), Batch: q.mayBatch()}
+	if v != Drop {
+		d.Edits = &p.edits
 	}
-	return q.out.add(p.id, v, edited, q.mayBatch(), last, since, t)
+	return q.out.Add(sender.Verdict{Decision: d, Called: since, Returned: t, SendNext: last})
 }
 
 // fallback gives the Fallback to a packet that its handler failed to decide.
 func (w *worker) fallback(p *Packet, counter *atomic.Uint64, last bool, since, t time.Duration) (due bool) {
 	q := w.q
 	counter.Add(1)
-	return q.out.add(p.id, q.cfg.Fallback, nil, q.mayBatch(), last, since, t)
+	d := nfqmsg.Decision{ID: p.id, Word: uint32(q.cfg.Fallback), Batch: q.mayBatch()}
+	return q.out.Add(sender.Verdict{Decision: d, Called: since, Returned: t, SendNext: last})
 }
 
 // panicked gives the Fallback to p, whose handler panicked with value v or ended its
@@ -90,7 +94,7 @@ func (w *worker) panicked(p *Packet, v any) error {
 		}
 		w.q.held.remove(p.held, nil)
 	}
-	t := now()
+	t := sender.Now()
 	w.fallback(p, &w.q.stats.fallbackPanic, true, t, t)
 	return err
 }
