@@ -20,25 +20,27 @@ import (
 const (
 	// tag compiles tests for which not every machine's kernel will do.
 	tag = "kernelmatrix"
-	// labtest is what tests import that need a kernel.
-	labtest = "/internal/netlab/labtest"
+	// libraryPath is the import path of the root of the checkout. The tool's module is below it.
+	libraryPath = "github.com/chifflier/nfqueue-go"
+	// labtest is the package that every test with a need for a kernel imports.
+	labtest = libraryPath + "/internal/netlab/labtest"
 )
 
 // testPackage is one whose tests need a kernel.
 type testPackage struct {
 	ImportPath, Dir           string
 	TestImports, XTestImports []string
-	Module                    struct{ Path string }
 }
 
-// name is the import path without the module's.
+// name is the folder of the package, as seen from the root of the checkout.
 func (p testPackage) name() string {
-	return "." + strings.TrimPrefix(p.ImportPath, p.Module.Path)
+	return "." + strings.TrimPrefix(p.ImportPath, libraryPath)
 }
 
-// kernelTests finds the packages of the module whose tests need a kernel.
+// kernelTests finds the packages of the library and of the tool whose tests need a kernel.
 func kernelTests(ctx context.Context) ([]testPackage, error) {
-	list := exec.CommandContext(ctx, "go", "list", "-tags", tag, "-json=ImportPath,Dir,TestImports,XTestImports,Module", "./...", "./cmd/nfq/...")
+	list := exec.CommandContext(ctx, "go", "list", "-tags", tag,
+		"-json=ImportPath,Dir,TestImports,XTestImports", "./...", "./cmd/nfq/...")
 	list.Env = append(os.Environ(), "GOOS=linux")
 	out, err := output(list)
 	if err != nil {
@@ -52,12 +54,12 @@ func kernelTests(ctx context.Context) ([]testPackage, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(append(p.TestImports, p.XTestImports...), func(path string) bool { return path == p.Module.Path+labtest }) {
+		if slices.Contains(append(p.TestImports, p.XTestImports...), labtest) {
 			packages = append(packages, p)
 		}
 	}
 	if len(packages) == 0 {
-		return nil, errors.New("no kernel tests here; run it in the module's folder")
+		return nil, errors.New("no kernel tests here; run it in the root of the checkout")
 	}
 	return packages, nil
 }
@@ -109,9 +111,8 @@ func build(ctx context.Context, dir, goarch string, packages []testPackage) (*bi
 	for _, p := range packages {
 		tests = append(tests, p.ImportPath)
 	}
-	module := packages[0].Module.Path
 	initFile := filepath.Join(bin, "init")
-	if err := errors.Join(compile(tests...), compile("build", "-ldflags=-s -w", "-o", initFile, module+"/internal/kmatrix/init")); err != nil {
+	if err := errors.Join(compile(tests...), compile("build", "-ldflags=-s -w", "-o", initFile, libraryPath+"/cmd/nfq/internal/kmatrix/init")); err != nil {
 		return nil, err
 	}
 	initProgram, err := os.ReadFile(initFile)
