@@ -16,9 +16,13 @@ var variants = []string{
 func (r release) compile(arch, binary string) error {
 	const variable = "github.com/chifflier/nfqueue-go/cmd/nfq/internal/cli.release"
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X "+variable+"="+r.version, "-o", binary, "./cmd/nfq")
+		"-ldflags", "-s -w -X "+variable+"="+r.version, "-o", binary, ".")
+	cmd.Dir = "cmd/nfq"
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOEXPERIMENT=", "GOFIPS140=off")
 	cmd.Env = append(cmd.Env, variants...)
+	if r.tagged {
+		cmd.Env = append(cmd.Env, "GOWORK=off")
+	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }

@@ -5,8 +5,11 @@
 //
 //	go run ./cmd/nfq/internal/release -o dist
 //
-// It runs in the root of the module, on Linux, and needs Go alone; git tells the version and the date unless flags and the
-// environment variable SOURCE_DATE_EPOCH do.
+// Run it in the root of a checkout, on Linux. It needs Go, and git for the version and the date; the flag -version and the
+// environment variable SOURCE_DATE_EPOCH replace git.
+//
+// The library is the one of the checkout. With -tagged it is the one that the tool's go.mod requires, which has to be tagged by
+// then: the result is what "go install" builds.
 package main
 
 import (
@@ -32,37 +35,44 @@ type release struct {
 	version string
 	time    time.Time // of everything in the archives
 	dir     string    // where it is put
+	tagged  bool      // whether the library is the one that go.mod requires
 }
+
+// tagPrefix is what the tags of the tool begin with; those of the library have no prefix.
+const tagPrefix = "cmd/nfq/"
 
 func main() {
 	out := flag.String("o", "dist", "put everything into `DIR`, which must not exist or be empty")
 	list := flag.String("arch", strings.Join(architectures, ","), "build for these `ARCHITECTURES`")
 	version := flag.String("version", "", "the `VERSION`; what git describe says if not given")
+	tagged := flag.Bool("tagged", false, "build with the tagged library that cmd/nfq/go.mod requires")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "release: takes no arguments; see -help")
 		os.Exit(2)
 	}
-	if err := run(*out, strings.Split(*list, ","), *version); err != nil {
+	if err := run(strings.Split(*list, ","), release{dir: *out, version: *version, tagged: *tagged}); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, archs []string, version string) (err error) {
+// run builds a release for architectures. It finds the version if there is none.
+func run(archs []string, r release) (err error) {
 	for _, arch := range archs {
 		if !slices.Contains(architectures, arch) {
 			return fmt.Errorf("unknown architecture %q; there are %s", arch, strings.Join(architectures, ", "))
 		}
 	}
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; remove it, or give another directory with -o", dir)
+	if entries, err := os.ReadDir(r.dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; remove it, or give another directory with -o", r.dir)
 	}
-	r := release{version: version, dir: dir}
 	if r.version == "" {
-		if r.version, err = git("describe", "--tags", "--always", "--dirty"); err != nil {
+		described, err := git("describe", "--tags", "--always", "--dirty", "--match", tagPrefix+"v*")
+		if err != nil {
 			return fmt.Errorf("version: %w; give one with -version", err)
 		}
+		r.version = strings.TrimPrefix(described, tagPrefix)
 	}
 	if r.time, err = sourceDate(); err != nil {
 		return err
@@ -72,7 +82,10 @@ func run(dir string, archs []string, version string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if r.dir, err = filepath.Abs(r.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return err
 	}
 	common, err := r.commonFiles(work)
@@ -85,7 +98,7 @@ func run(dir string, archs []string, version string) (err error) {
 			return fmt.Errorf("linux/%s: %w", arch, err)
 		}
 	}
-	return writeChecksums(dir)
+	return writeChecksums(r.dir)
 }
 
 // build makes the archive and the bill of materials for an architecture.

@@ -136,12 +136,17 @@ func TestBillOfMaterials(t *testing.T) {
 		}
 		ids[p.ID] = true
 	}
+	for _, p := range d.Packages {
+		if p.Version == ofCheckout {
+			t.Errorf("%s has no version", p.Name)
+		}
+	}
 	for _, rel := range d.Relationships {
 		if !ids[rel.To] {
 			t.Errorf("%+v: no such package", rel)
 		}
 	}
-	if p := d.Packages[0]; p.Version != "v1.2.3" || len(p.Checksums) != 1 || p.References[0].Locator != "pkg:golang/github.com/chifflier/nfqueue-go@v1.2.3" {
+	if p := d.Packages[0]; p.Version != "v1.2.3" || len(p.Checksums) != 1 || p.References[0].Locator != "pkg:golang/github.com/chifflier/nfqueue-go/cmd/nfq@v1.2.3" {
 		t.Errorf("%+v", p)
 	}
 	if p := d.Packages[1]; p.Name != "std" || p.Version != runtime.Version() {
@@ -154,10 +159,10 @@ func TestRunRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(full, "old"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(full, []string{"amd64"}, "v1"); err == nil || !strings.Contains(err.Error(), "is not empty") {
+	if err := run([]string{"amd64"}, release{dir: full, version: "v1"}); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("a directory in use: %v", err)
 	}
-	if err := run(t.TempDir(), []string{"z80"}, "v1"); err == nil || !strings.Contains(err.Error(), "loong64") {
+	if err := run([]string{"z80"}, release{dir: t.TempDir(), version: "v1"}); err == nil || !strings.Contains(err.Error(), "loong64") {
 		t.Errorf("an unknown architecture: %v", err)
 	}
 }

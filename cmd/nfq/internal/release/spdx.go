@@ -57,7 +57,11 @@ type (
 	}
 )
 
-const noAssertion = "NOASSERTION"
+const (
+	noAssertion = "NOASSERTION"
+	// ofCheckout is the version of a module that the go command has built from a checkout.
+	ofCheckout = "(devel)"
+)
 
 // billOfMaterials tells from a binary which modules and which Go it is made of, as JSON.
 func (r release) billOfMaterials(binary, name string) ([]byte, error) {
@@ -82,10 +86,11 @@ func (r release) billOfMaterials(binary, name string) ([]byte, error) {
 	d.relate(documentID, "DESCRIBES", mainID)
 	d.add(mainID, goPackage("SPDXRef-std", "std", info.GoVersion))
 	for i, m := range info.Deps {
-		if m.Replace != nil {
-			m = m.Replace
+		version := m.Version
+		if version == ofCheckout {
+			version = r.version
 		}
-		d.add(mainID, goPackage(fmt.Sprintf("SPDXRef-module-%d", i+1), m.Path, m.Version))
+		d.add(mainID, goPackage(fmt.Sprintf("SPDXRef-module-%d", i+1), m.Path, version))
 	}
 	b, err := json.MarshalIndent(d, "", "  ")
 	return append(b, '\n'), err
