@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/modproxy"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 )
 
@@ -26,7 +27,7 @@ var (
 var needed = map[string]string{
 	"iptables": "iptables", "ip6tables": "iptables", "nft": "nftables", "ip": "iproute2", "sysctl": "procps", "setcap": "libcap2-bin",
 	"setpriv": "util-linux", "unshare": "util-linux", "chroot": "coreutils", "pidof": "sysvinit-utils", "ping": "iputils-ping",
-	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang",
+	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang", "git": "git",
 }
 
 // TestCommands runs every command in the documents: those of one document in their order, in a sandbox of its own. A block
@@ -264,11 +265,14 @@ func newPlace(t *testing.T) *place {
 
 	p := &place{program: program(t)}
 	modules := output(t, "go", "env", "GOMODCACHE")
+	// What "go get" and "go install" find is this checkout.
+	published := t.TempDir()
+	must(t, modproxy.Snapshot(published, root))
 	p.writable = []string{checkout(), modules, "/etc", "/run", "/usr/local/bin", "/usr/local/share", "/usr/share"}
 	p.env = append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin",
 		"HOME="+t.TempDir(), "GOCACHE="+output(t, "go", "env", "GOCACHE"), "GOMODCACHE="+modules, "GOTOOLCHAIN=local",
-		"GOPROXY=file://"+publish(t)+",file://"+modules+"/cache/download", "GOSUMDB=off", "GOFLAGS=-buildvcs=false -modcacherw -ldflags=-s",
+		"GOPROXY=file://"+published+",file://"+modules+"/cache/download", "GOSUMDB=off", "GOFLAGS=-buildvcs=false -modcacherw -ldflags=-s",
 	)
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -19,12 +20,27 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "nft" {
 		os.Exit(standInNFT(os.Args[1:]))
 	}
+	if err := download(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	refused = netlab.Enter()
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil { // commands mostly wait
 		panic(err)
 	}
 	os.Exit(m.Run())
+}
+
+// download downloads what the library alone requires. The workspace has newer versions of some modules, and sandboxes have no
+// network.
+func download() error {
+	cmd := exec.Command("go", "mod", "download")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go mod download: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // lack skips the test, or fails it where NFQUEUE_REQUIRE_KERNEL=1 forbids that. This package does without labtest, by
