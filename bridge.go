@@ -28,6 +28,7 @@ func init() {
 		}
 	}
 	bridge.CheckVerdict = func(verdict uint32) error { return Verdict(verdict).check() }
+	bridge.Message = func(packet any) []byte { return packet.(*Packet).msg }
 	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
 		q, h := queue.(*Queue), handler.(Handler)
 		return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} }, keepQueue)

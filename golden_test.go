@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,12 +20,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
 
-// Golden is a message of a real kernel and what it means, as text: a line for each
-// thing the kernel told, an empty line, and the bytes in hexadecimal. The kernel tests
-// print it when asked to, see testdata/packets/README.md.
-func Golden(p *Packet) string {
-	return fmt.Sprintf("byte order: %s\n%s\n%s", nativeOrder(), describe(p), hex.Dump(p.msg))
-}
+// update rewrites the descriptions in testdata/packets.
+var update = flag.Bool("update", false, "rewrite the descriptions of the messages in testdata/packets")
 
 // nativeOrder names the byte order of this machine.
 func nativeOrder() string {
@@ -117,12 +114,29 @@ func TestGolden(t *testing.T) {
 				}
 				reorder(t, msg)
 			}
+			if *update {
+				want = rewriteGolden(t, file, first, dump, msg)
+			}
 			goldenBothWays(t, msg, want+"\n")
 		})
 	}
 	if orders["little"] == 0 || orders["big"] == 0 || len(orders) != 2 {
 		t.Errorf("messages in the byte orders %v, want some in little and in big", orders)
 	}
+}
+
+// rewriteGolden writes a file of testdata/packets anew, with the description of a message.
+func rewriteGolden(t *testing.T, file, first, dump string, msg []byte) (description string) {
+	t.Helper()
+	p := new(Packet)
+	if err := p.reset(nil, msg, msg); err != nil {
+		t.Fatal(err)
+	}
+	description = describe(p)
+	if err := os.WriteFile(file, []byte(first+"\n"+description+"\n"+dump), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(description, "\n")
 }
 
 // goldenBothWays decodes a message, and encodes it again.

@@ -21,6 +21,10 @@ var AwaitServe func(ctx context.Context, queue any) error
 // CheckVerdict says why the kernel would not take a verdict, as nfqueue.Held.Resolve does.
 var CheckVerdict func(verdict uint32) error
 
+// Message returns the netlink message of a packet, an *nfqueue.Packet. It is valid as long as the
+// packet's payload.
+var Message func(packet any) []byte
+
 // ServeFor serves a queue as nfqueue.Queue.Serve does, but leaves it open when ctx
 // ends: packets then wait in it until it is served again. queue is an *nfqueue.Queue,
 // handler an nfqueue.Handler.

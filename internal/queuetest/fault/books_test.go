@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
+	"github.com/chifflier/nfqueue-go/internal/fakekernel"
+	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+// The tests here are about what Stats says of verdicts without effect. All of them, and
+// all others with a faulty kernel, end with an audit.
+
+// A queue that another socket has taken answers each verdict, which are not counted
+// twice.
+func TestFaultQueueTakenUnderneath(t *testing.T) {
+	k := fakekernel.New()
+	thief := k.Dial()
+	defer thief.Close()
+	var flights []*fakekernel.Flight
+	stolen := false
+	q, _ := openGate(t, k, nfqueue.Config{FlushAfter: time.Hour}, func([][]byte) {
+		if !stolen && flights != nil {
+			stolen = true
+			k.Steal(0, thief)
+		}
+	})
+	const packets = 9
+	for range packets {
+		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+	}
+	s := queuelab.StartServing(q, oddDropped)
+	for q.Stats().Refused == 0 {
+		runtime.Gosched()
+	}
+	s.Cancel()
+	if err := <-s.Result; !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("Serve: %v", err)
+	}
+	if got := q.Stats(); got.Refused != packets || got.Verdicts() != packets {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		<-f.Done()
+	}
+}
+
+// A batch of which nothing is left had no effect, however many packets it was for.
+func TestFaultBatchGone(t *testing.T) {
+	const packets = 20
+	k := newFaulty(t)
+	told := make(queuelab.Refusals, 1)
+	q := k.open(nfqueue.Config{FlushAfter: time.Hour, OnRefused: told.Add})
+	flights := k.send(packets)
+	s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == packets {
+			k.Flush()
+		}
+		return nfqueue.Accept
+	}))
+	if e := <-told; e.ID != packets || e.Verdicts != packets || !errors.Is(e, fs.ErrNotExist) {
+		t.Errorf("told of %v", e)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	if got := q.Stats(); got.Gone != packets || got.Accepted != packets {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		if r := f.Result(); r.Cause != nfqueuetest.Flushed {
+			t.Errorf("%v: %v", f, r.Cause)
+		}
+	}
+}
+
+// Shutdown hears what the kernel has to say of the last verdicts.
+func TestFaultAnswersAreReadByShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		d := queuelab.DeferIf(every)
+		s := queuelab.StartServing(q, d)
+		f := k.send(1)[0]
+		held := <-d.Held
+		s.Cancel()
+		synctest.Wait() // for Serve to wait for the one that is held
+		k.Flush()
+		if err := held.Resolve(nfqueue.Accept); err != nil {
+			t.Error(err)
+		}
+		if err := <-s.Result; err != nil {
+			t.Error(err)
+		}
+		f.Result()
+		if got := q.Stats(); got.Gone != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Verdicts that find the queue closed never leave.
+func TestFaultVerdictsAfterClose(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{FlushAfter: time.Hour})
+	flights := k.send(9)
+	err := q.Serve(t.Context(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if p.ID() == 5 {
+			q.Close()
+		}
+		return nfqueue.Accept
+	}))
+	if !errors.Is(err, nfqueue.ErrClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	if got := q.Stats(); got.Received != 9 || got.Accepted != 5 || got.Unsent != 5 || got.Abandoned != 4 {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		f.Result()
+	}
+}
+
+// Close takes back the right to decide packets that are held.
+func TestFaultHeldAreAbandonedByClose(t *testing.T) {
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	d := queuelab.DeferIf(every)
+	s := queuelab.StartServing(q, d)
+	flights := k.send(3)
+	first, second := <-d.Held, <-d.Held
+	<-d.Held // forgotten
+	if err := first.Resolve(nfqueue.Accept); err != nil {
+		t.Error(err)
+	}
+	wantVerdict(t, flights[0], nfqueue.Accept)
+	q.Close()
+	if err := first.Resolve(nfqueue.Accept); !errors.Is(err, nfqueue.ErrResolved) {
+		t.Errorf("Resolve of what was resolved before Close: %v", err)
+	}
+	for range 2 {
+		if err := second.Resolve(nfqueue.Accept); !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("Resolve after Close: %v", err)
+		}
+	}
+	<-s.Result
+	if got := q.Stats(); got.Abandoned != 2 || got.Held != 0 || got.Accepted != 1 {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights[1:] {
+		f.Result()
+	}
+}
+
+// A handler that has closed the queue may still defer its packet.
+func TestFaultDeferAfterClose(t *testing.T) {
+	for _, v := range []nfqueue.Verdict{nfqueue.Deferred, nfqueue.Accept} {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		f := k.Send(0, nfqueuetest.Spec{})
+		_ = q.Serve(t.Context(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			q.Close()
+			if err := p.Defer().Resolve(nfqueue.Accept); !errors.Is(err, nfqueue.ErrClosed) {
+				t.Errorf("Resolve: %v", err)
+			}
+			return v
+		}))
+		if got := q.Stats(); got.Abandoned != 1 || got.Doubled != 0 {
+			t.Errorf("%+v", got)
+		}
+		f.Result()
+	}
+}
+
+// While handlers block the books balance, and say where the packets are: an operator looks
+// at them just then.
+func TestFaultBooksWhileHandlersBlock(t *testing.T) {
+	for name, serve := range queuelab.Servers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{})
+				flights := k.send(3)
+				k.Overrun(0, 2)
+				flights = append(flights, k.send(2)...) // lost
+				flights = append(flights, k.send(4)...)
+				block := make(chan struct{})
+				ctx, cancel := context.WithCancel(context.Background())
+				result := make(chan error)
+				go func() {
+					result <- serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+						switch p.ID() {
+						case 1:
+							p.Defer()
+							return nfqueue.Deferred
+						case 2:
+							return nfqueue.Drop
+						}
+						<-block
+						return nfqueue.Accept
+					})
+				}()
+				wantVerdict(t, flights[1], nfqueue.Drop)
+				got := q.Stats()
+				if got.Received != 7 || got.Held != 1 || got.Dropped != 1 || got.Verdicts() != 1 || got.Undecided() != 5 {
+					t.Errorf("%+v", got)
+				}
+				if uint64(got.Kernel.LastID) != got.Received+got.Lost {
+					t.Errorf("received %d, lost %d of %d", got.Received, got.Lost, got.Kernel.LastID)
+				}
+				close(block)
+				cancel()
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+				for _, f := range flights {
+					f.Result()
+				}
+			})
+		})
+	}
+}
+
+// A verdict that is overruled while the handler of a later packet blocks is counted as
+// what it has become, and nothing falls below 0.
+func TestFaultOverruledWhileHandlerBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		k.SetMaxSend(1000)
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Drop})
+		flights := k.send(2)
+		block := make(chan struct{})
+		s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() == 2 {
+				<-block
+			} else if err := p.SetPayload(append(p.Payload(), make([]byte, 1000)...)); err != nil {
+				t.Error(err)
+			}
+			return nfqueue.Accept
+		}))
+		wantVerdict(t, flights[0], nfqueue.Drop)
+		if got := q.Stats(); got.Accepted != 0 || got.Dropped != 1 || got.Fallback.Send != 1 || got.Undecided() != 1 {
+			t.Errorf("%+v", got)
+		}
+		close(block)
+		wantVerdict(t, flights[1], nfqueue.Accept)
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Packets that were read while nobody served, or that a panic has left, wait for the next
+// Serve. When the queue is closed they are abandoned.
+func TestFaultLeftIsAbandonedByClose(t *testing.T) {
+	for name, leave := range map[string]func(*testing.T, *nfqueue.Queue){
+		"read with a reply": func(t *testing.T, q *nfqueue.Queue) {
+			if err := q.SetMaxLen(1000); err != nil {
+				t.Error(err)
+			}
+		},
+		"panic": func(t *testing.T, q *nfqueue.Queue) {
+			var p *nfqueue.PanicError
+			if err := q.Serve(t.Context(), misbehave(func() { panic("and never served again") })); !errors.As(err, &p) {
+				t.Errorf("Serve: %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const packets = 9
+			k := newFaulty(t)
+			q := k.open(nfqueue.Config{})
+			flights := k.send(packets)
+			leave(t, q)
+			s := q.Stats()
+			if s.Received != packets || s.Undecided() != packets-s.Verdicts() {
+				t.Errorf("%+v", s)
+			}
+			q.Close()
+			if got := q.Stats(); got.Abandoned != s.Undecided() || got.Undecided() != 0 {
+				t.Errorf("%+v", got)
+			}
+			for _, f := range flights {
+				f.Result()
+			}
+		})
+	}
+}
+
+// So are those that a Serve leaves which another goroutine has waited for.
+func TestFaultLeftIsAbandonedToWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(9)
+		closed := make(chan struct{})
+		s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			<-closed
+			return nfqueue.Accept
+		}))
+		synctest.Wait()
+		q.Close()
+		awaited := make(chan error, 1)
+		go func() { awaited <- bridge.AwaitServe(t.Context(), q) }()
+		synctest.Wait()
+		close(closed)
+		if err := <-awaited; err != nil {
+			t.Error(err)
+		}
+		if err := <-s.Result; !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		if got := q.Stats(); got.Abandoned != 8 {
+			t.Errorf("%+v", got)
+		}
+		for _, f := range flights {
+			f.Result()
+		}
+	})
+}
+
+// What waits for workers when the queue is closed is counted, and what one has left that
+// gave up.
+func TestFaultFlowsAbandonedByClose(t *testing.T) {
+	t.Run("waiting", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(200)
+		err := q.ServeFlows(t.Context(), 2, queuelab.Alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() == 3 {
+				for q.Stats().Received < 100 {
+					runtime.Gosched()
+				}
+				q.Close()
+			}
+			return nfqueue.Accept
+		}))
+		if !errors.Is(err, nfqueue.ErrClosed) {
+			t.Errorf("ServeFlows: %v", err)
+		}
+		if got := q.Stats(); got.Abandoned < 50 {
+			t.Errorf("%+v", got)
+		}
+		for _, f := range flights {
+			f.Result()
+		}
+	})
+	t.Run("left by a panic", func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(50)
+		var p *nfqueue.PanicError
+		if err := q.ServeFlows(t.Context(), 2, queuelab.Alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+			if p.ID() == 3 {
+				panic("and never served again")
+			}
+			return nfqueue.Accept
+		})); !errors.As(err, &p) {
+			t.Errorf("ServeFlows: %v", err)
+		}
+		if got := q.Stats(); got.Undecided() != 47 || got.Dropped != 1 {
+			t.Errorf("%+v", got)
+		}
+		q.Close()
+		if got := q.Stats(); got.Abandoned != 47 {
+			t.Errorf("%+v", got)
+		}
+		for _, f := range flights {
+			f.Result()
+		}
+	})
+}
+
+// The kernel has no memory for a while. No verdict is given up before it has again.
+func TestFaultSendFailsForAWhile(t *testing.T) {
+	for name, err := range map[string]error{"ENOBUFS": noBuffers, "EAGAIN": kernel.Error(kernel.EAGAIN)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{})
+				flights := k.send(4)
+				for range 1 + 9 { // together, then all attempts for the first but one
+					k.FailSend(0, err)
+				}
+				began := time.Now()
+				s := queuelab.StartServing(q, oddDropped)
+				wantVerdicts(t, flights, nfqueue.Drop, nfqueue.Accept, nfqueue.Drop, nfqueue.Accept)
+				if took := time.Since(began); took < 4*time.Millisecond || took > time.Second {
+					t.Errorf("nine attempts took %v", took)
+				}
+				if err := s.Stop(); err != nil {
+					t.Error(err)
+				}
+				if got := q.Stats(); got.Unsent != 0 {
+					t.Errorf("%+v", got)
+				}
+			})
+		})
+	}
+}
+
+// A socket that was closed underneath fails for good.
+func TestFaultSocketBroken(t *testing.T) {
+	broken := errors.New("bad file descriptor")
+	k := newFaulty(t)
+	q := k.open(nfqueue.Config{})
+	flights := k.send(4)
+	err := q.Serve(t.Context(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		for range 100 {
+			k.FailSend(0, broken)
+		}
+		k.FailReceive(0, broken)
+		return verdictFor(p.ID())
+	}))
+	if !errors.Is(err, broken) {
+		t.Errorf("Serve: %v", err)
+	}
+	q.Close()
+	if got := q.Stats(); got.Unsent != 4 {
+		t.Errorf("%+v", got)
+	}
+	for _, f := range flights {
+		f.Result()
+	}
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package queue_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
+)
+
+// succeed serves the queue whose socket is descriptor 3 until standard input ends,
+// and prints what it did.
+func succeed() {
+	q, err := nfqueue.OpenFile(os.NewFile(3, "socket"), nfqueue.Config{Queue: 1})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	fmt.Println("ready")
+	err = q.Serve(ctx, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }))
+	fmt.Println(q.Stats().Received, err)
+}
+
+// TestHandOver passes a queue to another process while datagrams come in without a
+// pause, a hundred under way at any time. The receiver gets each of them, in order.
+func TestHandOver(t *testing.T) {
+	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
+	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
+	q := queuelab.Open(t, lab.Host, nfqueue.Config{Queue: 1})
+	served := make(chan error, 1)
+	go func() {
+		served <- q.Serve(context.Background(), nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }))
+	}()
+
+	sent := make(chan int, 1)
+	quit, window := make(chan bool), make(chan bool, 100)
+	go func() {
+		n := 0
+		defer func() { sent <- n }()
+		for {
+			select {
+			case <-quit:
+				return
+			case window <- true:
+				lab.In(string(binary.BigEndian.AppendUint32(nil, uint32(n))))
+				n++
+			}
+		}
+	}()
+	received := 0
+	get := func(until int) {
+		t.Helper()
+		for ; received < until; received++ {
+			lab.Out(t, string(binary.BigEndian.AppendUint32(nil, uint32(received))))
+			<-window
+		}
+	}
+	get(1000)
+
+	f, err := q.File()
+	labtest.Must(t, err)
+	successor := exec.Command("/proc/self/exe")
+	successor.Env = append(os.Environ(), queuelab.ChildEnv+"=successor")
+	successor.ExtraFiles = []*os.File{f}
+	successor.Stderr = os.Stderr
+	stdin, err := successor.StdinPipe()
+	labtest.Must(t, err)
+	stdout, err := successor.StdoutPipe()
+	labtest.Must(t, err)
+	labtest.Must(t, successor.Start())
+	f.Close()
+	said := bufio.NewScanner(stdout)
+	if !said.Scan() || said.Text() != "ready" {
+		t.Fatalf("the successor says %q", said.Text())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), queuelab.Patience)
+	defer cancel()
+	labtest.Must(t, q.Release(ctx))
+	if err := queuelab.WaitFor(t, served); err != nil {
+		t.Error(err)
+	}
+	get(received + 5000)
+	close(quit)
+	total := queuelab.WaitFor(t, sent)
+	get(total)
+
+	stdin.Close()
+	var theirs int
+	if !said.Scan() {
+		t.Fatal("the successor says nothing of what it did")
+	}
+	if _, err := fmt.Sscanf(said.Text(), "%d <nil>", &theirs); err != nil {
+		t.Fatalf("the successor says %q", said.Text())
+	}
+	labtest.Must(t, successor.Wait())
+	if ours := int(q.Stats().Received); ours+theirs != total || theirs < 4000 {
+		t.Errorf("%d + %d packets handled, %d sent", ours, theirs, total)
+	}
+}
+
+// TestEndAfterFile: a process that does not release the queue, but ends, leaves it to the
+// other one as it was.
+func TestEndAfterFile(t *testing.T) {
+	for _, fallback := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
+		for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, s *queuelab.Serving){
+			"context":  func(_ *testing.T, _ *nfqueue.Queue, s *queuelab.Serving) { s.Cancel() },
+			"Shutdown": func(t *testing.T, q *nfqueue.Queue, _ *queuelab.Serving) { queuelab.Stop(t, q) },
+		} {
+			t.Run(fmt.Sprint(name, " ", fallback), func(t *testing.T) {
+				lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
+				queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
+				cfg := nfqueue.Config{Queue: 1, NetNS: lab.FD(), Fallback: fallback}
+				old := queuelab.Open(t, lab.Host, cfg)
+				s := queuelab.StartServing(old, queuelab.Always(nfqueue.Accept))
+				lab.In("served")
+				lab.Out(t, "served")
+				next := openFileOf(t, old, cfg)
+				queuelab.ServeOpen(t, next, queuelab.Always(nfqueue.Accept)) // and may read what the old one waits for
+				end(t, old, s)
+				if err := queuelab.WaitFor(t, s.Result); err != nil {
+					t.Error(err)
+				}
+				for i := range 100 {
+					lab.In(fmt.Sprint(i))
+					lab.Out(t, fmt.Sprint(i))
+				}
+				queuelab.Stop(t, next)
+				if got := next.Stats(); got.Received != 100 || got.Accepted != 100 {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+	}
+}
+
+// TestEndAfterFileDecidesWhatWaits, because there may be no other process after all.
+func TestEndAfterFileDecidesWhatWaits(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
+		const packets = 100
+		q := queued(t, lab, packets, nfqueue.Config{Batch: 10})
+		f, err := q.File()
+		labtest.Must(t, err)
+		f.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		labtest.Must(t, q.ServeFlows(ctx, n, queuelab.Alike(func(int, *nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })))
+		for i := range packets {
+			lab.Out(t, fmt.Sprint(i))
+		}
+		if got := q.Stats(); got.Accepted != packets || got.Fallback != (nfqueue.FallbackStats{}) {
+			t.Errorf("%d handlers: %+v", n, got)
+		}
+	}
+}
+
+// openFileOf opens the queue of another Queue, as another process would.
+func openFileOf(t *testing.T, q *nfqueue.Queue, cfg nfqueue.Config) *nfqueue.Queue {
+	t.Helper()
+	f, err := q.File()
+	labtest.Must(t, err)
+	defer f.Close()
+	next, err := nfqueue.OpenFile(f, cfg)
+	labtest.Must(t, err)
+	t.Cleanup(func() { next.Close() })
+	return next
+}
+
+// TestOpenFileRefusesOtherFiles names what it was given.
+func TestOpenFileRefusesOtherFiles(t *testing.T) {
+	f, err := os.Open("/dev/null")
+	labtest.Must(t, err)
+	defer f.Close()
+	if _, err := nfqueue.OpenFile(f, nfqueue.Config{}); err == nil {
+		t.Error("/dev/null was taken for a queue")
+	}
+}
+
+// TestOpenFileLeavesNothing open when it fails: the queue would stay bound.
+func TestOpenFileLeavesNothing(t *testing.T) {
+	h := labtest.Host(t)
+	q := queuelab.Open(t, h, nfqueue.Config{Queue: 1})
+	f, err := q.File()
+	labtest.Must(t, err)
+	null, err := os.Open("/dev/null")
+	labtest.Must(t, err)
+	defer null.Close()
+	if _, err := nfqueue.OpenFile(f, nfqueue.Config{Queue: 1, NetNS: int(null.Fd())}); err == nil {
+		t.Error("/dev/null was taken for a network namespace")
+	}
+	labtest.Must(t, f.Close())
+	labtest.Must(t, q.Close())
+	labtest.Must(t, queuelab.Open(t, h, nfqueue.Config{Queue: 1}).Close())
+}
