@@ -244,7 +244,7 @@ func TestConntrackICMP(t *testing.T) {
 			}
 			_, err = c.WriteTo(echo, &net.IPAddr{IP: server.AsSlice()})
 			labtest.Must(t, err)
-			want := nfqueue.Tuple{Src: client, Dst: server, Protocol: proto, ICMPType: request, ICMPID: id}
+			want := nfqueue.Tuple{Src: client, Dst: server, Protocol: nfqueue.Protocol(proto), ICMPType: request, ICMPID: id}
 			_, e := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
 			wantTuples(t, e, want)
 			_, e = lab.next(t, nfqueue.HookOutput, nfqueue.ConnEstablishedReply)
