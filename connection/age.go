@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection
+
+import "time"
+
+const (
+	tick        = 100 * time.Millisecond // how often packets look for old connections
+	agedPerTick = 64                     // how many of each list they look at
+	agedPerOpen = 2                      // how many a new connection looks at
+	chances     = 8                      // how many are looked at for one to forget
+)
+
+// stale reports whether c has had no packets for so long that the next is of another
+// connection.
+func (t *Tracker) stale(c *Conn) bool {
+	return c.list != &t.undecided && t.now-c.last >= c.list.timeout
+}
+
+// age forgets and decides connections whose time has passed. It looks at so many of each
+// list.
+func (t *Tracker) age(n int) {
+	t.aged = t.now
+	for range n {
+		c := t.undecided.head
+		if c == nil || !t.overdue(c) {
+			break
+		}
+	}
+	for _, l := range [...]*list{&t.opening, &t.quiet, &t.streams, &t.datagrams, &t.ended} {
+		for range min(n, l.len) {
+			c := l.head
+			if t.stale(c) {
+				t.forget(c, limitTime)
+			} else if !t.again(c) {
+				break
+			}
+		}
+	}
+}
+
+// again puts c, which is at the front of its list, at the end if there were packets since
+// it was put there.
+func (t *Tracker) again(c *Conn) bool {
+	if c.list == &t.undecided || c.last <= c.since {
+		return false
+	}
+	c.since = c.last
+	c.list.move(c)
+	return true
+}
+
+// leastWanted chooses a connection to be forgotten: one that has ended, or else an old one
+// of the most numerous kind, so that a flood of one kind does not cost the others.
+func (t *Tracker) leastWanted() *Conn {
+	most := &t.ended
+	if most.len == 0 {
+		for _, l := range [...]*list{&t.opening, &t.quiet, &t.undecided, &t.streams, &t.datagrams} {
+			if l.len > most.len {
+				most = l
+			}
+		}
+	}
+	for range chances {
+		if !t.again(most.head) {
+			break
+		}
+	}
+	return most.head
+}
+
+// forget removes c. If it is undecided it gets the Fallback because of l.
+func (t *Tracker) forget(c *Conn, l limit) {
+	if c.answer == More {
+		t.decide(c, t.cfg.Fallback, l, false)
+	}
+	c.list.remove(c)
+	delete(t.conns, c.key)
+	t.stats.conns.Store(int64(len(t.conns)))
+	c.next, t.free = t.free, c
+}

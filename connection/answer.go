@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection
+
+import (
+	"fmt"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Answer is what a Handler says of a connection.
+type Answer uint8
+
+const (
+	// More leaves the connection undecided: the handler is called again when there is
+	// news. Meanwhile packets pass, or are held with Config.Hold.
+	More Answer = iota
+	// Accept lets the connection go on.
+	Accept
+	// Drop discards every packet of the connection from now on, and those that are held.
+	Drop
+	// Reject is Drop that also tells the sender of the packet: by a TCP reset, or by an
+	// ICMP error. The kernel does that, through Config.Offload; without it Reject is Drop.
+	Reject
+)
+
+// String returns "more", "accept", "drop" or "reject".
+func (a Answer) String() string {
+	switch a {
+	case More:
+		return "more"
+	case Accept:
+		return "accept"
+	case Drop:
+		return "drop"
+	case Reject:
+		return "reject"
+	}
+	return fmt.Sprintf("answer %d", uint8(a))
+}
+
+// Offload turns the decision about a connection into the verdict for one of its packets.
+// An implementation sets what makes the kernel decide the rest of the connection itself,
+// a mark for example, so that later packets do not reach the queue. Every packet of a decided
+// connection that was queued all the same is shown to it. The methods are called from several
+// goroutines at a time, each with a packet of its own.
+type Offload interface {
+	// Accept returns the verdict for a packet of a connection that is accepted.
+	Accept(p *nfqueue.Packet) nfqueue.Verdict
+	// Drop returns the verdict for a packet of a connection that is dropped.
+	Drop(p *nfqueue.Packet) nfqueue.Verdict
+	// Reject returns the verdict for a packet of a connection that is rejected.
+	Reject(p *nfqueue.Packet) nfqueue.Verdict
+}
+
+// plain is the Offload of a queue that sees all packets of all connections.
+type plain struct{}
+
+func (plain) Accept(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }
+func (plain) Drop(*nfqueue.Packet) nfqueue.Verdict   { return nfqueue.Drop }
+func (plain) Reject(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection
+
+import "sync/atomic"
+
+// Stats counts what a Tracker has done.
+type Stats struct {
+	// Conns is how many connections are followed now, Undecided how many of them are not
+	// decided, Held how many packets are held, and Memory how many bytes of undecided
+	// connections are kept.
+	Conns, Undecided, Held, Memory int64
+
+	// Opened counts connections.
+	Opened uint64
+	// Accepted, Dropped and Rejected count the answers of the handler.
+	Accepted, Dropped, Rejected uint64
+	// Fallback counts the connections that got the Fallback, by the reason.
+	Fallback FallbackStats
+	// Forgotten counts connections, of all kinds, that had to make room (MaxConns).
+	Forgotten uint64
+	// Conflicts counts segments with other bytes than an earlier one.
+	Conflicts uint64
+	// Repeated counts segments that were dropped because the same bytes are held.
+	Repeated uint64
+	// Stripped counts SYN whose data was taken out, because it could not be held.
+	Stripped uint64
+	// Other counts packets of no connection.
+	Other uint64
+}
+
+// FallbackStats says why connections got the Fallback.
+type FallbackStats struct {
+	Bytes    uint64 // Config.MaxBytes, or the packets were not copied whole
+	Packets  uint64 // Config.MaxPackets
+	Time     uint64 // Config.Timeout
+	Conns    uint64 // Config.MaxConns
+	Memory   uint64 // Config.MaxMemory
+	Held     uint64 // Config.MaxHeld
+	Ended    uint64 // the connection ended
+	Replaced uint64 // another one uses the addresses and ports
+	Panic    uint64 // the handler panicked
+}
+
+// limit is why a connection gets the Fallback.
+type limit uint8
+
+const (
+	limitBytes limit = iota
+	limitPackets
+	limitTime
+	limitConns
+	limitMemory
+	limitHeld
+	limitEnded
+	limitReplaced
+	limitPanic
+	limits
+	limitNone
+)
+
+type counters struct {
+	conns, undecided, held, memory atomic.Int64
+	opened, forgotten, conflicts   atomic.Uint64
+	repeated, stripped, other      atomic.Uint64
+	answers                        [Reject + 1]atomic.Uint64
+	limit                          [limits]atomic.Uint64
+}
+
+// Stats returns the counters. It may be called from any goroutine.
+func (t *Tracker) Stats() Stats {
+	c := &t.stats
+	l := func(l limit) uint64 { return c.limit[l].Load() }
+	return Stats{
+		Conns: c.conns.Load(), Undecided: c.undecided.Load(), Held: c.held.Load(), Memory: c.memory.Load(),
+		Opened:   c.opened.Load(),
+		Accepted: c.answers[Accept].Load(), Dropped: c.answers[Drop].Load(), Rejected: c.answers[Reject].Load(),
+		Fallback: FallbackStats{
+			Bytes: l(limitBytes), Packets: l(limitPackets), Time: l(limitTime), Conns: l(limitConns),
+			Memory: l(limitMemory), Held: l(limitHeld), Ended: l(limitEnded), Replaced: l(limitReplaced),
+			Panic: l(limitPanic),
+		},
+		Forgotten: c.forgotten.Load(), Conflicts: c.conflicts.Load(), Repeated: c.repeated.Load(),
+		Stripped: c.stripped.Load(), Other: c.other.Load(),
+	}
+}
+
+// Add returns the sum of s and o, of the trackers of several workers or queues.
+func (s Stats) Add(o Stats) Stats {
+	s.Conns, s.Undecided = s.Conns+o.Conns, s.Undecided+o.Undecided
+	s.Held, s.Memory = s.Held+o.Held, s.Memory+o.Memory
+	s.Opened += o.Opened
+	s.Accepted, s.Dropped, s.Rejected = s.Accepted+o.Accepted, s.Dropped+o.Dropped, s.Rejected+o.Rejected
+	f, g := &s.Fallback, &o.Fallback
+	f.Bytes, f.Packets, f.Time = f.Bytes+g.Bytes, f.Packets+g.Packets, f.Time+g.Time
+	f.Conns, f.Memory, f.Held = f.Conns+g.Conns, f.Memory+g.Memory, f.Held+g.Held
+	f.Ended, f.Replaced, f.Panic = f.Ended+g.Ended, f.Replaced+g.Replaced, f.Panic+g.Panic
+	s.Forgotten, s.Conflicts = s.Forgotten+o.Forgotten, s.Conflicts+o.Conflicts
+	s.Repeated, s.Stripped, s.Other = s.Repeated+o.Repeated, s.Stripped+o.Stripped, s.Other+o.Other
+	return s
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+)
+
+var families = map[string]ends{"IPv4": ends4, "IPv6": ends6, "IPv6 options": {ends6.client, ends6.server, true}}
+
+// Nothing that the client says passes before the answer, and then all of it in order.
+func TestHeldUntilAccepted(t *testing.T) {
+	for name, e := range families {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true}, line)
+			l.open(e)
+			one := l.held(e.data(0, "go"), e.ack())
+			l.passes(e.reply(0, "hello"))
+			two := l.send(e.data(2, "od\n"))
+			first, second := one.Result(), two.Result()
+			if !first.Passed || !second.Passed {
+				t.Errorf("%v, %v", first.Verdict, second.Verdict)
+			}
+			l.passes(e.data(5, "and so on"))
+			if s := l.Stats(); s.Opened != 1 || s.Accepted != 1 || s.Held != 0 || s.Memory != 0 || s.Undecided != 0 || s.Conns != 1 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestHeldAndDropped(t *testing.T) {
+	for name, e := range families {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true}, line)
+			l.open(e)
+			one := l.held(e.data(2, "d\n"), e.ack())
+			l.dropped(e.data(0, "ba"))
+			if one.Result().Passed {
+				t.Error("a held packet passed")
+			}
+			l.dropped(e.data(0, "bad\n"))
+			l.dropped(e.reply(0, "hello"))
+			// The ports are used again.
+			l.passes(e.tcp("S", 99, 0, ""))
+			l.passes(e.reverse().tcp("SA", 4, 100, ""))
+			l.passes(e.tcp("A", 100, 5, "good\n"))
+			l.passes(e.reverse().tcp("A", 5, 105, "fine"))
+		})
+	}
+}
+
+// A byte is what its first copy was.
+func TestConflict(t *testing.T) {
+	for name, hold := range map[string]bool{"held": true, "passing": false} {
+		t.Run(name, func(t *testing.T) {
+			var conflicts int
+			l := newLab(t, connection.Config{Hold: hold}, func(c *connection.Conn) connection.Answer {
+				if c.News()&connection.Conflict != 0 {
+					conflicts++
+				}
+				return line(c)
+			})
+			e := ends4
+			l.open(e)
+			var first *nfqueuetest.Flight
+			if hold {
+				first = l.held(e.data(2, "od\n"), e.ack())
+			} else {
+				first = l.send(e.data(2, "od\n"))
+			}
+			l.dropped(e.data(0, "baXX"))
+			l.passes(e.data(0, "good\n"))
+			if !first.Result().Passed {
+				t.Error("the first copy was dropped")
+			}
+			if s := l.Stats(); conflicts != 1 || s.Conflicts != 1 || s.Accepted != 1 {
+				t.Errorf("%d conflicts, %+v", conflicts, s)
+			}
+		})
+	}
+}
+
+// The same bytes again are not held twice.
+func TestRepeated(t *testing.T) {
+	e := ends4
+	l := newLab(t, connection.Config{Hold: true}, line)
+	l.open(e)
+	first := l.held(e.data(0, "go"), e.ack())
+	l.dropped(e.data(0, "go"))
+	l.dropped(e.data(1, "o"))
+	more := l.held(e.data(0, "goo"), e.ack()) // with another segmentation
+	l.passes(e.data(3, "d\n"))
+	if !first.Result().Passed || !more.Result().Passed || l.Stats().Repeated != 2 {
+		t.Errorf("%+v", l.Stats())
+	}
+}
+
+// Keep-alives repeat the last byte, or another one, or none.
+func TestKeepAlive(t *testing.T) {
+	e := ends4
+	l := newLab(t, connection.Config{Hold: true}, line)
+	l.open(e)
+	l.passes(e.data(-1, ""))
+	l.passes(e.data(-1, "x"))
+	first := l.held(e.data(0, "go"), e.ack())
+	l.passes(e.data(1, ""))
+	l.dropped(e.data(1, "x")) // the server would take it for the byte
+	l.passes(e.data(2, "od\n"))
+	l.passes(e.data(4, "x"))
+	if !first.Result().Passed || l.Stats().Conflicts != 0 {
+		t.Errorf("%+v", l.Stats())
+	}
+}
+
+// Data in a SYN that is not enough to decide is taken out of it. The client sends it again
+// when the server has answered.
+func TestDataInSYN(t *testing.T) {
+	for name, e := range families {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true}, line)
+			r := l.send(e.tcp("S", isn, 0, "go")).Result()
+			if want := e.tcp("S", isn, 0, ""); !r.Passed || !bytes.Equal(r.Payload, want) {
+				t.Errorf("passed %v as\n%x, want\n%x", r.Passed, r.Payload, want)
+			}
+			l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
+			l.dropped(e.data(0, "bad\n"))
+			if s := l.Stats(); s.Stripped != 1 || s.Dropped != 1 {
+				t.Errorf("%+v", s)
+			}
+			e := e.port(4001)
+			l.passes(e.tcp("S", isn, 0, "good\n"))
+			l.passes(e.tcp("S", isn, 0, "good\n"))
+			if s := l.Stats(); s.Opened != 2 || s.Accepted != 1 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// A SYN on the ports of a connection, whatever became of it, opens another; one that is
+// sent again does not.
+func TestPortsUsedAgain(t *testing.T) {
+	e := ends4
+	l := newLab(t, connection.Config{Hold: true}, line)
+	l.open(e)
+	l.passes(e.tcp("S", isn, 0, ""))
+	half := l.held(e.data(0, "goo"), e.ack())
+	l.passes(e.tcp("S", 500, 0, ""))
+	if half.Result().Passed {
+		t.Error("a part of the old connection passed")
+	}
+	l.dropped(e.tcp("A", 501, 0, "bad\n"))
+	l.passes(e.tcp("S", 900, 0, ""))
+	l.passes(e.tcp("A", 901, 0, "good\n"))
+	l.passes(e.reverse().tcp("A", 7, 906, ""))
+	l.passes(e.reverse().tcp("S", 1, 0, "")) // the other end opens one
+	l.dropped(e.reverse().tcp("A", 2, 0, "bad\n"))
+	if s := l.Stats(); s.Opened != 4 || s.Fallback.Replaced != 1 || s.Conns != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Both ends may send a SYN.
+func TestSimultaneousOpen(t *testing.T) {
+	e := ends4
+	l := newLab(t, connection.Config{Hold: true}, line)
+	l.passes(e.tcp("S", isn, 0, ""))
+	l.passes(e.reverse().tcp("S", peerISN, 0, ""))
+	l.passes(e.tcp("SA", isn, peerISN+1, ""))
+	l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
+	l.passes(e.data(0, "good\n"))
+	if s := l.Stats(); s.Opened != 1 || s.Accepted != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A connection whose beginning was not seen starts with the first data.
+func TestMiddle(t *testing.T) {
+	e := ends4
+	middle := 0
+	l := newLab(t, connection.Config{Hold: true}, func(c *connection.Conn) connection.Answer {
+		if c.Middle() {
+			middle++
+		}
+		return line(c)
+	})
+	l.passes(e.data(-1, "")) // a keep-alive
+	one := l.held(e.data(2, "od"), e.ack())
+	before := l.held(e.data(-2, "??go"), e.ack()) // nobody knows what it is
+	l.dropped(e.data(4, "bad\n"))
+	if one.Result().Passed || before.Result().Passed || middle == 0 {
+		t.Errorf("passed, or not in the middle (%d)", middle)
+	}
+
+	// The first packet is the answer to a SYN that was not seen.
+	e = e.port(4001)
+	l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
+	late := l.held(e.data(1, "ood\n"), e.ack())
+	l.passes(e.data(0, "g"))
+	if !late.Result().Passed {
+		t.Error("dropped")
+	}
+}
+
+// The rule may queue one direction only.
+func TestOneDirection(t *testing.T) {
+	e := ends4
+	l := newLab(t, connection.Config{Hold: true}, line)
+	l.passes(e.tcp("S", isn, 0, ""))
+	l.passes(e.ack())
+	late := l.held(e.data(3, "d\n"), e.ack())
+	l.passes(e.data(0, "goo"))
+	if !late.Result().Passed {
+		t.Error("dropped")
+	}
+
+	var seen string
+	l = newLab(t, connection.Config{}, func(c *connection.Conn) connection.Answer {
+		seen = string(c.Bytes(connection.Reply))
+		return connection.More
+	})
+	l.passes(e.reverse().tcp("SA", 9, 5, ""))
+	l.passes(e.reverse().tcp("A", 14, 5, "mail"))
+	l.passes(e.reverse().tcp("A", 10, 5, "220 "))
+	if seen != "220 mail" {
+		t.Errorf("%q", seen)
+	}
+}
+
+// A reset ends a connection only where its receiver would believe it.
+func TestReset(t *testing.T) {
+	e := ends4
+	l := newLab(t, connection.Config{Hold: true}, line)
+	l.open(e)
+	one := l.held(e.data(0, "go"), e.ack())
+	l.passes(e.tcp("R", isn+100, 0, ""))
+	l.passes(e.data(2, "od\n"))
+	if !one.Result().Passed {
+		t.Error("a reset that is not in order ended the connection")
+	}
+	e = e.port(4001)
+	l.open(e)
+	one = l.held(e.data(0, "go"), e.ack())
+	l.passes(e.tcp("R", isn+3, 0, ""))
+	if one.Result().Passed {
+		t.Error("passed")
+	}
+	l.dropped(e.data(2, "od\n"))
+	if s := l.Stats(); s.Fallback.Ended != 1 {
+		t.Errorf("%+v", s)
+	}
+	// A closed port.
+	e = e.port(4002)
+	l.passes(e.tcp("S", isn, 0, ""))
+	l.passes(e.reverse().tcp("RA", 0, isn+1, ""))
+	l.passes(e.tcp("S", isn+50, 0, ""))
+	if s := l.Stats(); s.Fallback.Ended != 2 || s.Opened != 4 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The end of what is said is news, and the end of the wait for more.
+func TestFIN(t *testing.T) {
+	e := ends4
+	finished := false
+	l := newLab(t, connection.Config{Hold: true}, func(c *connection.Conn) connection.Answer {
+		finished = c.Finished(connection.Original)
+		if finished && string(c.Bytes(connection.Original)) == "good" {
+			return connection.Accept
+		}
+		return line(c)
+	})
+	l.open(e)
+	fin := l.held(e.tcp("FA", isn+5, peerISN+1, ""), e.ack()) // before the data
+	l.passes(e.data(0, "good"))
+	if !fin.Result().Passed || !finished {
+		t.Errorf("passed %v, finished %v", fin.Result().Passed, finished)
+	}
+
+	e = e.port(4001)
+	l.open(e)
+	one := l.held(e.data(0, "go"), e.ack())
+	l.passes(e.reverse().tcp("FA", peerISN+1, isn+1, ""))
+	l.dropped(e.tcp("FA", isn+3, peerISN+2, "o"))
+	if one.Result().Passed {
+		t.Error("passed")
+	}
+
+	e = e.port(4002) // nothing is said at all
+	l.open(e)
+	l.passes(e.tcp("FA", isn+1, peerISN+1, ""))
+	l.passes(e.reverse().tcp("FA", peerISN+1, isn+2, ""))
+	l.passes(e.tcp("A", isn+2, peerISN+2, ""))
+	if s := l.Stats(); s.Fallback.Ended != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A packet as large as segmentation offload makes them is one segment.
+func TestSuperPacket(t *testing.T) {
+	e := ends4
+	for _, c := range []struct {
+		body string
+		pass bool
+	}{
+		{"good\n" + strings.Repeat("x", 60000), true},
+		{"bad\n" + strings.Repeat("x", 60000), false},
+		{strings.Repeat("x", 60000), false}, // no line within MaxBytes
+	} {
+		l := newLab(t, connection.Config{Hold: true}, line)
+		l.open(e)
+		if r := l.send(e.data(0, c.body)).Result(); r.Passed != c.pass {
+			t.Errorf("%.5q: passed %v", c.body, r.Passed)
+		}
+	}
+}

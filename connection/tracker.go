@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+const (
+	etherTypeIPv4 = 0x0800 // ETH_P_IP
+	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
+)
+
+// Tracker follows connections. It is an nfqueue.Handler for one goroutine: each worker of
+// ServeFlows and each queue of a group has a Tracker of its own, and both directions of a
+// connection must come to the same one if the handler is to see both. Nothing is locked
+// or allocated for a packet of a decided connection.
+type Tracker struct {
+	cfg   Config
+	h     Handler
+	start time.Time
+	stats counters
+	held  holder
+
+	conns map[key]*Conn
+	// Every connection is in one of these lists: the first three have undecided ones.
+	opening   list // a SYN was seen, no more
+	quiet     list // established, no data was seen
+	undecided list
+	streams   list // TCP
+	datagrams list // all else
+	ended     list
+	free      *Conn // to be used again
+	memory    int   // of undecided connections
+	now, aged time.Duration
+
+	// The packet that a handler is called for.
+	packet *nfqueue.Packet
+	dir    Direction
+	news   News
+}
+
+// New makes a Tracker that asks h. It panics if a field of cfg is negative, or a Fallback
+// is no answer.
+func New(cfg Config, h Handler) *Tracker {
+	t := &Tracker{cfg: cfg.withDefaults(), h: h, start: time.Now(), conns: make(map[key]*Conn)}
+	t.opening.timeout, t.quiet.timeout = openingTimeout, streamTimeout
+	t.undecided.timeout = t.cfg.Timeout
+	t.streams.timeout, t.datagrams.timeout = streamTimeout, t.cfg.DatagramTimeout
+	t.ended.timeout = endedTimeout
+	t.held.init(t)
+	return t
+}
+
+// ServePacket implements nfqueue.Handler.
+func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	transport, ok := p.Transport()
+	if !ok || transport.Fragment {
+		return t.other(p)
+	}
+	if t.now = time.Since(t.start); t.now-t.aged > tick {
+		t.age(agedPerTick)
+	}
+	if transport.Protocol == nfqueue.ICMP || transport.Protocol == nfqueue.ICMPv6 {
+		if quoted, ok := p.QuotedFlow(); ok {
+			return t.unreachable(p, &quoted)
+		}
+	}
+	flow, _ := p.Flow()
+	seg := newSegment(&transport)
+	k, down := keyOf(&flow)
+	c := t.conns[k]
+	switch {
+	case c == nil:
+	case t.stale(c):
+		t.forget(c, limitTime)
+		c = nil
+	case c.replacedBy(&seg, c.direction(down)):
+		t.forget(c, limitReplaced)
+		c = nil
+	}
+	if c == nil {
+		c = t.open(p, &flow, k, down, &seg)
+	}
+	c.last = t.now
+	dir := c.direction(down)
+	if dir == Reply {
+		c.state |= stateAnswered
+	}
+	if c.answer == More && !t.overdue(c) {
+		return t.follow(c, p, &seg, dir)
+	}
+	return t.decided(c, p, &seg, dir)
+}
+
+// direction returns the direction of a packet, see keyOf.
+func (c *Conn) direction(down bool) Direction {
+	if down == (c.state&stateDown != 0) {
+		return Original
+	}
+	return Reply
+}
+
+// replacedBy reports whether a segment opens another connection with the addresses and
+// ports of c. A SYN that was sent again does not.
+func (c *Conn) replacedBy(s *segment, d Direction) bool {
+	side := &c.sides[d]
+	switch {
+	case c.state&stateTCP == 0 || s.flags&(flagSYN|flagACK|flagRST|flagFIN) != flagSYN:
+		return false
+	case c.state&stateOver != 0:
+		return true
+	case d == Original:
+		return c.state&stateSYN == 0 || s.seq+1 != side.base
+	}
+	// Both ends may open a connection at the same time (RFC 9293 section 3.5).
+	return c.state&stateAnswered != 0 && (!side.known || s.seq+1 != side.base)
+}
+
+// open makes a connection of its first packet.
+func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *segment) *Conn {
+	t.age(agedPerOpen)
+	for len(t.conns) >= t.cfg.MaxConns {
+		t.stats.forgotten.Add(1)
+		t.forget(t.leastWanted(), limitConns)
+	}
+	c := t.free
+	if c != nil {
+		t.free = c.next
+		*c = Conn{}
+	} else {
+		c = new(Conn)
+	}
+	c.t, c.key, c.flow, c.since = t, k, *f, t.now
+	c.hook, c.inDev, c.outDev = p.Hook(), uint32(p.InDev()), uint32(p.OutDev())
+	if uid, ok := p.UID(); ok {
+		c.state |= stateUser
+		c.uid = uid
+		c.gid, _ = p.GID()
+	}
+	reply := false
+	if f.Protocol == nfqueue.TCP {
+		c.state |= stateTCP
+		if s.flags&flagSYN != 0 {
+			c.state |= stateSYN
+		}
+		reply = s.flags&(flagSYN|flagACK) == flagSYN|flagACK
+	}
+	if s.flags&flagSYN == 0 {
+		state, ok := p.ConnState()
+		reply = ok && state.Reply()
+	}
+	if reply {
+		c.flow = f.Reverse()
+	}
+	if down != reply {
+		c.state |= stateDown
+	}
+	t.conns[k] = c
+	t.opening.push(c)
+	t.stats.opened.Add(1)
+	t.stats.undecided.Add(1)
+	t.stats.conns.Store(int64(len(t.conns)))
+	return c
+}
+
+// follow adds a packet to an undecided connection, and asks the handler if that is news.
+func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
+	c.packets++
+	var news News
+	if c.packets == 1 {
+		news = Opened
+	}
+	if s.cut {
+		c.state |= stateCut
+	}
+	var fresh int
+	if c.state&stateTCP != 0 {
+		var why News
+		why, fresh = c.addSegment(s, d, t.cfg.MaxBytes)
+		news |= why
+	} else {
+		news |= c.addDatagram(s.body, d, t.cfg.MaxBytes)
+	}
+	if news&Conflict != 0 {
+		t.stats.conflicts.Add(1)
+	}
+	if news != 0 {
+		if a := t.ask(c, p, d, news); a != More {
+			t.decide(c, a, limitNone, d == Original)
+		}
+	}
+	if c.answer == More {
+		if l := t.limitOf(c); l != limitNone {
+			t.decide(c, t.cfg.Fallback, l, d == Original)
+		}
+	}
+	if c.answer == More {
+		t.keep(c, s, d)
+	}
+	if c.answer == More && (!t.cfg.Hold || d == Reply) {
+		if news&Conflict != 0 {
+			return nfqueue.Drop
+		}
+		return nfqueue.Accept
+	}
+	if c.answer == More {
+		return t.holdBack(c, p, s, fresh, news)
+	}
+	v := t.decided(c, p, s, d)
+	if news&Conflict != 0 && c.answer == Accept { // the first copy wins
+		return nfqueue.Drop
+	}
+	return v
+}
+
+// ask calls the handler.
+func (t *Tracker) ask(c *Conn, p *nfqueue.Packet, d Direction, news News) Answer {
+	t.packet, t.dir, t.news = p, d, news
+	returned := false
+	defer func() {
+		t.packet = nil
+		if !returned {
+			t.decide(c, t.cfg.Fallback, limitPanic, false)
+		}
+	}()
+	a := t.h.ServeConn(c)
+	if a > Reject {
+		panic(fmt.Sprintf("connection: the handler returned %v; want More, Accept, Drop or Reject", a))
+	}
+	returned = true
+	return a
+}
+
+// limitOf returns the limit that an undecided connection has reached.
+func (t *Tracker) limitOf(c *Conn) limit {
+	original, reply := &c.sides[Original], &c.sides[Reply]
+	switch {
+	case c.state&stateOver != 0, original.done && reply.done,
+		t.cfg.Hold && original.done && len(original.data) > 0: // no more bytes can come
+		c.state |= stateOver | stateEmptyPass
+		return limitEnded
+	case c.state&stateCut != 0, max(len(original.data), len(reply.data)) >= t.cfg.MaxBytes:
+		return limitBytes
+	case int(c.packets) >= t.cfg.MaxPackets:
+		return limitPackets
+	}
+	return limitNone
+}
+
+// keep keeps what a packet has added to an undecided connection, and makes room for it.
+func (t *Tracker) keep(c *Conn, seg *segment, d Direction) {
+	c.sides[d].keep()
+	t.charge(c, c.sides[Original].memory()+c.sides[Reply].memory())
+	switch {
+	case c.list == &t.undecided:
+	case c.memory > 0 || c.state&stateTCP == 0:
+		c.since = t.now
+		t.undecided.move(c)
+	case c.list == &t.opening && c.packets > 1 && seg.flags&flagSYN == 0:
+		c.since = t.now
+		t.quiet.move(c)
+	}
+	for t.memory > t.cfg.MaxMemory && t.undecided.head != nil {
+		t.decide(t.undecided.head, t.cfg.Fallback, limitMemory, false)
+	}
+}
+
+// charge counts the memory of a connection.
+func (t *Tracker) charge(c *Conn, n int) {
+	if n != c.memory {
+		t.memory += n - c.memory
+		c.memory = n
+		t.stats.memory.Store(int64(t.memory))
+	}
+}
+
+// holdBack returns the verdict for a packet of the original direction of a connection
+// that is undecided, so that nothing of what it says leaves.
+func (t *Tracker) holdBack(c *Conn, p *nfqueue.Packet, s *segment, fresh int, news News) nfqueue.Verdict {
+	side := &c.sides[Original]
+	if news&Conflict != 0 {
+		return nfqueue.Drop
+	}
+	if c.state&stateTCP != 0 {
+		at := side.offset(s)
+		end := at + len(s.body)
+		known := fresh == 0 && end <= t.cfg.MaxBytes && (at >= 0 || c.state&stateSYN != 0)
+		fin := s.flags&flagFIN != 0
+		switch {
+		case s.flags&flagRST != 0, len(s.body) == 0 && (!fin || !side.known):
+			return nfqueue.Accept
+		case fin && len(s.body) == 0 && c.hold == nil && at <= len(side.data):
+			return nfqueue.Accept
+		case end <= 0 && c.state&stateSYN != 0: // a keep-alive
+			return nfqueue.Accept
+		case known && !fin && c.hold != nil:
+			t.stats.repeated.Add(1)
+			return nfqueue.Drop
+		case s.flags&flagSYN != 0 && p.SetBody(nil) == nil:
+			// More data comes only when the SYN has been answered, and the same again.
+			t.stats.stripped.Add(1)
+			side.stream = stream{}
+			t.charge(c, 0)
+			return nfqueue.Accept
+		}
+	}
+	if c.hold == nil {
+		c.hold = &hold{c: c}
+		c.since = t.now
+		t.undecided.move(c)
+	}
+	if !t.held.add(c.hold, p, t.now) {
+		t.decide(c, t.cfg.Fallback, limitTime, true)
+		return t.decided(c, p, s, Original)
+	}
+	for t.stats.held.Load() > int64(t.cfg.MaxHeld) {
+		oldest := t.held.oldest()
+		if oldest == nil { // expired meanwhile
+			break
+		}
+		t.decide(oldest, t.cfg.Fallback, limitHeld, false)
+	}
+	return nfqueue.Deferred
+}
+
+// overdue ends the wait for an answer to c if its time has passed, and reports whether it
+// has.
+func (t *Tracker) overdue(c *Conn) bool {
+	if c.list != &t.undecided {
+		return false
+	}
+	if t.now-c.since < t.cfg.Timeout && (c.hold == nil || !t.held.expired(c.hold)) {
+		return false
+	}
+	t.decide(c, t.cfg.Fallback, limitTime, false)
+	return true
+}
+
+// decide gives c its answer, and the packets that are held their verdict. rejects says
+// that the packet in hand is rejected, so that a held one need not be.
+func (t *Tracker) decide(c *Conn, a Answer, l limit, rejects bool) {
+	if c.hold != nil && !t.held.release(c.hold, a, !rejects) {
+		a, l = t.cfg.Fallback, limits // which expire has counted
+	}
+	switch {
+	case l == limitNone:
+		t.stats.answers[a].Add(1)
+	case l < limits:
+		t.stats.limit[l].Add(1)
+	}
+	c.answer, c.hold, c.Value = a, nil, nil
+	for i := range c.sides {
+		s := &c.sides[i]
+		s.stream, s.ends = stream{}, nil
+	}
+	t.charge(c, 0)
+	t.stats.undecided.Add(-1)
+	c.since = t.now
+	switch {
+	case c.state&stateOver != 0:
+		t.ended.move(c)
+	case c.state&stateTCP != 0:
+		t.streams.move(c)
+	default:
+		t.datagrams.move(c)
+	}
+}
+
+// decided returns the verdict for a packet of a connection that is decided.
+func (t *Tracker) decided(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
+	if s.flags&(flagFIN|flagRST) != 0 && c.state&(stateTCP|stateOver) == stateTCP {
+		c.sides[d].ended = true
+		if s.flags&flagRST != 0 || c.sides[Original].ended && c.sides[Reply].ended {
+			c.state |= stateOver
+			c.since = t.now
+			t.ended.move(c)
+		}
+	}
+	if c.state&stateEmptyPass != 0 && len(s.body) == 0 {
+		return nfqueue.Accept
+	}
+	switch c.answer {
+	case Accept:
+		return t.cfg.Offload.Accept(p)
+	case Reject:
+		return t.cfg.Offload.Reject(p)
+	}
+	return t.cfg.Offload.Drop(p)
+}
+
+// unreachable decides an ICMP error by the connection of the packet that it quotes.
+func (t *Tracker) unreachable(p *nfqueue.Packet, quoted *nfqueue.Flow) nfqueue.Verdict {
+	k, down := keyOf(quoted)
+	c := t.conns[k]
+	if c == nil || quoted.NoTransport || quoted.Fragment || t.stale(c) {
+		return t.other(p)
+	}
+	if c.answer == More && !t.overdue(c) {
+		if a := t.ask(c, p, c.direction(!down), Unreachable); a != More {
+			t.decide(c, a, limitNone, false)
+		}
+	}
+	switch c.answer {
+	case More:
+		return nfqueue.Accept
+	case Accept:
+		return t.cfg.Offload.Accept(p)
+	}
+	return t.cfg.Offload.Drop(p) // errors are not answered
+}
+
+// other decides a packet of no connection.
+func (t *Tracker) other(p *nfqueue.Packet) nfqueue.Verdict {
+	t.stats.other.Add(1)
+	if t.cfg.Other != nil {
+		return t.cfg.Other.ServePacket(p)
+	}
+	_, isError := p.QuotedFlow()
+	notIP := p.EtherType() != etherTypeIPv4 && p.EtherType() != etherTypeIPv6
+	if t.cfg.Fallback == Accept || isError || notIP {
+		return nfqueue.Accept
+	}
+	return nfqueue.Drop
+}
