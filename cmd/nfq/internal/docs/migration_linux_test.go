@@ -190,10 +190,3 @@ func setMark(t *testing.T, c *net.UDPConn, mark int) {
 	}))
 	must(t, failed)
 }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -67,3 +67,10 @@ func (m *module) run(args ...string) {
 		m.t.Errorf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
