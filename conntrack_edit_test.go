@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/conntrack"
+	"github.com/chifflier/nfqueue-go/internal/ctattr"
+	"github.com/chifflier/nfqueue-go/internal/cttest"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
@@ -67,9 +70,9 @@ func equalAttrs(a, b map[uint16][]byte) bool {
 	return true
 }
 
-var tcpTuple = ctNest(ctaTupleOrig, ctIP("192.0.2.1", "198.51.100.1"), ctPorts(6, 40000, 21))
+var tcpTuple = cttest.Nest(ctattr.TupleOrig, cttest.IP("192.0.2.1", "198.51.100.1"), cttest.Ports(6, 40000, 21))
 
-func ctStatus(s ConnStatus) []byte { return ctAttr(ctaStatus, be32(uint32(s))...) }
+func ctStatus(s conntrack.Status) []byte { return cttest.Attr(ctattr.Status, be32(uint32(s))...) }
 
 func mustSet(t testing.TB, err error) {
 	t.Helper()
@@ -92,20 +95,20 @@ func wantRefused(t *testing.T, what string, p *Packet, set func() error) {
 }
 
 func TestSetConnMark(t *testing.T) {
-	p := tracked(t, ConnNew, tcpTuple)
+	p := tracked(t, conntrack.StateNew, tcpTuple)
 	wantCT(t, p, nil)
 	mustSet(t, p.SetConnMark(0xffff1234, 0xff00ffff))
 	// Bits outside of the mask would flip those of the connection.
-	wantCT(t, p, map[uint16][]byte{ctaMark: be32(0xff001234), ctaMarkMask: be32(0xff00ffff)})
+	wantCT(t, p, map[uint16][]byte{ctattr.Mark: be32(0xff001234), ctattr.MarkMask: be32(0xff00ffff)})
 	mustSet(t, p.SetConnMark(1, math.MaxUint32))
-	wantCT(t, p, map[uint16][]byte{ctaMark: be32(1), ctaMarkMask: be32(math.MaxUint32)})
+	wantCT(t, p, map[uint16][]byte{ctattr.Mark: be32(1), ctattr.MarkMask: be32(math.MaxUint32)})
 }
 
 func TestSetConnLabels(t *testing.T) {
-	p := tracked(t, ConnNew, tcpTuple)
+	p := tracked(t, conntrack.StateNew, tcpTuple)
 	labels, mask := bytes.Repeat([]byte{0xf5}, 16), bytes.Repeat([]byte{0x0f}, 16)
 	mustSet(t, p.SetConnLabels(labels, mask))
-	wantCT(t, p, map[uint16][]byte{ctaLabels: bytes.Repeat([]byte{0x05}, 16), ctaLabelsMask: mask})
+	wantCT(t, p, map[uint16][]byte{ctattr.Labels: bytes.Repeat([]byte{0x05}, 16), ctattr.LabelsMask: mask})
 	if labels[0] != 0xf5 {
 		t.Error("the caller's labels were changed")
 	}
@@ -118,30 +121,30 @@ func TestSetConnLabels(t *testing.T) {
 		wantRefused(t, name, p, set)
 	}
 	mustSet(t, p.SetConnLabels(labels, nil))
-	wantCT(t, p, map[uint16][]byte{ctaLabels: labels})
+	wantCT(t, p, map[uint16][]byte{ctattr.Labels: labels})
 }
 
 func TestSetConnStatus(t *testing.T) {
-	const have = StatusSeenReply | StatusConfirmed | StatusHelper
-	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(have))
-	mustSet(t, p.SetConnStatus(StatusAssured|StatusFixedTimeout, StatusHelper))
-	wantCT(t, p, map[uint16][]byte{ctaStatus: be32(uint32(StatusSeenReply | StatusConfirmed | StatusAssured | StatusFixedTimeout))})
+	const have = conntrack.StatusSeenReply | conntrack.StatusConfirmed | conntrack.StatusHelper
+	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(have))
+	mustSet(t, p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusFixedTimeout, conntrack.StatusHelper))
+	wantCT(t, p, map[uint16][]byte{ctattr.Status: be32(uint32(conntrack.StatusSeenReply | conntrack.StatusConfirmed | conntrack.StatusAssured | conntrack.StatusFixedTimeout))})
 	for name, set := range map[string]func() error{
-		"setting confirmed":    func() error { return p.SetConnStatus(StatusConfirmed, 0) },
-		"setting snat":         func() error { return p.SetConnStatus(StatusAssured|StatusSrcNAT, 0) },
+		"setting confirmed":    func() error { return p.SetConnStatus(conntrack.StatusConfirmed, 0) },
+		"setting snat":         func() error { return p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusSrcNAT, 0) },
 		"setting unknown bits": func() error { return p.SetConnStatus(1<<31, 0) },
-		"clearing seen-reply":  func() error { return p.SetConnStatus(0, StatusSeenReply) },
-		"clearing assured":     func() error { return p.SetConnStatus(0, StatusAssured) },
-		"both":                 func() error { return p.SetConnStatus(StatusHelper, StatusHelper) },
+		"clearing seen-reply":  func() error { return p.SetConnStatus(0, conntrack.StatusSeenReply) },
+		"clearing assured":     func() error { return p.SetConnStatus(0, conntrack.StatusAssured) },
+		"both":                 func() error { return p.SetConnStatus(conntrack.StatusHelper, conntrack.StatusHelper) },
 	} {
 		wantRefused(t, name, p, set)
 	}
 	mustSet(t, p.SetConnStatus(0, 0))
-	wantCT(t, p, map[uint16][]byte{ctaStatus: be32(uint32(have))})
+	wantCT(t, p, map[uint16][]byte{ctattr.Status: be32(uint32(have))})
 }
 
 func TestSetConnTimeout(t *testing.T) {
-	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed))
+	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed))
 	for _, c := range []struct {
 		d    time.Duration
 		want uint32
@@ -149,49 +152,49 @@ func TestSetConnTimeout(t *testing.T) {
 		{0, 0}, {1, 1}, {time.Second, 1}, {time.Second + 1, 2}, {time.Hour, 3600}, {math.MaxInt64, math.MaxUint32},
 	} {
 		mustSet(t, p.SetConnTimeout(c.d))
-		wantCT(t, p, map[uint16][]byte{ctaTimeout: be32(c.want)})
+		wantCT(t, p, map[uint16][]byte{ctattr.Timeout: be32(c.want)})
 	}
 	wantRefused(t, "negative", p, func() error { return p.SetConnTimeout(-1) })
-	for _, s := range []ConnStatus{StatusFixedTimeout, StatusDying} {
-		p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed|s))
+	for _, s := range []conntrack.Status{conntrack.StatusFixedTimeout, conntrack.StatusDying} {
+		p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed|s))
 		wantRefused(t, s.String(), p, func() error { return p.SetConnTimeout(time.Second) })
 	}
 }
 
 func TestSetConnHelperInfo(t *testing.T) {
-	help := ctNest(ctaHelp, ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 1, 2, 3, 4, 5))
-	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed), help)
+	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 1, 2, 3, 4, 5))
+	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed), help)
 
 	mustSet(t, p.SetConnHelperInfo([]byte{0, 0, 0, 0, 0}))
 	mustSet(t, p.SetConnHelperInfo([]byte{5, 4, 3, 2, 1}))
 	_, ct := verdictAttrs(t, p)
-	if got := splitAttrs(t, ct[ctaHelp]); len(ct) != 1 || !equalAttrs(got, map[uint16][]byte{ctaHelpName: []byte("sip\x00"), ctaHelpInfo: {5, 4, 3, 2, 1}}) {
+	if got := splitAttrs(t, ct[ctattr.Help]); len(ct) != 1 || !equalAttrs(got, map[uint16][]byte{ctattr.HelpName: []byte("sip\x00"), ctattr.HelpInfo: {5, 4, 3, 2, 1}}) {
 		t.Errorf("NFQA_CT has %x, CTA_HELP %x", ct, got)
 	}
 	wantRefused(t, "another length", p, func() error { return p.SetConnHelperInfo([]byte{1, 2, 3, 4}) })
 
 	for name, attrs := range map[string][][]byte{
-		"no helper": {ctStatus(StatusConfirmed)},
-		"expected":  {ctStatus(StatusConfirmed | StatusExpected), help},
+		"no helper": {ctStatus(conntrack.StatusConfirmed)},
+		"expected":  {ctStatus(conntrack.StatusConfirmed | conntrack.StatusExpected), help},
 	} {
-		p := tracked(t, ConnEstablished, append(attrs, tcpTuple)...)
+		p := tracked(t, conntrack.StateEstablished, append(attrs, tcpTuple)...)
 		wantRefused(t, name, p, func() error { return p.SetConnHelperInfo([]byte{5, 4, 3, 2, 1}) })
 	}
-	p = tracked(t, ConnEstablished, tcpTuple, ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00")))
+	p = tracked(t, conntrack.StateEstablished, tcpTuple, cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "ftp\x00")))
 	wantRefused(t, "a helper of the kernel", p, func() error { return p.SetConnHelperInfo(nil) })
 }
 
 func TestAdjustSequence(t *testing.T) {
-	ftp := ctNest(ctaHelp, ctText(ctaHelpName, "ftp\x00"))
+	ftp := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "ftp\x00"))
 	segment := func(attrs ...[]byte) *Packet {
-		p := tracked(t, ConnEstablished, attrs...)
+		p := tracked(t, conntrack.StateEstablished, attrs...)
 		p.Payload()[9] = uint8(TCP)
 		return p
 	}
-	dnat := ctStatus(StatusConfirmed | StatusDstNAT)
-	proxied := ctNest(ctaSynproxy, ctAttr(ctaSynproxyISN, be32(1)...), ctAttr(ctaSynproxyITS, be32(2)...), ctAttr(ctaSynproxyTSOff, be32(3)...))
-	adjustment := append(ctAttr(ctaSeqAdjCorrectionPos, be32(1)...), append(ctAttr(ctaSeqAdjOffsetBefore, be32(2)...), ctAttr(ctaSeqAdjOffsetAfter, be32(3)...)...)...)
-	adjusted := append(ctNest(ctaSeqAdjOrig, adjustment), ctNest(ctaSeqAdjReply, adjustment)...)
+	dnat := ctStatus(conntrack.StatusConfirmed | conntrack.StatusDstNAT)
+	proxied := cttest.Nest(ctattr.Synproxy, cttest.Attr(ctattr.SynproxyISN, be32(1)...), cttest.Attr(ctattr.SynproxyITS, be32(2)...), cttest.Attr(ctattr.SynproxyTSOff, be32(3)...))
+	adjustment := append(cttest.Attr(ctattr.SeqAdjCorrectionPos, be32(1)...), append(cttest.Attr(ctattr.SeqAdjOffsetBefore, be32(2)...), cttest.Attr(ctattr.SeqAdjOffsetAfter, be32(3)...)...)...)
+	adjusted := append(cttest.Nest(ctattr.SeqAdjOrig, adjustment), cttest.Nest(ctattr.SeqAdjReply, adjustment)...)
 	for _, room := range [][]byte{ftp, proxied, adjusted} {
 		p := segment(tcpTuple, dnat, room)
 		mustSet(t, p.AdjustSequence())
@@ -201,11 +204,11 @@ func TestAdjustSequence(t *testing.T) {
 	p.Payload()[9] = uint8(ICMP)
 	wantRefused(t, "an ICMP error", p, p.AdjustSequence)
 	for name, attrs := range map[string][][]byte{
-		"no NAT":        {tcpTuple, ctStatus(StatusConfirmed), ftp},
-		"no helper":     {tcpTuple, ctStatus(StatusSrcNAT)},
-		"UDP":           {ctNest(ctaTupleOrig, ctIP("192.0.2.1", "198.51.100.1"), ctPorts(17, 1, 2)), ctStatus(StatusSrcNAT), ftp},
-		"IPv6":          {ctNest(ctaTupleOrig, ctIP("::1", "::2"), ctPorts(6, 1, 2)), ctStatus(StatusSrcNAT), ftp},
-		"without tuple": {ctStatus(StatusSrcNAT), ftp},
+		"no NAT":        {tcpTuple, ctStatus(conntrack.StatusConfirmed), ftp},
+		"no helper":     {tcpTuple, ctStatus(conntrack.StatusSrcNAT)},
+		"UDP":           {cttest.Nest(ctattr.TupleOrig, cttest.IP("192.0.2.1", "198.51.100.1"), cttest.Ports(17, 1, 2)), ctStatus(conntrack.StatusSrcNAT), ftp},
+		"IPv6":          {cttest.Nest(ctattr.TupleOrig, cttest.IP("::1", "::2"), cttest.Ports(6, 1, 2)), ctStatus(conntrack.StatusSrcNAT), ftp},
+		"without tuple": {ctStatus(conntrack.StatusSrcNAT), ftp},
 	} {
 		p := segment(attrs...)
 		wantRefused(t, name, p, p.AdjustSequence)
@@ -215,20 +218,20 @@ func TestAdjustSequence(t *testing.T) {
 // TestConnEditsTogether: each says its part of the connection once, in whatever
 // order and however often they are called, and the next packet starts anew.
 func TestConnEditsTogether(t *testing.T) {
-	help := ctNest(ctaHelp, ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 1, 2, 3))
-	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed), help)
+	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 1, 2, 3))
+	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed), help)
 	labels := []byte("0123456789abcdef")
 	edits := []func() error{
 		func() error { return p.SetConnMark(7, 0xff) },
 		func() error { return p.SetConnLabels(labels, labels) },
-		func() error { return p.SetConnStatus(StatusFixedTimeout, 0) },
+		func() error { return p.SetConnStatus(conntrack.StatusFixedTimeout, 0) },
 		func() error { return p.SetConnTimeout(time.Minute) },
 		func() error { return p.SetConnHelperInfo([]byte{3, 2, 1}) },
 	}
 	want := map[uint16][]byte{
-		ctaMark: be32(7), ctaMarkMask: be32(0xff), ctaLabels: labels, ctaLabelsMask: labels,
-		ctaStatus: be32(uint32(StatusConfirmed | StatusFixedTimeout)), ctaTimeout: be32(60),
-		ctaHelp: append(ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 3, 2, 1)...),
+		ctattr.Mark: be32(7), ctattr.MarkMask: be32(0xff), ctattr.Labels: labels, ctattr.LabelsMask: labels,
+		ctattr.Status: be32(uint32(conntrack.StatusConfirmed | conntrack.StatusFixedTimeout)), ctattr.Timeout: be32(60),
+		ctattr.Help: append(cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 3, 2, 1)...),
 	}
 	for i := range edits {
 		for _, edit := range slices.Concat(edits[i:], edits[:i], edits) {
@@ -245,7 +248,7 @@ func TestConnEditsTogether(t *testing.T) {
 
 // TestConnEditsOfTemplate: what all connections of a rule begin with is not changed by the packet of one.
 func TestConnEditsOfTemplate(t *testing.T) {
-	p := tracked(t, ConnNew, ctStatus(StatusTemplate))
+	p := tracked(t, conntrack.StateNew, ctStatus(conntrack.StatusTemplate))
 	wantRefused(t, "mark", p, func() error { return p.SetConnMark(1, 1) })
 }
 
@@ -255,11 +258,11 @@ func TestConnEditsWithoutEntry(t *testing.T) {
 	for name, set := range map[string]func() error{
 		"SetConnMark":       func() error { return p.SetConnMark(1, 1) },
 		"SetConnLabels":     func() error { return p.SetConnLabels(make([]byte, 16), nil) },
-		"SetConnStatus":     func() error { return p.SetConnStatus(StatusAssured, 0) },
+		"SetConnStatus":     func() error { return p.SetConnStatus(conntrack.StatusAssured, 0) },
 		"SetConnTimeout":    func() error { return p.SetConnTimeout(1) },
 		"SetConnHelperInfo": func() error { return p.SetConnHelperInfo(nil) },
 		"AdjustSequence":    p.AdjustSequence,
-		"SetExpect":         func() error { return p.SetExpect(Expectation{}) },
+		"SetExpect":         func() error { return p.SetExpect(conntrack.Expectation{}) },
 	} {
 		wantRefused(t, name, p, set)
 		if err := set(); !errors.Is(err, errNoEntry) {
@@ -270,15 +273,15 @@ func TestConnEditsWithoutEntry(t *testing.T) {
 
 // TestConnEditsNoAllocations: a packet's memory for edits serves the next one too.
 func TestConnEditsNoAllocations(t *testing.T) {
-	help := ctNest(ctaHelp, ctText(ctaHelpName, "sip\x00"), ctAttr(ctaHelpInfo, 1, 2, 3))
-	p := tracked(t, ConnEstablished, tcpTuple, ctStatus(StatusConfirmed), help)
+	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 1, 2, 3))
+	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed), help)
 	labels := []byte("0123456789abcdef")
-	expect := Expectation{Protocol: 6, Dst: netip.MustParseAddr("192.0.2.1"), DstPort: 1024}
+	expect := conntrack.Expectation{Protocol: 6, Dst: netip.MustParseAddr("192.0.2.1"), DstPort: 1024}
 	edit := func() {
 		mustSet(t, p.reset(nil, p.buf, p.msg))
 		mustSet(t, p.SetConnMark(7, 0xff))
 		mustSet(t, p.SetConnLabels(labels, labels))
-		mustSet(t, p.SetConnStatus(StatusFixedTimeout, 0))
+		mustSet(t, p.SetConnStatus(conntrack.StatusFixedTimeout, 0))
 		mustSet(t, p.SetConnTimeout(time.Minute))
 		mustSet(t, p.SetConnHelperInfo(labels[:3]))
 		mustSet(t, p.SetExpect(expect))

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/conntrack"
+	"github.com/chifflier/nfqueue-go/internal/cttest"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
@@ -15,8 +17,8 @@ import (
 // FuzzConntrack: whatever the entry of a packet is, reading it does not panic and
 // stays in its bounds, and what is said of it in the verdict is well-formed.
 func FuzzConntrack(f *testing.F) {
-	for _, c := range conntrackCases {
-		f.Add(bytes.Join(c.attrs, nil))
+	for _, c := range cttest.Cases {
+		f.Add(bytes.Join(c.Attrs, nil))
 	}
 	dst := netip.MustParseAddr("192.0.2.1")
 	f.Fuzz(func(t *testing.T, nest []byte) {
@@ -33,11 +35,11 @@ func FuzzConntrack(f *testing.F) {
 		}
 		e, ok := p.Conntrack()
 		if !ok {
-			e = ConntrackEntry{}
+			e = conntrack.Entry{}
 		}
-		v := tell(e)
+		v := cttest.Tell(e)
 		for _, tuple := range []struct {
-			Tuple
+			conntrack.Tuple
 			ok bool
 		}{{v.Original, v.OriginalOK}, {v.Reply, v.ReplyOK}, {v.Master, v.MasterOK}} {
 			if tuple.ok != tuple.Src.IsValid() || tuple.ok != tuple.Dst.IsValid() || tuple.Src.Is4() != tuple.Dst.Is4() {
@@ -51,16 +53,16 @@ func FuzzConntrack(f *testing.F) {
 		_, _, _ = v.Status.String(), v.TCP.State.String(), v.SCTP.State.String()
 
 		marked := p.SetConnMark(1, 1)
-		changes := ok && v.Status&StatusTemplate == 0
+		changes := ok && v.Status&conntrack.StatusTemplate == 0
 		if (marked == nil) != changes {
 			t.Fatalf("an entry is there: %v, of status %v; SetConnMark: %v", ok, v.Status, marked)
 		}
 		_ = p.SetConnLabels(make([]byte, 16), nil)
-		_ = p.SetConnStatus(StatusAssured, 0)
+		_ = p.SetConnStatus(conntrack.StatusAssured, 0)
 		_ = p.SetConnTimeout(time.Second)
 		_ = p.SetConnHelperInfo([]byte(v.HelperInfo))
 		_ = p.AdjustSequence()
-		_ = p.SetExpect(Expectation{Protocol: 6, Dst: dst})
+		_ = p.SetExpect(conntrack.Expectation{Protocol: 6, Dst: dst})
 		all, ct := verdictAttrs(t, p)
 		if (ct != nil) != changes || all[nfqmsg.AttrExp] != nil && (ct == nil || v.Helper == "" && e.Helper() == nil) {
 			t.Fatalf("verdict with %x", all)

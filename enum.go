@@ -4,7 +4,8 @@ package nfqueue
 
 import (
 	"strconv"
-	"strings"
+
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // Family is the protocol family of the hook that queued a packet, the
@@ -49,10 +50,7 @@ var hookNames = [...]string{"prerouting", "input", "forward", "output", "postrou
 
 // String returns the name of the hook as nft writes it.
 func (h Hook) String() string {
-	if int(h) < len(hookNames) {
-		return hookNames[h]
-	}
-	return "hook " + strconv.Itoa(int(h))
+	return word.Name(uint8(h), hookNames[:], "hook")
 }
 
 // CopyMode says how much of each packet the kernel sends (enum nfqnl_config_mode
@@ -121,7 +119,7 @@ const (
 var flagNames = []string{"fail-open", "conntrack", "gso", "uid-gid", "secctx"}
 
 // String lists the names of the flags that are set, joined by "|".
-func (f Flags) String() string { return bitNames(uint32(f), flagNames) }
+func (f Flags) String() string { return word.Bits(uint32(f), flagNames) }
 
 // SKBInfo tells what the kernel has left undone on a packet (NFQA_SKB_* of
 // linux/netfilter/nfnetlink_queue.h).
@@ -141,22 +139,4 @@ const (
 var skbInfoNames = []string{"csum-not-ready", "gso", "csum-not-verified"}
 
 // String lists the names of the bits that are set, joined by "|".
-func (i SKBInfo) String() string { return bitNames(uint32(i), skbInfoNames) }
-
-// bitNames names the bits of v; those without a name are printed as a number.
-func bitNames(v uint32, names []string) string {
-	if v == 0 {
-		return "none"
-	}
-	var s []string
-	for i, n := range names {
-		if v&(1<<i) != 0 {
-			s = append(s, n)
-			v &^= 1 << i
-		}
-	}
-	if v != 0 {
-		s = append(s, "0x"+strconv.FormatUint(uint64(v), 16))
-	}
-	return strings.Join(s, "|")
-}
+func (i SKBInfo) String() string { return word.Bits(uint32(i), skbInfoNames) }

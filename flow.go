@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"net/netip"
 
+	"github.com/chifflier/nfqueue-go/conntrack"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
@@ -67,6 +68,15 @@ func (f Flow) String() string { return ippkt.Flow(f).String() }
 // Reverse returns the flow of the packets in the other direction, with ICMP queries
 // and replies exchanged.
 func (f Flow) Reverse() Flow { return Flow(ippkt.Flow(f).Reverse()) }
+
+// Tuple returns the flow as the tuple of a connection in the default zone, to compare with a
+// conntrack.Entry.
+func (f Flow) Tuple() conntrack.Tuple {
+	return conntrack.Tuple{
+		Src: f.Src, Dst: f.Dst, SrcPort: f.SrcPort, DstPort: f.DstPort,
+		ICMPID: f.ICMPID, ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, Protocol: f.Protocol,
+	}
+}
 
 // Hash returns a number that is equal for both directions, and for all fragments of
 // one datagram. It differs from process to process.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/internal/cttest"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 )
@@ -72,7 +73,7 @@ func describe(p *Packet) string {
 	state, ok := p.ConnState()
 	line("connection", ok, state)
 	if e, ok := p.Conntrack(); ok {
-		entry := reflect.ValueOf(tell(e))
+		entry := reflect.ValueOf(cttest.Tell(e))
 		for i := range entry.NumField() {
 			field, name := entry.Field(i), entry.Type().Field(i).Name
 			switch {

@@ -53,23 +53,6 @@ func (e *Edits) Own() {
 	e.Expect, e.Payload = bytes.Clone(e.Expect), bytes.Clone(e.Payload)
 }
 
-// CutConntrack removes a CTA_* attribute that was set before, and marks the edits as ones with
-// NFQA_CT.
-func (e *Edits) CutConntrack(typ uint16) {
-	e.Set |= EditConntrack
-	for rest := e.Conntrack; ; {
-		t, _, next, more := nlwire.NextAttr(rest)
-		if !more {
-			return
-		}
-		if t == typ {
-			e.Conntrack = append(e.Conntrack[:len(e.Conntrack)-len(rest)], next...)
-			return
-		}
-		rest = next
-	}
-}
-
 // maxLen is the most that the attributes of the edits take, payload included.
 func (e *Edits) maxLen() int {
 	const fixed = 8 + 8 + 20 + 3*(nlwire.AttrHeaderLen+3) + nlwire.AttrHeaderLen + 3

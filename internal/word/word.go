@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package word splits what people write into words and remembers where each one is, for
-// errors that point at it.
+// Package word splits lines into words, with their positions for errors that point at them, and
+// names the values of enumerations and the bits of sets.
 package word
 
 import (
@@ -15,7 +15,7 @@ type Word struct {
 	Pos  int // where it starts, in bytes
 }
 
-// Split returns the words of a line, which white space separates.
+// Split returns the words of a line. White space separates them.
 func Split(line string) []Word {
 	var words []Word
 	pos := 0

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/conntrack"
 	"github.com/chifflier/nfqueue-go/internal/checksum"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
@@ -51,15 +52,15 @@ func TestConntrackDCCP(t *testing.T) {
 		labtest.Must(t, err)
 	}
 	tracked := !labtest.AtLeast(t, 6, 17)
-	tuple := nfqueue.Tuple{Src: lab.Client4, Dst: lab.Server4, Protocol: dccp}
+	tuple := conntrack.Tuple{Src: lab.Client4, Dst: lab.Server4, Protocol: dccp}
 	if tracked {
 		tuple.SrcPort, tuple.DstPort = 1000, 2000
 	}
-	want := func(e nfqueue.ConntrackEntry, want nfqueue.DCCPInfo) {
+	want := func(e conntrack.Entry, want conntrack.DCCPInfo) {
 		t.Helper()
 		wantTuples(t, e, tuple)
 		if !tracked {
-			want = nfqueue.DCCPInfo{}
+			want = conntrack.DCCPInfo{}
 		}
 		if info, ok := e.DCCP(); ok != tracked || info != want {
 			t.Errorf("DCCP %+v, %v; want %+v", info, ok, want)
@@ -68,13 +69,13 @@ func TestConntrackDCCP(t *testing.T) {
 
 	const request, response, theirs, ours = 0, 1, 0x123456789abc, 0xfedcba987654
 	send(c, server, dccpPacket(client, server, request, theirs, 0, 0, 0, 42)) // service code
-	_, e := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
-	want(e, nfqueue.DCCPInfo{State: nfqueue.DCCPRequest})
+	_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
+	want(e, conntrack.DCCPInfo{State: conntrack.DCCPRequest})
 	_, _, err := s.ReadFrom(make([]byte, 100)) // has been accepted
 	labtest.Must(t, err)
 
 	acknowledged := binary.BigEndian.AppendUint64(nil, theirs)
 	send(s, client, dccpPacket(server, client, response, ours, append(acknowledged, 0, 0, 0, 42)...))
-	_, e = lab.next(t, nfqueue.HookOutput, nfqueue.ConnEstablishedReply)
-	want(e, nfqueue.DCCPInfo{State: nfqueue.DCCPRespond, HandshakeSeq: ours})
+	_, e = lab.next(t, nfqueue.HookOutput, conntrack.StateEstablishedReply)
+	want(e, conntrack.DCCPInfo{State: conntrack.DCCPRespond, HandshakeSeq: ours})
 }

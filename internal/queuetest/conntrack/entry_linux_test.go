@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/conntrack"
 	"github.com/chifflier/nfqueue-go/internal/checksum"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
@@ -67,7 +68,7 @@ func (lab trackLab) queue(t *testing.T, edit func(*nfqueue.Packet), match ...net
 
 // next returns the next packet, which must have been seen at a hook in a state,
 // with its entry.
-func (lab trackLab) next(t *testing.T, hook nfqueue.Hook, state nfqueue.ConnState) (*nfqueue.Packet, nfqueue.ConntrackEntry) {
+func (lab trackLab) next(t *testing.T, hook nfqueue.Hook, state conntrack.State) (*nfqueue.Packet, conntrack.Entry) {
 	t.Helper()
 	p := queuelab.WaitFor(t, lab.seen)
 	e, ok := p.Conntrack()
@@ -91,7 +92,7 @@ func must(t *testing.T, err error) {
 }
 
 // wantTuples checks both tuples of a connection whose addresses are not translated.
-func wantTuples(t *testing.T, e nfqueue.ConntrackEntry, want nfqueue.Tuple) {
+func wantTuples(t *testing.T, e conntrack.Entry, want conntrack.Tuple) {
 	t.Helper()
 	if got, ok := e.Original(); !ok || got != want {
 		t.Errorf("original %v, %v; want %v", got, ok, want)
@@ -111,7 +112,7 @@ func wantTuples(t *testing.T, e nfqueue.ConntrackEntry, want nfqueue.Tuple) {
 	}
 }
 
-func wantStatus(t *testing.T, e nfqueue.ConntrackEntry, what string, set, clear nfqueue.ConnStatus) {
+func wantStatus(t *testing.T, e conntrack.Entry, what string, set, clear conntrack.Status) {
 	t.Helper()
 	if s := e.Status(); s&set != set || s&clear != 0 {
 		t.Errorf("%s: status %v; want %v and not %v", what, s, set, clear)
@@ -119,7 +120,7 @@ func wantStatus(t *testing.T, e nfqueue.ConntrackEntry, what string, set, clear 
 }
 
 // wantTimeout checks that what is left of a timeout is at most a little less.
-func wantTimeout(t *testing.T, e nfqueue.ConntrackEntry, what string, want time.Duration) {
+func wantTimeout(t *testing.T, e conntrack.Entry, what string, want time.Duration) {
 	t.Helper()
 	if d, ok := e.Timeout(); !ok || d > want || d < want-queuelab.Patience {
 		t.Errorf("%s: timeout %v, %v; want %v", what, d, ok, want)
@@ -136,7 +137,7 @@ func ends(f int, n *netlab.Network) (client, server netip.Addr) {
 
 func localPort(c net.Conn) uint16 { return netip.MustParseAddrPort(c.LocalAddr().String()).Port() }
 
-const confirmed, seenReply, assured = nfqueue.StatusConfirmed, nfqueue.StatusSeenReply, nfqueue.StatusAssured
+const confirmed, seenReply, assured = conntrack.StatusConfirmed, conntrack.StatusSeenReply, conntrack.StatusAssured
 
 func TestConntrackUDP(t *testing.T) {
 	for f, family := range queuelab.Families {
@@ -145,17 +146,17 @@ func TestConntrackUDP(t *testing.T) {
 			client, server := ends(f, lab.Network)
 			l := queuelab.ListenUDP(t, lab.Server, netip.AddrPortFrom(server, queuelab.Port))
 			c := queuelab.DialUDP(t, lab.Client, netip.AddrPortFrom(server, queuelab.Port))
-			want := nfqueue.Tuple{Src: client, Dst: server, Protocol: queuelab.UDP, SrcPort: localPort(c), DstPort: queuelab.Port}
+			want := conntrack.Tuple{Src: client, Dst: server, Protocol: queuelab.UDP, SrcPort: localPort(c), DstPort: queuelab.Port}
 
 			queuelab.Send(t, c, "one")
 			queuelab.Receive(t, l, "one")
-			_, first := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
+			_, first := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
 			wantTuples(t, first, want)
 			wantStatus(t, first, "new", 0, confirmed|seenReply|assured)
 
 			_, err := l.WriteToUDPAddrPort([]byte("two"), netip.AddrPortFrom(client, want.SrcPort))
 			labtest.Must(t, err)
-			_, e := lab.next(t, nfqueue.HookOutput, nfqueue.ConnEstablishedReply)
+			_, e := lab.next(t, nfqueue.HookOutput, conntrack.StateEstablishedReply)
 			wantTuples(t, e, want)
 			wantStatus(t, e, "reply", confirmed|seenReply, 0)
 			a, aOK := first.ID()
@@ -165,7 +166,7 @@ func TestConntrackUDP(t *testing.T) {
 
 			queuelab.Send(t, c, "three")
 			queuelab.Receive(t, l, "three")
-			_, e = lab.next(t, nfqueue.HookInput, nfqueue.ConnEstablished)
+			_, e = lab.next(t, nfqueue.HookInput, conntrack.StateEstablished)
 			wantStatus(t, e, "established", confirmed|seenReply, 0)
 			if d, ok := e.Timeout(); !ok || d == 0 || d > 10*time.Minute {
 				t.Errorf("timeout %v, %v", d, ok)
@@ -184,16 +185,16 @@ func TestConntrackTCP(t *testing.T) {
 			client, server := ends(f, lab.Network)
 			l := listenTCP(t, lab.Server, netip.AddrPortFrom(server, queuelab.Port))
 			c := dialTCP(t, lab.Client, netip.AddrPortFrom(server, queuelab.Port))
-			want := nfqueue.Tuple{Src: client, Dst: server, Protocol: tcp, SrcPort: localPort(c), DstPort: queuelab.Port}
+			want := conntrack.Tuple{Src: client, Dst: server, Protocol: tcp, SrcPort: localPort(c), DstPort: queuelab.Port}
 			for _, s := range []struct {
 				hook  nfqueue.Hook
-				state nfqueue.ConnState
-				tcp   nfqueue.TCPState
-				set   nfqueue.ConnStatus
+				state conntrack.State
+				tcp   conntrack.TCPState
+				set   conntrack.Status
 			}{
-				{nfqueue.HookInput, nfqueue.ConnNew, nfqueue.TCPSynSent, 0},
-				{nfqueue.HookOutput, nfqueue.ConnEstablishedReply, nfqueue.TCPSynRecv, confirmed | seenReply},
-				{nfqueue.HookInput, nfqueue.ConnEstablished, nfqueue.TCPEstablished, confirmed | seenReply | assured},
+				{nfqueue.HookInput, conntrack.StateNew, conntrack.TCPSynSent, 0},
+				{nfqueue.HookOutput, conntrack.StateEstablishedReply, conntrack.TCPSynRecv, confirmed | seenReply},
+				{nfqueue.HookInput, conntrack.StateEstablished, conntrack.TCPEstablished, confirmed | seenReply | assured},
 			} {
 				_, e := lab.next(t, s.hook, s.state)
 				wantTuples(t, e, want)
@@ -202,8 +203,8 @@ func TestConntrackTCP(t *testing.T) {
 				if !ok || info.State != s.tcp {
 					t.Errorf("TCP %+v, %v; want %v", info, ok, s.tcp)
 				}
-				const scale = nfqueue.TCPWindowScale | nfqueue.TCPSACKPerm
-				if s.tcp != nfqueue.TCPSynSent && (info.OriginalFlags&scale != scale || info.ReplyFlags&scale != scale || info.OriginalScale == 0 || info.ReplyScale == 0) {
+				const scale = conntrack.TCPWindowScale | conntrack.TCPSACKPerm
+				if s.tcp != conntrack.TCPSynSent && (info.OriginalFlags&scale != scale || info.ReplyFlags&scale != scale || info.OriginalScale == 0 || info.ReplyScale == 0) {
 					t.Errorf("%v: %+v, want window scaling and SACK on both ends", s.tcp, info)
 				}
 			}
@@ -244,10 +245,10 @@ func TestConntrackICMP(t *testing.T) {
 			}
 			_, err = c.WriteTo(echo, &net.IPAddr{IP: server.AsSlice()})
 			labtest.Must(t, err)
-			want := nfqueue.Tuple{Src: client, Dst: server, Protocol: nfqueue.Protocol(proto), ICMPType: request, ICMPID: id}
-			_, e := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
+			want := conntrack.Tuple{Src: client, Dst: server, Protocol: nfqueue.Protocol(proto), ICMPType: request, ICMPID: id}
+			_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
 			wantTuples(t, e, want)
-			_, e = lab.next(t, nfqueue.HookOutput, nfqueue.ConnEstablishedReply)
+			_, e = lab.next(t, nfqueue.HookOutput, conntrack.StateEstablishedReply)
 			wantTuples(t, e, want)
 			wantStatus(t, e, "reply", confirmed|seenReply, 0)
 		})
@@ -269,25 +270,25 @@ func TestConntrackSCTP(t *testing.T) {
 	binary.LittleEndian.PutUint32(init[8:], checksum.SCTP(init))
 	_, err = c.WriteTo(init, &net.IPAddr{IP: lab.Server4.AsSlice()})
 	labtest.Must(t, err)
-	_, e := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
-	wantTuples(t, e, nfqueue.Tuple{Src: lab.Client4, Dst: lab.Server4, Protocol: sctp, SrcPort: 1000, DstPort: 2000})
-	if info, ok := e.SCTP(); !ok || info != (nfqueue.SCTPInfo{State: nfqueue.SCTPClosed, ReplyVTag: tag}) {
+	_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
+	wantTuples(t, e, conntrack.Tuple{Src: lab.Client4, Dst: lab.Server4, Protocol: sctp, SrcPort: 1000, DstPort: 2000})
+	if info, ok := e.SCTP(); !ok || info != (conntrack.SCTPInfo{State: conntrack.SCTPClosed, ReplyVTag: tag}) {
 		t.Errorf("SCTP %+v, %v", info, ok)
 	}
 }
 
 // udpFlow sends one datagram after another from client to server, each when the one
 // before has arrived, and returns the entries.
-func (lab trackLab) udpFlow(t *testing.T, n int) []nfqueue.ConntrackEntry {
+func (lab trackLab) udpFlow(t *testing.T, n int) []conntrack.Entry {
 	t.Helper()
 	l := queuelab.ListenUDP(t, lab.Server, netip.AddrPortFrom(lab.Server4, queuelab.Port))
 	c := queuelab.DialUDP(t, lab.Client, netip.AddrPortFrom(lab.Server4, queuelab.Port))
-	var entries []nfqueue.ConntrackEntry
+	var entries []conntrack.Entry
 	for range n {
 		queuelab.Send(t, c, "datagram")
 		queuelab.Receive(t, l, "datagram")
 		// No reply comes, so all are new.
-		_, e := lab.next(t, nfqueue.HookInput, nfqueue.ConnNew)
+		_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
 		entries = append(entries, e)
 	}
 	return entries
@@ -353,7 +354,7 @@ func TestConnLabelsVerdict(t *testing.T) {
 }
 
 func TestConnTimeoutVerdict(t *testing.T) {
-	const fixed = nfqueue.StatusFixedTimeout
+	const fixed = conntrack.StatusFixedTimeout
 	lab := track(t, func(p *nfqueue.Packet) {
 		switch p.ID() {
 		case 2:
@@ -383,11 +384,11 @@ func TestConnTimeoutOfNew(t *testing.T) {
 	lab := track(t, func(p *nfqueue.Packet) {
 		if p.ID() == 1 {
 			must(t, p.SetConnTimeout(5000*time.Second))
-			must(t, p.SetConnStatus(nfqueue.StatusFixedTimeout, 0))
+			must(t, p.SetConnStatus(conntrack.StatusFixedTimeout, 0))
 		}
 	}, netlab.L4Proto(queuelab.UDP))
 	entries := lab.udpFlow(t, 2)
-	wantStatus(t, entries[1], "the second packet", confirmed|nfqueue.StatusFixedTimeout, 0)
+	wantStatus(t, entries[1], "the second packet", confirmed|conntrack.StatusFixedTimeout, 0)
 	if !labtest.AtLeast(t, 6, 1) {
 		t.Log("the kernel counts the timeout of an unconfirmed entry from its own start")
 		return
@@ -406,9 +407,9 @@ func TestConntrackRecords(t *testing.T) {
 	entries := lab.udpFlow(t, 2)
 	for i, e := range entries {
 		packets := uint64(i + 1)
-		want := nfqueue.Counters{Packets: packets, Bytes: packets * (20 + 8 + uint64(len("datagram")))}
+		want := conntrack.Counters{Packets: packets, Bytes: packets * (20 + 8 + uint64(len("datagram")))}
 		told := labtest.AtLeast(t, 6, 1)
-		if original, reply, ok := e.Counters(); ok != told || told && (original != want || reply != (nfqueue.Counters{})) {
+		if original, reply, ok := e.Counters(); ok != told || told && (original != want || reply != (conntrack.Counters{})) {
 			t.Errorf("packet %d: counters %v, %v, %v; want %v", i+1, original, reply, ok, want)
 		}
 		start, stop, ok := e.Times()

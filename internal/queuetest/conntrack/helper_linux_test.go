@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/conntrack"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
@@ -66,7 +67,7 @@ func tcpText(p *nfqueue.Packet) string {
 }
 
 // with returns the next packet that carries text, and its entry.
-func (lab trackLab) with(t *testing.T, text string) nfqueue.ConntrackEntry {
+func (lab trackLab) with(t *testing.T, text string) conntrack.Entry {
 	t.Helper()
 	for {
 		if p := queuelab.WaitFor(t, lab.seen); tcpText(p) == text {
@@ -81,7 +82,7 @@ func (lab trackLab) with(t *testing.T, text string) nfqueue.ConntrackEntry {
 
 // first returns the state of the next first packet of a connection to a port, and
 // its entry.
-func (lab trackLab) first(t *testing.T, port uint16) (nfqueue.ConnState, nfqueue.ConntrackEntry) {
+func (lab trackLab) first(t *testing.T, port uint16) (conntrack.State, conntrack.Entry) {
 	t.Helper()
 	for {
 		p := queuelab.WaitFor(t, lab.seen)
@@ -89,7 +90,7 @@ func (lab trackLab) first(t *testing.T, port uint16) (nfqueue.ConnState, nfqueue
 		if !ok {
 			t.Fatal("a packet has no entry")
 		}
-		if info, ok := e.TCP(); ok && info.State == nfqueue.TCPSynSent {
+		if info, ok := e.TCP(); ok && info.State == conntrack.TCPSynSent {
 			if o, ok := e.Original(); ok && o.DstPort == port {
 				state, _ := p.ConnState()
 				return state, e
@@ -101,7 +102,7 @@ func (lab trackLab) first(t *testing.T, port uint16) (nfqueue.ConnState, nfqueue
 func TestExpectation(t *testing.T) {
 	lab := newTrackLab(t)
 	attachHelper(t, lab.Server, "ftp", tcp, 21, 0)
-	expect := nfqueue.Expectation{
+	expect := conntrack.Expectation{
 		Protocol: tcp, Src: lab.Client4, Dst: lab.Server4, DstPort: 5000, Helper: "ftp",
 	}
 	lab.queue(t, func(p *nfqueue.Packet) {
@@ -118,17 +119,17 @@ func TestExpectation(t *testing.T) {
 	if string(e.Helper()) != "ftp" || e.HelperInfo() != nil {
 		t.Errorf("helper %q with %x", e.Helper(), e.HelperInfo())
 	}
-	wantStatus(t, e, "with a helper", nfqueue.StatusHelper, nfqueue.StatusExpected)
+	wantStatus(t, e, "with a helper", conntrack.StatusHelper, conntrack.StatusExpected)
 	master, _ := e.Original()
 
 	tell(t, client, server, "expect", "expect")
 	l := listenTCP(t, lab.Server, netip.AddrPortFrom(lab.Server4, 5000))
 	lab.connect(t, 5000, l)
 	state, e := lab.first(t, 5000)
-	if state != nfqueue.ConnRelated {
+	if state != conntrack.StateRelated {
 		t.Errorf("the expected connection is %v", state)
 	}
-	wantStatus(t, e, "expected", nfqueue.StatusExpected, 0)
+	wantStatus(t, e, "expected", conntrack.StatusExpected, 0)
 	if got, ok := e.Master(); !ok || got != master {
 		t.Errorf("master %v, %v; want %v", got, ok, master)
 	}
@@ -137,7 +138,7 @@ func TestExpectation(t *testing.T) {
 	}
 
 	lab.connect(t, 5000, l)
-	if state, _ := lab.first(t, 5000); state != nfqueue.ConnNew {
+	if state, _ := lab.first(t, 5000); state != conntrack.StateNew {
 		t.Errorf("another connection to the expected port is %v", state)
 	}
 }
@@ -156,7 +157,7 @@ func TestAdjustSequenceVerdict(t *testing.T) {
 	}, netlab.L4Proto(tcp))
 	client, server := lab.connect(t, 21, listenTCP(t, lab.Server, netip.AddrPortFrom(lab.Server4, 2121)))
 	_, e := lab.first(t, 21)
-	wantStatus(t, e, "redirected", nfqueue.StatusDstNAT, 0)
+	wantStatus(t, e, "redirected", conntrack.StatusDstNAT, 0)
 	if r, ok := e.Reply(); !ok || r.SrcPort != 2121 {
 		t.Errorf("reply %v, %v", r, ok)
 	}
@@ -167,7 +168,7 @@ func TestAdjustSequenceVerdict(t *testing.T) {
 	tell(t, server, client, "well received", "well received")
 	tell(t, client, server, "again", "again")
 	e = lab.with(t, "again")
-	wantStatus(t, e, "after a longer segment", nfqueue.StatusSeqAdjust, 0)
+	wantStatus(t, e, "after a longer segment", conntrack.StatusSeqAdjust, 0)
 	if o, r, ok := e.SeqAdj(); !ok || o.OffsetBefore != 0 || o.OffsetAfter != int32(len(", world")) || r.OffsetAfter != 0 {
 		t.Errorf("adjustment %+v, %+v, %v", o, r, ok)
 	}

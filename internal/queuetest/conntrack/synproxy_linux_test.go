@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/conntrack"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
@@ -78,7 +79,7 @@ func TestConntrackSynproxy(t *testing.T) {
 	}
 	var first *layers.TCP // of the server, which may come again
 	var clock uint32
-	var e nfqueue.ConntrackEntry
+	var e conntrack.Entry
 	for {
 		p := queuelab.WaitFor(t, lab.seen)
 		header, value, _ := segment(t, p)
@@ -94,13 +95,13 @@ func TestConntrackSynproxy(t *testing.T) {
 		t.Fatalf("the server's first segment is %v, timestamps are %d and %d", first, given, clock)
 	}
 	s, ok := e.Synproxy()
-	if want := (nfqueue.Synproxy{ISN: proof.Ack - 1, InitTimestamp: given, TimestampOffset: clock - given}); s != want || !ok {
+	if want := (conntrack.Synproxy{ISN: proof.Ack - 1, InitTimestamp: given, TimestampOffset: clock - given}); s != want || !ok {
 		t.Errorf("%+v, %v; want %+v", s, ok, want)
 	}
 	shift := int32(s.ISN - first.Seq)
 	original, reply, ok := e.SeqAdj()
-	if original != (nfqueue.SeqAdj{}) || reply.OffsetBefore != shift || reply.OffsetAfter != shift || !ok {
+	if original != (conntrack.SeqAdj{}) || reply.OffsetBefore != shift || reply.OffsetAfter != shift || !ok {
 		t.Errorf("adjustment %+v, %+v, %v; want %d in replies", original, reply, ok, shift)
 	}
-	wantStatus(t, e, "behind the proxy", nfqueue.StatusSeqAdjust, 0)
+	wantStatus(t, e, "behind the proxy", conntrack.StatusSeqAdjust, 0)
 }

@@ -59,9 +59,9 @@ func inQuotes(s string) (all []string) {
 	return all
 }
 
-// TestAttributeTable: every name of the kernel in the package has a row, and what the rows name exists.
+// TestAttributeTable: every name of the kernel in the packages has a row, and what the rows name exists.
 func TestAttributeTable(t *testing.T) {
-	api, named := rootPackage(t)
+	api, named := exported(t)
 	tests := testNames(t)
 	rows := attributeRows(t)
 	described := map[string]bool{}
@@ -78,7 +78,7 @@ func TestAttributeTable(t *testing.T) {
 		}
 		for _, id := range identifiers {
 			if !api[id] {
-				t.Errorf("%v: the package has no %s", r.names, id)
+				t.Errorf("%v: there is no %s", r.names, id)
 			}
 		}
 		if len(inQuotes(r.tested)) == 0 {
@@ -100,34 +100,43 @@ func TestAttributeTable(t *testing.T) {
 	}
 }
 
-// rootPackage returns the exported identifiers of the module's main package, fields and methods with
-// their type, and the names of the kernel in its comments.
-func rootPackage(t *testing.T) (api map[string]bool, named []string) {
+// packagesWithAttributes are the folders whose comments name the kernel's attributes.
+var packagesWithAttributes = []string{".", "conntrack", "internal/ctattr", "internal/nfqmsg"}
+
+// exported returns the exported identifiers of those packages, fields and methods with their type
+// and all but those of the main package with their package's name, and the names of the kernel in
+// the comments.
+func exported(t *testing.T) (api map[string]bool, named []string) {
 	t.Helper()
-	files, err := filepath.Glob("../../../../*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	api = map[string]bool{}
-	set := token.NewFileSet()
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(set, file, nil, parser.ParseComments)
+	for _, dir := range packagesWithAttributes {
+		files, err := filepath.Glob(filepath.Join("../../../..", dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, group := range f.Comments {
-			named = append(named, kernelName.FindAllString(group.Text(), -1)...)
+		prefix := ""
+		if dir != "." {
+			prefix = filepath.Base(dir) + "."
 		}
-		for _, d := range f.Decls {
-			switch d := d.(type) {
-			case *ast.FuncDecl:
-				api[receiver(d)+d.Name.Name] = d.Name.IsExported()
-			case *ast.GenDecl:
-				for _, s := range d.Specs {
-					addSpec(api, s)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, group := range f.Comments {
+				named = append(named, kernelName.FindAllString(group.Text(), -1)...)
+			}
+			for _, d := range f.Decls {
+				switch d := d.(type) {
+				case *ast.FuncDecl:
+					api[prefix+receiver(d)+d.Name.Name] = d.Name.IsExported()
+				case *ast.GenDecl:
+					for _, s := range d.Specs {
+						addSpec(api, prefix, s)
+					}
 				}
 			}
 		}
@@ -151,18 +160,18 @@ func receiver(d *ast.FuncDecl) string {
 	return "?."
 }
 
-func addSpec(api map[string]bool, s ast.Spec) {
+func addSpec(api map[string]bool, prefix string, s ast.Spec) {
 	switch s := s.(type) {
 	case *ast.ValueSpec:
 		for _, name := range s.Names {
-			api[name.Name] = name.IsExported()
+			api[prefix+name.Name] = name.IsExported()
 		}
 	case *ast.TypeSpec:
-		api[s.Name.Name] = s.Name.IsExported()
+		api[prefix+s.Name.Name] = s.Name.IsExported()
 		if st, ok := s.Type.(*ast.StructType); ok {
 			for _, field := range st.Fields.List {
 				for _, name := range field.Names {
-					api[s.Name.Name+"."+name.Name] = s.Name.IsExported() && name.IsExported()
+					api[prefix+s.Name.Name+"."+name.Name] = s.Name.IsExported() && name.IsExported()
 				}
 			}
 		}

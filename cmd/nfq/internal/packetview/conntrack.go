@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/conntrack"
 )
 
 // Conntrack is what conntrack knows about the connection of a packet, in the words
@@ -59,7 +60,7 @@ func conntrackOf(p *nfqueue.Packet) *Conntrack {
 		c.Timeout = t.String()
 	}
 	c.Helper, c.SecCtx = printable(e.Helper()), printable(e.SecurityContext())
-	tuple := func(t nfqueue.Tuple, ok bool) string {
+	tuple := func(t conntrack.Tuple, ok bool) string {
 		if !ok {
 			return ""
 		}

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package nfqueue
+package conntrack
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/chifflier/nfqueue-go/internal/ctattr"
+	"github.com/chifflier/nfqueue-go/internal/word"
+)
 
 // TCPState is the state of a TCP connection as conntrack sees it (enum
 // tcp_conntrack of linux/netfilter/nf_conntrack_tcp.h).
@@ -27,61 +32,61 @@ var tcpStateNames = [...]string{
 }
 
 // String returns the kernel's name of the state: "SYN_SENT" ...
-func (s TCPState) String() string { return nameOf(uint8(s), tcpStateNames[:], "TCP state ") }
+func (s TCPState) String() string { return word.Name(uint8(s), tcpStateNames[:], "TCP state") }
 
-// TCPConnFlags is what conntrack knows of one end of a TCP connection
+// TCPFlags is what conntrack knows of one end of a TCP connection
 // (IP_CT_TCP_FLAG_* of linux/netfilter/nf_conntrack_tcp.h).
-type TCPConnFlags uint8
+type TCPFlags uint8
 
 const (
 	// TCPWindowScale: the end announced window scaling (IP_CT_TCP_FLAG_WINDOW_SCALE).
-	TCPWindowScale TCPConnFlags = 1 << 0
+	TCPWindowScale TCPFlags = 1 << 0
 	// TCPSACKPerm: the end permitted selective acknowledgement (IP_CT_TCP_FLAG_SACK_PERM).
-	TCPSACKPerm TCPConnFlags = 1 << 1
+	TCPSACKPerm TCPFlags = 1 << 1
 	// TCPCloseInit: the end sent the first FIN (IP_CT_TCP_FLAG_CLOSE_INIT).
-	TCPCloseInit TCPConnFlags = 1 << 2
+	TCPCloseInit TCPFlags = 1 << 2
 	// TCPBeLiberal: segments outside of the window are not invalid (IP_CT_TCP_FLAG_BE_LIBERAL).
-	TCPBeLiberal TCPConnFlags = 1 << 3
+	TCPBeLiberal TCPFlags = 1 << 3
 	// TCPDataUnacknowledged: data of the end is not acknowledged (IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED).
-	TCPDataUnacknowledged TCPConnFlags = 1 << 4
+	TCPDataUnacknowledged TCPFlags = 1 << 4
 	// TCPMaxACKSet: the highest acknowledgement is known (IP_CT_TCP_FLAG_MAXACK_SET).
-	TCPMaxACKSet TCPConnFlags = 1 << 5
+	TCPMaxACKSet TCPFlags = 1 << 5
 	// TCPChallengeACK: a challenge ACK of RFC 5961 may come (IP_CT_EXP_CHALLENGE_ACK).
-	TCPChallengeACK TCPConnFlags = 1 << 6
+	TCPChallengeACK TCPFlags = 1 << 6
 	// TCPSimultaneousOpen: both ends sent a SYN (IP_CT_TCP_SIMULTANEOUS_OPEN).
-	TCPSimultaneousOpen TCPConnFlags = 1 << 7
+	TCPSimultaneousOpen TCPFlags = 1 << 7
 )
 
-var tcpConnFlagNames = []string{
+var tcpFlagNames = []string{
 	"window-scale", "sack-perm", "close-init", "be-liberal", "data-unacknowledged", "maxack-set", "challenge-ack",
 	"simultaneous-open",
 }
 
-// String lists the names of the flags that are set, joined by "|".
-func (f TCPConnFlags) String() string { return bitNames(uint32(f), tcpConnFlagNames) }
+// String lists the names of the set flags, joined by "|".
+func (f TCPFlags) String() string { return word.Bits(uint32(f), tcpFlagNames) }
 
 // TCPInfo is the state of a tracked TCP connection. Original is the end that sent
 // the first packet.
 type TCPInfo struct {
-	State                     TCPState     // of the connection as a whole
-	OriginalScale, ReplyScale uint8        // shift counts of RFC 7323
-	OriginalFlags, ReplyFlags TCPConnFlags // what is known of each end
+	State                     TCPState // of the connection as a whole
+	OriginalScale, ReplyScale uint8    // shift counts of RFC 7323
+	OriginalFlags, ReplyFlags TCPFlags // what is known of each end
 }
 
 // TCP returns the state of a TCP connection (CTA_PROTOINFO_TCP, tcp_to_nlattr).
-func (e ConntrackEntry) TCP() (info TCPInfo, ok bool) {
-	nest := findAttr(e.data(ctaProtoinfo), ctaProtoinfoTCP, 0)
-	state := findAttr(nest, ctaTCPState, 1)
+func (e Entry) TCP() (info TCPInfo, ok bool) {
+	nest := ctattr.Find(e.data(ctattr.Protoinfo), ctattr.ProtoinfoTCP, 0)
+	state := ctattr.Find(nest, ctattr.TCPState, 1)
 	if state == nil {
 		return TCPInfo{}, false
 	}
 	// struct nf_ct_tcp_flags starts with the flags.
 	return TCPInfo{
 		State:         TCPState(state[0]),
-		OriginalScale: firstByte(findAttr(nest, ctaTCPWScaleOrig, 1)),
-		ReplyScale:    firstByte(findAttr(nest, ctaTCPWScaleReply, 1)),
-		OriginalFlags: TCPConnFlags(firstByte(findAttr(nest, ctaTCPFlagsOrig, 2))),
-		ReplyFlags:    TCPConnFlags(firstByte(findAttr(nest, ctaTCPFlagsReply, 2))),
+		OriginalScale: firstByte(ctattr.Find(nest, ctattr.TCPWScaleOrig, 1)),
+		ReplyScale:    firstByte(ctattr.Find(nest, ctattr.TCPWScaleReply, 1)),
+		OriginalFlags: TCPFlags(firstByte(ctattr.Find(nest, ctattr.TCPFlagsOrig, 2))),
+		ReplyFlags:    TCPFlags(firstByte(ctattr.Find(nest, ctattr.TCPFlagsReply, 2))),
 	}, true
 }
 
@@ -109,7 +114,7 @@ var sctpStateNames = [...]string{
 }
 
 // String returns the kernel's name of the state: "COOKIE_WAIT" ...
-func (s SCTPState) String() string { return nameOf(uint8(s), sctpStateNames[:], "SCTP state ") }
+func (s SCTPState) String() string { return word.Name(uint8(s), sctpStateNames[:], "SCTP state") }
 
 // SCTPInfo is the state of a tracked SCTP association.
 type SCTPInfo struct {
@@ -118,16 +123,16 @@ type SCTPInfo struct {
 }
 
 // SCTP returns the state of an SCTP association (CTA_PROTOINFO_SCTP, sctp_to_nlattr).
-func (e ConntrackEntry) SCTP() (info SCTPInfo, ok bool) {
-	nest := findAttr(e.data(ctaProtoinfo), ctaProtoinfoSCTP, 0)
-	state := findAttr(nest, ctaSCTPState, 1)
+func (e Entry) SCTP() (info SCTPInfo, ok bool) {
+	nest := ctattr.Find(e.data(ctattr.Protoinfo), ctattr.ProtoinfoSCTP, 0)
+	state := ctattr.Find(nest, ctattr.SCTPState, 1)
 	if state == nil {
 		return SCTPInfo{}, false
 	}
 	return SCTPInfo{
 		State:        SCTPState(state[0]),
-		OriginalVTag: beUint32(findAttr(nest, ctaSCTPVTagOrig, 4)),
-		ReplyVTag:    beUint32(findAttr(nest, ctaSCTPVTagReply, 4)),
+		OriginalVTag: beUint32(ctattr.Find(nest, ctattr.SCTPVTagOrig, 4)),
+		ReplyVTag:    beUint32(ctattr.Find(nest, ctattr.SCTPVTagReply, 4)),
 	}, true
 }
 
@@ -150,28 +155,28 @@ const (
 var dccpStateNames = [...]string{"NONE", "REQUEST", "RESPOND", "PARTOPEN", "OPEN", "CLOSEREQ", "CLOSING", "TIMEWAIT"}
 
 // String returns the kernel's name of the state: "REQUEST" ...
-func (s DCCPState) String() string { return nameOf(uint8(s), dccpStateNames[:], "DCCP state ") }
+func (s DCCPState) String() string { return word.Name(uint8(s), dccpStateNames[:], "DCCP state") }
 
 // DCCPInfo is the state of a tracked DCCP connection.
 type DCCPInfo struct {
 	State DCCPState // of the connection as a whole
-	// OriginalServer says that the end which sent the first packet is the server, as
-	// for a connection that conntrack has picked up midway (CT_DCCP_ROLE_SERVER).
+	// OriginalServer says that the server sent the first packet, as in a connection that
+	// conntrack picked up midway (CT_DCCP_ROLE_SERVER).
 	OriginalServer bool
 	HandshakeSeq   uint64 // sequence number of the handshake
 }
 
 // DCCP returns the state of a DCCP connection (CTA_PROTOINFO_DCCP, dccp_to_nlattr).
-// Kernels since 2025 no longer track DCCP.
-func (e ConntrackEntry) DCCP() (info DCCPInfo, ok bool) {
-	nest := findAttr(e.data(ctaProtoinfo), ctaProtoinfoDCCP, 0)
-	state := findAttr(nest, ctaDCCPState, 1)
+// Linux 6.17 and later do not track DCCP.
+func (e Entry) DCCP() (info DCCPInfo, ok bool) {
+	nest := ctattr.Find(e.data(ctattr.Protoinfo), ctattr.ProtoinfoDCCP, 0)
+	state := ctattr.Find(nest, ctattr.DCCPState, 1)
 	if state == nil {
 		return DCCPInfo{}, false
 	}
 	info.State = DCCPState(state[0])
-	info.OriginalServer = firstByte(findAttr(nest, ctaDCCPRole, 1)) == 1 // CT_DCCP_ROLE_SERVER
-	if d := findAttr(nest, ctaDCCPHandshakeSeq, 8); d != nil {
+	info.OriginalServer = firstByte(ctattr.Find(nest, ctattr.DCCPRole, 1)) == 1 // CT_DCCP_ROLE_SERVER
+	if d := ctattr.Find(nest, ctattr.DCCPHandshakeSeq, 8); d != nil {
 		info.HandshakeSeq = binary.BigEndian.Uint64(d)
 	}
 	return info, true
