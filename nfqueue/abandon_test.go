@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
@@ -18,7 +19,7 @@ func TestAbandonedPayload(t *testing.T) {
 		if p.Id == 1 {
 			kept <- p
 		}
-		return NF_ACCEPT // of no account
+		return NF_ACCEPT // which is not used
 	})
 	first, second := k.Send(5, nfqueuetest.Spec{}), k.Send(5, nfqueuetest.Spec{})
 	p := receive(t, kept)
@@ -27,6 +28,35 @@ func TestAbandonedPayload(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	must(t, p.SetVerdict(NF_ACCEPT))
+	if r := first.Result(); !r.Passed {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A program may keep a copy of the Payload instead of the pointer.
+func TestCopiedPayload(t *testing.T) {
+	k := nfqueuetest.NewKernel(t)
+	kept := make(chan Payload, 1)
+	loop(t, initialized(k), func(p *Payload) int {
+		if p.Id == 1 {
+			kept <- *p
+		}
+		return 0
+	})
+	first, second := k.Send(5, nfqueuetest.Spec{Mark: 7}), k.Send(5, nfqueuetest.Spec{})
+	p := receive(t, kept)
+	awaitCollection(t, second)
+	select {
+	case <-first.Done():
+		t.Errorf("a packet was decided that the program has a copy of: %+v", first.Result())
+	default:
+	}
+	if mark := p.GetNFMark(); mark != 7 {
+		t.Errorf("mark %d", mark)
+	}
+	must(t, p.SetVerdict(NF_ACCEPT))
+	another := p
+	want(t, another.SetVerdict(NF_DROP), ErrRuntime, nfqueue.ErrResolved)
 	if r := first.Result(); !r.Passed {
 		t.Errorf("%+v", r)
 	}

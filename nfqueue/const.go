@@ -2,14 +2,14 @@
 
 package nfqueue
 
-// Verdicts, by their numbers in linux/netfilter.h. They are variables of the type int
-// because they were; do not change them.
+// Verdicts, by their numbers in linux/netfilter.h. They are variables of type int for the sake of old
+// programs; do not change them.
 var (
 	// NF_DROP discards the packet (nfqueue.Drop).
 	NF_DROP = 0
 	// NF_ACCEPT lets the packet go on (nfqueue.Accept).
 	NF_ACCEPT = 1
-	// NF_QUEUE hands the packet to the queue whose number is in the upper 16 bits, as in
+	// NF_QUEUE queues the packet again, to the queue whose number is in the upper 16 bits, as in
 	// NF_QUEUE|5<<16 (nfqueue.ToQueue).
 	NF_QUEUE = 3
 	// NF_REPEAT sends the packet through the hook that queued it once more (nfqueue.Repeat).
@@ -18,10 +18,10 @@ var (
 	NF_STOP = 5
 )
 
-// Modes for SetMode, by their numbers in linux/netfilter/nfnetlink_queue.h. They are
-// variables because they were; do not change them.
+// Modes for SetMode, by their numbers in linux/netfilter/nfnetlink_queue.h. They are variables for the
+// sake of old programs; do not change them.
 var (
-	// NFQNL_COPY_NONE makes the kernel drop what reaches the queue (nfqueue.CopyNone).
+	// NFQNL_COPY_NONE makes the kernel drop every packet that reaches the queue (nfqueue.CopyNone).
 	NFQNL_COPY_NONE uint8 = 0
 	// NFQNL_COPY_META leaves Payload.Data empty (nfqueue.CopyMeta).
 	NFQNL_COPY_META uint8 = 1

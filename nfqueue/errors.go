@@ -8,14 +8,14 @@ import (
 )
 
 var (
-	// ErrNotInitialized means that a call came before the one that it needs: Init,
-	// SetCallback or CreateQueue, or that a Payload comes from no queue.
+	// ErrNotInitialized means that Init, SetCallback or CreateQueue must be called first, or that a
+	// Payload does not come from a callback.
 	ErrNotInitialized = errors.New("nfqueue: queue not initialized")
 	// ErrOpenFailed means that Init failed. The error that wraps it says why.
 	ErrOpenFailed = errors.New("nfqueue: open failed")
-	// ErrRuntime means that anything else failed. The error that wraps it says why: it
-	// matches fs.ErrPermission without CAP_NET_ADMIN, the sentinels of package
-	// github.com/chifflier/nfqueue-go, such as ErrQueueInUse and ErrClosed, and so on.
+	// ErrRuntime means that something else failed. The error that wraps it says why. It matches
+	// fs.ErrPermission if CAP_NET_ADMIN is missing, and the errors of package
+	// github.com/chifflier/nfqueue-go, such as ErrQueueInUse and ErrClosed.
 	ErrRuntime = errors.New("nfqueue: runtime error")
 )
 

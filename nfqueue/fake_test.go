@@ -228,6 +228,53 @@ func TestDestroyUnderLoop(t *testing.T) {
 	}
 }
 
+// Loop outlives its queue by as long as it did in the cgo package at most, so that a program can
+// remove its rules before log.Fatal(q.Loop()) ends it.
+func TestLoopLingers(t *testing.T) {
+	for name, destroy := range map[string]func(*Queue){
+		"Close":        func(q *Queue) { q.Close() },
+		"DestroyQueue": func(q *Queue) { must(t, q.DestroyQueue()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := nfqueuetest.NewKernel(t)
+				q := initialized(k)
+				must(t, q.SetCallback(func(p *Payload) int { must(t, p.SetVerdict(NF_ACCEPT)); return 0 }))
+				must(t, q.CreateQueue(5))
+				ended := start(q)
+				k.Send(5, nfqueuetest.Spec{}).Result()
+				began := time.Now()
+				destroy(q)
+				want(t, receive(t, ended), ErrRuntime, nfqueue.ErrClosed)
+				if took := time.Since(began); took != 500*time.Millisecond {
+					t.Errorf("Loop returned after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// The name of Loop in programs that are older than 2017.
+func TestTryRun(t *testing.T) {
+	k := nfqueuetest.NewKernel(t)
+	q := initialized(k)
+	defer q.Close()
+	if err := q.TryRun(); err != ErrNotInitialized {
+		t.Errorf("before CreateQueue: %v", err)
+	}
+	must(t, q.SetCallback(func(p *Payload) int {
+		must(t, p.SetVerdict(NF_ACCEPT))
+		q.StopLoop()
+		return 0
+	}))
+	must(t, q.CreateQueue(5))
+	f := k.Send(5, nfqueuetest.Spec{})
+	must(t, q.TryRun())
+	if r := f.Result(); !r.Passed {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestCloseInCallback(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	q := initialized(k)

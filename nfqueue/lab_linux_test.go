@@ -11,7 +11,13 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
-func TestMain(m *testing.M) { labtest.Main(m) }
+func TestMain(m *testing.M) {
+	if labtest.IsProgram() {
+		closingProgram()
+		return
+	}
+	labtest.Main(m)
+}
 
 const (
 	udp  = 17 // IPPROTO_UDP

@@ -9,11 +9,10 @@ import (
 )
 
 // SetMode sets how much of each packet is copied: NFQNL_COPY_PACKET, which is the default,
-// NFQNL_COPY_META or NFQNL_COPY_NONE. It takes effect while packets flow. It must
-// not be called from the callback: it waits for an answer of the kernel that only Loop
-// receives, so that after two seconds, in which no packet is handled, it returns an error
-// that wraps os.ErrDeadlineExceeded, though the mode has changed. nfqueue.Config.CopyMode
-// and nfqueue.Queue.SetCopy, which it calls, take its place.
+// NFQNL_COPY_META or NFQNL_COPY_NONE. It may be called while packets flow, but not from the
+// callback: only Loop can receive the kernel's answer. There it blocks for two seconds and returns
+// an error that wraps os.ErrDeadlineExceeded, although the mode has changed. nfqueue.Config.CopyMode
+// and nfqueue.Queue.SetCopy take its place.
 func (q *Queue) SetMode(mode uint8) error {
 	queue, err := q.created()
 	if err != nil {
@@ -33,10 +32,10 @@ func (q *Queue) SetMode(mode uint8) error {
 	return runtimeError(queue.SetCopy(m, 0))
 }
 
-// SetQueueMaxLen sets how many packets may wait for their verdict; the kernel drops more.
-// It takes effect while packets flow. Like SetMode it must not be called from the
-// callback. nfqueue.Config.MaxLen takes its place, and sizes the socket's receive buffer
-// to fit, or nfqueue.Queue.SetMaxLen, which it calls.
+// SetQueueMaxLen sets how many packets may wait for their verdict. The kernel drops the packets beyond
+// that. Like SetMode it may be called while packets flow, but not from the callback.
+// nfqueue.Config.MaxLen takes its place, which also sizes the socket's receive buffer, and
+// nfqueue.Queue.SetMaxLen.
 func (q *Queue) SetQueueMaxLen(maxlen uint32) error {
 	queue, err := q.created()
 	if err != nil {

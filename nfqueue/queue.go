@@ -13,14 +13,14 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Callback is called for each packet. It, or anybody later on, must call SetVerdict or
-// one of its variants. What it returns is ignored. Use nfqueue.Handler instead, whose
-// verdict is what it returns.
+// Callback is called for each packet. The program must call SetVerdict or one of its variants, in the
+// callback or later. The result of the callback is ignored. Use nfqueue.Handler instead, which
+// returns the verdict.
 type Callback func(*Payload) int
 
-// Queue is a queue of the kernel and the function that decides its packets. The zero
-// value is ready for Init; it must not be copied after that. All methods are safe for
-// concurrent use. Use nfqueue.Queue instead.
+// Queue is a queue of the kernel and the function that decides its packets. The zero value is ready
+// for Init. A Queue must not be copied after Init. All methods are safe for concurrent use. Use
+// nfqueue.Queue instead.
 type Queue struct {
 	mu      sync.Mutex
 	cb      Callback
@@ -30,10 +30,9 @@ type Queue struct {
 	stop    context.CancelFunc                           // ends running
 }
 
-// Init prepares q. Calling it again does nothing, after Close it prepares q once more.
-// The socket that it used to open is now opened by CreateQueue, which is therefore
-// where missing privileges show. On other systems than Linux it fails with ErrOpenFailed
-// and errors.ErrUnsupported.
+// Init prepares q. A second call does nothing; after Close, Init prepares q anew. It does not open the
+// socket: CreateQueue does, and fails if privileges are missing. On systems other than Linux Init
+// fails with ErrOpenFailed and errors.ErrUnsupported.
 func (q *Queue) Init() error {
 	if runtime.GOOS != "linux" {
 		return fmt.Errorf("%w: %w: NFQUEUE is a part of Linux, this is %s", ErrOpenFailed, errors.ErrUnsupported, runtime.GOOS)
@@ -46,9 +45,8 @@ func (q *Queue) Init() error {
 	return nil
 }
 
-// SetCallback sets the function that is called for each packet, also while Loop runs. It
-// must be called before CreateQueue. There is never an error. The Handler of nfqueue.Run
-// takes its place.
+// SetCallback sets the function that is called for each packet, also while Loop runs. It must be
+// called before CreateQueue. The error is always nil. The Handler of nfqueue.Run takes its place.
 func (q *Queue) SetCallback(cb Callback) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -56,12 +54,11 @@ func (q *Queue) SetCallback(cb Callback) error {
 	return nil
 }
 
-// Bind does nothing but to check that Init was called: since Linux 3.8 the kernel takes
-// no notice of the binding of protocol families, and there is no call that takes its
-// place.
+// Bind only checks that Init was called. Since Linux 3.8 the kernel ignores the binding of protocol
+// families, so no call takes its place.
 func (q *Queue) Bind(af_family int) error { return q.initialized() }
 
-// Unbind does nothing but to check that Init was called, as Bind does.
+// Unbind only checks that Init was called, as Bind does.
 func (q *Queue) Unbind(af_family int) error { return q.initialized() }
 
 func (q *Queue) initialized() error {
@@ -73,10 +70,10 @@ func (q *Queue) initialized() error {
 	return nil
 }
 
-// CreateQueue binds the queue with a number from 0 to 65535, with whole packets copied.
-// Init and SetCallback come before. From then on packets wait in it. A Queue can have
-// one at a time. Use nfqueue.Open instead; this is nfqueue.Config{Queue: queue_num,
-// NoGSO: true}.
+// CreateQueue binds the queue with a number from 0 to 65535. Whole packets are copied. Call Init and
+// SetCallback before. From then on packets wait in the queue. A Queue can have one queue at a time: a
+// second call fails with ErrRuntime until DestroyQueue. Use nfqueue.Open instead; this is
+// nfqueue.Config{Queue: queue_num, NoGSO: true}.
 func (q *Queue) CreateQueue(queue_num int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -88,7 +85,7 @@ func (q *Queue) CreateQueue(queue_num int) error {
 	case q.queue != nil:
 		return runtimeError(fmt.Errorf("queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num, q.queue.Number()))
 	}
-	// StopLoop leaves what it finds in the kernel, so no more than one is read ahead.
+	// StopLoop leaves packets in the kernel, so do not receive more than one ahead.
 	opened, err := q.open(nfqueue.Config{Queue: uint16(queue_num), NoGSO: true, Batch: 1})
 	if err != nil {
 		return runtimeError(err)
@@ -97,8 +94,8 @@ func (q *Queue) CreateQueue(queue_num int) error {
 	return nil
 }
 
-// DestroyQueue unbinds the queue. The kernel drops the packets that have no verdict, and
-// a running Loop returns an error. Use nfqueue.Queue.Shutdown instead, which loses none,
+// DestroyQueue unbinds the queue. The kernel drops the packets that have no verdict. A running Loop
+// returns an error, half a second later. Use nfqueue.Queue.Shutdown instead, which loses no packet,
 // or Close.
 func (q *Queue) DestroyQueue() error {
 	q.mu.Lock()
@@ -111,8 +108,8 @@ func (q *Queue) DestroyQueue() error {
 	return runtimeError(err)
 }
 
-// Close is DestroyQueue, if there is a queue, and makes another Init necessary. It may be
-// called more than once.
+// Close is DestroyQueue, if there is a queue; afterwards q needs Init again. It may be called more
+// than once.
 func (q *Queue) Close() {
 	_ = q.DestroyQueue()
 	q.mu.Lock()
@@ -120,7 +117,7 @@ func (q *Queue) Close() {
 	q.open = nil
 }
 
-// created returns the queue that CreateQueue has made.
+// created returns the queue of CreateQueue.
 func (q *Queue) created() (*nfqueue.Queue, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -181,7 +181,7 @@ func TestRefusedVerdict(t *testing.T) {
 		must(t, p.SetVerdict(NF_ACCEPT))
 		want(t, p.SetVerdict(255), ErrRuntime, nfqueue.ErrInvalidVerdict)
 		want(t, p.SetVerdictMarkModified(NF_ACCEPT, 3, other), ErrRuntime, nfqueue.ErrResolved)
-		if packet := p.held.Packet(); packet.Mark() != 9 || !bytes.Equal(packet.Payload(), sent) {
+		if packet := p.packet.held.Packet(); packet.Mark() != 9 || !bytes.Equal(packet.Payload(), sent) {
 			t.Error("a packet was changed that has its verdict")
 		}
 		return 0
@@ -218,7 +218,7 @@ func TestVerdictTooLarge(t *testing.T) {
 	}
 }
 
-// Tests of callbacks make their own.
+// Tests of callbacks make Payloads of their own.
 func TestVerdictWithoutQueue(t *testing.T) {
 	p := &Payload{Id: 1, Data: []byte("x")}
 	want(t, p.SetVerdict(NF_ACCEPT), ErrNotInitialized)
