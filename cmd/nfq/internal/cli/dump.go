@@ -26,9 +26,9 @@ Packets get their verdict before they are shown or recorded. A terminal or disk 
 comes too fast is not shown, and counted. Should more packets come than nfq can judge, they pass unseen, unless the
 verdict is drop. Packets larger than the MTU are shown as they leave or enter the kernel, before segmentation.
 
-A filter (-f) knows: host, net, port, portrange, proto, src, dst, ip, ip6, tcp, udp, sctp, icmp, icmp6, less, greater, len,
-bytes such as tcp[13] or tcp[tcpflags] & tcp-syn != 0, and, or, not and parentheses. It decides what is shown. All packets
-of the rule get their verdict.
+A filter (-f) is in the language of pcap-filter(7): host, net, port, portrange, proto, src, dst, ip, ip6, tcp, udp, icmp, arp,
+inbound, outbound, less, greater, len, bytes such as tcp[13] or tcp[tcpflags] & tcp-syn != 0, and, or, not and parentheses.
+It decides what is shown. All packets of the rule get their verdict.
 
 The end is SIGINT or SIGTERM, or -c; without -c the exit code is then 0.`
 

@@ -85,7 +85,7 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 		if err != nil {
 			return fmt.Errorf("--filter: %w", err)
 		}
-		w.dump.Match = f.Match
+		w.dump.Match = func(p *nfqueue.Packet) bool { return f.Match(pcapfilter.Of(p)) }
 	}
 	switch {
 	case w.quiet && (w.print || w.verbose || w.hex):

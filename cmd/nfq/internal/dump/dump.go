@@ -18,9 +18,8 @@ type Config struct {
 	// Decide gives the verdict instead of Verdict, if it is not nil. Packets are shown as they came to it, those it defers
 	// as accepted.
 	Decide nfqueue.Handler
-	// Match chooses the packets that are shown, by their bytes from the network header on and their length.
-	// Nil is all.
-	Match func(data []byte, length int) bool
+	// Match chooses the packets that are shown. Nil is all.
+	Match func(*nfqueue.Packet) bool
 	// Count is the number of packets that are shown, 0 for any number.
 	Count uint64
 }
@@ -110,7 +109,7 @@ func (d *Dump) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 
 // wants counts a packet and reports whether it is to be kept.
 func (d *Dump) wants(p *nfqueue.Packet) bool {
-	matches := d.cfg.Match == nil || d.cfg.Match(p.Payload(), p.FullLen())
+	matches := d.cfg.Match == nil || d.cfg.Match(p)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.counts.Seen++

@@ -64,7 +64,7 @@ func TestDump(t *testing.T) {
 	var out memory
 	d := New(Config{
 		Verdict: nfqueue.Repeat, SetMark: &mark, Count: 3,
-		Match: func(data []byte, length int) bool { return length == len(data) && data[len(data)-1] != 'x' },
+		Match: func(p *nfqueue.Packet) bool { return p.Payload()[p.FullLen()-1] != 'x' },
 	}, &out)
 	for i, body := range []string{"a", "x", "b", "c", "d", "x"} {
 		result := nfqueuetest.Do(t, d, spec(body))
