@@ -27,6 +27,9 @@ var arguments = map[string]struct {
 	"port":     {"Port", func(p *parser, v string) (err error) { p.rule.Port, err = ports(v); return }},
 	"mark":     {"Mark", func(p *parser, v string) (err error) { p.rule.Mark, p.rule.MarkMask, err = mark(v); return }},
 	"ct":       {"CTState", func(p *parser, v string) (err error) { p.rule.CTState, err = ctState(v); return }},
+	"ctmark":   {"CTMark", func(p *parser, v string) (err error) { p.rule.CTMark, p.rule.CTMarkMask, err = mark(v); return }},
+	"packets":  {"FirstPackets", func(p *parser, v string) (err error) { p.rule.FirstPackets, err = limit(v); return }},
+	"bytes":    {"FirstBytes", func(p *parser, v string) (err error) { p.rule.FirstBytes, err = limit(v); return }},
 	"priority": {"Priority", func(p *parser, v string) (err error) { p.rule.Priority, err = priority(v); return }},
 	"queue":    {"Queues", func(p *parser, v string) (err error) { p.rule.Queue, p.rule.Queues, err = queues(v); return }},
 }
@@ -112,10 +115,10 @@ func ports(s string) (Ports, error) {
 
 func mark(s string) (value, mask uint32, err error) {
 	v, m, masked := strings.Cut(s, "/")
-	value, ok := bits(v)
+	value, ok := bits32(v)
 	mask = ^uint32(0)
 	if ok && masked {
-		mask, ok = bits(m)
+		mask, ok = bits32(m)
 		ok = ok && mask != 0
 	}
 	if !ok {
@@ -124,7 +127,33 @@ func mark(s string) (value, mask uint32, err error) {
 	return value, mask, nil
 }
 
-func bits(s string) (uint32, bool) {
+// limit reads how many packets or bytes count as the first ones.
+func limit(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n == 0 {
+		return 0, errors.New("expected how many are the first ones, such as 10")
+	}
+	return n, nil
+}
+
+// offloadMask reads the mask that may follow the word offload.
+func (p *parser) offloadMask() error {
+	p.rule.Offload.Mask = DefaultOffload.Mask
+	if p.next == len(p.words) || !startsNumber(p.words[p.next].Text) {
+		return nil
+	}
+	w := p.take()
+	mask, ok := bits32(w.Text)
+	if !ok || mask == 0 {
+		return p.error(w, errors.New("expected a mask of two bits, such as 0x300"))
+	}
+	p.rule.Offload.Mask = mask
+	return nil
+}
+
+func startsNumber(s string) bool { return s[0] >= '0' && s[0] <= '9' }
+
+func bits32(s string) (uint32, bool) {
 	base := 10
 	if hex, ok := strings.CutPrefix(s, "0x"); ok {
 		s, base = hex, 16

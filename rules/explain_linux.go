@@ -43,7 +43,7 @@ func explainRule(index int, what string, r reply) error {
 		return fmt.Errorf("rule %d: the kernel cannot track the connections; load nf_conntrack, for a bridge nf_conntrack_bridge (%w): %w", index+1, errors.ErrUnsupported, r.err())
 	}
 	if r.errno == kernel.ENOENT {
-		return fmt.Errorf("rule %d: the kernel cannot match the %s; load the module of nf_tables that does (%w): %w", index+1, what, errors.ErrUnsupported, r.err())
+		return fmt.Errorf("rule %d: %s: the kernel has no such expression; load the module of nf_tables that has it (%w): %w", index+1, what, errors.ErrUnsupported, r.err())
 	}
 	return fmt.Errorf("rule %d: %s: %w", index+1, what, r.err())
 }

@@ -19,7 +19,7 @@ const tableOwner = 0x2
 // install puts rules that are valid and in normal form into the kernel. What the kernel
 // has it finds by trying.
 func install(cfg Config, rules []Rule) (*Set, error) {
-	t := &tables{name: tableName()}
+	t := &tables{name: tableName(), chains: chainsOf(rules)}
 	for _, r := range rules {
 		if f := r.protocolFamily(); !slices.Contains(t.families, f) {
 			t.families = append(t.families, f)
@@ -47,7 +47,7 @@ func tableName() string {
 func (t *tables) add(rules []Rule) (owned bool, err error) {
 	flags, ways := uint32(tableOwner), []queueExpr{nativeQueue, xtQueue}
 	for {
-		b, err := t.transaction(rules, flags, ways[0])
+		b, err := t.transaction(flags, ways[0])
 		if err != nil {
 			return false, err
 		}
@@ -78,27 +78,18 @@ func (t *tables) add(rules []Rule) (owned bool, err error) {
 func unknownFlag(errno int32) bool { return errno == kernel.EINVAL || errno == kernel.EOPNOTSUPP }
 
 // transaction makes tables, chains and rules.
-func (t *tables) transaction(rules []Rule, flags uint32, queue queueExpr) (*batch, error) {
+func (t *tables) transaction(flags uint32, queue queueExpr) (*batch, error) {
 	b := newBatch()
 	for _, f := range t.families {
 		b.addTable(f, t.name, flags)
 	}
-	type chain struct {
-		family uint8
-		name   string
-	}
-	made := make(map[chain]bool)
-	for i, r := range rules {
-		c := chain{r.protocolFamily(), r.chain()}
-		if !made[c] {
-			made[c] = true
-			b.addChain(c.family, t.name, c.name, uint8(r.Hook), r.Priority)
+	for _, c := range t.chains {
+		b.addChain(c.family, t.name, c.name, uint8(c.hook), c.priority)
+		if err := b.addCarry(t.name, c); err != nil {
+			return nil, err
 		}
-		for _, one := range r.oneWay() {
-			parts := append(one.matches(), part{queuePart, queue(one)})
-			if err := b.addRule(c.family, t.name, c.name, i, parts); err != nil {
-				return nil, err
-			}
+		if err := b.addQueue(t.name, c, queue); err != nil {
+			return nil, err
 		}
 	}
 	return b, nil

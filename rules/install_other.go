@@ -17,5 +17,5 @@ func install(Config, []Rule) (*Set, error) {
 // tables are never made.
 type tables struct{}
 
-func (*tables) flush() error  { return errors.ErrUnsupported }
-func (*tables) remove() error { return errors.ErrUnsupported }
+func (*tables) stopQueueing() error { return errors.ErrUnsupported }
+func (*tables) remove() error       { return errors.ErrUnsupported }

@@ -27,6 +27,10 @@ var iptablesTables = []struct {
 // IPTables returns shell commands that make the same rule with iptables, ip6tables, or
 // one of each. The error is a *FieldError, also when iptables cannot say the rule:
 // it knows no bridge, and at each hook only the priorities of its tables.
+//
+// For an Offload they do all but two things: the packet that is repeated keeps its mark, and
+// nothing catches packets that were queued before their connection was decided and that the
+// handler accepts one by one.
 func (r Rule) IPTables() ([]string, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -39,14 +43,19 @@ func (r Rule) IPTables() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o := r.Offload; o != (Offload{}) && !o.NoReject && table != "filter" {
+		return nil, &FieldError{"Offload", errors.New("iptables rejects in the table filter only, at priority 0 of input, forward and output; use that or NoReject")}
+	}
 	var lines []string
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
 		if n := r.network(); n == 0 || n == f {
-			args := append([]string{iptablesProgram(f), "-t", table, "-A", strings.ToUpper(r.Hook.String())}, r.iptablesArgs()...)
-			for i, a := range args {
-				args[i] = quote(a)
+			for _, args := range append(r.Offload.iptablesSteps(f), r.iptablesArgs()) {
+				args = append([]string{iptablesProgram(f), "-t", table, "-A", strings.ToUpper(r.Hook.String())}, args...)
+				for i, a := range args {
+					args[i] = quote(a)
+				}
+				lines = append(lines, strings.Join(args, " "))
 			}
-			lines = append(lines, strings.Join(args, " "))
 		}
 	}
 	return lines, nil
@@ -117,10 +126,19 @@ func (r Rule) iptablesArgs() []string {
 		args = append(args, "-m", "icmp6", "--icmpv6-type", r.ICMPType.String())
 	}
 	if r.MarkMask != 0 {
-		args = append(args, "-m", "mark", "--mark", r.mark())
+		args = append(args, "-m", "mark", "--mark", markText(r.Mark, r.MarkMask))
 	}
 	if r.CTState != 0 {
 		args = append(args, "-m", "conntrack", "--ctstate", strings.ToUpper(r.CTState.String()))
+	}
+	if r.CTMarkMask != 0 {
+		args = append(args, "-m", "connmark", "--mark", markText(r.CTMark, r.CTMarkMask))
+	}
+	if r.FirstPackets != 0 {
+		args = append(args, iptablesCounted("packets", r.FirstPackets)...)
+	}
+	if r.FirstBytes != 0 {
+		args = append(args, iptablesCounted("bytes", r.FirstBytes)...)
 	}
 	return append(args, r.iptablesTarget()...)
 }
@@ -165,4 +183,62 @@ func iptablesAddress(p netip.Prefix) string {
 		return ""
 	}
 	return address(p)
+}
+
+func iptablesCounted(mode string, limit uint64) []string {
+	return []string{"-m", "connbytes", "--connbytes", fmt.Sprintf("0:%d", limit),
+		"--connbytes-dir", "both", "--connbytes-mode", mode}
+}
+
+// iptablesSteps returns the matches and targets of the rules that carry out decisions.
+func (o Offload) iptablesSteps(f nfqueue.Family) [][]string {
+	if o == (Offload{}) {
+		return nil
+	}
+	var all [][]string
+	saved := false
+	for _, s := range o.steps() {
+		if s.repeated && !saved {
+			saved = true
+			mask := fmt.Sprintf("%#x", o.Mask)
+			all = append(all, []string{"-m", "mark", "!", "--mark", markText(0, o.Mask),
+				"-j", "CONNMARK", "--save-mark", "--nfmask", mask, "--ctmask", mask})
+		}
+		if args := o.iptablesStep(s, f); args != nil {
+			all = append(all, args)
+		}
+	}
+	return all
+}
+
+// iptablesStep returns nil for a step that is not for packets of the family.
+func (o Offload) iptablesStep(s step, f nfqueue.Family) []string {
+	match := "connmark"
+	if s.repeated {
+		match = "mark"
+	}
+	args := []string{"-m", match, "--mark", markText(o.bits(s.on), o.Mask)}
+	switch {
+	case s.only == unmarked:
+		args = append(args, "-m", "mark", "--mark", markText(0, o.Mask))
+	case s.only == tcpSegments:
+		args = append(args, "-p", "tcp")
+	case s.only == tcpResets:
+		args = append(args, "-p", "tcp", "-m", "tcp", "--tcp-flags", "RST", "RST")
+	case s.only == icmpErrors && f == nfqueue.FamilyIPv4:
+		args = append(args, "-p", "icmp", "-m", "conntrack", "--ctstate", "RELATED")
+	case s.only == icmpv6Errors && f == nfqueue.FamilyIPv6:
+		args = append(args, "-p", "ipv6-icmp", "-m", "conntrack", "--ctstate", "RELATED")
+	case s.only != allPackets:
+		return nil
+	}
+	how := "icmp-port-unreachable"
+	if f == nfqueue.FamilyIPv6 {
+		how = "icmp6-port-unreachable"
+	}
+	return append(args, [...][]string{
+		accept: {"-j", "ACCEPT"}, drop: {"-j", "DROP"},
+		reset:       {"-j", "REJECT", "--reject-with", "tcp-reset"},
+		unreachable: {"-j", "REJECT", "--reject-with", how},
+	}[s.do]...)
 }

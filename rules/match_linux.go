@@ -31,7 +31,7 @@ func (r Rule) matches() []part {
 	m.address("source address", r.Src, networkOffset{v4: 12, v6: 8})
 	m.address("destination address", r.Dst, networkOffset{v4: 16, v6: 24})
 	if r.Protocol != 0 {
-		m.meta("protocol", expr.MetaKeyL4PROTO, []byte{byte(r.Protocol)})
+		m.protocol(r.Protocol)
 	}
 	m.ports("source port", 0, r.SrcPort)
 	m.ports("destination port", 2, r.DstPort)
@@ -41,6 +41,9 @@ func (r Rule) matches() []part {
 	}
 	m.mark(r.Mark, r.MarkMask)
 	m.ctState(r.CTState)
+	m.ctMark(r.CTMark, r.CTMarkMask)
+	m.counted("packets of the connection", expr.CtKeyPKTS, r.FirstPackets)
+	m.counted("bytes of the connection", expr.CtKeyBYTES, r.FirstBytes)
 	return m.parts
 }
 
@@ -56,6 +59,10 @@ func (m *matcher) compare(what string, op expr.CmpOp, value []byte) {
 func (m *matcher) meta(what string, key expr.MetaKey, value []byte) {
 	m.add(what, &expr.Meta{Key: key, Register: register})
 	m.compare(what, expr.CmpOpEq, value)
+}
+
+func (m *matcher) protocol(p Protocol) {
+	m.meta("protocol", expr.MetaKeyL4PROTO, []byte{byte(p)})
 }
 
 func (m *matcher) iface(what string, key expr.MetaKey, name string) {
@@ -126,14 +133,24 @@ func (m *matcher) ports(what string, offset uint32, p Ports) {
 	m.compare(what, expr.CmpOpLte, binary.BigEndian.AppendUint16(nil, p.Last))
 }
 
-// mark and ctState are numbers of 32 bits in host byte order.
+// Marks and states are numbers of 32 bits in host byte order.
 
 func (m *matcher) mark(value, mask uint32) {
+	m.bits("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register}, value, mask)
+}
+
+const ctMarkPart = "connection mark"
+
+func (m *matcher) ctMark(value, mask uint32) {
+	m.bits(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register}, value, mask)
+}
+
+// bits compares the masked bits of what an expression loads.
+func (m *matcher) bits(what string, load expr.Any, value, mask uint32) {
 	if mask == 0 {
 		return
 	}
-	const what = "mark"
-	m.add(what, &expr.Meta{Key: expr.MetaKeyMARK, Register: register})
+	m.add(what, load)
 	if mask != ^uint32(0) {
 		m.mask(what, binary.NativeEndian.AppendUint32(nil, mask))
 	}
@@ -148,4 +165,17 @@ func (m *matcher) ctState(s CTState) {
 	m.add(what, &expr.Ct{Key: expr.CtKeySTATE, Register: register})
 	m.mask(what, binary.NativeEndian.AppendUint32(nil, uint32(s)))
 	m.compare(what, expr.CmpOpNeq, make([]byte, 4))
+}
+
+// counted matches while a counter of a connection is at most limit, 0 being none. The counter
+// has 64 bits in host byte order, and only big endian numbers can be told to be smaller.
+func (m *matcher) counted(what string, key expr.CtKey, limit uint64) {
+	if limit == 0 {
+		return
+	}
+	m.add(what, &expr.Ct{Key: key, Register: register})
+	m.add(what, &expr.Byteorder{
+		SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 8, Size: 8,
+	})
+	m.compare(what, expr.CmpOpLte, binary.BigEndian.AppendUint64(nil, limit))
 }

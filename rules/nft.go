@@ -14,8 +14,8 @@ import (
 const nftTable = "nfqueue"
 
 // NFT returns shell commands that make the same rule with nft, in a table of the name
-// nfqueue: for the table and the chain, which do nothing if those exist, and for the
-// rule, two of them for a Port. The table stays until somebody deletes it. The error
+// nfqueue: for the table and the chains, which do nothing if those exist, for the rules of
+// an Offload, and for the rule, two of them for a Port. The table stays until somebody deletes it. The error
 // is a *FieldError.
 func (r Rule) NFT() ([]string, error) {
 	if err := r.Validate(); err != nil {
@@ -29,6 +29,15 @@ func (r Rule) NFT() ([]string, error) {
 	lines := []string{
 		"add table " + table,
 		fmt.Sprintf("add chain %s %s { type filter hook %v priority %d; policy accept; }", table, r.chain(), r.Hook, r.Priority),
+	}
+	if o := r.Offload; o != (Offload{}) {
+		lines = append(lines, fmt.Sprintf("add chain %s %s { type filter hook %v priority %d; policy accept; }", table, r.chainBehind(), r.Hook, r.Priority+1))
+		for _, s := range o.steps() {
+			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(), o.nftStep(s)))
+		}
+		for _, s := range o.stepsBehind() {
+			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chainBehind(), o.nftStep(s)))
+		}
 	}
 	for _, one := range r.oneWay() {
 		lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(), one.nftRule()))
@@ -46,6 +55,9 @@ func (r Rule) chain() string {
 	}
 	return r.Hook.String() + "." + strconv.Itoa(int(r.Priority))
 }
+
+// chainBehind is the name of the chain for packets that the queue has accepted.
+func (r Rule) chainBehind() string { return r.chain() + ".decided" }
 
 // oneWay returns the rules without Port that match the same together. They exclude
 // each other in effect: what one queues does not reach the next.
@@ -90,18 +102,61 @@ func (r Rule) nftRule() string {
 	if r.Protocol != 0 && r.SrcPort == (Ports{}) && r.DstPort == (Ports{}) && !r.ICMPType.set {
 		add("meta l4proto %s", protocolText(r.Protocol))
 	}
-	switch r.MarkMask {
-	case 0:
-	case ^uint32(0):
-		add("meta mark %#x", r.Mark)
-	default:
-		add("meta mark & %#x == %#x", r.MarkMask, r.Mark)
+	if r.MarkMask != 0 {
+		add("%s", nftBits("meta mark", r.Mark, r.MarkMask))
 	}
 	if r.CTState != 0 {
 		add("ct state %v", r.CTState)
 	}
+	if r.CTMarkMask != 0 {
+		add("%s", nftBits("ct mark", r.CTMark, r.CTMarkMask))
+	}
+	if r.FirstPackets != 0 {
+		add("ct packets <= %d", r.FirstPackets)
+	}
+	if r.FirstBytes != 0 {
+		add("ct bytes <= %d", r.FirstBytes)
+	}
 	add("queue num %s%s", r.queues("-"), r.nftQueueFlags())
 	return strings.Join(s, " ")
+}
+
+func nftBits(what string, value, mask uint32) string {
+	if mask == ^uint32(0) {
+		return fmt.Sprintf("%s %#x", what, value)
+	}
+	return fmt.Sprintf("%s & %#x == %#x", what, mask, value)
+}
+
+// nftStep returns the matches and statements of a step.
+func (o Offload) nftStep(s step) string {
+	var words []string
+	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
+	if s.repeated {
+		add("%s", nftBits("meta mark", o.bits(s.on), o.Mask))
+	} else {
+		add("%s", nftBits("ct mark", o.bits(s.on), o.Mask))
+	}
+	switch s.only {
+	case unmarked:
+		add("%s", nftBits("meta mark", 0, o.Mask))
+	case tcpSegments:
+		add("meta l4proto tcp")
+	case tcpResets:
+		add("tcp flags & rst == rst")
+	case icmpErrors:
+		add("meta l4proto icmp ct state related")
+	case icmpv6Errors:
+		add("meta l4proto icmpv6 ct state related")
+	}
+	if s.repeated {
+		add("ct mark set ct mark & %#x | %#x", ^o.Mask, o.bits(s.on))
+		add("meta mark set meta mark & %#x", ^o.Mask)
+	}
+	add("%s", [...]string{
+		accept: "accept", drop: "drop", reset: "reject with tcp reset", unreachable: "reject with icmpx type port-unreachable",
+	}[s.do])
+	return strings.Join(words, " ")
 }
 
 // nftNetwork matches the network protocol if no address does it.

@@ -5,6 +5,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
@@ -24,11 +25,17 @@ import (
 //	port PORT[-PORT]                        source or destination
 //	mark VALUE[/MASK]                       decimal or 0x...
 //	ct STATE[,STATE...]                     new established related invalid untracked
+//	ctmark VALUE[/MASK]                     mark of the connection
+//	packets NUMBER                          the first packets of a connection
+//	bytes NUMBER                            the first bytes of a connection
 //	priority NUMBER                         0 if there is none
 //	queue NUMBER[-NUMBER]                   one or several queues, 0 if there is none
 //	fanout                                  choose among several by CPU
 //	bypass, nobypass                        pass (as if there were no word) or drop
 //	                                        packets while nobody has bound the queue
+//	offload [MASK]                          keep packets of decided connections from the
+//	                                        queue, with DefaultOffload or another mask
+//	noreject                                offload without the rules that reject
 //
 // For instance "out tcp dport 443", "forward udp port 53 iif eth0", "in ip6 icmpv6
 // type echo-request". Also "input" and "output" are understood.
@@ -93,6 +100,9 @@ func (p *parser) finish() (Rule, error) {
 	var f *FieldError
 	if errors.As(err, &f) {
 		w, ok := p.given[f.Field]
+		if !ok && f.Field == "Offload" {
+			w, ok = p.given["NoReject"] // without the word offload
+		}
 		if !ok { // the default is at fault
 			w = word.Word{Pos: len(p.text)}
 		}
@@ -119,6 +129,14 @@ func (p *parser) clause(w word.Word) error {
 	case "fanout":
 		p.rule.Fanout = true
 		return p.once("Fanout", w)
+	case "offload":
+		if err := p.once("Offload", w); err != nil {
+			return err
+		}
+		return p.offloadMask()
+	case "noreject":
+		p.rule.Offload.NoReject = true
+		return p.once("NoReject", w)
 	case "bypass", "nobypass":
 		p.rule.NoBypass = w.Text == "nobypass"
 		return p.once("NoBypass", w)
@@ -130,7 +148,7 @@ func (p *parser) clause(w word.Word) error {
 	if !ok {
 		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
 			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
-			"sport, dport, port, mark, ct, priority, queue, fanout, bypass, nobypass"))
+			"sport, dport, port, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, noreject"))
 	}
 	value := p.take()
 	if err := p.once(a.field, value); err != nil {
@@ -148,8 +166,11 @@ func isKeyword(s string) bool {
 	_, family := familyOfWord[s]
 	_, protocol := protocolOfName[s]
 	_, argument := arguments[s]
-	return hook || family || protocol || argument || s == "fanout" || s == "bypass" || s == "nobypass"
+	return hook || family || protocol || argument || slices.Contains(flagWords, s)
 }
+
+// flagWords are the keywords that no value must follow.
+var flagWords = []string{"fanout", "bypass", "nobypass", "offload", "noreject"}
 
 var hookOfWord = map[string]nfqueue.Hook{"input": nfqueue.HookInput, "output": nfqueue.HookOutput}
 

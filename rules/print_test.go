@@ -37,6 +37,8 @@ func TestNFT(t *testing.T) {
 			[]string{"bridge nfqueue prerouting.-300 ip6 daddr 2001:db8::/32 meta l4proto 47 meta mark 0x2 queue num 0-1 bypass,fanout"}},
 		{"postrouting bridge saddr ::/0 priority 5", "postrouting.5 { type filter hook postrouting priority 5; policy accept; }",
 			[]string{"bridge nfqueue postrouting.5 meta protocol ip6 queue num 0 bypass"}},
+		{"in ctmark 0x1/0xff packets 10 bytes 4096", "input { type filter hook input priority 0; policy accept; }",
+			[]string{"inet nfqueue input ct mark & 0xff == 0x1 ct packets <= 10 ct bytes <= 4096 queue num 0 bypass"}},
 		{"out saddr 0.0.0.0/0", "output { type filter hook output priority 0; policy accept; }",
 			[]string{"inet nfqueue output meta nfproto ipv4 queue num 0 bypass"}},
 	} {
@@ -52,6 +54,66 @@ func TestNFT(t *testing.T) {
 	}
 	if _, err := (rules.Rule{Hook: 9}).NFT(); err == nil {
 		t.Error("an invalid rule was printed")
+	}
+}
+
+// TestOffloadText: the commands carry out decisions as the installed rules do.
+func TestOffloadText(t *testing.T) {
+	r := parse(t, "out ip6 tcp dport 443 offload")
+	for _, c := range []struct {
+		print func() ([]string, error)
+		want  string
+	}{
+		{r.NFT, `nft 'add table inet nfqueue'
+nft 'add chain inet nfqueue output { type filter hook output priority 0; policy accept; }'
+nft 'add chain inet nfqueue output.decided { type filter hook output priority 1; policy accept; }'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x10000000 meta mark & 0x30000000 == 0x0 accept'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 tcp flags & rst == rst accept'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto icmp ct state related accept'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto icmpv6 ct state related accept'
+nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x10000000 ct mark set ct mark & 0xcfffffff | 0x10000000 meta mark set meta mark & 0xcfffffff accept'
+nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x20000000 ct mark set ct mark & 0xcfffffff | 0x20000000 meta mark set meta mark & 0xcfffffff drop'
+nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x30000000 meta l4proto tcp ct mark set ct mark & 0xcfffffff | 0x30000000 meta mark set meta mark & 0xcfffffff reject with tcp reset'
+nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x30000000 ct mark set ct mark & 0xcfffffff | 0x30000000 meta mark set meta mark & 0xcfffffff reject with icmpx type port-unreachable'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x20000000 drop'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
+nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
+nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 tcp flags & rst == rst accept'
+nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto icmp ct state related accept'
+nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto icmpv6 ct state related accept'
+nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x20000000 drop'
+nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
+nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
+nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 queue num 0 bypass'`},
+		{r.IPTables, `ip6tables -t filter -A OUTPUT -m connmark --mark 0x10000000/0x30000000 -m mark --mark 0x0/0x30000000 -j ACCEPT
+ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -m tcp --tcp-flags RST RST -j ACCEPT
+ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p ipv6-icmp -m conntrack --ctstate RELATED -j ACCEPT
+ip6tables -t filter -A OUTPUT -m mark '!' --mark 0x0/0x30000000 -j CONNMARK --save-mark --nfmask 0x30000000 --ctmask 0x30000000
+ip6tables -t filter -A OUTPUT -m mark --mark 0x10000000/0x30000000 -j ACCEPT
+ip6tables -t filter -A OUTPUT -m mark --mark 0x20000000/0x30000000 -j DROP
+ip6tables -t filter -A OUTPUT -m mark --mark 0x30000000/0x30000000 -p tcp -j REJECT --reject-with tcp-reset
+ip6tables -t filter -A OUTPUT -m mark --mark 0x30000000/0x30000000 -j REJECT --reject-with icmp6-port-unreachable
+ip6tables -t filter -A OUTPUT -m connmark --mark 0x20000000/0x30000000 -j DROP
+ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -j REJECT --reject-with tcp-reset
+ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -j REJECT --reject-with icmp6-port-unreachable
+ip6tables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass`},
+	} {
+		lines, err := c.print()
+		if got := strings.Join(lines, "\n"); err != nil || got != c.want {
+			t.Errorf("%v\n%s", err, got)
+		}
+	}
+	got, err := parse(t, "prerouting ip offload 0x3 noreject priority -150").IPTables()
+	want := []string{
+		"iptables -t mangle -A PREROUTING -m connmark --mark 0x1/0x3 -m mark --mark 0x0/0x3 -j ACCEPT",
+		"iptables -t mangle -A PREROUTING -m mark '!' --mark 0x0/0x3 -j CONNMARK --save-mark --nfmask 0x3 --ctmask 0x3",
+		"iptables -t mangle -A PREROUTING -m mark --mark 0x1/0x3 -j ACCEPT",
+		"iptables -t mangle -A PREROUTING -m mark --mark 0x2/0x3 -j DROP",
+		"iptables -t mangle -A PREROUTING -m connmark --mark 0x2/0x3 -j DROP",
+		"iptables -t mangle -A PREROUTING -j NFQUEUE --queue-num 0 --queue-bypass",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v\n%s", err, strings.Join(got, "\n"))
 	}
 }
 
@@ -76,6 +138,9 @@ func TestIPTables(t *testing.T) {
 			"ip6tables -t raw -A PREROUTING -d 2001:db8::1 -p sctp -m multiport --sports 1 -m multiport --dports 2:3 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"postrouting saddr 0.0.0.0/0 priority -150 oif eth0 proto 47 mark 7", []string{
 			"iptables -t mangle -A POSTROUTING -o eth0 -p 47 -m mark --mark 0x7 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in ip ctmark 5 packets 10 bytes 4096", []string{
+			"iptables -t filter -A INPUT -m connmark --mark 0x5 -m connbytes --connbytes 0:10 --connbytes-dir both --connbytes-mode packets " +
+				"-m connbytes --connbytes 0:4096 --connbytes-dir both --connbytes-mode bytes -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"in priority 50 ip", []string{"iptables -t security -A INPUT -j NFQUEUE --queue-num 0 --queue-bypass"}},
 	} {
 		got, err := parse(t, c.rule).IPTables()
@@ -94,6 +159,7 @@ func TestIPTablesLacks(t *testing.T) {
 		"forward priority 1":                 "Priority",
 		"postrouting priority -150 iif eth0": "InIface",
 		"in iif ppp+":                        "InIface",
+		"out offload priority -150":          "Offload",
 		"out oif ppp+":                       "OutIface",
 	} {
 		got, err := parse(t, rule).IPTables()

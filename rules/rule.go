@@ -59,6 +59,21 @@ type Rule struct {
 	// CTState matches packets in one of these connection tracking states. The kernel
 	// tracks the connections of the namespace as long as such a rule is there.
 	CTState CTState
+	// CTMark is the mark of the packet's connection, of which only the bits in CTMarkMask
+	// are looked at. A packet without a connection has none and never matches.
+	CTMark uint32
+	// CTMarkMask is to CTMark what MarkMask is to Mark.
+	CTMarkMask uint32
+	// FirstPackets matches the first packets of a connection, of both directions together.
+	// Zero is any number. The kernel counts those of connections that begin when such a rule
+	// is there (it sets the sysctl net.netfilter.nf_conntrack_acct); older ones always match.
+	FirstPackets uint64
+	// FirstBytes matches packets with which the connection has carried at most so many
+	// bytes, of both directions together, with IP headers. See FirstPackets.
+	FirstBytes uint64
+
+	// Offload, if it is not zero, keeps packets of decided connections from the queue.
+	Offload Offload
 
 	// Queue is the number of the queue, the first one if there are several.
 	Queue uint16
@@ -84,6 +99,9 @@ func (r Rule) normal() Rule {
 	}
 	if r.Mark != 0 && r.MarkMask == 0 {
 		r.MarkMask = ^uint32(0)
+	}
+	if r.CTMark != 0 && r.CTMarkMask == 0 {
+		r.CTMarkMask = ^uint32(0)
 	}
 	r.Queues = max(r.Queues, 1)
 	return r

@@ -48,6 +48,9 @@ func Install(cfg Config, rules ...Rule) (*Set, error) {
 		}
 		all[i] = r.normal()
 	}
+	if err := checkMasks(all); err != nil {
+		return nil, fmt.Errorf("rules: install: %w", err)
+	}
 	s, err := install(cfg, all)
 	if err != nil {
 		return nil, fmt.Errorf("rules: install: %w", err)
@@ -67,15 +70,15 @@ func (s *Set) Table() string { return s.name }
 // the queue, unless the rules have NoBypass.
 func (s *Set) Owned() bool { return s.owned }
 
-// Stop removes the rules: no more packets are queued by them. What is in a queue stays
-// there. Calling it again, or after Close, does nothing.
+// Stop removes the rules that queue: no more packets are queued by them. What is in a queue
+// stays there, and the rules stay that carry out the decisions of an Offload. Calling it again, or after Close, does nothing.
 func (s *Set) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped || s.tables == nil {
 		return nil
 	}
-	if err := s.tables.flush(); err != nil {
+	if err := s.tables.stopQueueing(); err != nil {
 		return fmt.Errorf("rules: stop: %w", err)
 	}
 	s.stopped = true

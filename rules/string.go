@@ -43,9 +43,18 @@ func (r Rule) String() string {
 	optional("dport", r.DstPort.String())
 	optional("port", r.Port.String())
 	if r.MarkMask != 0 {
-		add("mark", r.mark())
+		add("mark", markText(r.Mark, r.MarkMask))
 	}
 	optional("ct", r.CTState.String())
+	if r.CTMarkMask != 0 {
+		add("ctmark", markText(r.CTMark, r.CTMarkMask))
+	}
+	if r.FirstPackets != 0 {
+		add("packets", strconv.FormatUint(r.FirstPackets, 10))
+	}
+	if r.FirstBytes != 0 {
+		add("bytes", strconv.FormatUint(r.FirstBytes, 10))
+	}
 	if r.Priority != 0 {
 		add("priority", strconv.Itoa(int(r.Priority)))
 	}
@@ -57,6 +66,15 @@ func (r Rule) String() string {
 	}
 	if r.NoBypass {
 		add("nobypass")
+	}
+	if r.Offload.Mask != 0 {
+		add("offload")
+	}
+	if r.Offload.Mask != 0 && r.Offload.Mask != DefaultOffload.Mask {
+		add(fmt.Sprintf("%#x", r.Offload.Mask))
+	}
+	if r.Offload.NoReject {
+		add("noreject")
 	}
 	return strings.Join(words, " ")
 }
@@ -80,12 +98,12 @@ func address(p netip.Prefix) string {
 	return p.String()
 }
 
-// mark returns "0x1", or "0x1/0xff" with a mask.
-func (r Rule) mark() string {
-	if r.MarkMask == ^uint32(0) {
-		return fmt.Sprintf("%#x", r.Mark)
+// markText returns "0x1", or "0x1/0xff" with a mask.
+func markText(value, mask uint32) string {
+	if mask == ^uint32(0) {
+		return fmt.Sprintf("%#x", value)
 	}
-	return fmt.Sprintf("%#x/%#x", r.Mark, r.MarkMask)
+	return fmt.Sprintf("%#x/%#x", value, mask)
 }
 
 // queues returns "3", or "3-5" for several.

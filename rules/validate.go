@@ -5,6 +5,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"unicode"
@@ -45,8 +46,12 @@ func (r Rule) Validate() error {
 		{"DstPort", r.checkPorts(r.DstPort)},
 		{"Port", r.checkEitherPort()},
 		{"ICMPType", r.checkICMPType()},
-		{"Mark", r.checkMark()},
+		{"Mark", checkMark(r.Mark, r.MarkMask)},
 		{"CTState", r.checkCTState()},
+		{"CTMark", r.checkCTMark()},
+		{"FirstPackets", r.checkCounted(r.FirstPackets)},
+		{"FirstBytes", r.checkCounted(r.FirstBytes)},
+		{"Offload", r.checkOffload()},
 		{"Queues", r.checkQueues()},
 		{"Fanout", r.checkFanout()},
 	} {
@@ -164,9 +169,9 @@ func (r Rule) checkICMPType() error {
 	return nil
 }
 
-func (r Rule) checkMark() error {
-	if outside := r.Mark &^ r.MarkMask; outside != 0 {
-		return fmt.Errorf("no mark matches: the bits %#x are not in the mask %#x", outside, r.MarkMask)
+func checkMark(value, mask uint32) error {
+	if outside := value &^ mask; outside != 0 {
+		return fmt.Errorf("no mark matches: the bits %#x are not in the mask %#x", outside, mask)
 	}
 	return nil
 }
@@ -174,15 +179,43 @@ func (r Rule) checkMark() error {
 // conntrackPriority is NF_IP_PRI_CONNTRACK, where conntrack first sees a packet.
 const conntrackPriority = -200
 
+// lastPriority is NF_IP_PRI_LAST.
+const lastPriority = math.MaxInt32
+
+// checkTracked refuses where conntrack has not seen the packet.
+func (r Rule) checkTracked(unknown string) error {
+	first := r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookOutput
+	if first && r.Priority <= conntrackPriority {
+		return fmt.Errorf("%s not known yet at priority %d of %v; use one above %d", unknown, r.Priority, r.Hook, conntrackPriority)
+	}
+	return nil
+}
+
 func (r Rule) checkCTState() error {
 	if unknown := r.CTState &^ allCTStates; unknown != 0 {
 		return fmt.Errorf("unknown states %v", unknown)
 	}
-	first := r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookOutput
-	if r.CTState != 0 && first && r.Priority <= conntrackPriority {
-		return fmt.Errorf("the state is not known yet at priority %d of %v; use one above %d", r.Priority, r.Hook, conntrackPriority)
+	if r.CTState == 0 {
+		return nil
 	}
-	return nil
+	return r.checkTracked("the state is")
+}
+
+func (r Rule) checkCTMark() error {
+	if r.CTMarkMask == 0 {
+		return nil
+	}
+	if err := checkMark(r.CTMark, r.CTMarkMask); err != nil {
+		return err
+	}
+	return r.checkTracked("the connection is")
+}
+
+func (r Rule) checkCounted(limit uint64) error {
+	if limit == 0 {
+		return nil
+	}
+	return r.checkTracked("the connection is")
 }
 
 func (r Rule) checkQueues() error {

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"encoding/binary"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// rejectPart is what the expression is for.
+const rejectPart = "rejection"
+
+const tcpReset = 0x04 // TH_RST
+
+// parts returns the expressions of a step.
+func (o Offload) parts(s step) []part {
+	var m matcher
+	if s.repeated {
+		m.mark(o.bits(s.on), o.Mask)
+	} else {
+		m.ctMark(o.bits(s.on), o.Mask)
+	}
+	switch s.only {
+	case unmarked:
+		m.mark(0, o.Mask)
+	case tcpSegments:
+		m.protocol(TCP)
+	case tcpResets:
+		m.protocol(TCP)
+		m.transport("TCP flags", 13, 1)
+		m.mask("TCP flags", []byte{tcpReset})
+		m.compare("TCP flags", expr.CmpOpNeq, []byte{0})
+	case icmpErrors:
+		m.protocol(ICMP)
+		m.ctState(CTRelated)
+	case icmpv6Errors:
+		m.protocol(ICMPv6)
+		m.ctState(CTRelated)
+	}
+	if s.repeated {
+		m.saveMark(o.bits(s.on), o.Mask)
+	}
+	switch s.do {
+	case accept:
+		m.add("verdict", &expr.Verdict{Kind: expr.VerdictAccept})
+	case drop:
+		m.add("verdict", &expr.Verdict{Kind: expr.VerdictDrop})
+	case reset:
+		m.add(rejectPart, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	case unreachable:
+		m.add(rejectPart, &expr.Reject{
+			Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH,
+		})
+	}
+	return m.parts
+}
+
+// saveMark sets bits in the mark of the connection and takes them off the packet.
+func (m *matcher) saveMark(value, mask uint32) {
+	host := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+	keep := func(xor uint32) *expr.Bitwise {
+		return &expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: 4, Mask: host(^mask), Xor: host(xor),
+		}
+	}
+	m.add(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register})
+	m.add(ctMarkPart, keep(value))
+	m.add(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register, SourceRegister: true})
+	m.add("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register})
+	m.add("mark", keep(0))
+	m.add("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register, SourceRegister: true})
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/chifflier/nfqueue-go"
+)
+
+// Offload lets the kernel carry out a decision that a handler has made for a whole
+// connection: later packets of the connection, in both directions, do not reach the
+// queue any more. Give the same value to the Rule and to the handler:
+//
+//	offload := rules.DefaultOffload
+//	set, err := rules.Install(rules.Config{}, rules.Rule{Offload: offload, ...})
+//	...
+//	func(p *nfqueue.Packet) nfqueue.Verdict {
+//		switch look(p) {
+//		case fine:
+//			return offload.Accept(p)
+//		case bad:
+//			return offload.Reject(p)
+//		}
+//		return nfqueue.Accept // not decided yet; the next packet is queued too
+//	}
+//
+// Accept, Drop and Reject mark the packet and repeat it. At the start of the chain, before
+// any rule that queues, rules of the same Set save the mark in the connection, take it off
+// the packet, and accept, drop or reject. They do the same to each later packet of a
+// connection that is marked, so at most those packets reach the handler which were queued
+// before it decided. A second chain, behind the first, drops or rejects these too if the
+// handler accepts them one by one. The zero value offloads nothing.
+//
+// This uses connection tracking (conntrack) and works on kernels with and without
+// NETFILTER_NETLINK_GLUE_CT. Conntrack forgets a connection whose first packet does not
+// leave or arrive. So if that one is dropped or rejected and sent again, it is queued again.
+// A packet that conntrack does not track is decided alone. A connection that
+// conntrack expects, such as FTP data, inherits the mark of the one that announced it.
+//
+// The marks stay when the Set is closed or the process is killed. A later Set with the
+// same Mask goes by them.
+type Offload struct {
+	// Mask has the two bits, of the packet mark and of the connection mark, that hold the
+	// decision. All others stay as they are. No other program may use these two.
+	Mask uint32
+	// NoReject leaves out the rules that reject, for hooks at which the kernel can not. Then
+	// Reject drops.
+	NoReject bool
+}
+
+// DefaultOffload uses the bits 28 and 29. Calico and Cilium use these too, in their default
+// configuration; choose others there. Kubernetes uses 14 and 15, Tailscale 16 to 23,
+// wg-quick the lower 16.
+var DefaultOffload = Offload{Mask: 0x30000000}
+
+// decision is what a handler has decided for a connection, as a number of two bits.
+type decision uint32
+
+const (
+	decidedAccept decision = 1 + iota
+	decidedDrop
+	decidedReject
+)
+
+// bits returns the mark that stands for a decision.
+func (o Offload) bits(d decision) uint32 {
+	low := o.Mask & -o.Mask
+	high := o.Mask &^ low
+	return low*uint32(d&1) | high*uint32(d>>1)
+}
+
+// Accept decides that the connection of p is accepted: p, with all edits made to it, and every
+// later packet. The handler returns the verdict, or resolves a Held with it. Call it for
+// a packet once, after SetMark if that is used.
+//
+// A packet that comes round again undecided has met no rule with this Offload. It is then
+// accepted alone, so that a handler whose rules are missing does not run in circles.
+func (o Offload) Accept(p *nfqueue.Packet) nfqueue.Verdict {
+	return o.decide(p, decidedAccept, nfqueue.Accept)
+}
+
+// Drop decides that p and every later packet of its connection is dropped. See Accept.
+func (o Offload) Drop(p *nfqueue.Packet) nfqueue.Verdict {
+	return o.decide(p, decidedDrop, nfqueue.Drop)
+}
+
+// Reject decides that p and every later packet of its connection is rejected: TCP by a
+// reset, everything else by the ICMP or ICMPv6 error "port unreachable". The sender of the packet
+// gets these, and its connect or read fails at once with ECONNREFUSED or ECONNRESET. See Accept.
+func (o Offload) Reject(p *nfqueue.Packet) nfqueue.Verdict {
+	if o.NoReject {
+		return o.Drop(p)
+	}
+	return o.decide(p, decidedReject, nfqueue.Drop)
+}
+
+func (o Offload) decide(p *nfqueue.Packet, d decision, alone nfqueue.Verdict) nfqueue.Verdict {
+	mark, value := p.Mark(), o.bits(d)
+	if mark&o.Mask == value { // also if there are no bits
+		return alone
+	}
+	p.SetMark(mark&^o.Mask | value)
+	return nfqueue.Repeat
+}
+
+// checkMasks refuses rules that would read each other's decisions wrongly.
+func checkMasks(rules []Rule) error {
+	for i, a := range rules {
+		for j, b := range rules[:i] {
+			if a.Offload.Mask&b.Offload.Mask != 0 && a.Offload.Mask != b.Offload.Mask {
+				return fmt.Errorf("rules %d and %d: the masks %#x and %#x of their Offload overlap; "+
+					"give both the same, or different bits", j+1, i+1, b.Offload.Mask, a.Offload.Mask)
+			}
+		}
+	}
+	return nil
+}
+
+func (r Rule) checkOffload() error {
+	switch o := r.Offload; {
+	case o == (Offload{}):
+		return nil
+	case o.Mask == 0:
+		return errors.New("without a mask there is nothing to offload; start from DefaultOffload")
+	case bits.OnesCount32(o.Mask) != 2:
+		return fmt.Errorf("the mask %#x must have two bits, for what accepts, drops and rejects", o.Mask)
+	case r.Family == nfqueue.FamilyBridge:
+		return errors.New("connections of bridged packets are not offloaded; use a hook of IPv4 and IPv6")
+	case r.Hook == nfqueue.HookPostrouting && !o.NoReject:
+		return errors.New("the kernel rejects nothing at postrouting; " +
+			"use output or forward, or set NoReject")
+	case r.Priority == lastPriority:
+		return fmt.Errorf("priority %d leaves no room for the chain behind; use a lower one", r.Priority)
+	}
+	return r.checkTracked("the connection is")
+}
