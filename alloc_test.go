@@ -35,14 +35,15 @@ func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {
 	t.Cleanup(func() { q.Close() })
 	id := uint32(0)
 	return q, func() {
-		q.n, q.cur = q.slab.Slots(), 0
-		for i := range q.n {
-			slot := q.slab.Slot(i)
-			*q.slab.Datagram(i) = transport.Datagram{Len: copy(slot, msg)}
+		r := &q.rx
+		r.n, r.cur = r.slab.Slots(), 0
+		for i := range r.n {
+			slot := r.slab.Slot(i)
+			*r.slab.Datagram(i) = transport.Datagram{Len: copy(slot, msg)}
 			id++
 			binary.BigEndian.PutUint32(slot[24:], id)
 		}
-		q.came()
+		r.countArrivals()
 	}
 }
 
@@ -96,14 +97,14 @@ func TestNoAllocations(t *testing.T) {
 		}},
 	} {
 		q, reload := loaded(t, plain)
-		var h Handler = c.h
+		d := newInline(q, c.h)
 		if n := testing.AllocsPerRun(100, func() {
 			reload()
-			if err := q.handle(h); err != nil {
+			if err := d.dispatch(); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
-			t.Errorf("%s: %v allocations for %d packets", c.name, n, q.slab.Slots())
+			t.Errorf("%s: %v allocations for %d packets", c.name, n, q.rx.slab.Slots())
 		}
 		if got := q.stats.received.Load(); got == 0 {
 			t.Errorf("%s: nothing was handled", c.name)
@@ -131,12 +132,12 @@ func BenchmarkHandle(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			q, reload := loaded(b, msg)
 			reload()
-			var h Handler = c.h
+			d := newInline(q, c.h)
 			b.ReportAllocs()
-			for n := 0; n < b.N; n += q.slab.Slots() {
-				q.n, q.cur = q.slab.Slots(), 0
-				q.came()
-				if err := q.handle(h); err != nil {
+			for n := 0; n < b.N; n += q.rx.slab.Slots() {
+				q.rx.n, q.rx.cur = q.rx.slab.Slots(), 0
+				q.rx.countArrivals()
+				if err := d.dispatch(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
@@ -13,8 +14,8 @@ import (
 )
 
 // Config says how a queue is opened and served. The zero value is queue 0 with
-// whole packets, segmentation offload left on, and packets dropped that no
-// handler decides. Open copies it.
+// whole packets, segmentation left to later, and packets dropped that no handler
+// decides. Open copies it.
 type Config struct {
 	// Queue is the number that rules send packets to.
 	Queue uint16
@@ -23,33 +24,29 @@ type Config struct {
 	CopyMode CopyMode
 
 	// CopyRange is the number of bytes copied of each packet, from the network
-	// header on. Zero, and everything above MaxPayload, means MaxPayload. A packet
-	// copied in part can be judged but its payload cannot be replaced.
+	// header on. Zero, and everything above MaxPayload, means MaxPayload. A handler can
+	// judge a packet that is copied in part, but not replace its payload.
 	CopyRange uint32
 
 	// MaxLen is the number of packets that may wait for their verdict. The kernel
-	// drops more, or lets them pass with FailOpen. Zero is DefaultMaxLen. Recent
-	// kernels hold at most 65536.
+	// drops more, or lets them pass with FailOpen. Zero is DefaultMaxLen, and MaxLenNone
+	// is none. Recent kernels hold at most 65536.
 	MaxLen uint32
 
-	// Flags are added to GSO, which is on unless NoGSO is set.
+	// Flags are what the kernel does beyond the usual.
 	Flags Flags
-
-	// NoGSO makes the kernel cut packets to the MTU before they are queued. That is
-	// slow; use it only when a handler cannot cope with packets above the MTU.
-	NoGSO bool
 
 	// Fallback is the verdict for a packet that no handler decides: the handler
 	// panics or returns an invalid verdict, the message cannot be decoded, a
-	// deferred packet is forgotten or its time ends, or the queue shuts down.
-	// Drop, the zero value, or Accept. Edits that were made to a packet whose handler
-	// failed, or whose time ended, are not sent with it.
+	// deferred packet is never resolved or its time ends, or the queue shuts down.
+	// Drop, the zero value, or Accept. It leaves without the edits that were made to the
+	// packet.
 	Fallback Verdict
 
 	// ReadBuffer is the size in bytes of the socket's receive buffer, in the
-	// kernel's count, where a full-size Ethernet frame takes 2304 bytes on most machines. Zero sizes
-	// it for MaxLen packets. Without CAP_NET_ADMIN in the initial user namespace
-	// the kernel grants at most twice net.core.rmem_max.
+	// kernel's count, where a full-size Ethernet frame takes 2304 bytes on most
+	// machines. Zero sizes it for MaxLen packets. Without CAP_NET_ADMIN in the initial
+	// user namespace the kernel grants at most twice net.core.rmem_max.
 	ReadBuffer int
 
 	// Batch is the number of packets received with one system call. Zero is
@@ -67,8 +64,8 @@ type Config struct {
 	NetNS int
 
 	// DrainTimeout is how long Serve goes on calling its handler, for packets that are
-	// already queued, from the end of its context on. A handler that is running then is
-	// waited for. Zero is DefaultDrainTimeout.
+	// already queued, after the end of its context. Serve waits for a call that is running
+	// then. Zero is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
 	// OnPanic is called when a handler has panicked and its packet has been given the
@@ -80,10 +77,10 @@ type Config struct {
 	OnPanic func(*PanicError)
 
 	// OnRefused is called when the kernel has refused verdicts, which Stats counts as
-	// Gone and Refused. It runs on the goroutine that receives and must not block it.
+	// TooLate and Refused. It runs on the goroutine that receives and must not block it.
 	OnRefused func(*VerdictError)
 
-	// Logger hears of what a Queue can only report in passing: that packets begin to be
+	// Logger gets what a Queue can only report in passing: that packets begin to be
 	// lost and when that has ended, refused verdicts, a receive buffer that was not
 	// granted. Nil is silent; Stats counts all the same.
 	Logger *slog.Logger
@@ -97,6 +94,10 @@ const (
 	DefaultDrainTimeout = 5 * time.Second
 )
 
+// MaxLenNone is for Config.MaxLen and SetMaxLen: the kernel queues no packet. It drops them,
+// or lets them pass with FailOpen.
+const MaxLenNone = math.MaxUint32
+
 // maxBatch is UIO_MAXIOV, the most that one recvmmsg takes.
 const maxBatch = 1024
 
@@ -107,22 +108,18 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("Config.Fallback is %v; it must be Drop or Accept", c.Fallback)
 	}
 	if !c.CopyMode.valid() {
-		return c, fmt.Errorf("Config.CopyMode is %v; it must be CopyPacket, CopyMeta or CopyNone", c.CopyMode)
+		return c, fmt.Errorf("Config.CopyMode is %v; it must be CopyPacket, CopyMeta or CopyNone",
+			c.CopyMode)
 	}
 	if c.Flags&^allFlags != 0 {
 		return c, fmt.Errorf("Config.Flags has unknown bits: %v", c.Flags)
 	}
-	if c.NoGSO && c.Flags&GSO != 0 {
-		return c, errors.New("Config.Flags has GSO and Config.NoGSO is set; choose one")
-	}
 	if c.Batch < 0 || c.Batch > maxBatch {
-		return c, fmt.Errorf("Config.Batch is %d; it must be from 1 to %d, or 0 for the default", c.Batch, maxBatch)
+		return c, fmt.Errorf("Config.Batch is %d; it must be from 1 to %d, or 0 for the default",
+			c.Batch, maxBatch)
 	}
 	if c.ReadBuffer < 0 || c.FlushAfter < 0 || c.DrainTimeout < 0 || c.NetNS < 0 {
 		return c, errors.New("Config.ReadBuffer, FlushAfter, DrainTimeout and NetNS must not be negative")
-	}
-	if !c.NoGSO {
-		c.Flags |= GSO
 	}
 	if c.CopyRange == 0 || c.CopyRange > MaxPayload {
 		c.CopyRange = MaxPayload
@@ -154,7 +151,7 @@ func (c Config) withDefaults() (Config, error) {
 // readBufferFor sizes the receive buffer for MaxLen unread packets.
 func readBufferFor(c Config) int {
 	n := framesBuffer(c)
-	if c.Flags&GSO != 0 && c.CopyRange > 1500 {
+	if c.Flags&NoGSO == 0 && c.CopyRange > 1500 {
 		n += kernel.ReserveForGSO // room for MaxLen of the largest packets would be 66 MiB
 	}
 	return n
@@ -166,7 +163,7 @@ func framesBuffer(c Config) int {
 	if c.CopyRange <= 128 {
 		charge = small
 	}
-	return int(min(uint64(c.MaxLen)*uint64(charge), 1<<30))
+	return int(min(uint64(kernelMaxLen(c.MaxLen))*uint64(charge), 1<<30))
 }
 
 // slotSize is the room one message needs: the copied part of the packet, which

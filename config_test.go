@@ -15,7 +15,7 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Flags != GSO || c.CopyMode != CopyPacket || c.CopyRange != MaxPayload || c.MaxLen != 1024 || c.Batch != 96 ||
+	if c.Flags != 0 || c.CopyMode != CopyPacket || c.CopyRange != MaxPayload || c.MaxLen != 1024 || c.Batch != 96 ||
 		c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}
@@ -23,7 +23,7 @@ func TestConfigDefaults(t *testing.T) {
 	if c.ReadBuffer < 1024*frame {
 		t.Errorf("receive buffer of %d bytes does not hold MaxLen frames", c.ReadBuffer)
 	}
-	if c, _ := (Config{CopyMode: CopyMeta, CopyRange: 100, NoGSO: true, MaxLen: 10}).withDefaults(); c.CopyRange != 0 || c.Flags != 0 || c.ReadBuffer != 10*small {
+	if c, _ := (Config{CopyMode: CopyMeta, CopyRange: 100, Flags: NoGSO, MaxLen: 10}).withDefaults(); c.CopyRange != 0 || c.Flags != NoGSO || c.ReadBuffer != 10*small {
 		t.Errorf("%+v", c)
 	}
 	if size := slotSize(c); size < 65591+4096 {
@@ -36,7 +36,6 @@ func TestConfigErrors(t *testing.T) {
 		"Fallback":     {Fallback: Repeat},
 		"CopyMode":     {CopyMode: 3},
 		"Flags":        {Flags: 0x20},
-		"NoGSO":        {Flags: GSO, NoGSO: true},
 		"Batch":        {Batch: 1025},
 		"ReadBuffer":   {ReadBuffer: -1},
 		"FlushAfter":   {FlushAfter: -1},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,10 +16,103 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
-// replies matches the kernel's answers with the requests that wait for them. They
-// arrive among the packets, so whoever receives hands them in. While a queue is handed
-// over that may be the other process: the numbers of the two begin anywhere, so that neither
-// takes the answer to the other's request for its own.
+// SetMaxLen changes how many packets may wait for their verdict. Packets that already wait
+// stay. As in Config, 0 is DefaultMaxLen, and with MaxLenNone the kernel queues none.
+//
+// Like the other changes it takes effect while packets flow, and returns when the kernel has
+// confirmed it. The confirmation comes through the goroutine that serves, so a change fails
+// with ErrInHandler when a handler or another callback of the queue makes it. If no
+// confirmation was received in two seconds, because the receive buffer overflows or a handler
+// takes as long, the error matches os.ErrDeadlineExceeded, and the kernel may have made the
+// change all the same. Once the queue has begun to end, by Shutdown, Release or the context of
+// Serve, the error is ErrClosed.
+//
+// While another process receives from the queue too, between OpenFile there and Release here,
+// that process may receive the confirmation: the change then fails with the same error, though
+// the kernel made it. Make changes before File or after Release.
+func (q *Queue) SetMaxLen(n uint32) error {
+	n = kernelMaxLen(n)
+	return q.change("set maximum length", nfqmsg.Change{MaxLen: &n})
+}
+
+// SetFlags switches the flags in mask on or off, as they are in flags. A flag that the kernel
+// does not support is refused with errors.ErrUnsupported. See SetMaxLen.
+func (q *Queue) SetFlags(mask, flags Flags) error {
+	if (mask|flags)&^allFlags != 0 {
+		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
+	}
+	return q.change("set flags", nfqmsg.Change{Mask: uint32(mask), Flags: flags.kernel() & uint32(mask)})
+}
+
+// SetCopy changes how much of each packet is copied. mode and length mean what CopyMode and
+// CopyRange do in Config, but a range cannot exceed that of Config, which is also the one that
+// 0 stands for: the memory for packets is of that size. A queue that was opened without
+// CopyPacket has no room for payloads. See SetMaxLen.
+func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
+	c, err := Config{CopyMode: mode, CopyRange: length}.withDefaults()
+	if err != nil {
+		return q.opError("set copy mode", err)
+	}
+	if c.CopyMode == CopyPacket && q.cfg.CopyRange == 0 {
+		return q.opError("set copy mode", fmt.Errorf(
+			"the queue was opened with %v, without room for payloads; open it with CopyPacket", q.cfg.CopyMode))
+	}
+	if length == 0 {
+		c.CopyRange = min(c.CopyRange, q.cfg.CopyRange)
+	}
+	if c.CopyRange > q.cfg.CopyRange {
+		return q.opError("set copy mode", fmt.Errorf(
+			"%d bytes are more than the %d of Config.CopyRange", c.CopyRange, q.cfg.CopyRange))
+	}
+	return q.change("set copy mode", nfqmsg.Change{Copy: c.copy()})
+}
+
+// SetReadBuffer changes the size in bytes of the socket's receive buffer, in the kernel's
+// count, and returns what was granted. It may be called from the handler.
+func (q *Queue) SetReadBuffer(n int) (granted int, err error) {
+	if n <= 0 {
+		return 0, q.opError("set receive buffer", fmt.Errorf("%d bytes; want more than 0", n))
+	}
+	if granted, err = q.conn.SetReadBuffer(n); err != nil {
+		return 0, q.opError("set receive buffer", err)
+	}
+	return granted, nil
+}
+
+func (q *Queue) change(op string, c nfqmsg.Change) error {
+	if q.life.inHandler() {
+		return q.opError(op, ErrInHandler)
+	}
+	err := q.configure(c)
+	if c.Mask != 0 && unsupported(err) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	if err != nil {
+		return q.opError(op, err)
+	}
+	return nil
+}
+
+// unsupported reports whether err is how a kernel refuses a flag that it does not know.
+func unsupported(err error) bool {
+	return errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL))
+}
+
+// kernelMaxLen is the maximum length that the kernel gets for one of Config or SetMaxLen.
+func kernelMaxLen(n uint32) uint32 {
+	switch n {
+	case 0:
+		return DefaultMaxLen
+	case MaxLenNone:
+		return 0
+	}
+	return n
+}
+
+// replies matches the kernel's answers with the requests that wait for them. They arrive
+// among the packets, so the reader delivers them. While a queue is handed over that may be the
+// other process: both begin at a random number, so that neither mistakes the answer to the
+// other's request for its own.
 type replies struct {
 	mu      sync.Mutex
 	seq     uint32 // of the last request
@@ -48,26 +142,27 @@ func (r *replies) deliver(seq uint32, errno int32) {
 	}
 }
 
-func (r *replies) forget(seq uint32) {
+func (r *replies) cancel(seq uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.waiting, seq)
 }
 
-// The kernel answers while it takes the message, so a reply that has not arrived after
-// replyTimeout was lost because the receive buffer was full, or waits there behind a
-// handler.
+// The kernel answers before the send call returns. A reply that has not arrived after
+// replyTimeout was lost because the receive buffer was full, or waits there behind a handler.
 const (
 	replyTimeout   = 500 * time.Millisecond
 	configAttempts = 4
 )
 
-// errNoReply is the cause when no attempt of a request had a reply in time. The kernel
-// may have done what was asked all the same.
-var errNoReply = fmt.Errorf("no reply from the kernel was read; the receive buffer overflows, or a handler takes long: %w", os.ErrDeadlineExceeded)
+// errNoReply is the cause when no attempt of a request had a reply in time. The kernel may
+// have done what was asked all the same.
+var errNoReply = fmt.Errorf(
+	"no reply from the kernel was received; the receive buffer overflows, or a handler takes long: %w",
+	os.ErrDeadlineExceeded)
 
-// configure makes a change and waits for the kernel to confirm it. A request whose
-// reply was lost is sent again: all changes can be made twice, but for binding.
+// configure makes a change and waits for the kernel to confirm it. A request whose reply was
+// lost is sent again: all changes can be made twice, but for binding.
 func (q *Queue) configure(c nfqmsg.Change) error {
 	for range configAttempts {
 		errno, err := q.request(c)
@@ -84,11 +179,11 @@ func (q *Queue) configure(c nfqmsg.Change) error {
 	return errNoReply
 }
 
-// request sends a change and returns the error number of the reply. While nobody
-// else receives it does so itself, and stashes the packets that come along.
+// request sends a change and returns the error number of the reply. While there is no reader
+// it becomes that itself, and stashes the packets that come along.
 func (q *Queue) request(c nfqmsg.Change) (errno int32, err error) {
 	seq, reply := q.replies.expect()
-	defer q.replies.forget(seq)
+	defer q.replies.cancel(seq)
 	if err := q.send(seq, false, c); err != nil {
 		return 0, err
 	}
@@ -108,10 +203,11 @@ func (q *Queue) request(c nfqmsg.Change) (errno int32, err error) {
 		select {
 		case errno := <-reply:
 			return errno, nil
-		case <-q.done:
+		case <-q.life.done:
 			return 0, ErrClosed
 		case <-timeout.C:
-		case q.reader <- struct{}{}:
+		case q.life.reader <- struct{}{}:
+			q.life.becameReader()
 			if err := q.awaitReply(reply, deadline); err != nil {
 				return 0, err
 			}
@@ -119,10 +215,10 @@ func (q *Queue) request(c nfqmsg.Change) (errno int32, err error) {
 	}
 }
 
-// send sends changes in one datagram, again if the kernel has no memory for it at the
-// moment. The reply, to the last of them, carries seq: if the kernel refuses one, it
-// refuses all. end says that they are those of finish.
-func (q *Queue) send(seq uint32, end bool, changes ...nfqmsg.Change) (err error) {
+// send sends changes in one datagram, again if the kernel has no memory for it at the moment.
+// The reply, to the last of them, carries seq: if the kernel refuses one, it refuses all. last
+// says that they are those of finish, after which there are no others.
+func (q *Queue) send(seq uint32, last bool, changes ...nfqmsg.Change) (err error) {
 	var msg []byte
 	for i, c := range changes {
 		if i < len(changes)-1 {
@@ -133,7 +229,7 @@ func (q *Queue) send(seq uint32, end bool, changes ...nfqmsg.Change) (err error)
 	}
 	for i := range sender.Attempts {
 		err = q.out.Exclusive(func() error {
-			if q.ending && !end {
+			if !last && (q.life.is(stateEnding) || q.life.closed()) {
 				return ErrClosed
 			}
 			return q.conn.Send([][]byte{msg})
@@ -146,47 +242,39 @@ func (q *Queue) send(seq uint32, end bool, changes ...nfqmsg.Change) (err error)
 	return err
 }
 
-// refuseChanges makes finish the last one who makes any. One that is being sent is
-// before it, and overridden; one whose reply was lost is not sent again.
-func (q *Queue) refuseChanges() {
-	_ = q.out.Exclusive(func() error {
-		q.ending = true
-		return nil
-	})
-}
-
-// awaitReply receives once, unless the reply has come. The caller has become the reader,
-// which he is no more afterwards, even if OnRefused panics.
+// awaitReply receives once, unless the reply has come. The caller has become the reader, and
+// is no longer when awaitReply returns, even if OnRefused panics.
 func (q *Queue) awaitReply(reply chan int32, deadline time.Time) error {
-	defer q.releaseReader()
+	defer q.stopReading()
 	if len(reply) > 0 {
 		return nil
 	}
 	return q.receiveReplies(deadline)
 }
 
-// receiveReplies receives one batch, hands in the replies and stashes the rest. The
-// caller is the reader.
+// receiveReplies receives one batch, delivers the replies and stashes the rest. The caller is
+// the reader.
 func (q *Queue) receiveReplies(deadline time.Time) error {
-	q.stashRest()
+	r := &q.rx
+	r.stashRest()
 	if err := q.conn.SetReadDeadline(deadline); err != nil {
 		return err
 	}
-	err := q.receive()
+	err := r.receive()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = nil // whether it was ours is the caller's to find out
+		err = nil // the caller finds out whether the deadline was its own
 	}
 	if err == nil {
 		err = q.conn.SetReadDeadline(time.Time{})
 	}
-	for q.cur < q.n {
-		i := q.cur
-		q.cur++ // first: what OnRefused panics of is not handed in again
-		d := q.slab.Datagram(i)
-		if b := q.slab.Slot(i)[:d.Len]; isReply(b) {
+	for r.cur < r.n {
+		i := r.cur
+		r.cur++ // first, so that a reply whose OnRefused panics is not delivered again
+		d := r.slab.Datagram(i)
+		if b := r.slab.Slot(i)[:d.Len]; isReply(b) {
 			q.reply(b)
 		} else {
-			q.stash = append(q.stash, stashed{append([]byte(nil), b...), d.Truncated})
+			r.stashOne(b, *d)
 		}
 	}
 	return err
@@ -195,4 +283,76 @@ func (q *Queue) receiveReplies(deadline time.Time) error {
 func isReply(b []byte) bool {
 	hdr, ok := nlwire.ParseHeader(b)
 	return ok && hdr.Type == nlwire.TypeError && len(b) >= nlwire.HeaderLen
+}
+
+// bind binds and configures the queue with one message.
+func (q *Queue) bind() error {
+	maxLen := kernelMaxLen(q.cfg.MaxLen)
+	flags := q.cfg.Flags.kernel()
+	err := q.configure(nfqmsg.Change{
+		Cmd:    nfqmsg.CmdBind,
+		Copy:   q.cfg.copy(),
+		MaxLen: &maxLen,
+		Mask:   flags,
+		Flags:  flags,
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kernel.Error(kernel.EPERM)):
+		return q.explainPermission(err)
+	case unsupported(err):
+		return q.explainUnsupported(err)
+	}
+	return err
+}
+
+// explainPermission tells the two causes of EPERM apart: the kernel answers a PF_BIND after it
+// has checked the capability and before it looks for an owner.
+func (q *Queue) explainPermission(err error) error {
+	if q.configure(nfqmsg.Change{Cmd: nfqmsg.CmdPFBind}) != nil {
+		return fmt.Errorf("CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace; "+
+			"run as root, grant it with setcap cap_net_admin+ep, or set AmbientCapabilities in the systemd unit: %w", err)
+	}
+	owner := "the socket of another process"
+	if info, err := q.kernelQueue(); err == nil {
+		owner = fmt.Sprintf("the socket with netlink port id %d, often the process id,", info.PortID)
+	}
+	return fmt.Errorf("%w: %s has bound it; end that program ('nfq stat' shows it), or open another queue",
+		ErrQueueInUse, owner)
+}
+
+// explainUnsupported names the flags that the kernel does not know. It checks flags before it
+// looks for the queue, so that asking changes nothing.
+func (q *Queue) explainUnsupported(err error) error {
+	if q.configure(nfqmsg.Change{Cmd: nfqmsg.CmdPFBind}) != nil {
+		return fmt.Errorf("this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE); "+
+			"load it with modprobe nfnetlink_queue: %w: %w", errors.ErrUnsupported, err)
+	}
+	var refused []string
+	hint := ""
+	for bit := uint32(1); bit <= uint32(allFlags); bit <<= 1 {
+		if q.cfg.Flags.kernel()&bit == 0 ||
+			!unsupported(q.configure(nfqmsg.Change{Mask: bit, Flags: bit})) {
+			continue
+		}
+		switch f := Flags(bit); f {
+		case NoGSO: // its bit is the kernel's flag for GSO
+			refused = append(refused, "gso")
+			hint += "; set Flags NoGSO"
+		case Conntrack:
+			refused = append(refused, f.String())
+			hint += "; conntrack needs CONFIG_NETFILTER_NETLINK_GLUE_CT and the module nf_conntrack_netlink"
+		case SecCtx:
+			refused = append(refused, f.String())
+			hint += "; secctx needs CONFIG_NETWORK_SECMARK"
+		default:
+			refused = append(refused, f.String())
+		}
+	}
+	if refused == nil {
+		return err
+	}
+	return fmt.Errorf("this kernel does not support the flags %s%s: %w: %w",
+		strings.Join(refused, "|"), hint, errors.ErrUnsupported, err)
 }

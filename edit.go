@@ -128,13 +128,13 @@ func (p *Packet) SetPayloadRaw(b []byte) error {
 // errUDPSegments is because a replaced payload has lost the mark that its checksum is partial. The
 // kernel then cuts a UDP super-packet for a local socket without making valid checksums, whatever is in the
 // field (udp_rcv_segment). One that it sends is cut in time, see ippkt.Segments.
-var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be segmented cannot be replaced; set Config.NoGSO: %w", errors.ErrUnsupported)
+var errUDPSegments = fmt.Errorf("a UDP packet that came in and is still to be segmented cannot be replaced; add NoGSO to Config.Flags: %w", errors.ErrUnsupported)
 
 // errInside is because a replaced payload has lost that mark, and the kernel does not tell where the checksum is.
-var errInside = fmt.Errorf("the packet is a tunnel's, and a checksum inside is not complete, which only the kernel can do; set Config.NoGSO: %w", errors.ErrUnsupported)
+var errInside = fmt.Errorf("the packet is a tunnel's, and a checksum inside is not complete, which only the kernel can do; add NoGSO to Config.Flags: %w", errors.ErrUnsupported)
 
 // errNoUDPSegments is for kernels that fail, see transport.Conn.CutsReplacedUDP.
-var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; set Config.NoGSO: %w", errors.ErrUnsupported)
+var errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced before Linux 6.12, which crashes or makes invalid checksums; add NoGSO to Config.Flags: %w", errors.ErrUnsupported)
 
 const ipv4HeaderLen = 20 // without options
 

@@ -104,19 +104,23 @@ const (
 	// (NFQA_CFG_F_CONNTRACK, Linux 3.6). The kernel must have
 	// CONFIG_NETFILTER_NETLINK_GLUE_CT, and a rule must make conntrack active.
 	Conntrack Flags = 1 << 1
-	// GSO lets packets larger than the MTU through whole, before segmentation
-	// (NFQA_CFG_F_GSO, Linux 3.10). Config sets it unless NoGSO is given.
-	GSO Flags = 1 << 2
+	// NoGSO makes the kernel cut packets to the MTU before they are queued. That is slow;
+	// use it only when a handler cannot cope with packets above the MTU. Without it packets
+	// are queued whole (NFQA_CFG_F_GSO, Linux 3.10, of which this is the opposite).
+	NoGSO Flags = 1 << 2
 	// UIDGID adds the owner of the sending socket (NFQA_CFG_F_UID_GID, Linux 3.14).
 	UIDGID Flags = 1 << 3
 	// SecCtx adds the security context of the packet (NFQA_CFG_F_SECCTX, Linux
 	// 4.3). The kernel must have CONFIG_NETWORK_SECMARK.
 	SecCtx Flags = 1 << 4
 
-	allFlags = FailOpen | Conntrack | GSO | UIDGID | SecCtx
+	allFlags = FailOpen | Conntrack | NoGSO | UIDGID | SecCtx
 )
 
-var flagNames = []string{"fail-open", "conntrack", "gso", "uid-gid", "secctx"}
+var flagNames = []string{"fail-open", "conntrack", "no-gso", "uid-gid", "secctx"}
+
+// kernel returns the flags as the kernel knows them, with GSO in place of NoGSO.
+func (f Flags) kernel() uint32 { return uint32(f ^ NoGSO) }
 
 // String lists the names of the flags that are set, joined by "|".
 func (f Flags) String() string { return word.Bits(uint32(f), flagNames) }

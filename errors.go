@@ -18,6 +18,9 @@ var (
 	ErrQueueInUse = errors.New("queue is in use")
 	// ErrServing means that the queue is being served by another goroutine.
 	ErrServing = errors.New("queue is already being served")
+	// ErrInHandler means that a handler, or another callback of the queue, called a method
+	// that waits for it. Another goroutine can call that method.
+	ErrInHandler = errors.New("called from the queue's own handler, for which it would wait; call it from another goroutine")
 	// ErrInvalidVerdict means that the kernel would not take a verdict, or would
 	// take it for something else.
 	ErrInvalidVerdict = errors.New("invalid verdict")

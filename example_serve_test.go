@@ -109,7 +109,7 @@ func ExampleQueue_ServeFlows() {
 // Serve the four queues of "-j NFQUEUE --queue-balance 0:3", or of nft's "queue to 0-3",
 // each on a goroutine of its own and with state of its own.
 func ExampleOpenGroup() {
-	g, err := nfqueue.OpenGroup(0, 4, nfqueue.Config{Fallback: nfqueue.Accept})
+	g, err := nfqueue.OpenGroup(nfqueue.Config{Fallback: nfqueue.Accept}, 4)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -123,18 +123,6 @@ func ExampleOpenGroup() {
 		})
 	})
 	if err != nil {
-		log.Fatal(err)
-	}
-}
-
-// Serve each queue of a rule with --queue-cpu-fanout, or flags fanout, on the processor that
-// its packets come from.
-func ExampleGroup_ServeFanout() {
-	g, err := nfqueue.OpenGroup(0, 4, nfqueue.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := g.ServeFanout(context.Background(), func(uint16) nfqueue.Handler { return accept }); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -36,8 +36,8 @@ func ExampleQueue_Stats() {
 }
 
 // List the bound queues of the network namespace, whoever serves them.
-func ExampleKernelStats() {
-	queues, err := nfqueue.KernelStats()
+func ExampleKernelQueues() {
+	queues, err := nfqueue.KernelQueues()
 	if err != nil {
 		log.Fatal(err)
 	}

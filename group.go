@@ -9,8 +9,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-
-	"github.com/chifflier/nfqueue-go/internal/affinity"
 )
 
 // Group is a range of consecutive queues over which a rule spreads packets: iptables
@@ -21,12 +19,12 @@ type Group struct {
 	serving atomic.Bool
 }
 
-// OpenGroup opens count queues from first on, each as Open does with cfg, whose Queue
-// is not used. If one cannot be opened none is.
-func OpenGroup(first, count uint16, cfg Config) (*Group, error) {
-	cfg.Queue = first
-	if count == 0 || int(first)+int(count) > 1<<16 {
-		return nil, &OpError{Op: "open group", Queue: first, Err: fmt.Errorf("%d queues from %d on; want at least 1 and none above 65535", count, first)}
+// OpenGroup opens count consecutive queues from cfg.Queue on, each as Open does with cfg. If
+// one cannot be opened none is.
+func OpenGroup(cfg Config, count int) (*Group, error) {
+	if count < 1 || int(cfg.Queue)+count > 1<<16 {
+		err := fmt.Errorf("%d queues from %d on; want at least 1 and none above 65535", count, cfg.Queue)
+		return nil, &OpError{Op: "open group", Queue: cfg.Queue, Err: err}
 	}
 	g := &Group{}
 	for range count {
@@ -66,30 +64,6 @@ func (g *Group) Serve(ctx context.Context, h Handler) error {
 // nothing. A queue that somebody serves on its own is left to him; the others are drained,
 // and ServeEach returns ErrServing.
 func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
-	return g.serveEach(ctx, newHandler, make([][]int, len(g.queues)))
-}
-
-// ServeFanout is ServeEach on the processors whose packets come to each queue by a rule
-// with --queue-cpu-fanout, or flags fanout: to queue first + processor % number of
-// queues. Each queue is served by an operating system thread that runs on its processors
-// only, or on any if the process may use none of these.
-//
-// On other systems than Linux the error is errors.ErrUnsupported.
-func (g *Group) ServeFanout(ctx context.Context, newHandler func(queue uint16) Handler) error {
-	allowed, err := affinity.Allowed()
-	if err != nil {
-		return g.queues[0].opError("serve", err)
-	}
-	cpus := make([][]int, len(g.queues))
-	for _, cpu := range allowed {
-		i := cpu % len(cpus)
-		cpus[i] = append(cpus[i], cpu)
-	}
-	return g.serveEach(ctx, newHandler, cpus)
-}
-
-// serveEach is ServeEach with the processors on which to serve each queue, nil for any.
-func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Handler, cpus [][]int) error {
 	if g.serving.Swap(true) {
 		return g.queues[0].opError("serve", ErrServing)
 	}
@@ -102,11 +76,6 @@ func (g *Group) serveEach(ctx context.Context, newHandler func(queue uint16) Han
 		h := newHandler(q.Number())
 		wg.Go(func() {
 			defer cancel()
-			if cpus[i] != nil {
-				if unpin, err := affinity.Pin(cpus[i]); err == nil {
-					defer unpin()
-				}
-			}
 			q.serveToEnd(ctx, h, &errs[i])
 		})
 	}

@@ -53,7 +53,7 @@ func (l *lossWatch) init(q *Queue) {
 	l.timer.Stop()
 }
 
-// traffic is told that packets have come.
+// traffic is called when packets have arrived.
 func (l *lossWatch) traffic() {
 	if l.on && !l.armed.Load() && l.armed.CompareAndSwap(false, true) {
 		l.timer.Reset(lossInterval)
@@ -64,7 +64,7 @@ func (l *lossWatch) traffic() {
 // tells, and whether packets wait in the queue.
 func (l *lossWatch) totals() (lost [2]uint64, waiting bool) {
 	lost[0] = l.q.stats.lost.Load()
-	if k, err := l.q.kernelInfo(); err == nil {
+	if k, err := l.q.kernelQueue(); err == nil {
 		// Only the ids tell of packets that FailOpen let pass.
 		lost[0] = max(lost[0], uint64(k.UserDropped))
 		lost[1] = uint64(k.QueueDropped)
@@ -73,8 +73,8 @@ func (l *lossWatch) totals() (lost [2]uint64, waiting bool) {
 	return lost, waiting
 }
 
-// forget makes what was lost so far somebody else's.
-func (l *lossWatch) forget() {
+// resetBaseline ignores losses before this process took over.
+func (l *lossWatch) resetBaseline() {
 	lost, _ := l.totals()
 	for i := range l.places {
 		l.places[i].total = lost[i]
@@ -85,7 +85,7 @@ func (l *lossWatch) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.armed.Store(false) // first, so that no traffic goes unnoticed
-	if l.q.closed.Load() {
+	if l.q.life.closed() {
 		return
 	}
 	lost, again := l.totals()

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/sender"
@@ -17,36 +17,17 @@ import (
 // Queue is a bound queue. Serve must run for its packets to move. All methods are
 // safe for concurrent use.
 type Queue struct {
-	cfg   Config
-	conn  transport.Conn
-	out   *sender.Sender
-	held  heldSet
-	links linkNames
-	stats counters
-	log   sender.Log
-	loss  lossWatch
-
-	// reader is full while a goroutine is the one that receives. It owns the
-	// fields of receiver.
-	reader chan struct{}
-	receiver
-
-	serving  atomic.Bool
-	stopping atomic.Pointer[stop]
-	limit    atomic.Pointer[limit] // of the Serve that runs; changed by the reader
-	ended    atomic.Pointer[error] // the result of finish
-	closed   atomic.Bool
-	done     chan struct{} // closed by Close
-	replies  replies
-	ending   bool        // and changes are refused; guarded by out.exclusive
-	shared   atomic.Bool // another process may read from the socket too
-	handed   atomic.Bool // and may be about to go on without this one
-}
-
-// stop is the wish to end Serve without losing packets.
-type stop struct {
-	ctx     context.Context
-	release bool // another process goes on with the socket
+	cfg     Config
+	conn    transport.Conn
+	life    lifecycle
+	rx      receiver // owned by the reader, see lifecycle
+	out     *sender.Sender
+	held    heldSet
+	replies replies
+	links   linkNames
+	stats   counters
+	log     sender.Log
+	loss    lossWatch
 }
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
@@ -108,16 +89,12 @@ func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
 }
 
 func newQueue(conn transport.Conn, cfg Config) *Queue {
-	q := &Queue{
-		cfg: cfg, conn: conn,
-		reader: make(chan struct{}, 1), done: make(chan struct{}),
-		receiver: receiver{slab: transport.NewSlab(cfg.Batch, slotSize(cfg))},
-	}
+	q := &Queue{cfg: cfg, conn: conn}
+	q.life.init()
+	q.rx = receiver{q: q, slab: transport.NewSlab(cfg.Batch, slotSize(cfg))}
 	q.log.To = cfg.Logger.With("queue", cfg.Queue)
 	q.links.conn = conn
 	q.replies.seq = rand.Uint32()
-	q.worker.q = q
-	q.limit.Store(newLimit())
 	q.held.init(q)
 	q.loss.init(q)
 	q.out = sender.New(sender.Config{
@@ -155,10 +132,9 @@ func (q *Queue) Number() uint16 { return q.cfg.Queue }
 // take room in the queue, until the other process closes it too; Release avoids that. A running Serve returns ErrClosed once its
 // handler has. Close may be called from the handler, and more than once.
 func (q *Queue) Close() error {
-	if q.closed.Swap(true) {
+	if !q.life.close() {
 		return nil
 	}
-	close(q.done)
 	err := q.conn.Close()
 	q.out.Close()
 	q.held.close()
@@ -182,4 +158,36 @@ func (q *Queue) linkName(index int) string {
 		return ""
 	}
 	return q.links.name(uint32(index))
+}
+
+// linkNames remembers the names of interfaces for a second, in which a rename goes
+// unnoticed.
+type linkNames struct {
+	conn transport.Conn
+	mu   sync.Mutex
+	m    map[uint32]linkName
+}
+
+type linkName struct {
+	name    string
+	expires time.Duration
+}
+
+// maxLinkNames bounds the memory for interfaces that come and go.
+const maxLinkNames = 4096
+
+func (l *linkNames) name(index uint32) string {
+	t := sender.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.m[index]
+	if !ok || t > e.expires {
+		e.name, _ = l.conn.LinkName(index) // gone: no name
+		e.expires = t + time.Second
+		if l.m == nil || len(l.m) >= maxLinkNames {
+			l.m = make(map[uint32]linkName)
+		}
+		l.m[index] = e
+	}
+	return e.name
 }

@@ -284,3 +284,6 @@ func (p *Packet) cloneInto(c *Packet) {
 	}
 	c.held, c.deciding = nil, false
 }
+
+// dropPayload lets go of memory other than the packet's slot.
+func (p *Packet) dropPayload() { p.payload, p.edits.Payload, p.held = nil, nil, nil }

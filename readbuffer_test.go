@@ -34,7 +34,7 @@ func TestReadBufferWarning(t *testing.T) {
 		{Config{}, 1 << 30, ""},
 		{Config{}, 1024 * frame, ""}, // the reserve for GSO is not insisted on
 		{Config{}, 425984, sysctl(1024*frame + kernel.ReserveForGSO)},
-		{Config{MaxLen: 4096, NoGSO: true}, 1024 * frame, sysctl(4096 * frame)},
+		{Config{MaxLen: 4096, Flags: NoGSO}, 1024 * frame, sysctl(4096 * frame)},
 		{Config{ReadBuffer: 1 << 20}, 425984, sysctl(1 << 20)},
 	} {
 		var log bytes.Buffer

@@ -3,6 +3,7 @@
 package nfqueue
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
@@ -12,45 +13,45 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
-// receiver is what the one goroutine that receives works on. What it has not
-// handled when it stops, because a handler panicked or only a reply was awaited,
-// the next one finds here.
+// receiver is what the reader, the one goroutine that receives, works on. What it has not
+// dispatched when it stops, because a handler panicked or because it only waited for a reply,
+// the next reader finds here.
 type receiver struct {
-	slab   *transport.Slab
-	n      int // datagrams in slab
-	cur    int // the next one to handle
-	stash  []stashed
-	known  int // of how many, of the first in stash, the bytes have been counted
-	lastID uint32
-	bytes  uint64 // of payloads, not yet in the counters
-	failed int    // receive calls since one that did not
-	spread bool   // several workers decide at the same time
+	q *Queue
 
-	worker worker
-	packet Packet // that worker decides
+	slab    *transport.Slab
+	n       int // datagrams in slab
+	cur     int // the next one to dispatch
+	stash   []stashed
+	counted int // of how many, of the first in stash, the bytes have been counted
+	lastID  uint32
+	bytes   uint64 // of payloads, not yet in the counters
+	failed  int    // receive calls since one that succeeded
+	spread  bool   // several workers decide at the same time
 }
 
-// stashed is a datagram that was received while no handler was there.
+// stashed is a datagram that was received while there was no handler.
 type stashed struct {
 	data      []byte
 	truncated bool
 }
 
-// receive waits for a batch. The slab must have been handled, unless the queue is closed.
-func (q *Queue) receive() error {
-	if q.closed.Load() {
+// receive waits for a batch. The slab must have been dispatched, unless the queue is closed.
+func (r *receiver) receive() error {
+	q := r.q
+	if q.life.closed() {
 		return ErrClosed
 	}
-	q.n, q.cur = 0, 0
-	n, err := q.conn.Recv(q.slab)
+	r.n, r.cur = 0, 0
+	n, err := q.conn.Recv(r.slab)
 	if err == nil {
-		q.n, q.failed = n, 0
+		r.n, r.failed = n, 0
 		q.stats.batches.Add(1)
-		q.came()
+		r.countArrivals()
 		q.loss.traffic()
 		return nil
 	}
-	if q.closed.Load() {
+	if q.life.closed() {
 		return ErrClosed
 	}
 	if !sender.Transient(err) {
@@ -58,67 +59,74 @@ func (q *Queue) receive() error {
 	}
 	q.stats.receiveErrors.Add(1)
 	q.log.Warn(sender.KindReceive, "nfqueue: receiving failed; trying again", "error", err)
-	time.Sleep(receivePause << min(q.failed, maxReceivePauses))
-	q.failed++
+	time.Sleep(receivePause << min(r.failed, maxReceivePauses))
+	r.failed++
 	return nil
 }
 
-// receivePause is the pause after the first of several receive calls that fail, so that
-// a lasting want of memory does not take the processor too. It doubles up to ten
+// receivePause is the pause after the first of several receive calls that fail, so that a
+// lasting lack of memory does not use up the processor too. It doubles up to ten
 // milliseconds.
 const (
 	receivePause     = 10 * time.Microsecond
 	maxReceivePauses = 10
 )
 
-// came counts the packets of a batch before the first of them is handled: a handler that
-// does not return must not keep them from the books. Ids that were left out are packets
-// that did not fit into the receive buffer.
-func (q *Queue) came() {
+// countArrivals counts a batch before dispatching it, so that a handler that never returns
+// cannot hide packets. Ids that were left out are packets that did not fit into the receive
+// buffer.
+func (r *receiver) countArrivals() {
 	var received, lost uint64
-	shared := q.shared.Load()
-	for i := q.cur; i < q.n; i++ {
-		id, ok := nfqmsg.ArrivedID(q.slab.Slot(i)[:q.slab.Datagram(i).Len])
+	alone := !r.q.life.isShared()
+	for i := r.cur; i < r.n; i++ {
+		id, ok := nfqmsg.ArrivedID(r.slab.Slot(i)[:r.slab.Datagram(i).Len])
 		if !ok {
 			continue
 		}
 		received++
-		if !shared {
-			lost += uint64(id - q.lastID - 1)
+		if alone {
+			lost += uint64(id - r.lastID - 1)
 		}
-		q.lastID = id
+		r.lastID = id
 	}
-	q.stats.lost.Add(lost)
-	q.stats.received.Add(received)
+	r.q.stats.lost.Add(lost)
+	r.q.stats.received.Add(received)
 }
 
-// stashRest moves what has not been handled out of the slab, which can then be
-// received into.
-func (q *Queue) stashRest() {
-	for ; q.cur < q.n; q.cur++ {
-		d := q.slab.Datagram(q.cur)
-		q.stash = append(q.stash, stashed{append([]byte(nil), q.slab.Slot(q.cur)[:d.Len]...), d.Truncated})
+// empty reports whether everything that was received has been dispatched.
+func (r *receiver) empty() bool { return r.cur == r.n && len(r.stash) == 0 }
+
+// stashRest moves what has not been dispatched out of the slab, which can then be received
+// into.
+func (r *receiver) stashRest() {
+	for ; r.cur < r.n; r.cur++ {
+		r.stashOne(r.slab.Slot(r.cur), *r.slab.Datagram(r.cur))
 	}
 }
 
-// take sees to the datagram in the first n bytes of slot, at time t. It reports true
-// when that is a packet, now in p, that a handler is to decide.
-func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Duration) bool {
-	hdr, ok := nlwire.ParseHeader(slot[:n])
-	if !ok || hdr.Len < nlwire.HeaderLen+4 {
-		q.malformed(slot[:n])
+func (r *receiver) stashOne(slot []byte, d transport.Datagram) {
+	r.stash = append(r.stash, stashed{bytes.Clone(slot[:d.Len]), d.Truncated})
+}
+
+// dispatch decodes the datagram in slot, at time t, and reports whether it has a packet, now
+// in p, that a handler is to decide.
+func (r *receiver) dispatch(p *Packet, slot []byte, d transport.Datagram, t time.Duration) bool {
+	q, b := r.q, slot[:d.Len]
+	hdr, ok := nlwire.ParseHeader(b)
+	if !ok || hdr.Len < nfqmsg.HeadersLen {
+		q.malformed(b)
 		return false
 	}
 	// The kernel puts one message into a datagram.
-	truncated = truncated || int64(hdr.Len) > int64(n)
-	msg := slot[:min(int64(hdr.Len), int64(n))]
+	truncated := d.Truncated || int64(hdr.Len) > int64(len(b))
+	msg := b[:min(int64(hdr.Len), int64(len(b)))]
 	switch {
 	case hdr.Type == nfqmsg.Packet:
 		if err := p.reset(q, slot, msg); err != nil || truncated || !p.attrs.IDFirst() {
 			q.undecodable(msg, truncated, t)
 			return false
 		}
-		q.bytes += uint64(len(p.payload))
+		r.bytes += uint64(len(p.payload))
 		return true
 	case hdr.Type == nlwire.TypeError && !truncated:
 		q.reply(msg)
@@ -128,54 +136,56 @@ func (q *Queue) take(p *Packet, slot []byte, n int, truncated bool, t time.Durat
 	return false
 }
 
+// dispatchStashed is dispatch for the first stashed datagram, which is now in slot.
+func (r *receiver) dispatchStashed(p *Packet, slot []byte, t time.Duration) bool {
+	s := r.stash[0]
+	if r.stash = r.stash[1:]; len(r.stash) == 0 {
+		r.stash = nil
+	}
+	d := transport.Datagram{Len: len(s.data), Truncated: s.truncated}
+	if r.counted > 0 {
+		r.counted--
+		return p.reset(r.q, slot, slot[:d.Len]) == nil
+	}
+	return r.dispatch(p, slot, d, t)
+}
+
 // countBytes adds to the counters at the end of a batch.
-func (q *Queue) countBytes() {
-	q.stats.bytes.Add(q.bytes)
-	q.bytes = 0
+func (r *receiver) countBytes() {
+	r.q.stats.bytes.Add(r.bytes)
+	r.bytes = 0
 }
 
-// takeStashed is take for the first of what was stashed, which is now in slot.
-func (q *Queue) takeStashed(p *Packet, slot []byte, t time.Duration) bool {
-	s := q.stash[0]
-	if q.stash = q.stash[1:]; len(q.stash) == 0 {
-		q.stash = nil
-	}
-	if q.known > 0 {
-		q.known--
-		return p.reset(q, slot, slot[:len(s.data)]) == nil
-	}
-	return q.take(p, slot, len(s.data), s.truncated, t)
-}
-
-// releaseReader lets another goroutine receive.
-func (q *Queue) releaseReader() {
-	<-q.reader
+// stopReading lets another goroutine receive.
+func (q *Queue) stopReading() {
+	q.life.stopReading()
 	q.abandonStash()
 }
 
-// abandonStash counts the packets of a closed queue that were received, and that nobody
-// will decide.
+// abandonStash counts the packets of a closed queue that were received, and that nobody will
+// decide.
 func (q *Queue) abandonStash() {
-	if !q.closed.Load() {
+	if !q.life.closed() {
 		return
 	}
 	select {
-	case q.reader <- struct{}{}:
-		q.stashRest()
+	case q.life.reader <- struct{}{}:
+		r := &q.rx
+		r.stashRest()
 		n := uint64(0)
-		for _, s := range q.stash {
+		for _, s := range r.stash {
 			if _, ok := nfqmsg.ArrivedID(s.data); ok {
 				n++
 			}
 		}
 		q.stats.abandoned.Add(n)
-		q.stash, q.known = nil, 0
-		<-q.reader
-	default: // whoever is the reader does it when he ends
+		r.stash, r.counted = nil, 0
+		<-q.life.reader
+	default: // the current reader does this when it stops reading
 	}
 }
 
-// reply hands the kernel's answer to whoever waits for it, and counts the refusal
+// reply gives the kernel's answer to the goroutine that waits for it, and counts the refusal
 // of a verdict.
 func (q *Queue) reply(msg []byte) {
 	errno, request, ok := nlwire.Errno(msg[nlwire.HeaderLen:])
@@ -185,36 +195,36 @@ func (q *Queue) reply(msg []byte) {
 	}
 	switch request.Type {
 	case nfqmsg.Verdict, nfqmsg.VerdictBatch:
-		if errno == 0 {
-			return
+		if errno != 0 {
+			q.refused(request.Seq, nfqmsg.RefusedVerdicts(request.PID, errno), errno)
 		}
-		q.refused(request.Seq, nfqmsg.RefusedVerdicts(request.PID, errno), errno)
 	default:
 		q.replies.deliver(request.Seq, errno)
 	}
 }
 
-// refused counts n verdicts that the kernel did not take. The sequence number of a
-// verdict is the id of its packet.
+// refused counts n verdicts that the kernel refused. The sequence number of a verdict is the
+// id of its packet.
 func (q *Queue) refused(id uint32, n uint64, errno int32) {
 	err := kernel.Error(errno)
 	if errno == kernel.ENOENT {
-		// The packet has gone meanwhile: its device went down, or a chain was removed.
-		q.stats.gone.Add(n)
-		q.log.Warn(sender.KindRefused, "nfqueue: the kernel no longer has the packet of a verdict", "id", id, "verdicts", n)
+		// The kernel has dropped the packet: its device went down, or a chain was removed.
+		q.stats.tooLate.Add(n)
+		q.log.Warn(sender.KindRefused, "nfqueue: the kernel no longer has the packet of a verdict",
+			"id", id, "verdicts", n)
 	} else {
-		// The packet may still wait, and must not be decided by a batch.
-		q.out.ForbidBatch()
+		q.out.ForbidBatch() // the packet may still wait
 		q.stats.refused.Add(n)
-		q.log.Error(sender.KindRefused, "nfqueue: the kernel refused a verdict", "id", id, "verdicts", n, "error", err)
+		q.log.Error(sender.KindRefused, "nfqueue: the kernel refused a verdict",
+			"id", id, "verdicts", n, "error", err)
 	}
 	if n > 0 && q.cfg.OnRefused != nil {
 		q.cfg.OnRefused(&VerdictError{ID: id, Verdicts: int(n), Err: err})
 	}
 }
 
-// malformed counts a message that is not what the kernel sends. It may have been a
-// packet, which cannot be decided, and which no batch may decide in passing.
+// malformed counts a message that is not what the kernel sends. It may have been a packet,
+// which cannot be decided, and which no batch may decide in passing.
 func (q *Queue) malformed(msg []byte) {
 	q.out.ForbidBatch()
 	q.stats.malformed.Add(1)
@@ -232,13 +242,11 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 		q.malformed(msg)
 		return
 	}
-	counter.Add(1)
-	q.log.Error(sender.KindMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback", "id", id, "bytes", len(msg), "truncated", truncated)
-	q.out.Add(sender.Verdict{Decision: nfqmsg.Decision{ID: id, Word: uint32(q.cfg.Fallback), Batch: q.mayBatch()}, Called: t, Returned: t, SendNext: true})
+	q.log.Error(sender.KindMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback",
+		"id", id, "bytes", len(msg), "truncated", truncated)
+	q.fallback(id, counter, sender.Verdict{Called: t, Returned: t, SendNext: true})
 	_ = q.out.Flush() // the handlers of other packets may take their time
 }
 
 // mayBatch reports whether all packets before the current one have their verdict.
-func (q *Queue) mayBatch() bool {
-	return !q.spread && q.held.live.Load() == 0
-}
+func (q *Queue) mayBatch() bool { return !q.rx.spread && q.held.live.Load() == 0 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
+	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
 // replyMessage is the kernel's answer to a request: the number of an error and the header
@@ -41,8 +42,8 @@ func FuzzReply(f *testing.F) {
 		seq, waits := q.replies.expect()
 		slot := make([]byte, len(b)+64)
 		n := copy(slot, b)
-		decide := q.take(new(Packet), slot, n, false, 0)
-		refused := q.stats.refused.Load() + q.stats.gone.Load() // one answer may be for many
+		decide := q.rx.dispatch(new(Packet), slot, transport.Datagram{Len: n}, 0)
+		refused := q.stats.refused.Load() + q.stats.tooLate.Load() // one answer may be for many
 		bad := min(refused, 1) + q.stats.malformed.Load() + q.stats.fallbackMalformed.Load() + q.stats.fallbackTruncated.Load()
 		answered := len(waits) == 1
 		h, ok := nlwire.ParseHeader(b)

@@ -2,13 +2,19 @@
 
 package nfqueue
 
-import "sync/atomic"
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+)
 
 // Stats is a snapshot of what a queue has seen since it was opened. Its books balance to
 // the packet:
 //
 //	Received = Verdicts() + Held + Undecided() + Abandoned
-//	verdicts that had an effect = Verdicts() - Gone - Refused - Unsent
+//	verdicts that had an effect = Verdicts() - TooLate - Refused - Unsent
 //	Kernel.LastID = Received + Lost + packets that wait to be read
 //
 // Undecided is 0 when Serve has returned, unless a panic has left packets for the next
@@ -40,16 +46,16 @@ type Stats struct {
 	// queue too.
 	Abandoned uint64
 
-	// Doubled is the number of verdicts returned for a packet that was deferred and
+	// AlreadyResolved is the number of verdicts returned for a packet that was deferred and
 	// had been resolved. They were ignored.
-	Doubled uint64
-	// Gone is the number of verdicts for packets that the kernel had dropped
-	// meanwhile, because a device went down or a chain was removed. The kernel does not
+	AlreadyResolved uint64
+	// TooLate is the number of verdicts for packets that the kernel had dropped before
+	// they came, because a device went down or a chain was removed. The kernel does not
 	// tell of them when it finds others of the same batch message; see
 	// docs/reliability.md.
-	Gone uint64
+	TooLate uint64
 	// Refused is the number of verdicts that the kernel refused for another reason,
-	// for want of CAP_NET_ADMIN for example. The packets may still wait.
+	// without CAP_NET_ADMIN for example. The packets may still wait.
 	Refused uint64
 	// Unsent is the number of verdicts that never left: the kernel had no memory for
 	// them, or the queue had been closed.
@@ -71,7 +77,7 @@ type Stats struct {
 
 	// Kernel is the kernel's own account of the queue. It is nil when closed and when
 	// /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
-	Kernel *QueueInfo
+	Kernel *KernelQueue
 }
 
 // Verdicts returns the number of verdicts given.
@@ -105,7 +111,7 @@ type FallbackStats struct {
 // sender.
 type counters struct {
 	received, bytes, batches, lost                       atomic.Uint64
-	deferred, doubled, gone, refused                     atomic.Uint64
+	deferred, alreadyResolved, tooLate, refused          atomic.Uint64
 	malformed, receiveErrors, abandoned                  atomic.Uint64
 	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
 	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
@@ -119,11 +125,11 @@ func atLeast0(c *atomic.Uint64) uint64 { return uint64(max(int64(c.Load()), 0)) 
 // called a few times a second at the most.
 func (q *Queue) Stats() Stats {
 	s := q.snapshot()
-	if q.closed.Load() {
+	if q.life.closed() {
 		return s
 	}
 	s.ReadBuffer, s.ReadBufferUsed, _ = q.conn.ReadBuffer()
-	if info, err := q.kernelInfo(); err == nil {
+	if info, err := q.kernelQueue(); err == nil {
 		s.Kernel = &info
 	}
 	return s
@@ -145,8 +151,8 @@ func (q *Queue) snapshot() Stats {
 			Expired: c.fallbackExpired.Load(), Shutdown: c.fallbackShutdown.Load(),
 			Send: out.FallbackSend.Load(),
 		},
-		Abandoned: c.abandoned.Load(),
-		Doubled:   c.doubled.Load(), Gone: c.gone.Load(), Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
+		Abandoned:       c.abandoned.Load(),
+		AlreadyResolved: c.alreadyResolved.Load(), TooLate: c.tooLate.Load(), Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
 	s.Received = c.received.Load() // last, so that there are no more verdicts than packets
@@ -168,8 +174,8 @@ func (s *Stats) add(o Stats) {
 	s.Held += o.Held
 	s.Fallback.add(o.Fallback)
 	s.Abandoned += o.Abandoned
-	s.Doubled += o.Doubled
-	s.Gone += o.Gone
+	s.AlreadyResolved += o.AlreadyResolved
+	s.TooLate += o.TooLate
 	s.Refused += o.Refused
 	s.Unsent += o.Unsent
 	s.Lost += o.Lost
@@ -187,4 +193,74 @@ func (f *FallbackStats) add(o FallbackStats) {
 	f.Expired += o.Expired
 	f.Shutdown += o.Shutdown
 	f.Send += o.Send
+}
+
+// KernelQueue is a line of /proc/net/netfilter/nfnetlink_queue, the kernel's account
+// of a bound queue. Its counters start when the queue is bound. The maximum length
+// and the flags are not in it.
+type KernelQueue struct {
+	// Queue is the number of the queue.
+	Queue uint16
+	// PortID is the netlink port id of the socket that has bound it. The first
+	// netfilter socket of a process usually has the process id.
+	PortID uint32
+	// Backlog is the number of packets that wait for a verdict, those included that
+	// have been read.
+	Backlog uint32
+	// CopyMode and CopyRange say how much of each packet is copied.
+	CopyMode  CopyMode
+	CopyRange uint32
+	// QueueDropped is the number of packets lost because the queue was full,
+	// UserDropped of those lost because the receive buffer of the socket was.
+	// Packets that FailOpen let pass are in neither.
+	QueueDropped, UserDropped uint32
+	// LastID is the id of the latest packet.
+	LastID uint32
+}
+
+// errNotListed means that no socket has bound a queue.
+var errNotListed = errors.New("the kernel lists no such queue")
+
+// KernelQueues returns the bound queues of the network namespace of the calling
+// thread, also those of other processes. Only root may read the file, and root of a user
+// namespace only if its ids were mapped when the network namespace was made.
+func KernelQueues() ([]KernelQueue, error) {
+	table, err := readQueueTable()
+	if err != nil {
+		return nil, fmt.Errorf("nfqueue: kernel statistics: %w", err)
+	}
+	return parseQueueTable(table)
+}
+
+// kernelQueue returns the kernel's account of q, or of what another socket has bound
+// under its number.
+func (q *Queue) kernelQueue() (KernelQueue, error) {
+	table, err := q.conn.ProcTable()
+	if err != nil {
+		return KernelQueue{}, err
+	}
+	infos, err := parseQueueTable(table)
+	for _, i := range infos {
+		if i.Queue == q.cfg.Queue {
+			return i, nil
+		}
+	}
+	return KernelQueue{}, errors.Join(err, errNotListed)
+}
+
+// parseQueueTable parses the kernel's table of queues.
+func parseQueueTable(table []byte) ([]KernelQueue, error) {
+	lines, err := nfqmsg.ParseQueueTable(table)
+	infos := make([]KernelQueue, len(lines))
+	for i, l := range lines {
+		infos[i] = KernelQueue{
+			Queue: l.Queue, PortID: l.PortID, Backlog: l.Backlog,
+			CopyMode: copyModeOf(l.CopyMode), CopyRange: l.CopyRange,
+			QueueDropped: l.QueueDropped, UserDropped: l.UserDropped, LastID: l.LastID,
+		}
+	}
+	if err != nil {
+		return infos, fmt.Errorf("nfqueue: %w", err)
+	}
+	return infos, nil
 }

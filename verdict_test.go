@@ -52,7 +52,7 @@ func TestNames(t *testing.T) {
 		{HookPrerouting, "prerouting"}, {HookInput, "input"}, {HookForward, "forward"},
 		{HookOutput, "output"}, {HookPostrouting, "postrouting"}, {Hook(5), "hook 5"},
 		{CopyPacket, "packet"}, {CopyMeta, "meta"}, {CopyNone, "none"}, {CopyMode(9), "copy mode 9"},
-		{Flags(0), "none"}, {FailOpen | GSO, "fail-open|gso"}, {UIDGID | 0x40, "uid-gid|0x40"},
+		{Flags(0), "none"}, {FailOpen | NoGSO, "fail-open|no-gso"}, {UIDGID | 0x40, "uid-gid|0x40"},
 		{ChecksumNotReady | SegmentationPending | ChecksumNotVerified, "csum-not-ready|gso|csum-not-verified"},
 	} {
 		if got := c.got.String(); got != c.want {

@@ -12,20 +12,20 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
-// worker calls a handler for one packet after another and hands the verdicts to the
-// sender. Serve is one, ServeFlows has several.
+// worker calls a handler for one packet after another and gives the verdicts to the sender.
+// Serve has one, ServeFlows several.
 type worker struct {
 	q    *Queue
 	pace pace
 }
 
-// serve calls h for p and returns the time when that was done. t is the time that was
-// read last. last says that the caller flushes next. Once the time for handlers has passed
-// p gets the Fallback instead, so that what was received with it does not take longer than
-// the handler that is running.
+// serve calls h for p and returns the time when that was done. t is the time that was read
+// last. last says that the caller flushes next. Once the time for handlers has passed p gets
+// the Fallback instead, so that what was received with it does not take longer than the
+// handler that is running.
 func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Duration {
 	v := w.q.cfg.Fallback
-	if w.q.limit.Load().passed.Load() {
+	if w.q.life.limit.Load().passed.Load() {
 		w.q.stats.fallbackShutdown.Add(1)
 	} else {
 		p.deciding = true
@@ -36,17 +36,18 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 	end := t
 	if w.pace.due() {
 		end = sender.Now()
-		w.pace.took(end-t, w.q.cfg.FlushAfter)
+		w.pace.measured(end-t, w.q.cfg.FlushAfter)
 	}
-	if w.decide(p, v, last, t, end) {
+	if w.decide(p, v, sender.Verdict{Called: t, Returned: end, SendNext: last}) {
 		_ = w.q.out.Flush()
 		end = sender.Now()
 	}
 	return end
 }
 
-// decide hands in the verdict of a handler. It reports whether to flush now.
-func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration) (due bool) {
+// decide gives the verdict of a handler to the sender. d says when it was decided. decide
+// reports whether to flush now.
+func (w *worker) decide(p *Packet, v Verdict, d sender.Verdict) (due bool) {
 	q := w.q
 	if p.held != nil {
 		if v == Deferred {
@@ -56,31 +57,33 @@ func (w *worker) decide(p *Packet, v Verdict, last bool, since, t time.Duration)
 			if p.held.abandoned() {
 				return false
 			}
-			q.stats.doubled.Add(1)
-			q.log.Warn(sender.KindInvalid, "nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved", "id", p.id, "verdict", v)
+			q.stats.alreadyResolved.Add(1)
+			q.log.Warn(sender.KindInvalid,
+				"nfqueue: a handler returned a verdict for a packet that it deferred and that was resolved",
+				"id", p.id, "verdict", v)
 			return false
 		}
 		q.held.remove(p.held, nil)
 	}
 	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
 		if err := v.check(); err != nil {
-			q.log.Error(sender.KindInvalid, "nfqueue: a handler returned an invalid verdict", "id", p.id, "error", err)
-			return w.fallback(p, &q.stats.fallbackInvalid, last, since, t)
+			q.log.Error(sender.KindInvalid, "nfqueue: a handler returned an invalid verdict",
+				"id", p.id, "error", err)
+			return q.fallback(p.id, &q.stats.fallbackInvalid, d)
 		}
 	}
-	d := nfqmsg.Decision{ID: p.id, Word: uint32(v), Batch: q.mayBatch()}
+	d.Decision = nfqmsg.Decision{ID: p.id, Word: uint32(v), Batch: q.mayBatch()}
 	if v != Drop {
 		d.Edits = &p.edits
 	}
-	return q.out.Add(sender.Verdict{Decision: d, Called: since, Returned: t, SendNext: last})
+	return q.out.Add(d)
 }
 
-// fallback gives the Fallback to a packet that its handler failed to decide.
-func (w *worker) fallback(p *Packet, counter *atomic.Uint64, last bool, since, t time.Duration) (due bool) {
-	q := w.q
+// fallback gives the Fallback to a packet that no handler decided.
+func (q *Queue) fallback(id uint32, counter *atomic.Uint64, d sender.Verdict) (due bool) {
 	counter.Add(1)
-	d := nfqmsg.Decision{ID: p.id, Word: uint32(q.cfg.Fallback), Batch: q.mayBatch()}
-	return q.out.Add(sender.Verdict{Decision: d, Called: since, Returned: t, SendNext: last})
+	d.Decision = nfqmsg.Decision{ID: id, Word: uint32(q.cfg.Fallback), Batch: q.mayBatch()}
+	return q.out.Add(d)
 }
 
 // panicked gives the Fallback to p, whose handler panicked with value v or ended its
@@ -95,16 +98,42 @@ func (w *worker) panicked(p *Packet, v any) error {
 		w.q.held.remove(p.held, nil)
 	}
 	t := sender.Now()
-	w.fallback(p, &w.q.stats.fallbackPanic, true, t, t)
+	w.q.fallback(p.id, &w.q.stats.fallbackPanic, sender.Verdict{Called: t, Returned: t, SendNext: true})
 	return err
 }
 
-// survive reports whether Config has Serve go on after a handler panicked with err.
-func (q *Queue) survive(err error) bool {
+// goesOnAfter reports whether Config has Serve go on after a handler panicked with err.
+func (q *Queue) goesOnAfter(err error) bool {
 	var p *PanicError
 	if q.cfg.OnPanic == nil || !errors.As(err, &p) || p.Value == nil { // the goroutine is ending
 		return false
 	}
 	q.cfg.OnPanic(p)
 	return true
+}
+
+// pace decides after how many packets the clock is read, which costs a third of what is done
+// for a packet in user mode. Handlers that take long are timed one by one; the sender's
+// watchdog notices one that suddenly does.
+type pace struct {
+	stride, passed int
+}
+
+// maxStride leaves a sixteenth of the cost.
+const maxStride = 16
+
+// due counts a packet and reports whether to read the clock now.
+func (p *pace) due() bool {
+	p.passed++
+	return p.passed >= p.stride
+}
+
+// measured says how long the packets since the clock was last read took.
+func (p *pace) measured(d, bound time.Duration) {
+	p.passed = 0
+	if d > bound/maxStride {
+		p.stride = 1
+	} else {
+		p.stride = min(2*max(p.stride, 1), maxStride)
+	}
 }

@@ -25,7 +25,7 @@
 // # Better
 //
 // The package logs nothing. All methods may be called in any order, from any goroutine and more than
-// once; only SetMode and SetQueueMaxLen must not be called from the callback. They return errors
+// once; only SetMode and SetQueueMaxLen fail in the callback. They return errors
 // that the cgo package lost. Errors wrap ErrNotInitialized, ErrOpenFailed or ErrRuntime, and the
 // cause, so compare with errors.Is. A Payload, and a copy of it, stays valid as long as the program
 // keeps it. SetVerdictMark needs no build tag. TryRun, the name of Loop until February 2017, is

@@ -10,9 +10,8 @@ import (
 
 // SetMode sets how much of each packet is copied: NFQNL_COPY_PACKET, which is the default,
 // NFQNL_COPY_META or NFQNL_COPY_NONE. It may be called while packets flow, but not from the
-// callback: only Loop can receive the kernel's answer. There it blocks for two seconds and returns
-// an error that wraps os.ErrDeadlineExceeded, although the mode has changed. nfqueue.Config.CopyMode
-// and nfqueue.Queue.SetCopy take its place.
+// callback: only Loop can receive the kernel's answer, so it fails there with nfqueue.ErrInHandler.
+// nfqueue.Config.CopyMode and nfqueue.Queue.SetCopy take its place.
 func (q *Queue) SetMode(mode uint8) error {
 	queue, err := q.created()
 	if err != nil {
@@ -33,13 +32,20 @@ func (q *Queue) SetMode(mode uint8) error {
 }
 
 // SetQueueMaxLen sets how many packets may wait for their verdict. The kernel drops the packets beyond
-// that. Like SetMode it may be called while packets flow, but not from the callback.
+// that. Like SetMode it may be called while packets flow, but not from the callback. With 0 the
+// kernel queues none.
 // nfqueue.Config.MaxLen takes its place, which also sizes the socket's receive buffer, and
 // nfqueue.Queue.SetMaxLen.
 func (q *Queue) SetQueueMaxLen(maxlen uint32) error {
 	queue, err := q.created()
 	if err != nil {
 		return err
+	}
+	switch maxlen {
+	case 0:
+		maxlen = nfqueue.MaxLenNone
+	case nfqueue.MaxLenNone: // no limit; the kernel has one of its own
+		maxlen--
 	}
 	return runtimeError(queue.SetMaxLen(maxlen))
 }

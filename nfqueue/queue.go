@@ -73,7 +73,7 @@ func (q *Queue) initialized() error {
 // CreateQueue binds the queue with a number from 0 to 65535. Whole packets are copied. Call Init and
 // SetCallback before. From then on packets wait in the queue. A Queue can have one queue at a time: a
 // second call fails with ErrRuntime until DestroyQueue. Use nfqueue.Open instead; this is
-// nfqueue.Config{Queue: queue_num, NoGSO: true}.
+// nfqueue.Config{Queue: queue_num, Flags: nfqueue.NoGSO}.
 func (q *Queue) CreateQueue(queue_num int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -86,7 +86,7 @@ func (q *Queue) CreateQueue(queue_num int) error {
 		return runtimeError(fmt.Errorf("queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num, q.queue.Number()))
 	}
 	// StopLoop leaves packets in the kernel, so do not receive more than one ahead.
-	opened, err := q.open(nfqueue.Config{Queue: uint16(queue_num), NoGSO: true, Batch: 1})
+	opened, err := q.open(nfqueue.Config{Queue: uint16(queue_num), Flags: nfqueue.NoGSO, Batch: 1})
 	if err != nil {
 		return runtimeError(err)
 	}

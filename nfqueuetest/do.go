@@ -73,7 +73,7 @@ func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
 		tb.Fatalf("nfqueuetest: %v: %v", f, err)
 	case stats.Fallback.Invalid > 0:
 		tb.Fatalf("nfqueuetest: %v: the handler returned an invalid verdict: %s", f, &log)
-	case stats.Doubled > 0 || stats.Gone > 0:
+	case stats.AlreadyResolved > 0 || stats.TooLate > 0:
 		tb.Fatalf("nfqueuetest: %v: the handler decided the packet twice", f)
 	}
 	return r

@@ -114,7 +114,7 @@ func (k *Kernel) Send(queue uint16, s Spec) *Flight {
 	select {
 	case <-f.flight.Done():
 		if Cause(f.flight.Outcome().Cause) == NotSegmented {
-			k.tb.Errorf("nfqueuetest: %v has SegmentationPending but queue %d has not the flag GSO; send the segments instead", f, queue)
+			k.tb.Errorf("nfqueuetest: %v has SegmentationPending but queue %d was opened with NoGSO; send the segments instead", f, queue)
 		}
 	default:
 	}
@@ -128,8 +128,9 @@ func (k *Kernel) Send(queue uint16, s Spec) *Flight {
 // test can see ids wrap around. The default is 1.
 func (k *Kernel) SetFirstID(id uint32) { k.fake.SetFirstID(id) }
 
-// SetFlags sets the flags that the kernel supports. The default is all.
-func (k *Kernel) SetFlags(f nfqueue.Flags) { k.fake.SetFlags(uint32(f)) }
+// SetFlags sets the flags that the kernel supports. The default is all but NoGSO, with which
+// it would be one that cannot queue super-packets.
+func (k *Kernel) SetFlags(f nfqueue.Flags) { k.fake.SetFlags(uint32(f ^ nfqueue.NoGSO)) }
 
 // SetReadBufferLimit sets the largest receive buffer, in bytes as the kernel counts
 // them, that queues opened from now on are granted. The default is no limit.

@@ -124,7 +124,7 @@ func TestSomethingLeft(t *testing.T) {
 	inBubble(t, "not segmented", func(t *testing.T) {
 		wantFailure(t, func(tb testing.TB) {
 			k := nfqueuetest.NewKernel(tb)
-			k.Open(nfqueue.Config{NoGSO: true})
+			k.Open(nfqueue.Config{Flags: nfqueue.NoGSO})
 			k.Send(0, nfqueuetest.Spec{SKBInfo: nfqueue.SegmentationPending})
 		}, "send the segments")
 	})
@@ -142,7 +142,7 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := k.Open(nfqueue.Config{Batch: -1}); err == nil {
 		t.Error("invalid Config accepted")
 	}
-	k.SetFlags(nfqueue.GSO)
+	k.SetFlags(0)
 	_, err := k.Open(nfqueue.Config{Flags: nfqueue.Conntrack | nfqueue.UIDGID})
 	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "conntrack|uid-gid") {
 		t.Errorf("%v", err)

@@ -124,7 +124,7 @@ func (p *player) check() error {
 	case s.Fallback.Invalid > 0:
 		p.close()
 		return fmt.Errorf("the handler returned an invalid verdict: %s", &p.log)
-	case s.Doubled > 0 || s.Gone > 0:
+	case s.AlreadyResolved > 0 || s.TooLate > 0:
 		return errors.New("the handler decided this packet, or one before, twice")
 	}
 	return nil

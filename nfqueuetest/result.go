@@ -59,7 +59,7 @@ const (
 	NotBound = Cause(fakekernel.NotBound)
 	// ModeNone: the queue had the mode CopyNone.
 	ModeNone = Cause(fakekernel.ModeNone)
-	// NotSegmented: a packet with SegmentationPending met a queue with Config.NoGSO. A
+	// NotSegmented: a packet with SegmentationPending met a queue with NoGSO. A
 	// kernel queues the segments instead; in a test, send those.
 	NotSegmented = Cause(fakekernel.NotSegmented)
 	// QueueFull: Config.MaxLen packets were waiting.

@@ -7,8 +7,7 @@
 //	iptables -A INPUT -j NFQUEUE --queue-balance 0:3 --queue-bypass
 //	go build && sudo ./manyqueues
 //
-// With --queue-cpu-fanout it chooses by processor; Group.ServeFanout then serves each
-// queue on its processors.
+// With --queue-cpu-fanout it chooses by processor.
 package main
 
 import (
@@ -32,7 +31,7 @@ func (w *worker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	g, err := nfqueue.OpenGroup(0, 4, nfqueue.Config{Fallback: nfqueue.Accept})
+	g, err := nfqueue.OpenGroup(nfqueue.Config{Fallback: nfqueue.Accept}, 4)
 	if err != nil {
 		log.Fatal(err)
 	}

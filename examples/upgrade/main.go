@@ -66,7 +66,7 @@ func run() error {
 		case <-ctx.Done():
 			// Has new packets pass: after an upgrade that failed they would be left to a
 			// process that is not there.
-			err := errors.Join(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen), q.SetMaxLen(0))
+			err := errors.Join(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen), q.SetMaxLen(nfqueue.MaxLenNone))
 			end()
 			return errors.Join(err, <-served)
 		case <-upgrades:

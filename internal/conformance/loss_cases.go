@@ -40,9 +40,9 @@ func testBufferHoldsQueue(l lab) {
 	full := strings.Repeat("x", 1472)
 	for name, cfg := range map[string]nfqueue.Config{
 		"meta":        {CopyMode: nfqueue.CopyMeta},
-		"header":      {CopyRange: 128, NoGSO: true},
-		"half a page": {CopyRange: 500, NoGSO: true},
-		"frames":      {NoGSO: true},
+		"header":      {CopyRange: 128, Flags: nfqueue.NoGSO},
+		"half a page": {CopyRange: 500, Flags: nfqueue.NoGSO},
+		"frames":      {Flags: nfqueue.NoGSO},
 	} {
 		cfg.MaxLen = packets
 		q := l.open(cfg)

@@ -21,7 +21,7 @@ func testPartialChecksum(l lab) {
 		partial = p.SKBInfo()&nfqueue.ChecksumNotReady != 0
 		return raw(p)
 	})
-	q = l.open(nfqueue.Config{NoGSO: true})
+	q = l.open(nfqueue.Config{Flags: nfqueue.NoGSO})
 	l.send("without GSO")
 	l.drain(q, func(p *nfqueue.Packet) nfqueue.Verdict {
 		if p.SKBInfo()&nfqueue.ChecksumNotReady != 0 {
@@ -51,7 +51,7 @@ func testShortPayload(l lab) {
 		return nfqueue.Accept
 	})
 	l.wantReceived("whole")
-	if got.Refused+got.Gone != 0 {
+	if got.Refused+got.TooLate != 0 {
 		l.Errorf("%+v", got)
 	}
 }

@@ -69,7 +69,7 @@ func testVerdicts(l lab) {
 		"nobody's queue": nfqueue.ToQueue(9), "nobody's queue, or accept": nfqueue.ToQueueOrAccept(9),
 	}))
 	l.wantReceived("accept", "stop", "nobody's queue, or accept")
-	if got.Received != 5 || got.Refused+got.Gone != 0 {
+	if got.Received != 5 || got.Refused+got.TooLate != 0 {
 		l.Errorf("%+v", got)
 	}
 }
@@ -193,7 +193,7 @@ func testBatch(l lab) {
 		}
 	}
 	l.wantReceived(want...)
-	if got.Gone+got.Refused != 0 {
+	if got.TooLate+got.Refused != 0 {
 		l.Errorf("%+v", got)
 	}
 }
@@ -217,7 +217,7 @@ func testBatchAboveHeld(l lab) {
 		l.Error(err)
 	}
 	l.wantToCome(names(6)[1])
-	if got := s.stop(); got.Gone != 0 || l.Marked() != 1 {
+	if got := s.stop(); got.TooLate != 0 || l.Marked() != 1 {
 		l.Errorf("%+v, %d marked", got, l.Marked())
 	}
 }
@@ -254,7 +254,7 @@ func testFlush(l lab) {
 	}
 	l.send("c")
 	l.wantReceived("c")
-	if got := s.stop(); got.Gone != 2 || got.Refused != 0 {
+	if got := s.stop(); got.TooLate != 2 || got.Refused != 0 {
 		l.Errorf("%+v", got)
 	}
 }
@@ -436,7 +436,7 @@ func testAccount(l lab) {
 		l.Error("no port id")
 	}
 	got.PortID = 0
-	if want := (nfqueue.QueueInfo{Queue: 7, Backlog: 2, CopyMode: nfqueue.CopyPacket, CopyRange: 100, QueueDropped: 1, LastID: 2}); got != want {
+	if want := (nfqueue.KernelQueue{Queue: 7, Backlog: 2, CopyMode: nfqueue.CopyPacket, CopyRange: 100, QueueDropped: 1, LastID: 2}); got != want {
 		l.Errorf("%+v, want %+v", got, want)
 	}
 	l.drain(q, always(nfqueue.Accept))
@@ -444,7 +444,7 @@ func testAccount(l lab) {
 	q = l.open(nfqueue.Config{Queue: 7, CopyMode: nfqueue.CopyMeta})
 	got = *q.Stats().Kernel
 	got.PortID = 0
-	if want := (nfqueue.QueueInfo{Queue: 7, CopyMode: nfqueue.CopyMeta}); got != want {
+	if want := (nfqueue.KernelQueue{Queue: 7, CopyMode: nfqueue.CopyMeta}); got != want {
 		l.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -98,7 +98,7 @@ func Record(t testing.TB, name string) (*netlab.Network, *Recorder) {
 	r := &Recorder{t: t, file: create(t, name, layers.LinkTypeRaw), done: make(chan error, 1), changed: make(chan struct{})}
 	var err error
 	// Without GSO packets are as they are on a wire: no longer than the MTU, and complete.
-	r.queue, err = nfqueue.Open(nfqueue.Config{NetNS: n.Middle.FD(), NoGSO: true, Fallback: nfqueue.Accept})
+	r.queue, err = nfqueue.Open(nfqueue.Config{NetNS: n.Middle.FD(), Flags: nfqueue.NoGSO, Fallback: nfqueue.Accept})
 	labtest.Must(t, err)
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		for _, hook := range []netlab.Hook{netlab.Prerouting, netlab.Output} {

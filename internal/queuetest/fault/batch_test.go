@@ -103,7 +103,7 @@ func batchRandomly(t *testing.T, packets int, rnd *rand.Rand) (batched int) {
 			batched++
 		}
 	}
-	if got := q.Stats(); got.Gone+got.Refused+got.Unsent != 0 {
+	if got := q.Stats(); got.TooLate+got.Refused+got.Unsent != 0 {
 		t.Errorf("%+v", got)
 	}
 	return batched

@@ -75,7 +75,7 @@ func TestFaultBatchGone(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Error(err)
 	}
-	if got := q.Stats(); got.Gone != packets || got.Accepted != packets {
+	if got := q.Stats(); got.TooLate != packets || got.Accepted != packets {
 		t.Errorf("%+v", got)
 	}
 	for _, f := range flights {
@@ -104,7 +104,7 @@ func TestFaultAnswersAreReadByShutdown(t *testing.T) {
 			t.Error(err)
 		}
 		f.Result()
-		if got := q.Stats(); got.Gone != 1 {
+		if got := q.Stats(); got.TooLate != 1 {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -176,7 +176,7 @@ func TestFaultDeferAfterClose(t *testing.T) {
 			}
 			return v
 		}))
-		if got := q.Stats(); got.Abandoned != 1 || got.Doubled != 0 {
+		if got := q.Stats(); got.Abandoned != 1 || got.AlreadyResolved != 0 {
 			t.Errorf("%+v", got)
 		}
 		f.Result()

@@ -51,7 +51,7 @@ func TestFaultVerdictAfterDeferAndResolve(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Error(err)
 	}
-	if got := q.Stats(); got.Doubled != 1 || got.Gone != 0 || got.Dropped != 0 {
+	if got := q.Stats(); got.AlreadyResolved != 1 || got.TooLate != 0 || got.Dropped != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -183,8 +183,8 @@ func TestFaultDeferOfACopy(t *testing.T) {
 			if err := s.Stop(); err != nil {
 				t.Error(err)
 			}
-			if got := q.Stats(); got.Gone != 0 {
-				t.Errorf("%d verdicts for a packet that had one", got.Gone)
+			if got := q.Stats(); got.TooLate != 0 {
+				t.Errorf("%d verdicts for a packet that had one", got.TooLate)
 			}
 		})
 	}
@@ -261,7 +261,7 @@ func TestFaultManyHeldFromManyGoroutines(t *testing.T) {
 			t.Fatalf("packet %d has the mark %#x", id, r.Mark)
 		}
 	}
-	if got := q.Stats(); got.Deferred != packets || got.Held != 0 || got.Accepted+got.Dropped != packets || got.Gone+got.Refused+got.Lost != 0 {
+	if got := q.Stats(); got.Deferred != packets || got.Held != 0 || got.Accepted+got.Dropped != packets || got.TooLate+got.Refused+got.Lost != 0 {
 		t.Errorf("%+v", got)
 	}
 	if err := s.Stop(); err != nil {

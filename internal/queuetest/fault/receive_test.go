@@ -379,7 +379,7 @@ func TestFaultIDsWrapAround(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
-		if got := q.Stats(); got.Lost-start != uint64(len(lost)) || got.Gone != 0 {
+		if got := q.Stats(); got.Lost-start != uint64(len(lost)) || got.TooLate != 0 {
 			t.Errorf("from %d: %+v", int32(first), got)
 		}
 		for _, f := range lost {

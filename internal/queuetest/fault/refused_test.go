@@ -42,7 +42,7 @@ func TestFaultDatagramRefused(t *testing.T) {
 			if e.ID != c.id || e.Verdicts != packets || !errors.Is(e, fs.ErrPermission) {
 				t.Errorf("told of %v", e)
 			}
-			if got := q.Stats(); got.Refused != packets || got.Gone+got.Unsent != 0 {
+			if got := q.Stats(); got.Refused != packets || got.TooLate+got.Unsent != 0 {
 				t.Errorf("%+v", got)
 			}
 			wantWaiting(t, flights[0])

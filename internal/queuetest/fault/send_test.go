@@ -76,7 +76,7 @@ func TestFaultVerdictForPacketThatIsGone(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Error(err)
 	}
-	if got := q.Stats(); got.Gone != 1 || got.Refused != 0 {
+	if got := q.Stats(); got.TooLate != 1 || got.Refused != 0 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -254,7 +254,7 @@ func TestFaultChangesDuringShutdown(t *testing.T) {
 		"with Release": func(_ *faulty, q *nfqueue.Queue) (shutdown, change <-chan error) {
 			shutdown = result(func() error { return q.Release(context.Background()) })
 			synctest.Wait()
-			return shutdown, result(func() error { return q.SetMaxLen(0) })
+			return shutdown, result(func() error { return q.SetMaxLen(nfqueue.MaxLenNone) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -245,7 +245,7 @@ func TestFaultResolveStorm(t *testing.T) {
 	}
 	close(d.Held)
 	storm.Wait()
-	if got := q.Stats(); got.Deferred == 0 || got.Gone+got.Refused+got.Unsent+got.Abandoned != 0 {
+	if got := q.Stats(); got.Deferred == 0 || got.TooLate+got.Refused+got.Unsent+got.Abandoned != 0 {
 		t.Errorf("%+v", got)
 	}
 }

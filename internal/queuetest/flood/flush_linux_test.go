@@ -28,9 +28,9 @@ func TestKernelFaultDeviceDown(t *testing.T) {
 		keep.full(t)
 		s.awaitHandled(100)
 		labtest.Must(t, n.Server.SetUp(netlab.Eth, false))
-		gone := s.Stats().Gone
+		gone := s.Stats().TooLate
 		keep.letGo(t)
-		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().Gone >= gone+10 })
+		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().TooLate >= gone+10 })
 		labtest.Must(t, n.Server.SetUp(netlab.Eth, true))
 		s.awaitHandled(100)
 	}
@@ -48,9 +48,9 @@ func TestKernelFaultDeviceDeleted(t *testing.T) {
 	keep.full(t)
 	s.awaitHandled(100)
 	labtest.Must(t, n.Server.DelLink(netlab.Eth))
-	gone := s.Stats().Gone
+	gone := s.Stats().TooLate
 	keep.letGo(t)
-	await(t, "verdicts for packets that are gone", func() bool { return s.Stats().Gone >= gone+10 })
+	await(t, "verdicts for packets that are gone", func() bool { return s.Stats().TooLate >= gone+10 })
 	flood()
 	l.dial = func(t testing.TB) net.Conn {
 		return queuelab.DialUDP(t, n.Server, netip.AddrPortFrom(queuelab.Localhost, queuelab.Port))
@@ -77,9 +77,9 @@ func TestKernelFaultChainDeleted(t *testing.T) {
 			chain = labtest.Chain(t, l.Host, netlab.IP, netlab.Forward, 5)
 		}
 		labtest.Must(t, chain.Delete())
-		gone := s.Stats().Gone
+		gone := s.Stats().TooLate
 		keep.letGo(t)
-		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().Gone >= gone+10 })
+		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().TooLate >= gone+10 })
 		if i%2 != 0 {
 			before := l.count()
 			await(t, "datagrams pass without a queue", func() bool { return l.count() >= before+100 })

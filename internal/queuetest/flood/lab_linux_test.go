@@ -293,7 +293,7 @@ func consume() {
 		return nfqueue.Accept
 	}))
 	s := q.Stats()
-	fmt.Println("served", s.Received, s.Accepted, s.Gone+s.Refused+s.Unsent+s.Abandoned+s.Undecided(), err)
+	fmt.Println("served", s.Received, s.Accepted, s.TooLate+s.Refused+s.Unsent+s.Abandoned+s.Undecided(), err)
 }
 
 // process is a child of the test.

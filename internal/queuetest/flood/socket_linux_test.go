@@ -119,7 +119,7 @@ func TestKernelFaultQueueStolen(t *testing.T) {
 			t.Errorf("Resolve: %v", err)
 		}
 	}
-	if err := s.SetMaxLen(0); !errors.Is(err, nfqueue.ErrClosed) {
+	if err := s.SetMaxLen(nfqueue.MaxLenNone); !errors.Is(err, nfqueue.ErrClosed) {
 		t.Errorf("SetMaxLen: %v", err)
 	}
 	l.awaitPassed(100)

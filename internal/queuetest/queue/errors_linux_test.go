@@ -68,13 +68,13 @@ func TestUnknownNamespace(t *testing.T) {
 	wantOpError(t, err, 0, unix.EBADF, "network namespace")
 }
 
-// TestKernelStats reads the kernel's table, or says why not.
-func TestKernelStats(t *testing.T) {
+// TestKernelQueues reads the kernel's table, or says why not.
+func TestKernelQueues(t *testing.T) {
 	h := labtest.Host(t)
 	queuelab.Open(t, h, nfqueue.Config{Queue: 9, CopyRange: 100})
-	var infos []nfqueue.QueueInfo
+	var infos []nfqueue.KernelQueue
 	err := h.Do(func() (err error) {
-		infos, err = nfqueue.KernelStats()
+		infos, err = nfqueue.KernelQueues()
 		return err
 	})
 	if errors.Is(err, fs.ErrPermission) && queuelab.OuterID(t, "uid_map") != 0 {

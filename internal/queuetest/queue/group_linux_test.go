@@ -24,7 +24,7 @@ import (
 func TestGroup(t *testing.T) {
 	h := labtest.Host(t)
 	queuelab.QueueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0), netlab.Queue{Num: 4, Total: 3})
-	g, err := nfqueue.OpenGroup(4, 3, nfqueue.Config{NetNS: h.FD()})
+	g, err := nfqueue.OpenGroup(nfqueue.Config{Queue: 4, NetNS: h.FD()}, 3)
 	labtest.Must(t, err)
 	defer g.Close()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -68,13 +68,16 @@ func TestGroup(t *testing.T) {
 func TestGroupOpensAllOrNone(t *testing.T) {
 	h := labtest.Host(t)
 	queuelab.Open(t, h, nfqueue.Config{Queue: 6})
-	_, err := nfqueue.OpenGroup(4, 3, nfqueue.Config{NetNS: h.FD()})
+	_, err := nfqueue.OpenGroup(nfqueue.Config{Queue: 4, NetNS: h.FD()}, 3)
 	wantOpError(t, err, 6, nfqueue.ErrQueueInUse, "queue 6")
 	queuelab.Open(t, h, nfqueue.Config{Queue: 4})
 	queuelab.Open(t, h, nfqueue.Config{Queue: 5})
-	for _, r := range [][2]uint16{{0, 0}, {65535, 2}} {
-		if _, err := nfqueue.OpenGroup(r[0], r[1], nfqueue.Config{NetNS: h.FD()}); err == nil {
-			t.Errorf("opened %d queues from %d on", r[1], r[0])
+	for _, r := range []struct {
+		first uint16
+		count int
+	}{{0, 0}, {0, -1}, {65535, 2}, {0, 65537}} {
+		if _, err := nfqueue.OpenGroup(nfqueue.Config{Queue: r.first, NetNS: h.FD()}, r.count); err == nil {
+			t.Errorf("opened %d queues from %d on", r.count, r.first)
 		}
 	}
 }
@@ -86,7 +89,7 @@ func TestGroupEndsTogether(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := labtest.Host(t)
 			chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
-			g, err := nfqueue.OpenGroup(0, 2, nfqueue.Config{NetNS: h.FD()})
+			g, err := nfqueue.OpenGroup(nfqueue.Config{NetNS: h.FD()}, 2)
 			labtest.Must(t, err)
 			defer g.Close()
 			var listeners [2]*net.UDPConn
@@ -123,7 +126,7 @@ func TestGroupServedOnce(t *testing.T) {
 	h := labtest.Host(t)
 	chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
 	queuelab.QueueUDP(t, chain, netlab.Queue{Num: 1})
-	g, err := nfqueue.OpenGroup(1, 2, nfqueue.Config{NetNS: h.FD()})
+	g, err := nfqueue.OpenGroup(nfqueue.Config{Queue: 1, NetNS: h.FD()}, 2)
 	labtest.Must(t, err)
 	defer g.Close()
 	at := netip.AddrPortFrom(queuelab.Localhost, queuelab.Port)
@@ -144,7 +147,7 @@ func TestGroupServedOnce(t *testing.T) {
 		t.Error(err)
 	}
 
-	g, err = nfqueue.OpenGroup(1, 2, nfqueue.Config{NetNS: h.FD()})
+	g, err = nfqueue.OpenGroup(nfqueue.Config{Queue: 1, NetNS: h.FD()}, 2)
 	labtest.Must(t, err)
 	defer g.Close()
 	s := queuelab.StartServing(g.Queues()[0], queuelab.Always(nfqueue.Accept))

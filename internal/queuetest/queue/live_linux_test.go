@@ -45,7 +45,7 @@ func TestLiveChanges(t *testing.T) {
 	try([2]int{60, 60})
 	// Nothing is queued any more, and passes.
 	must(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen))
-	must(q.SetMaxLen(0))
+	must(q.SetMaxLen(nfqueue.MaxLenNone))
 	lab.In("passes by")
 	lab.Out(t, "passes by")
 	must(q.SetMaxLen(10))

@@ -152,13 +152,14 @@ func TestTime(t *testing.T) {
 // TestSegmentationOffload checks that GSO is on unless it is refused: TCP packets
 // then come larger than the MTU.
 func TestSegmentationOffload(t *testing.T) {
-	for _, noGSO := range []bool{false, true} {
+	for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {
+		noGSO := flags == nfqueue.NoGSO
 		t.Run(map[bool]string{false: "default", true: "NoGSO"}[noGSO], func(t *testing.T) {
 			n := labtest.Pair(t)
 			chain := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, 0)
 			labtest.Rule(t, chain, netlab.L4Proto(6), netlab.ToQueue(netlab.Queue{Num: 1}))
 			largest, offloaded := 0, nfqueue.SKBInfo(0)
-			q := queuelab.Serve(t, n.Client, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) nfqueue.Verdict {
+			q := queuelab.Serve(t, n.Client, nfqueue.Config{Queue: 1, Flags: flags}, func(p *nfqueue.Packet) nfqueue.Verdict {
 				largest = max(largest, len(p.Payload()))
 				offloaded |= p.SKBInfo()
 				return nfqueue.Accept

@@ -18,10 +18,10 @@ func Settled(t testing.TB, q *nfqueue.Queue) (effective uint64) {
 		t.Errorf("queue %d: received %d packets, gave %d verdicts, abandoned %d, holds %d: %+v",
 			q.Number(), s.Received, s.Verdicts(), s.Abandoned, s.Held, s)
 	}
-	if none := s.Gone + s.Refused + s.Unsent; none > s.Verdicts() {
+	if none := s.TooLate + s.Refused + s.Unsent; none > s.Verdicts() {
 		t.Errorf("queue %d: %d of %d verdicts had no effect: %+v", q.Number(), none, s.Verdicts(), s)
 	}
-	return s.Verdicts() - s.Gone - s.Refused - s.Unsent
+	return s.Verdicts() - s.TooLate - s.Refused - s.Unsent
 }
 
 // Serving is a running call of Queue.Serve.

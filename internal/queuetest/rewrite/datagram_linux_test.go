@@ -57,12 +57,13 @@ func TestRewriteUDP(t *testing.T) {
 	}
 	for _, f := range queuelab.Families {
 		for _, way := range ways {
-			for _, noGSO := range []bool{false, true} {
+			for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {
+				noGSO := flags == nfqueue.NoGSO
 				t.Run(f.Name+"/"+way.name+map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO], func(t *testing.T) {
 					n, hook, h := way.lab(t)
 					to := netip.AddrPortFrom(f.Server(n), queuelab.Port)
 					queuelab.QueueUDP(t, labtest.Chain(t, h, f.Rules, hook, 0), netlab.Queue{Num: 1})
-					r := rewrite(t, h, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) []byte {
+					r := rewrite(t, h, nfqueue.Config{Queue: 1, Flags: flags}, func(p *nfqueue.Packet) []byte {
 						return edits[p.ID()-1].edit(p.Payload(), queuelab.UDPData(p))
 					})
 					l, c := queuelab.ListenUDP(t, n.Server, to), queuelab.DialUDP(t, n.Client, to)

@@ -48,7 +48,7 @@ func (r *rewriter) want(t *testing.T, n int64) {
 	if got := r.replaced.Load(); got < n {
 		t.Errorf("%d packets were replaced, want at least %d", got, n)
 	}
-	if s := r.Stats(); s.Accepted != s.Received || s.Refused != 0 || s.Unsent != 0 || s.Gone != 0 {
+	if s := r.Stats(); s.Accepted != s.Received || s.Refused != 0 || s.Unsent != 0 || s.TooLate != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -120,11 +120,12 @@ var (
 func everyWay(t *testing.T, test func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config)) {
 	for _, f := range queuelab.Families {
 		for _, w := range []way{overVeth, overLoopback} {
-			for _, noGSO := range []bool{false, true} {
+			for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {
+				noGSO := flags == nfqueue.NoGSO
 				name := f.Name + "/" + w.name + map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO]
 				t.Run(name, func(t *testing.T) {
 					n := w.make(t)
-					test(t, n, f.Rules, f.Server(n), nfqueue.Config{Queue: 1, NoGSO: noGSO})
+					test(t, n, f.Rules, f.Server(n), nfqueue.Config{Queue: 1, Flags: flags})
 				})
 			}
 		}

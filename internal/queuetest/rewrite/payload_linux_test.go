@@ -36,7 +36,7 @@ func TestReplacedPayload(t *testing.T) {
 	}
 	lab.Out(t, "leave")
 	queuelab.Stop(t, q)
-	if s := q.Stats(); s.Accepted != 2 || s.Gone != 0 || s.Refused != 0 || s.Unsent != 0 {
+	if s := q.Stats(); s.Accepted != 2 || s.TooLate != 0 || s.Refused != 0 || s.Unsent != 0 {
 		t.Errorf("%+v", s)
 	}
 }

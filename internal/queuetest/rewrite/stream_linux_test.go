@@ -33,18 +33,18 @@ func TestRewriteStream(t *testing.T) {
 	for _, f := range queuelab.Families {
 		for _, c := range []struct {
 			way
-			noGSO bool
+			flags nfqueue.Flags
 			size  int
-		}{{overVeth, false, 100_000_000}, {overVeth, true, 5_000_000}, {overLoopback, false, 5_000_000}} {
+		}{{overVeth, 0, 100_000_000}, {overVeth, nfqueue.NoGSO, 5_000_000}, {overLoopback, 0, 5_000_000}} {
 			if testing.Short() {
 				c.size = min(c.size, 10_000_000)
 			}
-			t.Run(fmt.Sprintf("%s/%s/%v", f.Name, c.name, map[bool]string{false: "GSO", true: "NoGSO"}[c.noGSO]), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%s/%v", f.Name, c.name, map[bool]string{false: "GSO", true: "NoGSO"}[c.flags != 0]), func(t *testing.T) {
 				n := c.make(t)
 				chain := labtest.Chain(t, n.Client, f.Rules, netlab.Output, 0)
 				labtest.Rule(t, chain, netlab.L4Proto(tcpProtocol), netlab.DstPort(queuelab.Port), netlab.ToQueue(netlab.Queue{Num: 1}))
 				longest, changed := 0, 0
-				r := rewrite(t, n.Client, nfqueue.Config{Queue: 1, NoGSO: c.noGSO}, func(p *nfqueue.Packet) []byte {
+				r := rewrite(t, n.Client, nfqueue.Config{Queue: 1, Flags: c.flags}, func(p *nfqueue.Packet) []byte {
 					b := p.Payload()
 					data := b[tcpData(b):]
 					if len(data) == 0 {
@@ -59,7 +59,7 @@ func TestRewriteStream(t *testing.T) {
 				if changed < c.size {
 					t.Errorf("%d bytes were changed, %d sent", changed, c.size)
 				}
-				if c.name == overVeth.name && c.noGSO == (longest > 1500) {
+				if c.name == overVeth.name && (c.flags != 0) == (longest > 1500) {
 					t.Errorf("the longest packet has %d bytes", longest)
 				}
 			})
@@ -169,7 +169,7 @@ func TestRewriteStreamLength(t *testing.T) {
 			everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
 				// Without GSO a segment must have room for what is added.
 				begin := strings.Repeat("begin", 2000)
-				if cfg.NoGSO {
+				if cfg.Flags&nfqueue.NoGSO != 0 {
 					begin = strings.Repeat("begin", 100)
 				}
 				toServer := labtest.Chain(t, n.Client, rules, netlab.Output, 0)

@@ -20,7 +20,8 @@ func TestRewriteTunnel(t *testing.T) {
 	labtest.NeedReplace(t)
 	for _, f := range queuelab.Families {
 		for _, hook := range []netlab.Hook{netlab.Output, netlab.Input} {
-			for _, noGSO := range []bool{false, true} {
+			for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {
+				noGSO := flags == nfqueue.NoGSO
 				name := f.Name + map[netlab.Hook]string{netlab.Output: "/output", netlab.Input: "/input"}[hook] +
 					map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO]
 				t.Run(name, func(t *testing.T) {
@@ -34,7 +35,7 @@ func TestRewriteTunnel(t *testing.T) {
 					labtest.Rule(t, labtest.Chain(t, host, f.Rules, hook, 0),
 						netlab.L4Proto(queuelab.UDP), netlab.DstPort(netlab.VXLANPort), netlab.ToQueue(netlab.Queue{Num: 1}))
 					replaced, refused := 0, 0
-					q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1, NoGSO: noGSO}, func(p *nfqueue.Packet) nfqueue.Verdict {
+					q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1, Flags: flags}, func(p *nfqueue.Packet) nfqueue.Verdict {
 						b := p.Payload()
 						b[1] |= 0x20 // of the Type of Service, or Traffic Class
 						switch err := p.SetPayload(b); {

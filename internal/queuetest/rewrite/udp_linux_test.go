@@ -34,7 +34,7 @@ func TestRewriteUDPSegments(t *testing.T) {
 	labtest.NeedReplace(t)
 	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
 		queuelab.QueueUDP(t, labtest.Chain(t, n.Client, rules, netlab.Output, 0), netlab.Queue{Num: 1})
-		refused := !cfg.NoGSO && !labtest.AtLeast(t, 6, 12)
+		refused := cfg.Flags&nfqueue.NoGSO == 0 && !labtest.AtLeast(t, 6, 12)
 		r := new(rewriter)
 		r.Queue = queuelab.Serve(t, n.Client, cfg, func(p *nfqueue.Packet) nfqueue.Verdict {
 			b := append(p.Payload(), "a bit more"...)
@@ -48,7 +48,7 @@ func TestRewriteUDPSegments(t *testing.T) {
 				t.Error(err)
 			}
 			r.replaced.Add(1)
-			if cfg.NoGSO == (p.SKBInfo()&nfqueue.SegmentationPending != 0) {
+			if (cfg.Flags&nfqueue.NoGSO != 0) == (p.SKBInfo()&nfqueue.SegmentationPending != 0) {
 				t.Errorf("%v", p.SKBInfo())
 			}
 			return nfqueue.Accept
@@ -57,7 +57,7 @@ func TestRewriteUDPSegments(t *testing.T) {
 		want := []string{strings.Repeat("A", udpSegment), strings.Repeat("B", udpSegment), "LASTA BIT MORE"}
 		if refused {
 			want = sent
-		} else if cfg.NoGSO { // a packet for each
+		} else if cfg.Flags&nfqueue.NoGSO != 0 { // a packet for each
 			for i := range want {
 				want[i] = strings.ToUpper(sent[i] + "a bit more")
 			}

@@ -2,7 +2,7 @@
 
 package bench
 
-import "github.com/chifflier/nfqueue-go/internal/affinity"
+import "github.com/chifflier/nfqueue-go/cmd/nfq/internal/affinity"
 
 // onCPUs runs fn on a thread that may run only on the given processors, as may the processes that fn starts. No
 // processors mean no restriction.

@@ -180,7 +180,7 @@ func (d *drain) fillAndLet(r Running) (Report, error) {
 
 // checkQueued makes sure that all packets wait, where the kernel tells.
 func (d *drain) checkQueued(queue uint16) error {
-	queues, err := netlab.In(d.host, nfqueue.KernelStats)
+	queues, err := netlab.In(d.host, nfqueue.KernelQueues)
 	if err != nil {
 		return nil // not for the eyes of a user namespace
 	}

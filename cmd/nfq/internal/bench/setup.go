@@ -103,11 +103,14 @@ func parseSetup(args []string) (Setup, error) {
 
 // config returns the configuration of queue i of s.
 func (s Setup) config(i int) nfqueue.Config {
-	return nfqueue.Config{
+	cfg := nfqueue.Config{
 		Queue:      s.Queue + uint16(i),
 		MaxLen:     s.MaxLen,
 		ReadBuffer: s.ReadBuffer,
-		NoGSO:      s.NoGSO,
 		Batch:      s.Batch,
 	}
+	if s.NoGSO {
+		cfg.Flags = nfqueue.NoGSO
+	}
+	return cfg
 }

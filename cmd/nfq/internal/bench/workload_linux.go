@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/affinity"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/affinity"
 )
 
 // workload is a kind of traffic that consumers are measured with.

@@ -197,7 +197,7 @@ func (f *statFlags) repeat(ctx context.Context, reader *stat.Reader, s stat.Snap
 
 // completeQueues offers the bound queues.
 func completeQueues(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	infos, _ := nfqueue.KernelStats()
+	infos, _ := nfqueue.KernelQueues()
 	var offers []string
 	for _, i := range infos {
 		offers = append(offers, cobra.CompletionWithDesc(strconv.Itoa(int(i.Queue)), fmt.Sprintf("bound by port id %d, %d packets wait", i.PortID, i.Backlog)))

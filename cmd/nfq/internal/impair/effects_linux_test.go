@@ -248,7 +248,7 @@ func TestScheduleInTime(t *testing.T) {
 // TestQueueConfig: the queue has what all settings of a schedule need.
 func TestQueueConfig(t *testing.T) {
 	plain := queueConfig([]Settings{{Loss: 1, Limit: 5}, {Limit: 20}})
-	if !plain.NoGSO || plain.CopyRange != headersOnly || plain.MaxLen != unread+20 || plain.Fallback != nfqueue.Accept {
+	if plain.Flags&nfqueue.NoGSO == 0 || plain.CopyRange != headersOnly || plain.MaxLen != unread+20 || plain.Fallback != nfqueue.Accept {
 		t.Errorf("%+v", plain)
 	}
 	if altering := queueConfig([]Settings{{}, {Corrupt: 0.1}}); altering.CopyRange != nfqueue.MaxPayload || altering.MaxLen != unread+DefaultLimit {

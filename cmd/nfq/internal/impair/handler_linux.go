@@ -12,7 +12,7 @@ import (
 
 // Handler impairs the packets of one queue. ServePacket is for one goroutine; everything else is safe for concurrent use.
 //
-// Where packets may be altered (Settings.Alters), the queue has to copy whole packets, cut to the MTU (Config.NoGSO).
+// Where packets may be altered (Settings.Alters), the queue has to copy whole packets, cut to the MTU (Flags NoGSO).
 type Handler struct {
 	line *line[waiting]
 

@@ -132,7 +132,7 @@ const (
 func queueConfig(all []Settings) nfqueue.Config {
 	_, frame := kernel.Charge()
 	cfg := nfqueue.Config{
-		NoGSO:      true, // each packet on the wire has a fate of its own
+		Flags:      nfqueue.NoGSO, // each packet on the wire has a fate of its own
 		CopyRange:  headersOnly,
 		MaxLen:     unread,
 		ReadBuffer: unread * frame,

@@ -31,7 +31,7 @@ func Kernel() (*Report, error) {
 
 // tryOpen opens a queue and closes it again.
 func tryOpen(h *netlab.Host, flags nfqueue.Flags) error {
-	q, err := nfqueue.Open(nfqueue.Config{NetNS: h.FD(), CopyMode: nfqueue.CopyMeta, Flags: flags, NoGSO: flags&nfqueue.GSO == 0})
+	q, err := nfqueue.Open(nfqueue.Config{NetNS: h.FD(), CopyMode: nfqueue.CopyMeta, Flags: flags})
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func tryOpen(h *netlab.Host, flags nfqueue.Flags) error {
 
 func (r *Report) module(h *netlab.Host) bool {
 	const check = "nfnetlink_queue"
-	err := tryOpen(h, 0)
+	err := tryOpen(h, nfqueue.NoGSO)
 	switch {
 	case err == nil:
 		r.add(check, OK, "", "the kernel has nfnetlink_queue")
@@ -59,7 +59,7 @@ var flagUses = []struct {
 	use, fix string
 }{
 	{nfqueue.FailOpen, "fail-open", "lets packets pass when a queue is full", "use Linux 3.6 or later"},
-	{nfqueue.GSO, "gso", "queues packets without cutting them to the MTU", "use Linux 3.10 or later"},
+	{nfqueue.NoGSO, "gso", "queues packets without cutting them to the MTU", "use Linux 3.10 or later"},
 	{nfqueue.UIDGID, "uid-gid", "tells the user who sends a packet", "use Linux 3.14 or later"},
 	{nfqueue.SecCtx, "secctx", "tells the security context", "the kernel needs CONFIG_NETWORK_SECMARK"},
 	{nfqueue.Conntrack, "conntrack", "tells and changes the connection tracking entry", "modprobe nf_conntrack_netlink; a kernel without that module needs CONFIG_NF_CT_NETLINK and CONFIG_NETFILTER_NETLINK_GLUE_CT"},
@@ -68,7 +68,7 @@ var flagUses = []struct {
 func (r *Report) flags(h *netlab.Host) {
 	for _, f := range flagUses {
 		check := "flag-" + f.name
-		err := tryOpen(h, f.flag)
+		err := tryOpen(h, f.flag^nfqueue.NoGSO) // alone: a queue has GSO unless it is switched off
 		switch {
 		case err == nil:
 			r.add(check, OK, "", "flag %s, which %s", f.name, f.use)

@@ -67,7 +67,7 @@ func decide(h *netlab.Host, reorder func([]*nfqueue.Held)) (spent time.Duration,
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, set.Close()) }()
-	q, err := nfqueue.Open(nfqueue.Config{NetNS: h.FD(), CopyMode: nfqueue.CopyMeta, MaxLen: depth, NoGSO: true})
+	q, err := nfqueue.Open(nfqueue.Config{NetNS: h.FD(), CopyMode: nfqueue.CopyMeta, MaxLen: depth, Flags: nfqueue.NoGSO})
 	if err != nil {
 		return 0, err
 	}

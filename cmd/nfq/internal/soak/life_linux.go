@@ -60,12 +60,15 @@ func newLife(s *scene, rnd *rand.Rand) *life {
 	}
 	l.span = time.Duration(500+rnd.IntN(2000)) * time.Millisecond
 	l.cfg = nfqueue.Config{
-		NoGSO:        rnd.IntN(20) != 0,
+		Flags:        nfqueue.NoGSO,
 		Batch:        16 << rnd.IntN(5),
 		MaxLen:       uint32(256 << rnd.IntN(6)),
 		DrainTimeout: time.Minute,
 		NetNS:        s.Server.FD(),
 		OnPanic:      func(*nfqueue.PanicError) {},
+	}
+	if rnd.IntN(20) == 0 {
+		l.cfg.Flags = 0
 	}
 	if rnd.IntN(3) == 0 {
 		l.cfg.OnPanic = nil // and Serve is called again
@@ -101,7 +104,7 @@ const answersBuffer = 16 << 20
 
 func (l *life) String() string {
 	return fmt.Sprintf("%s, window %d, handed over: %v, %d workers, batch %d, length %d, small buffer: %v, offload: %v, %v",
-		l.kind(), l.pace.window, l.handOver, l.workers, l.cfg.Batch, l.cfg.MaxLen, l.tiny, !l.cfg.NoGSO, l.span)
+		l.kind(), l.pace.window, l.handOver, l.workers, l.cfg.Batch, l.cfg.MaxLen, l.tiny, l.cfg.Flags&nfqueue.NoGSO == 0, l.span)
 }
 
 func (l *life) kind() string {
@@ -344,12 +347,12 @@ func (l *life) balance(moved uint64) error {
 	for _, q := range l.queues {
 		s := q.Stats()
 		sum(&l.stats, s)
-		if s.Received != s.Verdicts()+s.Abandoned || s.Held != 0 || s.Doubled+s.Malformed != 0 {
+		if s.Received != s.Verdicts()+s.Abandoned || s.Held != 0 || s.AlreadyResolved+s.Malformed != 0 {
 			return fmt.Errorf("%d packets were received, %d have verdicts: %+v", s.Received, s.Verdicts(), s)
 		}
 	}
 	s := l.stats
-	none := s.Gone + s.Refused + s.Unsent
+	none := s.TooLate + s.Refused + s.Unsent
 	calls := uint64(0)
 	for _, h := range l.handlers {
 		calls += h.calls

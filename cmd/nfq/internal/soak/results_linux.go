@@ -64,7 +64,7 @@ func (r *Results) WriteText(w io.Writer) error {
 		{"fallback: invalid verdict", s.Fallback.Invalid},
 		{"fallback: expired", s.Fallback.Expired},
 		{"fallback: shutdown", s.Fallback.Shutdown},
-		{"without effect: gone", s.Gone},
+		{"without effect: gone", s.TooLate},
 		{"without effect: refused", s.Refused},
 		{"without effect: unsent", s.Unsent},
 		{"counted behind the queues", r.Passed},

@@ -80,11 +80,11 @@ func sum(a *nfqueue.Stats, b nfqueue.Stats) {
 	a.Requeued += b.Requeued
 	a.Deferred += b.Deferred
 	a.Abandoned += b.Abandoned
-	a.Gone += b.Gone
+	a.TooLate += b.TooLate
 	a.Refused += b.Refused
 	a.Unsent += b.Unsent
 	a.Lost += b.Lost
-	a.Doubled += b.Doubled
+	a.AlreadyResolved += b.AlreadyResolved
 	a.Malformed += b.Malformed
 	a.Fallback.Panic += b.Fallback.Panic
 	a.Fallback.Invalid += b.Fallback.Invalid

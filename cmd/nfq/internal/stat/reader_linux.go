@@ -81,10 +81,10 @@ func (r *Reader) Read() (Snapshot, error) {
 
 // table reads the tables of the kernel.
 func (r *Reader) table() (s Snapshot, sockets map[uint32]netlinkSocket, err error) {
-	var infos []nfqueue.QueueInfo
+	var infos []nfqueue.KernelQueue
 	err = netns.Do(r.NetNS, func() (err error) {
 		s.Time = time.Now()
-		if infos, err = nfqueue.KernelStats(); err != nil {
+		if infos, err = nfqueue.KernelQueues(); err != nil {
 			return explain(err)
 		}
 		sockets, err = netfilterSockets()

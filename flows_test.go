@@ -36,18 +36,18 @@ func TestFlowsNoAllocations(t *testing.T) {
 		}},
 	} {
 		q, reload := loaded(t, plainUDP)
-		h, done := countTo(q.slab.Slots(), c.h) // one flow, so only one goroutine calls it
+		h, done := countTo(q.rx.slab.Slots(), c.h) // one flow, so only one goroutine calls it
 		f := newFlows(q, []Handler{h, h})
 		if n := testing.AllocsPerRun(100, func() {
 			reload()
-			if err := f.handle(); err != nil {
+			if err := f.dispatch(); err != nil {
 				t.Fatal(err)
 			}
 			<-done
 		}); n != 0 {
-			t.Errorf("%s: %v allocations for %d packets", c.name, n, q.slab.Slots())
+			t.Errorf("%s: %v allocations for %d packets", c.name, n, q.rx.slab.Slots())
 		}
-		if err := f.settle(); err != nil {
+		if err := f.wait(); err != nil {
 			t.Error(err)
 		}
 		if n, v := q.stats.received.Load(), q.out.Counters.Accepted.Load(); n == 0 || n != v {
@@ -62,13 +62,13 @@ func BenchmarkFlowsHandle(b *testing.B) {
 	h := HandlerFunc(func(*Packet) Verdict { return Accept })
 	f := newFlows(q, []Handler{h, h})
 	b.ReportAllocs()
-	for n := 0; n < b.N; n += q.slab.Slots() {
+	for n := 0; n < b.N; n += q.rx.slab.Slots() {
 		reload()
-		if err := f.handle(); err != nil {
+		if err := f.dispatch(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if err := f.settle(); err != nil {
+	if err := f.wait(); err != nil {
 		b.Error(err)
 	}
 }

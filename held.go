@@ -62,7 +62,7 @@ func (p *Packet) deferUntil(deadline time.Duration) *Held {
 		p.held = h
 		p.queue.stats.deferred.Add(1)
 		p.queue.held.add(h)
-		if p.queue.closed.Load() { // and Close may not have seen it
+		if p.queue.life.closed() { // and Close may not have seen it
 			p.queue.held.abandon(h)
 		}
 	}
@@ -81,7 +81,7 @@ func (h *Held) Resolve(v Verdict) error {
 	if err := v.check(); err != nil {
 		return h.queue.opError("resolve", err)
 	}
-	if h.queue.closed.Load() {
+	if h.queue.life.closed() {
 		h.queue.held.abandon(h)
 	}
 	if !h.claim() {
@@ -149,7 +149,8 @@ func (s *heldSet) add(h *Held) {
 	}
 }
 
-// remove counts a packet that is held no more, unless counter is nil. No snapshot has it twice, or not at all.
+// remove removes a packet and counts it, unless counter is nil. Counting under the lock makes
+// Stats see each packet exactly once.
 func (s *heldSet) remove(h *Held, counter *atomic.Uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +170,7 @@ func (s *heldSet) remove(h *Held, counter *atomic.Uint64) {
 
 // overdue gives the Fallback to packets whose time has passed.
 func (s *heldSet) overdue() {
-	s.giveUp(&s.queue.stats.fallbackExpired, func() *Held {
+	s.decideAll(&s.queue.stats.fallbackExpired, func() *Held {
 		if len(s.deadlines) == 0 {
 			return nil
 		}
@@ -186,7 +187,7 @@ func (s *heldSet) overdue() {
 // expire gives the Fallback to everything that is held.
 func (s *heldSet) expire() {
 	left := s.list()
-	s.giveUp(&s.queue.stats.fallbackShutdown, func() (h *Held) {
+	s.decideAll(&s.queue.stats.fallbackShutdown, func() (h *Held) {
 		if len(left) > 0 {
 			h, left = left[0], left[1:]
 		}
@@ -204,9 +205,9 @@ func (s *heldSet) list() (all []*Held) {
 	return all
 }
 
-// giveUp gives the Fallback to what next returns until that is nil. next is called
-// with the lock held.
-func (s *heldSet) giveUp(counter *atomic.Uint64, next func() *Held) {
+// decideAll gives the Fallback to what next returns until that is nil. next is called with the
+// lock held.
+func (s *heldSet) decideAll(counter *atomic.Uint64, next func() *Held) {
 	for {
 		s.mu.Lock()
 		h := next()
@@ -216,7 +217,7 @@ func (s *heldSet) giveUp(counter *atomic.Uint64, next func() *Held) {
 		}
 		if h.claim() {
 			counter.Add(1)
-			h.decide(s.queue.cfg.Fallback, nil) // somebody may be editing it
+			h.decide(s.queue.cfg.Fallback, nil) // without edits: another goroutine may be editing it
 		}
 	}
 	s.queue.out.Kick()
@@ -237,11 +238,11 @@ func (s *heldSet) wait(ctx context.Context) {
 	select {
 	case <-empty:
 	case <-ctx.Done():
-	case <-s.queue.done:
+	case <-s.queue.life.done:
 	}
 }
 
-// close gives up all packets; the kernel has dropped them.
+// close abandons all packets; the kernel has dropped them.
 func (s *heldSet) close() {
 	s.timer.Stop()
 	for _, h := range s.list() {

@@ -20,8 +20,8 @@ func init() {
 	bridge.AwaitServe = func(ctx context.Context, queue any) error {
 		q := queue.(*Queue)
 		select {
-		case q.reader <- struct{}{}: // Serve has given it back
-			q.releaseReader()
+		case q.life.reader <- struct{}{}: // Serve has returned
+			q.stopReading()
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -31,6 +31,6 @@ func init() {
 	bridge.Message = func(packet any) []byte { return packet.(*Packet).msg }
 	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
 		q, h := queue.(*Queue), handler.(Handler)
-		return q.serve(ctx, func() dispatcher { return &inline{q: q, h: h} }, keepQueue)
+		return q.serve(ctx, func() dispatcher { return newInline(q, h) }, keepQueue)
 	}
 }

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfqueue
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/sender"
+	"github.com/chifflier/nfqueue-go/internal/transport"
+)
+
+// ServeFlows is Serve on n goroutines, for handlers that do more work than one processor can.
+// Each of them, numbered from 0, has a handler of its own, which newHandler makes before the
+// first packet. That handler needs no locks for what it keeps to itself.
+//
+// All packets of a flow, in both directions, come to the same handler in the order of their
+// ids, and their verdicts are sent in that order. The flow of an ICMP error is that of the
+// packet which it quotes; fragments are told apart by their addresses alone. What has no IP
+// header, and with CopyMeta everything, comes to one handler.
+//
+// A handler that takes its time, or blocks, delays the packets that were dispatched to it and
+// no others, until those take the room for min(n*Config.Batch, 512) packets that there is
+// between the goroutines. Then the others wait too. ServeFlows sends no batch messages, which
+// would decide packets that another handler has.
+//
+// ServeFlows ends as Serve does. When a handler panics, or ends its goroutine, its packet gets
+// the Fallback, the others finish what was dispatched to them, and ServeFlows returns a
+// *PanicError; a later Serve or ServeFlows goes on with what is left.
+func (q *Queue) ServeFlows(ctx context.Context, n int, newHandler func(worker int) Handler) error {
+	if n < 1 {
+		return q.opError("serve", fmt.Errorf("%d goroutines; want at least 1", n))
+	}
+	handlers := make([]Handler, n)
+	for i := range handlers {
+		handlers[i] = newHandler(i)
+	}
+	if n == 1 {
+		return q.Serve(ctx, handlers[0])
+	}
+	return q.serve(ctx, func() dispatcher { return newFlows(q, handlers) }, endQueue)
+}
+
+// parcel is a packet on its way from the reader to a worker, and the slot of memory that
+// holds it.
+type parcel struct {
+	packet Packet
+	slot   []byte
+	number uint64 // counts up in the order in which they were received
+	next   *parcel
+}
+
+// parcels is a list, first in, first out.
+type parcels struct{ first, last *parcel }
+
+func (l *parcels) empty() bool { return l.first == nil }
+
+func (l *parcels) push(p *parcel) {
+	p.next = nil
+	if l.first == nil {
+		l.first = p
+	} else {
+		l.last.next = p
+	}
+	l.last = p
+}
+
+func (l *parcels) pop() *parcel {
+	p := l.first
+	if p != nil {
+		l.first, p.next = p.next, nil
+	}
+	return p
+}
+
+// append moves all of more to the end of l.
+func (l *parcels) append(more *parcels) {
+	if more.first == nil {
+		return
+	}
+	if l.first == nil {
+		l.first = more.first
+	} else {
+		l.last.next = more.first
+	}
+	l.last = more.last
+	*more = parcels{}
+}
+
+// split removes the first n, or all if there are no more.
+func (l *parcels) split(n int) (head parcels) {
+	if l.first == nil {
+		return head
+	}
+	last := l.first
+	for ; n > 1 && last.next != nil; n-- {
+		last = last.next
+	}
+	head = parcels{l.first, last}
+	l.first, last.next = last.next, nil
+	return head
+}
+
+// maxSpare bounds the room between the goroutines, which is as many slots.
+const maxSpare = 512
+
+// flows dispatches packets to workers, each flow to one of them. A packet stays in the slot
+// that it was received into; the slab gets a free slot in its place.
+type flows struct {
+	q       *Queue
+	workers []*flowWorker
+	own     []*parcel // those of the slots that the slab began with
+	at      []*parcel // that of each slot of the slab, nil if a worker has it
+	count   uint64    // packets dispatched to workers
+	rest    dispatcher
+
+	running sync.WaitGroup // workers
+
+	mu    sync.Mutex
+	freed sync.Cond // free, or err, has changed
+	free  parcels
+	err   error // why the first worker gave up
+}
+
+// newFlows starts a worker for each handler. The caller is the reader.
+func newFlows(q *Queue, handlers []Handler) *flows {
+	f := &flows{q: q, rest: newInline(q, noHandler{q})}
+	f.freed.L = &f.mu
+	slab := q.rx.slab
+	for i := range slab.Slots() {
+		f.own = append(f.own, &parcel{slot: slab.Slot(i)})
+	}
+	f.at = slices.Clone(f.own)
+	spare := min(len(handlers)*slab.Slots(), maxSpare)
+	memory := transport.NewSlab(spare, len(slab.Slot(0)))
+	for i := range spare {
+		f.free.push(&parcel{slot: memory.Slot(i)})
+	}
+	q.rx.spread = true
+	for _, h := range handlers {
+		w := newFlowWorker(f, h)
+		f.workers = append(f.workers, w)
+		f.running.Go(w.run)
+	}
+	return f
+}
+
+// dispatch gives all that has been received to the workers, and waits until there are slots
+// to receive into.
+func (f *flows) dispatch() error {
+	if f.workers == nil {
+		return f.rest.dispatch()
+	}
+	r := &f.q.rx
+	t := sender.Now()
+	for len(r.stash) > 0 {
+		p := f.awaitFree()
+		if p == nil {
+			return f.wait()
+		}
+		copy(p.slot, r.stash[0].data)
+		if r.dispatchStashed(&p.packet, p.slot, t) {
+			f.assign(p)
+		} else {
+			f.release(&parcels{p, p})
+		}
+		f.dispatchShares()
+	}
+	for r.cur < r.n {
+		i := r.cur
+		r.cur++ // first, so that a reply whose OnRefused panics is not delivered again
+		p := f.at[i]
+		if r.dispatch(&p.packet, p.slot, *r.slab.Datagram(i), t) {
+			f.at[i] = nil
+			f.assign(p)
+		}
+	}
+	f.dispatchShares()
+	if !f.refill() {
+		return f.wait()
+	}
+	return nil
+}
+
+// refill gives the slab free slots for those that workers have. It reports false when a worker
+// gave up.
+func (f *flows) refill() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.q.rx.n {
+		if f.at[i] != nil {
+			continue
+		}
+		for f.free.empty() && f.err == nil {
+			f.freed.Wait()
+		}
+		if f.err != nil {
+			return false
+		}
+		f.at[i] = f.free.pop()
+		f.q.rx.slab.SetSlot(i, f.at[i].slot)
+	}
+	return f.err == nil
+}
+
+// assign chooses the worker for p, which gets it with dispatchShares.
+func (f *flows) assign(p *parcel) {
+	p.number = f.count
+	f.count++
+	var i uint64
+	if p.packet.isIP() {
+		i, _ = bits.Mul64(ippkt.HashOf(p.packet.payload), uint64(len(f.workers)))
+	}
+	f.workers[i].share.push(p)
+}
+
+func (f *flows) dispatchShares() {
+	f.q.rx.countBytes()
+	for _, w := range f.workers {
+		w.dispatchShare()
+	}
+}
+
+// awaitFree returns a free slot, nil when a worker gave up.
+func (f *flows) awaitFree() *parcel {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.free.empty() && f.err == nil {
+		f.freed.Wait()
+	}
+	if f.err != nil {
+		return nil
+	}
+	return f.free.pop()
+}
+
+// release frees slots of which the sender needs nothing any more. The last ones are used
+// first: they are in the processor's cache.
+func (f *flows) release(done *parcels) {
+	for p := done.first; p != nil; p = p.next {
+		p.packet.dropPayload() // may be larger than the slot
+	}
+	f.mu.Lock()
+	done.append(&f.free)
+	f.free = *done
+	f.mu.Unlock()
+	f.freed.Signal()
+	*done = parcels{}
+}
+
+// fail keeps the error of a worker that gives up, and wakes the reader.
+func (f *flows) fail(err error) {
+	f.mu.Lock()
+	if f.err == nil {
+		f.err = err
+	}
+	f.mu.Unlock()
+	f.freed.Signal()
+	f.q.wake()
+}
+
+// drain is a no-op for workers; leftovers are handled by f.rest.
+func (f *flows) drain() { f.rest.drain() }
+
+// wait ends the workers, once they have decided everything, and makes the queue what it was
+// before. What a worker that gave up has left is stashed.
+func (f *flows) wait() error {
+	if f.workers == nil {
+		return nil
+	}
+	f.dispatchShares() // what a panic in the reader has kept from them
+	for _, w := range f.workers {
+		w.end()
+	}
+	f.running.Wait()
+
+	var left []*parcel
+	for _, w := range f.workers {
+		w.begun.append(&w.inbox)
+		for p := w.begun.pop(); p != nil; p = w.begun.pop() {
+			left = append(left, p)
+		}
+	}
+	slices.SortFunc(left, func(a, b *parcel) int { return cmp.Compare(a.number, b.number) })
+	r := &f.q.rx
+	var stash []stashed
+	for _, p := range left {
+		stash = append(stash, stashed{data: bytes.Clone(p.packet.msg)})
+	}
+	r.stash, r.counted = append(stash, r.stash...), r.counted+len(stash)
+	r.stashRest()
+	for i, p := range f.own {
+		r.slab.SetSlot(i, p.slot)
+	}
+	r.spread = false
+	f.workers = nil
+	return f.err
+}
+
+// flowWorker is a goroutine that decides the packets of some flows.
+type flowWorker struct {
+	worker
+	f     *flows
+	h     Handler
+	share parcels // of the packets being dispatched; owned by the reader
+	begun parcels // owned by the goroutine, and by the reader after it
+
+	mu    sync.Mutex
+	ready sync.Cond // inbox, or ended, has changed
+	inbox parcels
+	ended bool // no more will come
+}
+
+// chunk is how many packets a worker begins with at a time. Their slots are free when all of
+// them are decided.
+const chunk = 16
+
+func newFlowWorker(f *flows, h Handler) *flowWorker {
+	w := &flowWorker{worker: worker{q: f.q}, f: f, h: h}
+	w.ready.L = &w.mu
+	return w
+}
+
+// dispatchShare puts the packets chosen for the worker into its inbox.
+func (w *flowWorker) dispatchShare() {
+	if w.share.empty() {
+		return
+	}
+	w.mu.Lock()
+	w.inbox.append(&w.share)
+	w.mu.Unlock()
+	w.ready.Signal()
+}
+
+func (w *flowWorker) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	w.ready.Signal()
+}
+
+// run handles packets until no more will come, or the handler panics.
+func (w *flowWorker) run() {
+	defer w.q.life.addWorker()()
+	for {
+		w.mu.Lock()
+		for w.inbox.empty() && !w.ended {
+			w.ready.Wait()
+		}
+		w.begun = w.inbox.split(chunk)
+		more := !w.inbox.empty()
+		w.mu.Unlock()
+		if w.begun.empty() {
+			return
+		}
+		for !w.begun.empty() {
+			if !w.serveBegun(more) {
+				return
+			}
+		}
+	}
+}
+
+// serveBegun calls the handler for the packets that the goroutine has begun with. more says
+// that others are waiting. It reports false when the handler panicked and the worker is to
+// give up.
+func (w *flowWorker) serveBegun(more bool) (ok bool) {
+	var p *parcel
+	var done parcels
+	altered := false
+	var panicked error
+	defer func() {
+		if p != nil && p.packet.deciding { // ServePacket did not return
+			panicked, more = w.panicked(&p.packet, recover()), false
+		}
+		if altered || !more {
+			_ = w.q.out.Flush() // receive reports a closed socket
+		}
+		w.f.release(&done)
+		if panicked == nil {
+			return
+		}
+		defer func() {
+			if v := recover(); v != nil {
+				panicked = errors.Join(panicked, &PanicError{Value: v, Stack: debug.Stack()})
+			}
+			if !ok {
+				w.f.fail(panicked)
+			}
+		}()
+		ok = w.q.goesOnAfter(panicked)
+	}()
+	t := sender.Now()
+	for p = w.begun.pop(); p != nil; p = w.begun.pop() {
+		done.push(p)
+		if w.q.life.closed() {
+			w.q.stats.abandoned.Add(1)
+			continue
+		}
+		t = w.serve(w.h, &p.packet, !more && w.begun.empty(), t)
+		altered = altered || p.packet.edits.Has(nfqmsg.EditPayload)
+	}
+	return true
+}
