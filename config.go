@@ -45,8 +45,9 @@ type Config struct {
 
 	// ReadBuffer is the size in bytes of the socket's receive buffer, in the
 	// kernel's count, where a full-size Ethernet frame takes 2304 bytes on most
-	// machines. Zero sizes it for MaxLen packets. Without CAP_NET_ADMIN in the initial
-	// user namespace the kernel grants at most twice net.core.rmem_max.
+	// machines. Zero sizes it for MaxLen packets, up to 64 MiB, and 8 MiB more with GSO.
+	// Without CAP_NET_ADMIN in the initial user namespace the kernel grants at most
+	// twice net.core.rmem_max.
 	ReadBuffer int
 
 	// Batch is the number of packets received with one system call. Zero is
@@ -157,13 +158,18 @@ func readBufferFor(c Config) int {
 	return n
 }
 
-// framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take.
+// maxFramesBuffer bounds what a long queue asks for by itself: it is kernel memory, and a program
+// that leaves more than 29000 frames unread is too slow for any buffer.
+const maxFramesBuffer = 64 << 20
+
+// framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take, up to
+// maxFramesBuffer.
 func framesBuffer(c Config) int {
 	small, charge := kernel.Charge()
 	if c.CopyRange <= 128 {
 		charge = small
 	}
-	return int(min(uint64(kernelMaxLen(c.MaxLen))*uint64(charge), 1<<30))
+	return int(min(uint64(kernelMaxLen(c.MaxLen))*uint64(charge), maxFramesBuffer))
 }
 
 // slotSize is the room one message needs: the copied part of the packet, which
