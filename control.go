@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/chifflier/nfqueue-go/internal/sender"
@@ -80,7 +80,7 @@ func (q *Queue) SetReadBuffer(n int) (granted int, err error) {
 }
 
 func (q *Queue) change(op string, c nfqmsg.Change) error {
-	if q.life.inHandler() {
+	if q.life.InHandler() {
 		return q.opError(op, ErrInHandler)
 	}
 	err := q.configure(c)
@@ -107,45 +107,6 @@ func kernelMaxLen(n uint32) uint32 {
 		return 0
 	}
 	return n
-}
-
-// replies matches the kernel's answers with the requests that wait for them. They arrive
-// among the packets, so the reader delivers them. While a queue is handed over that may be the
-// other process: both begin at a random number, so that neither mistakes the answer to the
-// other's request for its own.
-type replies struct {
-	mu      sync.Mutex
-	seq     uint32 // of the last request
-	waiting map[uint32]chan int32
-}
-
-func (r *replies) expect() (seq uint32, errno chan int32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.waiting == nil {
-		r.waiting = make(map[uint32]chan int32)
-	}
-	if r.seq++; r.seq == 0 { // asks for no reply
-		r.seq++
-	}
-	errno = make(chan int32, 1)
-	r.waiting[r.seq] = errno
-	return r.seq, errno
-}
-
-func (r *replies) deliver(seq uint32, errno int32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c := r.waiting[seq]; c != nil {
-		c <- errno
-		delete(r.waiting, seq)
-	}
-}
-
-func (r *replies) cancel(seq uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.waiting, seq)
 }
 
 // The kernel answers before the send call returns. A reply that has not arrived after
@@ -182,8 +143,8 @@ func (q *Queue) configure(c nfqmsg.Change) error {
 // request sends a change and returns the error number of the reply. While there is no reader
 // it becomes that itself, and stashes the packets that come along.
 func (q *Queue) request(c nfqmsg.Change) (errno int32, err error) {
-	seq, reply := q.replies.expect()
-	defer q.replies.cancel(seq)
+	seq, reply := q.replies.Expect()
+	defer q.replies.Cancel(seq)
 	if err := q.send(seq, false, c); err != nil {
 		return 0, err
 	}
@@ -203,11 +164,11 @@ func (q *Queue) request(c nfqmsg.Change) (errno int32, err error) {
 		select {
 		case errno := <-reply:
 			return errno, nil
-		case <-q.life.done:
+		case <-q.life.Done():
 			return 0, ErrClosed
 		case <-timeout.C:
-		case q.life.reader <- struct{}{}:
-			q.life.becameReader()
+		case q.life.Reader() <- struct{}{}:
+			q.life.BecameReader()
 			if err := q.awaitReply(reply, deadline); err != nil {
 				return 0, err
 			}
@@ -229,7 +190,7 @@ func (q *Queue) send(seq uint32, last bool, changes ...nfqmsg.Change) (err error
 	}
 	for i := range sender.Attempts {
 		err = q.out.Exclusive(func() error {
-			if !last && (q.life.is(stateEnding) || q.life.closed()) {
+			if !last && (q.life.Is(lifecycle.Ending) || q.life.IsClosed()) {
 				return ErrClosed
 			}
 			return q.conn.Send([][]byte{msg})

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"strconv"
+
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 )
 
 var (
@@ -17,7 +19,7 @@ var (
 	// wraps it names the netlink port id of the owner where it can be read.
 	ErrQueueInUse = errors.New("queue is in use")
 	// ErrServing means that the queue is being served by another goroutine.
-	ErrServing = errors.New("queue is already being served")
+	ErrServing = lifecycle.ErrServing
 	// ErrInHandler means that a handler, or another callback of the queue, called a method
 	// that waits for it. Another goroutine can call that method.
 	ErrInHandler = errors.New("called from the queue's own handler, for which it would wait; call it from another goroutine")

@@ -350,7 +350,7 @@ func (w *flowWorker) end() {
 
 // run handles packets until no more will come, or the handler panics.
 func (w *flowWorker) run() {
-	defer w.q.life.addWorker()()
+	defer w.q.life.AddWorker()()
 	for {
 		w.mu.Lock()
 		for w.inbox.empty() && !w.ended {
@@ -402,7 +402,7 @@ func (w *flowWorker) serveBegun(more bool) (ok bool) {
 	t := sender.Now()
 	for p = w.begun.pop(); p != nil; p = w.begun.pop() {
 		done.push(p)
-		if w.q.life.closed() {
+		if w.q.life.IsClosed() {
 			w.q.stats.abandoned.Add(1)
 			continue
 		}

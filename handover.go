@@ -5,6 +5,8 @@ package nfqueue
 import (
 	"context"
 	"os"
+
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 )
 
 // File returns a duplicate of the queue's socket, to hand the queue over to another process:
@@ -19,13 +21,13 @@ import (
 // with MaxLenNone, or they are lost. Nobody decides what Close leaves undecided. The queue
 // also stays without batch messages and Stats.Lost, see OpenFile.
 func (q *Queue) File() (*os.File, error) {
-	q.life.share(shared)
+	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
 	f, err := q.conn.File()
 	if err != nil {
 		return nil, q.opError("duplicate the socket", err)
 	}
-	q.life.share(handedOver)
+	q.life.Share(lifecycle.HandedOver)
 	return f, nil
 }
 
@@ -51,7 +53,7 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
 	}
 	q := newQueue(conn, cfg)
-	q.life.share(shared)
+	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
 	q.loss.resetBaseline()
 	return q, nil
@@ -62,4 +64,6 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 // waits for deferred packets until ctx ends; those left get the Fallback. Packets that nobody
 // has received wait for the other process. Serve returns nil. Like Shutdown, Release fails
 // with ErrInHandler when a handler calls it.
-func (q *Queue) Release(ctx context.Context) error { return q.end(&stop{ctx: ctx, release: true}) }
+func (q *Queue) Release(ctx context.Context) error {
+	return q.end(&lifecycle.Stop{Ctx: ctx, Release: true})
+}

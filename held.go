@@ -62,7 +62,7 @@ func (p *Packet) deferUntil(deadline time.Duration) *Held {
 		p.held = h
 		p.queue.stats.deferred.Add(1)
 		p.queue.held.add(h)
-		if p.queue.life.closed() { // and Close may not have seen it
+		if p.queue.life.IsClosed() { // and Close may not have seen it
 			p.queue.held.abandon(h)
 		}
 	}
@@ -81,7 +81,7 @@ func (h *Held) Resolve(v Verdict) error {
 	if err := v.check(); err != nil {
 		return h.queue.opError("resolve", err)
 	}
-	if h.queue.life.closed() {
+	if h.queue.life.IsClosed() {
 		h.queue.held.abandon(h)
 	}
 	if !h.claim() {
@@ -238,7 +238,7 @@ func (s *heldSet) wait(ctx context.Context) {
 	select {
 	case <-empty:
 	case <-ctx.Done():
-	case <-s.queue.life.done:
+	case <-s.queue.life.Done():
 	}
 }
 

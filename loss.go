@@ -85,7 +85,7 @@ func (l *lossWatch) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.armed.Store(false) // first, so that no traffic goes unnoticed
-	if l.q.life.closed() {
+	if l.q.life.IsClosed() {
 		return
 	}
 	lost, again := l.totals()

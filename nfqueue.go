@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/bridge"
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
+	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
@@ -19,12 +21,12 @@ import (
 type Queue struct {
 	cfg     Config
 	conn    transport.Conn
-	life    lifecycle
+	life    lifecycle.Lifecycle
 	rx      receiver // owned by the reader, see lifecycle
 	out     *sender.Sender
 	held    heldSet
-	replies replies
-	links   linkNames
+	replies nfqmsg.Replies
+	links   transport.LinkNames
 	stats   counters
 	log     sender.Log
 	loss    lossWatch
@@ -90,11 +92,11 @@ func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
 
 func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q := &Queue{cfg: cfg, conn: conn}
-	q.life.init()
+	q.life.Init()
 	q.rx = receiver{q: q, slab: transport.NewSlab(cfg.Batch, slotSize(cfg))}
 	q.log.To = cfg.Logger.With("queue", cfg.Queue)
-	q.links.conn = conn
-	q.replies.seq = rand.Uint32()
+	q.links.Conn = conn
+	q.replies.Init(rand.Uint32())
 	q.held.init(q)
 	q.loss.init(q)
 	q.out = sender.New(sender.Config{
@@ -132,7 +134,7 @@ func (q *Queue) Number() uint16 { return q.cfg.Queue }
 // take room in the queue, until the other process closes it too; Release avoids that. A running Serve returns ErrClosed once its
 // handler has. Close may be called from the handler, and more than once.
 func (q *Queue) Close() error {
-	if !q.life.close() {
+	if !q.life.Close() {
 		return nil
 	}
 	err := q.conn.Close()
@@ -157,37 +159,32 @@ func (q *Queue) linkName(index int) string {
 	if q == nil || index == 0 {
 		return ""
 	}
-	return q.links.name(uint32(index))
+	return q.links.Name(uint32(index))
 }
 
-// linkNames remembers the names of interfaces for a second, in which a rename goes
-// unnoticed.
-type linkNames struct {
-	conn transport.Conn
-	mu   sync.Mutex
-	m    map[uint32]linkName
-}
-
-type linkName struct {
-	name    string
-	expires time.Duration
-}
-
-// maxLinkNames bounds the memory for interfaces that come and go.
-const maxLinkNames = 4096
-
-func (l *linkNames) name(index uint32) string {
-	t := sender.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e, ok := l.m[index]
-	if !ok || t > e.expires {
-		e.name, _ = l.conn.LinkName(index) // gone: no name
-		e.expires = t + time.Second
-		if l.m == nil || len(l.m) >= maxLinkNames {
-			l.m = make(map[uint32]linkName)
+// Package bridge lets packages of the module do what is not part of the API.
+func init() {
+	bridge.OpenOver = func(conn transport.Conn, cfg any) (any, error) {
+		c, err := cfg.(Config).withDefaults()
+		if err != nil {
+			return nil, &OpError{Op: "open", Queue: c.Queue, Err: err}
 		}
-		l.m[index] = e
+		return openOver(conn, c)
 	}
-	return e.name
+	bridge.AwaitServe = func(ctx context.Context, queue any) error {
+		q := queue.(*Queue)
+		select {
+		case q.life.Reader() <- struct{}{}: // Serve has returned
+			q.stopReading()
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	bridge.CheckVerdict = func(verdict uint32) error { return Verdict(verdict).check() }
+	bridge.Message = func(packet any) []byte { return packet.(*Packet).msg }
+	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
+		q, h := queue.(*Queue), handler.(Handler)
+		return q.serve(ctx, func() dispatcher { return newInline(q, h) }, keepQueue)
+	}
 }

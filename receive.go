@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/chifflier/nfqueue-go/internal/sender"
@@ -39,7 +40,7 @@ type stashed struct {
 // receive waits for a batch. The slab must have been dispatched, unless the queue is closed.
 func (r *receiver) receive() error {
 	q := r.q
-	if q.life.closed() {
+	if q.life.IsClosed() {
 		return ErrClosed
 	}
 	r.n, r.cur = 0, 0
@@ -51,7 +52,7 @@ func (r *receiver) receive() error {
 		q.loss.traffic()
 		return nil
 	}
-	if q.life.closed() {
+	if q.life.IsClosed() {
 		return ErrClosed
 	}
 	if !sender.Transient(err) {
@@ -77,7 +78,7 @@ const (
 // buffer.
 func (r *receiver) countArrivals() {
 	var received, lost uint64
-	alone := !r.q.life.isShared()
+	alone := r.q.life.Sharing() == lifecycle.Unshared
 	for i := r.cur; i < r.n; i++ {
 		id, ok := nfqmsg.ArrivedID(r.slab.Slot(i)[:r.slab.Datagram(i).Len])
 		if !ok {
@@ -158,31 +159,30 @@ func (r *receiver) countBytes() {
 
 // stopReading lets another goroutine receive.
 func (q *Queue) stopReading() {
-	q.life.stopReading()
+	q.life.StopReading()
 	q.abandonStash()
 }
 
 // abandonStash counts the packets of a closed queue that were received, and that nobody will
 // decide.
 func (q *Queue) abandonStash() {
-	if !q.life.closed() {
+	if !q.life.IsClosed() {
 		return
 	}
-	select {
-	case q.life.reader <- struct{}{}:
-		r := &q.rx
-		r.stashRest()
-		n := uint64(0)
-		for _, s := range r.stash {
-			if _, ok := nfqmsg.ArrivedID(s.data); ok {
-				n++
-			}
-		}
-		q.stats.abandoned.Add(n)
-		r.stash, r.counted = nil, 0
-		<-q.life.reader
-	default: // the current reader does this when it stops reading
+	if !q.life.TryReading() { // the current reader does this when it stops reading
+		return
 	}
+	defer q.life.StopReading()
+	r := &q.rx
+	r.stashRest()
+	n := uint64(0)
+	for _, s := range r.stash {
+		if _, ok := nfqmsg.ArrivedID(s.data); ok {
+			n++
+		}
+	}
+	q.stats.abandoned.Add(n)
+	r.stash, r.counted = nil, 0
 }
 
 // reply gives the kernel's answer to the goroutine that waits for it, and counts the refusal
@@ -199,7 +199,7 @@ func (q *Queue) reply(msg []byte) {
 			q.refused(request.Seq, nfqmsg.RefusedVerdicts(request.PID, errno), errno)
 		}
 	default:
-		q.replies.deliver(request.Seq, errno)
+		q.replies.Deliver(request.Seq, errno)
 	}
 }
 

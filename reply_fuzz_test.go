@@ -38,8 +38,8 @@ func FuzzReply(f *testing.F) {
 		cfg.Batch, cfg.CopyRange = 1, 1
 		q := newQueue(devNull{}, cfg)
 		defer q.Close()
-		q.replies.seq = 0 // as in the seeds
-		seq, waits := q.replies.expect()
+		q.replies.Init(0) // as in the seeds
+		seq, waits := q.replies.Expect()
 		slot := make([]byte, len(b)+64)
 		n := copy(slot, b)
 		decide := q.rx.dispatch(new(Packet), slot, transport.Datagram{Len: n}, 0)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
@@ -76,12 +77,12 @@ func (d *inline) serveReceived() (err error) {
 		_ = q.out.Flush() // receive reports a closed socket
 	}()
 	t := sender.Now()
-	for len(r.stash) > 0 && !q.life.closed() {
+	for len(r.stash) > 0 && !q.life.IsClosed() {
 		if r.dispatchStashed(p, r.stash[0].data, t) {
 			t = d.serve(d.h, p, r.empty(), t)
 		}
 	}
-	for r.cur < r.n && !q.life.closed() {
+	for r.cur < r.n && !q.life.IsClosed() {
 		i := r.cur
 		r.cur++
 		if r.dispatch(p, r.slab.Slot(i), *r.slab.Datagram(i), t) {
@@ -109,20 +110,20 @@ const (
 
 // serve has packets decided by what start returns, until the end of ctx and then as it says.
 func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) error {
-	limit, done, err := q.life.startServe()
+	limit, done, err := q.life.StartServe()
 	if err != nil {
 		return q.opError("serve", err)
 	}
 	if done {
 		return nil
 	}
-	defer q.life.stopServe()
+	defer q.life.StopServe()
 	defer q.stopReading()
-	defer limit.end()
+	defer limit.End()
 	defer context.AfterFunc(ctx, func() {
 		// From now on: the batch that is being dispatched counts too.
-		if then == endQueue && q.life.stop.Load() == nil {
-			time.AfterFunc(q.cfg.DrainTimeout, limit.end)
+		if then == endQueue && q.life.Stop() == nil {
+			time.AfterFunc(q.cfg.DrainTimeout, limit.End)
 		}
 		q.wake()
 	})()
@@ -134,10 +135,10 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) 
 		}
 	}()
 	err = q.serveUntil(ctx, d)
-	s := q.life.stop.Load()
+	s := q.life.Stop()
 	if err == nil && (s != nil || then == endQueue) {
 		if s == nil {
-			s = &stop{ctx: limit.ctx}
+			s = &lifecycle.Stop{Ctx: limit.Ctx}
 		}
 		err = q.finish(s, d)
 	} else if e := d.wait(); e != nil {
@@ -157,7 +158,7 @@ func (q *Queue) serveUntil(ctx context.Context, d dispatcher) error {
 		if err := d.dispatch(); err != nil {
 			return err
 		}
-		if ctx.Err() != nil || q.life.stop.Load() != nil {
+		if ctx.Err() != nil || q.life.Stop() != nil {
 			return nil
 		}
 		err := q.rx.receive()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
@@ -23,47 +24,47 @@ import (
 // the queue calls it, for which it would wait. When a handler has not returned a second after
 // ctx, Shutdown closes the queue and returns the error of ctx. After File it leaves the queue
 // as it is to the process that has the socket; see there.
-func (q *Queue) Shutdown(ctx context.Context) error { return q.end(&stop{ctx: ctx}) }
+func (q *Queue) Shutdown(ctx context.Context) error { return q.end(&lifecycle.Stop{Ctx: ctx}) }
 
 // handlerGrace is how long Shutdown waits for a handler when its context has ended.
 const handlerGrace = time.Second
 
 // end is Shutdown and Release.
-func (q *Queue) end(s *stop) error {
-	if q.life.inHandler() {
+func (q *Queue) end(s *lifecycle.Stop) error {
+	if q.life.InHandler() {
 		return q.opError("shutdown", ErrInHandler)
 	}
-	if !q.life.requestStop(s) {
-		return q.awaitEnd(s.ctx)
+	if !q.life.RequestStop(s) {
+		return q.awaitEnd(s.Ctx)
 	}
 	blocked := make(chan struct{})
-	defer context.AfterFunc(s.ctx, func() {
+	defer context.AfterFunc(s.Ctx, func() {
 		time.AfterFunc(handlerGrace, func() { close(blocked) })
 	})()
 	for {
-		served := q.life.claimEnd()
+		served := q.life.ClaimEnd()
 		if served == nil {
 			break
 		}
 		// A Serve runs. It sees the wish when it wakes, and finishes in our place.
-		defer q.life.limit.Load().endWith(s.ctx)()
+		defer q.life.Limit().EndWith(s.Ctx)()
 		q.wake()
 		select {
 		case <-served:
-		case <-q.life.done:
+		case <-q.life.Done():
 		case <-blocked:
 			q.Close()
-			return q.opError("shutdown", s.ctx.Err())
+			return q.opError("shutdown", s.Ctx.Err())
 		}
 	}
-	if q.life.becomeReader(blocked) {
+	if q.life.BecomeReader(blocked) {
 		defer q.stopReading()
-	} else if !q.life.closed() {
+	} else if !q.life.IsClosed() {
 		q.Close()
-		return q.opError("shutdown", s.ctx.Err())
+		return q.opError("shutdown", s.Ctx.Err())
 	}
-	if q.life.closed() {
-		return q.shutdownError(q.life.ended())
+	if q.life.IsClosed() {
+		return q.shutdownError(q.life.Result())
 	}
 	return q.shutdownError(q.finish(s, newInline(q, noHandler{q})))
 }
@@ -71,8 +72,8 @@ func (q *Queue) end(s *stop) error {
 // awaitEnd is Shutdown for all callers but the first.
 func (q *Queue) awaitEnd(ctx context.Context) error {
 	select {
-	case <-q.life.done:
-		return q.shutdownError(q.life.ended())
+	case <-q.life.Done():
+		return q.shutdownError(q.life.Result())
 	case <-ctx.Done():
 		return q.opError("shutdown", ctx.Err())
 	}
@@ -88,24 +89,24 @@ func (q *Queue) shutdownError(err error) error {
 // finish drains the queue and closes it. The caller is the reader, and d has what was
 // dispatched before. If a callback panics or ends the goroutine, finish goes on without
 // handlers.
-func (q *Queue) finish(s *stop, d dispatcher) (err error) {
+func (q *Queue) finish(s *lifecycle.Stop, d dispatcher) (err error) {
 	returned := false
 	defer func() {
-		if !returned && !s.interrupted {
+		if !returned && !s.Interrupted {
 			defer q.Close()
-			s.interrupted = true
+			s.Interrupted = true
 			_ = d.wait()
 			_ = q.finish(s, newInline(q, noHandler{q}))
 		}
 	}()
-	limit := q.life.limit.Load()
-	defer limit.endWith(s.ctx)()
-	owner := !s.release && q.life.sharing.Load() != handedOver
+	limit := q.life.Limit()
+	defer limit.EndWith(s.Ctx)()
+	owner := !s.Release && q.life.Sharing() != lifecycle.HandedOver
 
 	// 1. Let no change of the configuration follow ours. A change that is being sent precedes
 	//    it.
 	_ = q.out.Exclusive(func() error {
-		q.life.beginEnd()
+		q.life.BeginEnd()
 		return nil
 	})
 
@@ -115,20 +116,20 @@ func (q *Queue) finish(s *stop, d dispatcher) (err error) {
 
 	// 3. Keep new packets out, and dispatch those that wait in the kernel.
 	var drained error
-	if !s.release {
+	if !s.Release {
 		drained = q.drain(d, owner)
 	}
 
 	// 4. Wait for the workers, and dispatch what one that panicked has left.
 	err = errors.Join(err, drained, d.wait(), q.dispatchRest(d))
-	if q.life.closed() {
+	if q.life.IsClosed() {
 		returned = true
 		return ErrClosed
 	}
 
 	// 5. Wait for deferred packets. Those left get the Fallback; for those that somebody is
 	//    about to resolve, wait again.
-	q.held.wait(limit.ctx)
+	q.held.wait(limit.Ctx)
 	q.held.expire()
 	q.held.wait(context.Background())
 
@@ -140,14 +141,14 @@ func (q *Queue) finish(s *stop, d dispatcher) (err error) {
 
 	// 7. Close the socket. Nothing waits any more.
 	returned = true
-	q.life.setResult(err)
+	q.life.SetResult(err)
 	return errors.Join(err, q.Close())
 }
 
 // dispatchRest dispatches all that has been received. A handler that panics is not called
 // again: the rest gets the Fallback.
 func (q *Queue) dispatchRest(d dispatcher) (err error) {
-	for !q.rx.empty() && !q.life.closed() {
+	for !q.rx.empty() && !q.life.IsClosed() {
 		if e := d.dispatch(); e != nil {
 			err = errors.Join(err, e)
 		}
@@ -182,8 +183,8 @@ func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 		changes, atMost = []nfqmsg.Change{toFallback, {MaxLen: &none}}, math.MaxInt
 	}
 	for range configAttempts {
-		seq, reply := q.replies.expect()
-		defer q.replies.cancel(seq)
+		seq, reply := q.replies.Expect()
+		defer q.replies.Cancel(seq)
 		if e := q.send(seq, true, changes...); e != nil {
 			return errors.Join(err, e)
 		}
@@ -204,7 +205,7 @@ func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 // down. Until the time for handlers has passed, failures to receive do not count as nothing:
 // there may be packets behind them.
 func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (done bool, err error) {
-	limit := q.life.limit.Load()
+	limit := q.life.Limit()
 	deadline := time.Now().Add(replyWait)
 	for {
 		select {
@@ -233,7 +234,7 @@ func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (do
 		}
 		*atMost -= q.rx.n
 		err = errors.Join(err, q.dispatchRest(d))
-		if q.rx.n > 0 || !limit.passed.Load() {
+		if q.rx.n > 0 || !limit.Passed() {
 			deadline = time.Now().Add(replyWait)
 		}
 	}

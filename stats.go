@@ -125,7 +125,7 @@ func atLeast0(c *atomic.Uint64) uint64 { return uint64(max(int64(c.Load()), 0)) 
 // called a few times a second at the most.
 func (q *Queue) Stats() Stats {
 	s := q.snapshot()
-	if q.life.closed() {
+	if q.life.IsClosed() {
 		return s
 	}
 	s.ReadBuffer, s.ReadBufferUsed, _ = q.conn.ReadBuffer()

@@ -16,7 +16,7 @@ import (
 // Serve has one, ServeFlows several.
 type worker struct {
 	q    *Queue
-	pace pace
+	pace sender.Pace
 }
 
 // serve calls h for p and returns the time when that was done. t is the time that was read
@@ -25,7 +25,7 @@ type worker struct {
 // handler that is running.
 func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Duration {
 	v := w.q.cfg.Fallback
-	if w.q.life.limit.Load().passed.Load() {
+	if w.q.life.Limit().Passed() {
 		w.q.stats.fallbackShutdown.Add(1)
 	} else {
 		p.deciding = true
@@ -34,9 +34,9 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 	}
 
 	end := t
-	if w.pace.due() {
+	if w.pace.Due() {
 		end = sender.Now()
-		w.pace.measured(end-t, w.q.cfg.FlushAfter)
+		w.pace.Measured(end-t, w.q.cfg.FlushAfter)
 	}
 	if w.decide(p, v, sender.Verdict{Called: t, Returned: end, SendNext: last}) {
 		_ = w.q.out.Flush()
@@ -110,30 +110,4 @@ func (q *Queue) goesOnAfter(err error) bool {
 	}
 	q.cfg.OnPanic(p)
 	return true
-}
-
-// pace decides after how many packets the clock is read, which costs a third of what is done
-// for a packet in user mode. Handlers that take long are timed one by one; the sender's
-// watchdog notices one that suddenly does.
-type pace struct {
-	stride, passed int
-}
-
-// maxStride leaves a sixteenth of the cost.
-const maxStride = 16
-
-// due counts a packet and reports whether to read the clock now.
-func (p *pace) due() bool {
-	p.passed++
-	return p.passed >= p.stride
-}
-
-// measured says how long the packets since the clock was last read took.
-func (p *pace) measured(d, bound time.Duration) {
-	p.passed = 0
-	if d > bound/maxStride {
-		p.stride = 1
-	} else {
-		p.stride = min(2*max(p.stride, 1), maxStride)
-	}
 }
