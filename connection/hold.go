@@ -108,7 +108,7 @@ func (h *holder) unlink(o *hold) {
 // our affairs.
 func (h *holder) resolve(o *hold, a Answer, mayReject bool) {
 	for i, held := range o.packets {
-		v := nfqueue.Drop
+		var v nfqueue.Verdict
 		switch {
 		case a == Accept:
 			v = h.cfg.Offload.Accept(held.Packet())
