@@ -30,9 +30,8 @@ func client(p *nfqueue.Packet, n int) {
 
 func TestNoAllocations(t *testing.T) {
 	for name, answer := range map[string]connection.Answer{"accepted": connection.Accept, "undecided": connection.More} {
-		tr := connection.New(connection.Config{MaxPackets: 1 << 30}, connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
-			return answer
-		}))
+		tr := connection.New(connection.Config{MaxPackets: 1 << 30},
+			connection.HandlerFunc(func(*connection.Conn) connection.Answer { return answer }))
 		inside(t, ends4.data(0, "some text"), func(p *nfqueue.Packet) {
 			for n := range 1000 {
 				client(p, n)
@@ -67,29 +66,27 @@ func TestMemory(t *testing.T) {
 	const conns, body = 200_000, 64
 	tr := connection.New(connection.Config{MaxConns: conns}, connection.HandlerFunc(more))
 	before := heap()
-	inside(t, ends4.data(0, string(make([]byte, body))), func(p *nfqueue.Packet) {
-		for round := range 3 {
+	for round := range 3 {
+		inside(t, ends4.data(0, string(make([]byte, body))), func(p *nfqueue.Packet) {
 			for n := range conns {
 				client(p, round*conns+n)
 				tr.ServePacket(p)
 			}
-			each := float64(heap()-before) / conns
-			if s := tr.Stats(); s.Undecided != conns || s.Memory < conns*body {
-				t.Errorf("%+v", s)
-			}
-			t.Logf("round %d: %.0f bytes for each, with the %d that it said", round, each, body)
-			if each > 1024+body {
-				t.Errorf("%.0f bytes for each", each)
-			}
+		})
+		each := float64(heap()-before) / conns
+		if s := tr.Stats(); s.Undecided != conns || s.Memory < conns*body {
+			t.Errorf("%+v", s)
 		}
-	})
+		t.Logf("round %d: %.0f bytes for each, with the %d that it said", round, each, body)
+		if each > 1024+body {
+			t.Errorf("%.0f bytes for each", each)
+		}
+	}
 	runtime.KeepAlive(tr)
 }
 
 func BenchmarkKnownConnection(b *testing.B) {
-	tr := connection.New(connection.Config{}, connection.HandlerFunc(func(*connection.Conn) connection.Answer {
-		return connection.Accept
-	}))
+	tr := connection.New(connection.Config{}, connection.HandlerFunc(accept))
 	inside(b, ends4.data(0, "some text"), func(p *nfqueue.Packet) {
 		b.ReportAllocs()
 		for n := 0; b.Loop(); n++ {
@@ -100,9 +97,7 @@ func BenchmarkKnownConnection(b *testing.B) {
 }
 
 func BenchmarkNewConnection(b *testing.B) {
-	tr := connection.New(connection.Config{MaxConns: 1000}, connection.HandlerFunc(func(*connection.Conn) connection.Answer {
-		return connection.Accept
-	}))
+	tr := connection.New(connection.Config{MaxConns: 1000}, connection.HandlerFunc(accept))
 	inside(b, ends4.data(0, "some text"), func(p *nfqueue.Packet) {
 		b.ReportAllocs()
 		for n := 0; b.Loop(); n++ {
@@ -111,3 +106,5 @@ func BenchmarkNewConnection(b *testing.B) {
 		}
 	})
 }
+
+func accept(*connection.Conn) connection.Answer { return connection.Accept }
