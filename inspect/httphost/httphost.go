@@ -50,19 +50,19 @@ func Parse(stream []byte) (r Request, status inspect.Status) {
 		// Neither a folded line nor a blank before the colon is understood by all in the
 		// same way.
 		if !ok || !isToken(name) {
-			return r, inspect.Malformed
+			return Request{}, inspect.Malformed
 		}
 		if !bytes.EqualFold(name, []byte("Host")) {
 			continue
 		}
 		if field != nil {
-			return r, inspect.Malformed // RFC 9112 section 3.2
+			return Request{}, inspect.Malformed // RFC 9112 section 3.2
 		}
 		field = bytes.Trim(value, " \t")
 		if bytes.ContainsAny(field, " \t,/\\@?#") {
-			return r, inspect.Malformed
+			return Request{}, inspect.Malformed
 		}
-		if fromTarget == nil { // RFC 9112 section 3.2.2
+		if len(fromTarget) == 0 { // RFC 9112 section 3.2.2
 			r.Host = hostOf(field)
 		}
 	}

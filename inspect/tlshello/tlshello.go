@@ -83,7 +83,8 @@ func record(b []byte) (fragment, next []byte, status inspect.Status) {
 
 // isWhole reports whether nothing more is needed of the message that b begins with.
 func isWhole(b []byte) bool {
-	return len(b) >= messageHeaderLen && (b[0] != messageHello || len(b)-messageHeaderLen >= messageLen(b))
+	return len(b) > 0 && b[0] != messageHello ||
+		len(b) >= messageHeaderLen && len(b)-messageHeaderLen >= min(messageLen(b), maxHello)
 }
 
 func messageLen(b []byte) int { return int(b[1])<<16 | int(b[2])<<8 | int(b[3]) }
@@ -103,7 +104,7 @@ func ParseHandshake(message []byte) (h Hello, status inspect.Status) {
 	r := reader{b: message[messageHeaderLen:], n: messageLen(message)}
 	h.read(&r)
 	if r.malformed {
-		return h, inspect.Malformed
+		return Hello{}, inspect.Malformed
 	}
 	if r.short || len(r.b) < r.n {
 		return h, inspect.More
@@ -126,6 +127,7 @@ func (h *Hello) read(r *reader) {
 	for r.n > 0 && !r.failed() {
 		typ := r.uint16()
 		body := r.sub(r.uint16())
+		cut := len(body.b) < body.n
 		switch {
 		case r.failed():
 		case typ == extensionServerName:
@@ -138,7 +140,7 @@ func (h *Hello) read(r *reader) {
 			h.Encrypted = body.uint8() == outerHello && !body.failed()
 		}
 		r.malformed = r.malformed || body.malformed
-		r.short = r.short || body.short
+		r.short = r.short || body.short || cut
 	}
 }
 
