@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/chifflier/nfqueue-go/inspect"
+	"github.com/chifflier/nfqueue-go/inspect/dnsquestion"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -24,6 +26,7 @@ type decoded struct {
 	ICMP     *icmp  `json:"icmp,omitempty"`
 	DNS      *dns   `json:"dns,omitempty"`
 	TLS      *tls   `json:"tls,omitempty"`
+	QUIC     *tls   `json:"quic,omitempty"`
 	HTTP     string `json:"http,omitempty"` // request or status line
 	Problem  string `json:"problem,omitempty"`
 
@@ -98,6 +101,8 @@ func (d *decoded) transport(protocol layers.IPProtocol, b []byte) {
 		d.length = max(d.length-8, 0)
 		if d.hasPort(53) || d.hasPort(5353) {
 			d.DNS = newDNS(b[8:])
+		} else {
+			d.QUIC = newQUIC(b[8:])
 		}
 	case layers.IPProtocolICMPv4:
 		d.ICMP = newICMPv4(b)
@@ -114,9 +119,8 @@ func (d *decoded) stream(b []byte) {
 	switch {
 	case len(b) == 0:
 	case d.hasPort(53):
-		const prefix = 2 // length, RFC 1035 section 4.2.2
-		if len(b) > prefix {
-			d.DNS = newDNS(b[prefix:])
+		if _, n, status := dnsquestion.ParseStream(b); status != inspect.More && n > 0 {
+			d.DNS = newDNS(b[2:n])
 		}
 	default:
 		if d.TLS = newTLS(b); d.TLS == nil {

@@ -3,6 +3,7 @@
 package packetview
 
 import (
+	"encoding/hex"
 	"flag"
 	"fmt"
 	"net"
@@ -58,6 +59,19 @@ func clientHello(name string) string {
 	body := "\x03\x03" + strings.Repeat("r", 32) + "\x20" + strings.Repeat("s", 32) + length16("\x13\x01\x13\x02") + "\x01\x00" + length16(extensions)
 	handshake := "\x01\x00" + length16(body)
 	return "\x16\x03\x01" + length16(handshake)
+}
+
+// quicHello is the datagram of RFC 9001 appendix A.2.
+func quicHello() []byte {
+	text, err := os.ReadFile("../../../../inspect/quicinitial/testdata/rfc9001.hex")
+	if err != nil {
+		panic(err)
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 func length16(s string) string { return string([]byte{byte(len(s) >> 8), byte(len(s))}) + s }
@@ -125,6 +139,12 @@ func samples() []sample {
 		packet("unknown protocol", ip4(253, gopacket.Payload("x"))),
 		packet("header cut", udp(a4, b4, 9, nil)[:10]),
 		packet("udp header cut", udp(a4, b4, 9, nil)[:22]),
+		packet("tls client hello in two records", tcpSegment(443, layers.TCP{ACK: true},
+			"\x16\x03\x01"+length16(hello[5:len(hello)-15])+"\x16\x03\x01"+length16(hello[len(hello)-15:]))),
+		packet("tls client hello, a length too long", tcpSegment(443, layers.TCP{ACK: true}, hello[:len(hello)-21]+"\x7f"+hello[len(hello)-20:])),
+		packet("quic client hello", udp(a4, b4, 443, quicHello())),
+		packet("smtp", tcpSegment(25, layers.TCP{ACK: true}, "EHLO client")),
+		packet("dns over tcp, cut", tcpSegment(53, layers.TCP{ACK: true}, length16(string(query))[:20])),
 		packet("nothing copied", nil),
 		packet("not ip", []byte{0x10}),
 	}

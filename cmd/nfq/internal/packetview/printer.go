@@ -132,7 +132,9 @@ func (d *decoded) application() string {
 	case d.DNS != nil:
 		return d.DNS.text()
 	case d.TLS != nil:
-		return d.TLS.text()
+		return "TLS " + d.TLS.text()
+	case d.QUIC != nil:
+		return "QUIC " + d.QUIC.text()
 	}
 	return d.HTTP
 }
