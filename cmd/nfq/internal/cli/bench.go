@@ -14,7 +14,6 @@ import (
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/soak"
-	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/spf13/cobra"
 )
 
@@ -95,11 +94,8 @@ func newConsumer() *cobra.Command {
 }
 
 func (f *benchFlags) run(ctx context.Context) error {
-	if err := netlab.Enter(); err != nil {
-		return unavailableError{err}
-	}
-	if err := netlab.Check(); err != nil {
-		return unavailableError{err}
+	if err := enter(); err != nil {
+		return err
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -168,11 +164,8 @@ func newSoak() *cobra.Command {
 }
 
 func runSoak(ctx context.Context, o soak.Options) error {
-	if err := netlab.Enter(); err != nil {
-		return unavailableError{err}
-	}
-	if err := netlab.Check(); err != nil {
-		return unavailableError{err}
+	if err := enter(); err != nil {
+		return err
 	}
 	o.Progress = os.Stderr
 	results, err := soak.Run(ctx, o)

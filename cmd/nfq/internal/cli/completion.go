@@ -5,7 +5,11 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +18,15 @@ import (
 )
 
 const netnsUsage = "work in the network namespace `NS`: a name of iproute2's, a process id, or a path"
+
+// openNetNS opens the network namespace of --netns. The caller closes it.
+func openNetNS(name string) (*os.File, error) {
+	ns, err := netns.Open(name)
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return nil, usageError{fmt.Errorf("--netns: %w", err)}
+	}
+	return ns, err
+}
 
 // completeFlag says how a shell completes the values of a flag.
 func completeFlag(cmd *cobra.Command, flag string, how cobra.CompletionFunc) {
@@ -49,7 +62,7 @@ func completeRule(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 	var offer []string
 	switch {
 	case last == "or":
-		offer = []string{"in", "out", "forward", "prerouting", "postrouting"}
+		offer = hooks
 	case last == "iif", last == "oif":
 		links, _ := net.Interfaces()
 		for _, l := range links {

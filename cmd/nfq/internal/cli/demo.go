@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/demo"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/spf13/cobra"
 )
@@ -31,13 +32,24 @@ func newDemo() *cobra.Command {
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := netlab.Enter(); err != nil {
-				return unavailableError{err}
+			if err := enter(); err != nil {
+				return err
 			}
-			if err := netlab.Check(); err != nil {
-				return unavailableError{err}
-			}
-			return demo.Run(cmd.Context(), os.Stdout, colourful(os.Stdout))
+			return demo.Run(cmd.Context(), os.Stdout, terminal.Colourful(os.Stdout))
 		},
 	}
+}
+
+// enter makes the process able to make hosts.
+func enter() error {
+	if err := needProc(); err != nil {
+		return err
+	}
+	if err := netlab.Enter(); err != nil {
+		return unavailableError{err}
+	}
+	if err := netlab.Check(); err != nil {
+		return unavailableError{err}
+	}
+	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/intercept"
-	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/spf13/cobra"
 )
 
@@ -71,7 +70,7 @@ func newDump() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if namespace != "" {
-				ns, err := netns.Open(namespace)
+				ns, err := openNetNS(namespace)
 				if err != nil {
 					return err
 				}

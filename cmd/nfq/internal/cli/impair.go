@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
-	"github.com/chifflier/nfqueue-go/internal/netns"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -60,7 +60,7 @@ func newImpair() *cobra.Command {
 	f := impairFlags{linkFlags: linkFlags{packets: [2]string{impair.Back: "--both or --back"}}}
 	var cfg impair.Config
 	cmd := &cobra.Command{
-		Use:     "impair [flags] RULE",
+		Use:     "impair [flags] [SETTINGS] RULE",
 		Short:   "Lose, delay, reorder, slow down and damage the packets of a rule",
 		Long:    impairHelp,
 		Example: impairExamples,
@@ -72,7 +72,15 @@ func newImpair() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cfg) },
 	}
-	cmd.SetFlagErrorFunc(explainDashes)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			if reason := impair.Refusal(unknown.GetSpecifiedName()); reason != nil {
+				return fmt.Errorf("%w; %w", err, reason)
+			}
+		}
+		return explainDashes(cmd, err)
+	})
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	for _, w := range impair.Words() {
@@ -103,7 +111,17 @@ func (f settingFlag) Set(value string) error { return f.settings.Set(f.word.Name
 
 // config makes a session out of the command line.
 func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Config, err error) {
-	if cfg.Rules[impair.There], cfg.FixedQueues, err = impairRules(args); err != nil {
+	var given []string
+	for _, w := range impair.Words() {
+		if flags.Changed(w.Name) {
+			given = append(given, w.Name)
+		}
+	}
+	words := strings.Fields(strings.Join(args, " "))
+	if f.settings, words, err = impair.ParseLeading(words, f.settings, given...); err != nil {
+		return cfg, err
+	}
+	if cfg.Rules[impair.There], cfg.FixedQueues, err = impairRules(words); err != nil {
 		return cfg, err
 	}
 	if f.duration < 0 || f.interval < 0 {
@@ -134,8 +152,12 @@ func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Co
 
 // impairRules reads the rules of the packets that share one link. fixed says that the queue is given.
 func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
-	if len(strings.Fields(strings.Join(args, " "))) == 0 {
+	if len(args) == 0 {
 		return nil, false, errors.New(`a rule is missing, such as "out tcp dport 443"`)
+	}
+	if strings.ContainsAny(args[0][:1], "0123456789%") {
+		return nil, false, fmt.Errorf("%q is no part of a rule; settings with several values are written without dashes, as for tc: "+
+			"nfq impair delay 100ms 10ms out tcp dport 443", args[0])
 	}
 	all, anyQueue, err := parseRules(args)
 	switch {
@@ -151,7 +173,7 @@ func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
 
 func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	if f.netns != "" {
-		ns, err := netns.Open(f.netns)
+		ns, err := openNetNS(f.netns)
 		if err != nil {
 			return err
 		}
@@ -159,12 +181,15 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 		cfg.NetNS = int(ns.Fd())
 	}
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	var show *impairScreen
+	cfg.OnChange = func(c impair.Change) { show.change(c) }
 	session, err := impair.Open(cfg)
 	if err != nil {
 		return err
 	}
-	show := newImpairScreen(os.Stdout, f.json, session)
+	show = newImpairScreen(os.Stdout, f.json, session)
 	show.begin(cfg.Seed, "; interrupt to end")
+	defer terminal.OnStop(session.Pause, session.Resume, warn)()
 
 	limited, cancel := context.WithCancel(ctx)
 	if f.duration > 0 {
@@ -175,6 +200,7 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	go func() {
 		defer close(shown)
 		show.watch(limited, f.interval)
+		cancel()
 	}()
 	err = session.Serve(limited, session)
 	cancel()
@@ -183,7 +209,7 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	if err == nil && f.duration > 0 && ctx.Err() != nil {
 		err = ctx.Err() // before it was done
 	}
-	return errors.Join(err, show.err)
+	return errors.Join(err, show.failed())
 }
 
 // linkFlags are the flags of impair and run for links, that of the answers and both of them.

@@ -5,36 +5,46 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
+	"sync"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
+	"golang.org/x/sys/unix"
 )
 
-// impairScreen shows the counters of a session: as a table that is drawn again on a terminal, as lines elsewhere, or as JSON.
+// impairScreen shows the counters of a session: as a table that is drawn again on a terminal, as lines
+// elsewhere, or as JSON. It may be used by several goroutines.
 type impairScreen struct {
-	session  *impair.Session
-	out      io.Writer
-	json     bool
-	terminal bool
-	err      error // the first one in writing
+	session *impair.Session
+	out     io.Writer
+	json    bool
+	columns func() int // of the terminal, nil if out is none
 
-	drawn    int // lines of the table on the screen
-	seen     []impair.Report
-	at       time.Duration // of seen
-	settings []impair.Settings
+	mu    sync.Mutex
+	err   error    // the first one in writing
+	drawn []string // lines of the table on the terminal
+	seen  []impair.Report
+	at    time.Duration // of seen
 }
 
 func newImpairScreen(out *os.File, json bool, session *impair.Session) *impairScreen {
-	return &impairScreen{session: session, out: out, json: json, terminal: !json && terminal(out)}
+	s := &impairScreen{session: session, out: out, json: json}
+	if !json && terminal.Is(out) {
+		s.columns = func() int {
+			_, columns := terminal.Size(out)
+			return columns
+		}
+	}
+	return s
 }
 
 func (s *impairScreen) printf(format string, args ...any) {
@@ -47,7 +57,6 @@ func (s *impairScreen) printf(format string, args ...any) {
 func (s *impairScreen) begin(seed uint64, end string) {
 	s.seen = s.session.Report()
 	for _, r := range s.seen {
-		s.settings = append(s.settings, r.Settings)
 		var texts []string
 		for _, rule := range r.Rules {
 			texts = append(texts, rule.String())
@@ -80,36 +89,63 @@ func (s *impairScreen) begin(seed uint64, end string) {
 	s.encode(line)
 }
 
-// watch shows the counters until ctx ends.
+// watch shows the counters until ctx ends or they cannot be written, also when the terminal asks for it.
 func (s *impairScreen) watch(ctx context.Context, interval time.Duration) {
 	if interval == 0 {
-		<-ctx.Done()
+		if s.failed() == nil {
+			<-ctx.Done()
+		}
 		return
 	}
 	ticks := time.NewTicker(interval)
 	defer ticks.Stop()
-	for {
+	redraw, stop := terminal.Redraws()
+	defer stop()
+	for s.failed() == nil {
 		select {
 		case <-ticks.C:
 			s.show(false)
+		case signal := <-redraw:
+			s.redraw(signal == unix.SIGCONT)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+// failed returns the first error in writing.
+func (s *impairScreen) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// redraw draws the table of the last time again, below what the shell has written if the process was stopped.
+func (s *impairScreen) redraw(stopped bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.columns == nil || s.drawn == nil {
+		return
+	}
+	if stopped {
+		s.drawn = nil
+	}
+	s.draw(s.session.Report(), s.session.Elapsed(), false)
+}
+
 // end shows the counters of a session that has ended.
 func (s *impairScreen) end() { s.show(true) }
 
 func (s *impairScreen) show(last bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	reports, at := s.session.Report(), s.session.Elapsed()
 	switch {
 	case s.json:
 		s.encode(impairLine(reports, at, last))
-	case s.terminal || last:
+	case s.columns != nil || last:
 		s.draw(reports, at, last)
 	default:
-		s.changes(reports, at)
 		for _, r := range reports {
 			s.printf("%6.1fs  %-5v  %s\n", at.Seconds(), r.Way, countersText(r))
 		}
@@ -117,27 +153,51 @@ func (s *impairScreen) show(last bool) {
 	s.seen, s.at = reports, at
 }
 
-// changes says which settings a schedule has changed.
-func (s *impairScreen) changes(reports []impair.Report, at time.Duration) {
-	for i, r := range reports {
-		if r.Settings != s.settings[i] {
-			s.settings[i] = r.Settings
-			s.printf("%6.1fs  %-5v  now %v\n", at.Seconds(), r.Way, r.Settings)
-		}
+// change says which settings the schedule has changed.
+func (s *impairScreen) change(c impair.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.json {
+		s.encode(struct {
+			Event    string  `json:"event"`
+			Seconds  float64 `json:"seconds"`
+			Way      string  `json:"way"`
+			Settings string  `json:"settings"`
+		}{"settings", c.At.Seconds(), c.Way.String(), c.Settings.String()})
+		return
+	}
+	table := s.drawn
+	s.erase()
+	s.printf("%6.1fs  %-5v  now %v\n", c.At.Seconds(), c.Way, c.Settings)
+	s.put(table)
+}
+
+// erase removes the table from the terminal. One that has become narrower has wrapped its lines.
+func (s *impairScreen) erase() {
+	rows := 0
+	for _, line := range s.drawn {
+		rows += 1 + max(len(line)-1, 0)/max(s.columns(), 1)
+	}
+	if rows > 0 {
+		s.printf("\x1b[%dA\x1b[J", rows)
+	}
+	s.drawn = nil
+}
+
+// put writes the lines of a table.
+func (s *impairScreen) put(lines []string) {
+	for _, line := range lines {
+		s.printf("%s\n", line)
+	}
+	if s.columns != nil {
+		s.drawn = lines
 	}
 }
 
 // draw draws the table in the place of the one before.
 func (s *impairScreen) draw(reports []impair.Report, at time.Duration, last bool) {
-	if s.drawn > 0 {
-		s.printf("\x1b[%dA\x1b[J", s.drawn)
-	}
-	s.changes(reports, at)
-	table := s.table(reports, at, last)
-	if s.terminal {
-		s.drawn = strings.Count(table, "\n")
-	}
-	s.printf("%s", table)
+	s.erase()
+	s.put(s.table(reports, at, last))
 	if !last {
 		return
 	}
@@ -147,16 +207,39 @@ func (s *impairScreen) draw(reports []impair.Report, at time.Duration, last bool
 				r.Way, microseconds(late.Median), microseconds(late.P99), microseconds(late.Max))
 		}
 		if r.Overrun > 0 {
-			s.printf("%v: %d packets more were dropped unseen: they came faster than they could be handled\n", r.Way, r.Overrun)
+			s.printf("%v: %d packets more were dropped unseen: they came faster than nfq can decide\n", r.Way, r.Overrun)
 		}
 	}
 }
 
-// table returns the counters, with the rates since the last time, or in all.
-func (s *impairScreen) table(reports []impair.Report, at time.Duration, last bool) string {
-	var b bytes.Buffer
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "%.1fs\tpackets\tbytes\tpassed\tlost\tfull\tcorrupt\tcut\tahead\twaiting\tpackets/s\tbit/s\t\n", at.Seconds())
+// tableColumn is a title and a cell for each way.
+type tableColumn struct {
+	title string
+	cells []string
+	keep  bool // also if all cells are zero
+}
+
+func (c *tableColumn) width() int {
+	width := len(c.title)
+	for _, cell := range c.cells {
+		width = max(width, len(cell))
+	}
+	return width
+}
+
+func (c *tableColumn) zero() bool {
+	return !c.keep && !slices.ContainsFunc(c.cells, func(cell string) bool { return cell != "0" })
+}
+
+// table returns the counters, with the rates since the last time, or in all, in lines that fit the terminal:
+// columns of zeros leave if there is no room, then the table is folded.
+func (s *impairScreen) table(reports []impair.Report, at time.Duration, last bool) []string {
+	ways := tableColumn{title: fmt.Sprintf("%.1fs", at.Seconds())}
+	titles := []string{"packets", "bytes", "passed", "lost", "full", "corrupt", "cut", "ahead", "waiting", "packets/s", "bit/s"}
+	all := make([]tableColumn, len(titles))
+	for i, title := range titles {
+		all[i] = tableColumn{title: title, keep: title == "packets" || title == "passed"}
+	}
 	for i, r := range reports {
 		var before impair.Counters
 		took := at
@@ -164,12 +247,57 @@ func (s *impairScreen) table(reports []impair.Report, at time.Duration, last boo
 			before, took = s.seen[i].Counters, at-s.at
 		}
 		c := r.Counters
-		fmt.Fprintf(t, "%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.0f\t%s\t\n",
-			r.Way, c.Packets, c.Bytes, c.Passed, c.Lost, c.Full, c.Corrupted, c.Truncated, c.Reordered, c.Waiting,
-			perSecond(c.Passed-before.Passed, took), bitRate(perSecond(8*(c.PassedBytes-before.PassedBytes), took)))
+		ways.cells = append(ways.cells, r.Way.String())
+		counts := []uint64{c.Packets, c.Bytes, c.Passed, c.Lost, c.Full, c.Corrupted, c.Truncated, c.Reordered, c.Waiting}
+		for n, count := range counts {
+			all[n].cells = append(all[n].cells, strconv.FormatUint(count, 10))
+		}
+		n := len(counts)
+		all[n].cells = append(all[n].cells, strconv.FormatFloat(perSecond(c.Passed-before.Passed, took), 'f', 0, 64))
+		all[n+1].cells = append(all[n+1].cells, bitRate(perSecond(8*(c.PassedBytes-before.PassedBytes), took)))
 	}
-	_ = t.Flush() // to memory
-	return b.String()
+	if s.columns == nil {
+		return tableLines(ways, all)
+	}
+	return fitted(ways, all, s.columns())
+}
+
+// gap is between the columns of a table.
+const gap = 2
+
+// fitted returns the lines of a table that is no wider than width, if that can be.
+func fitted(first tableColumn, all []tableColumn, width int) (lines []string) {
+	total := func() (n int) {
+		n = gap + first.width()
+		for i := range all {
+			n += gap + all[i].width()
+		}
+		return n
+	}
+	if total() > width {
+		all = slices.DeleteFunc(slices.Clone(all), func(c tableColumn) bool { return c.zero() })
+	}
+	for len(all) > 0 {
+		n, used := 0, gap+first.width()
+		for n < len(all) && (n == 0 || used+gap+all[n].width() <= width) {
+			used += gap + all[n].width()
+			n++
+		}
+		lines = append(lines, tableLines(first, all[:n])...)
+		all = all[n:]
+	}
+	return lines
+}
+
+// tableLines returns the lines of a table, aligned to the right.
+func tableLines(first tableColumn, all []tableColumn) []string {
+	lines := make([]string, 1+len(first.cells))
+	for _, c := range append([]tableColumn{first}, all...) {
+		for i, cell := range append([]string{c.title}, c.cells...) {
+			lines[i] += fmt.Sprintf("%*s", gap+c.width(), cell)
+		}
+	}
+	return lines
 }
 
 func perSecond(n uint64, d time.Duration) float64 {
@@ -193,7 +321,7 @@ func bitRate(v float64) string {
 }
 
 func microseconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 0, 64) + " µs"
+	return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 0, 64) + terminal.Plain(" µs")
 }
 
 // countersText returns the counters that are not zero.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/probe"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
-	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/spf13/cobra"
 )
 
@@ -75,10 +74,13 @@ func newFeatures() *cobra.Command {
 }
 
 func runProbe(ctx context.Context, ns string, asJSON bool) error {
+	if err := needProc(); err != nil {
+		return err
+	}
 	var netNS *os.File
 	if ns != "" {
 		var err error
-		if netNS, err = netns.Open(ns); err != nil {
+		if netNS, err = openNetNS(ns); err != nil {
 			return err
 		}
 		defer func() { _ = netNS.Close() }()

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -28,11 +29,12 @@ Exit codes:
       2  wrong usage
       3  the kernel or the privileges do not allow it; the message says how to get it
     130  interrupted by SIGINT or SIGTERM before it was done
+    141  the reader of the output went away, as with '| head -1'
 
 nfq run ends with the exit status of its command.`
 
-// newRoot makes the command with all its subcommands. They do their work in RunE, whose errors exitCode tells apart; what
-// else they find, in Args or PreRunE, is wrong usage.
+// newRoot makes the command with all its subcommands. They do their work in RunE, whose errors exitCode
+// tells apart; what else they find, in Args or PreRunE, is wrong usage.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "nfq",
@@ -45,8 +47,34 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("nfq {{.Version}}\n")
 	root.SetFlagErrorFunc(explainValue)
 	root.AddCommand(newDemo(), newDump(), newRun(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
+	checkTopics(root)
 	markWork(root)
 	return root
+}
+
+// checkTopics has the commands that cobra adds refuse what they do not know.
+func checkTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return fmt.Errorf("no completions for the shell %q; there are some for bash, zsh, fish and powershell", args[0])
+				}
+				return nil
+			}
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if found, rest, err := root.Find(args); err != nil || len(rest) > 0 || found == nil {
+					return fmt.Errorf("no help for %q; 'nfq --help' lists the commands", strings.Join(args, " "))
+				}
+				return nil
+			}
+		}
+	}
 }
 
 // markWork makes all errors of RunE in the subcommands of c a workError.
@@ -67,6 +95,8 @@ func markWork(c *cobra.Command) {
 // Main runs the command line in args and returns the exit code. SIGINT and SIGTERM end it in good
 // order, a second one at once.
 func Main(args []string) int {
+	// A reader that goes away is an error of Write, and not the end of the process.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return execute(ctx, args)
@@ -76,24 +106,32 @@ func Main(args []string) int {
 func execute(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
+	var out standardOutput
+	root.SetOut(&out)
 	cmd, err := root.ExecuteContextC(ctx)
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		err = workError{out.err}
+	}
 	code := exitCode(err)
 	var status statusError
 	switch {
-	case code == exitOK:
+	case code == exitOK, errors.Is(err, unix.EPIPE):
 	case errors.As(err, &status):
 		if status.error != nil {
-			fmt.Fprintln(os.Stderr, "nfq:", err)
+			fmt.Fprintln(os.Stderr, "nfq:", explainError(err))
 		}
 	case code == exitInterrupted:
 		fmt.Fprintln(os.Stderr, "nfq: interrupted")
 	case code == exitUsage:
-		fmt.Fprintf(os.Stderr, "nfq: %v\nSee '%s --help'.\n", err, cmd.CommandPath())
+		fmt.Fprintf(os.Stderr, "nfq: %s\nSee '%s --help'.\n", explainError(err), cmd.CommandPath())
 	default:
-		fmt.Fprintln(os.Stderr, "nfq:", err)
+		fmt.Fprintln(os.Stderr, "nfq:", explainError(err))
 	}
 	return code
 }
+
+// warn says what went wrong without ending the command.
+func warn(err error) { fmt.Fprintln(os.Stderr, "nfq:", explainError(err)) }
 
 // release is the version that the linker puts into released programs.
 var release string

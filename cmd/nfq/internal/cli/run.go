@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/confine"
@@ -69,6 +70,9 @@ func newRun() *cobra.Command {
 			if w.write == "-" {
 				return errors.New("-w - takes the standard output, which is the command's; record in a file")
 			}
+			if err = f.checkHooks(); err != nil {
+				return err
+			}
 			switch {
 			case f.impairs(cmd.Flags()):
 				w.link, err = f.link(cmd.Flags())
@@ -83,13 +87,18 @@ func newRun() *cobra.Command {
 			return w.check(&cfg)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			signals := confine.Catch()
+			defer signals.Release()
 			if status, err := confine.Find(args[0]); err != nil {
 				return statusError{status, err}
+			}
+			if err := needProc(); err != nil {
+				return err
 			}
 			if err := netlab.Enter(); err != nil {
 				return unavailableError{err}
 			}
-			return runCommand(cmd.Context(), &w, cfg, args)
+			return runCommand(cmd.Context(), signals, &w, cfg, args)
 		},
 	}
 	flags := cmd.Flags()
@@ -107,7 +116,7 @@ func newRun() *cobra.Command {
 	return cmd
 }
 
-func runCommand(ctx context.Context, w *watch, cfg intercept.Config, args []string) error {
+func runCommand(ctx context.Context, signals *confine.Signals, w *watch, cfg intercept.Config, args []string) error {
 	place, err := confine.New(!netlab.Entered())
 	if err != nil {
 		return err
@@ -121,7 +130,7 @@ func runCommand(ctx context.Context, w *watch, cfg intercept.Config, args []stri
 	var status confine.Status
 	// Signals are for the command: its end is that of nfq.
 	err = w.run(context.WithoutCancel(ctx), cfg, func() (err error) {
-		status, err = place.Command(args[0], args[1:]...)
+		status, err = place.Command(ctx, signals, args[0], args[1:]...)
 		return err
 	})
 	if status != 0 {
@@ -159,6 +168,24 @@ func (f *runFlags) rules() (all []rules.Rule, anyQueue bool, err error) {
 		texts = []string{"in", "out"}
 	}
 	return parseRules([]string{strings.Join(texts, " or ")})
+}
+
+// checkHooks refuses a hook in a rule of --in and --out.
+func (f *runFlags) checkHooks() error {
+	for _, flag := range []struct {
+		name  string
+		texts []string
+	}{{"--in", f.in}, {"--out", f.out}} {
+		for _, text := range flag.texts {
+			for word := range strings.FieldsSeq(text) {
+				if slices.Contains(hooks, word) {
+					return fmt.Errorf("%s %q: leave out the hook %q: %[1]s says it already; "+
+						"what arrives is for --in, what leaves for --out", flag.name, text, word)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // hooked adds the hook to rules.

@@ -11,14 +11,16 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
-	"github.com/chifflier/nfqueue-go/internal/netns"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const statHelp = `stat shows the queues that programs have bound in this network namespace: the process, the packets that wait for a verdict,
@@ -51,6 +53,7 @@ type statFlags struct {
 	listen string
 
 	watching bool
+	watchAt  int // how many arguments come before --watch
 	queues   []queueRange
 }
 
@@ -69,7 +72,7 @@ func newStat() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&f.watch, "watch", time.Second, "show again and again, every `INTERVAL` (written --watch=INTERVAL)")
+	flags.Var(&watchFlag{&f, flags}, "watch", "show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)")
 	flags.Lookup("watch").NoOptDefVal = "1s"
 	flags.DurationVar(&f.sample, "sample", time.Second, "measure the rates for `DURATION`; 0s shows none, at once")
 	flags.BoolVar(&f.json, "json", false, "write JSON")
@@ -84,6 +87,21 @@ func newStat() *cobra.Command {
 	return cmd
 }
 
+// watchFlag is the flag --watch. It notes where it stands, since a number behind it may be meant as its value.
+type watchFlag struct {
+	f     *statFlags
+	flags *pflag.FlagSet
+}
+
+func (w *watchFlag) String() string { return "" }
+func (w *watchFlag) Type() string   { return "duration" }
+
+func (w *watchFlag) Set(value string) (err error) {
+	w.f.watchAt = w.flags.NArg()
+	w.f.watch, err = time.ParseDuration(value)
+	return err
+}
+
 func (f *statFlags) check(args []string) (err error) {
 	if f.watching && f.watch < 10*time.Millisecond {
 		return fmt.Errorf("--watch=%v is too short; give at least 10ms", f.watch)
@@ -96,7 +114,10 @@ func (f *statFlags) check(args []string) (err error) {
 			return fmt.Errorf("--listen: %w", err)
 		}
 	}
-	for _, arg := range args {
+	for i, arg := range args {
+		if f.watching && i == f.watchAt && strings.Trim(arg, "0123456789") == "" {
+			return fmt.Errorf("--watch %s: write an interval as --watch=%[1]ss, or name the queue first: nfq stat %[1]s --watch", arg)
+		}
 		if f.watching && strings.Trim(arg, "0123456789") != "" {
 			if _, err := time.ParseDuration(arg); err == nil {
 				return fmt.Errorf("%q is not a queue; an interval is written --watch=%s", arg, arg)
@@ -112,9 +133,15 @@ func (f *statFlags) check(args []string) (err error) {
 }
 
 func (f *statFlags) run(ctx context.Context) error {
-	reader := &stat.Reader{Only: f.wanted}
+	if err := needProc(); err != nil {
+		return err
+	}
+	reader := new(stat.Reader)
+	if f.queues != nil {
+		reader.Only = f.wanted
+	}
 	if f.netns != "" {
-		ns, err := netns.Open(f.netns)
+		ns, err := openNetNS(f.netns)
 		if err != nil {
 			return err
 		}
@@ -140,18 +167,46 @@ func (f *statFlags) run(ctx context.Context) error {
 		}
 	}
 	if f.json {
-		return json.NewEncoder(os.Stdout).Encode(s)
+		err = json.NewEncoder(os.Stdout).Encode(s)
+	} else {
+		err = f.text(s)
 	}
-	return s.Text(os.Stdout)
+	return errors.Join(err, f.unbound(s))
+}
+
+// text shows the queues, unless none of those that were asked for is bound.
+func (f *statFlags) text(s stat.Snapshot) error {
+	if len(s.Queues) == 0 && f.queues != nil {
+		return nil
+	}
+	width := 0
+	if terminal.Is(os.Stdout) {
+		_, width = terminal.Size(os.Stdout)
+	}
+	return s.Text(os.Stdout, width)
+}
+
+// unbound returns an error that names those arguments of which no queue is bound.
+func (f *statFlags) unbound(s stat.Snapshot) error {
+	var missing []string
+	for _, r := range f.queues {
+		if slices.ContainsFunc(s.Queues, func(q stat.Queue) bool { return r.has(q.Queue) }) {
+			continue
+		}
+		if r.first == r.last {
+			missing = append(missing, fmt.Sprintf("queue %d is not bound", r.first))
+		} else {
+			missing = append(missing, fmt.Sprintf("none of the queues %d-%d is bound", r.first, r.last))
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return errors.New(strings.Join(missing, "; "))
 }
 
 func (f *statFlags) wanted(queue uint16) bool {
-	for _, r := range f.queues {
-		if r.has(queue) {
-			return true
-		}
-	}
-	return f.queues == nil
+	return slices.ContainsFunc(f.queues, func(r queueRange) bool { return r.has(queue) })
 }
 
 func (f *statFlags) serve(ctx context.Context, reader *stat.Reader) error {
@@ -163,12 +218,14 @@ func (f *statFlags) serve(ctx context.Context, reader *stat.Reader) error {
 	return stat.Serve(ctx, l, stat.NewMetrics(reader))
 }
 
-// repeat shows the queues until ctx ends, s first.
+// repeat shows the queues until ctx ends, s first. A screen is also drawn anew when the terminal asks for it.
 func (f *statFlags) repeat(ctx context.Context, reader *stat.Reader, s stat.Snapshot) error {
 	tick := time.NewTicker(f.watch)
 	defer tick.Stop()
-	screen, out := terminal(os.Stdout), json.NewEncoder(os.Stdout)
-	if screen && !f.json {
+	redraw, stop := terminal.Redraws()
+	defer stop()
+	screen, out := !f.json && terminal.Is(os.Stdout), json.NewEncoder(os.Stdout)
+	if screen {
 		fmt.Print("\x1b[2J") // clear
 	}
 	for first := true; ; first = false {
@@ -177,22 +234,44 @@ func (f *statFlags) repeat(ctx context.Context, reader *stat.Reader, s stat.Snap
 		case f.json:
 			err = out.Encode(s)
 		case screen:
-			err = s.Screen(os.Stdout, fmt.Sprintf("nfq stat, every %v", f.watch))
+			err = f.draw(s)
 		default:
 			err = s.Lines(os.Stdout, first)
 		}
 		if err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+		for wait := true; wait; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				wait = false
+			case <-redraw:
+				if screen {
+					err = f.draw(s)
+				}
+			}
+		}
+		if err != nil {
+			return err
 		}
 		if s, err = reader.Read(); err != nil {
 			return err
 		}
 	}
+}
+
+func (f *statFlags) draw(s stat.Snapshot) error {
+	title := fmt.Sprintf("nfq stat, every %v", f.watch)
+	if f.queues != nil {
+		var names []string
+		for _, r := range f.queues {
+			names = append(names, r.String())
+		}
+		title = fmt.Sprintf("nfq stat of queue %s, every %v", strings.Join(names, ", "), f.watch)
+	}
+	return s.Screen(os.Stdout, title)
 }
 
 // completeQueues offers the bound queues.

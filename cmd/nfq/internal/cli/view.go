@@ -10,6 +10,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/dump"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/spf13/pflag"
 )
 
@@ -31,7 +32,7 @@ func (v *view) check() error {
 
 // on returns what shows packets on a file.
 func (v *view) on(file *os.File) *dump.Text {
-	form := packetview.Printer{Colour: colourful(file), Verbose: v.verbose, Hex: v.hex}.Append
+	form := packetview.Printer{Colour: terminal.Colourful(file), Verbose: v.verbose, Hex: v.hex}.Append
 	if v.json {
 		form = func(b []byte, r *packetview.Record) []byte { return packetview.AppendJSON(b, r, v.hex) }
 	}

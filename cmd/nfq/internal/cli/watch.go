@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +18,8 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/intercept"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapfilter"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 // watch is what dump and run have in common: which packets of a queue are shown, how, and what becomes of them.
@@ -42,6 +41,8 @@ type watch struct {
 // session is what *intercept.Session and *impair.Session have in common.
 type session interface {
 	Serve(context.Context, nfqueue.Handler) error
+	Pause() error
+	Resume() error
 	Counts() []intercept.Counts
 	Queues() []uint16
 	Owned() bool
@@ -125,12 +126,14 @@ func (w *watch) config(cfg *intercept.Config) {
 // run shows the packets of cfg until ctx ends, the count is reached, or while, if there is one, returns. While is
 // called when packets are intercepted, and its error is that of run.
 func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() error) error {
-	// A reader that goes away is an error of Write, and not the end of the process.
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, unix.SIGPIPE)
-	defer signal.Stop(pipe)
-
 	w.config(&cfg)
+	queues := int(cfg.Queues)
+	for _, r := range cfg.Rules {
+		queues += int(r.Queues)
+	}
+	if err := checkDescriptors(queues); err != nil {
+		return err
+	}
 	outputs, file, err := w.outputs()
 	if err != nil {
 		return err
@@ -144,6 +147,7 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	if screen != nil {
 		screen.begin(w.link.Seed, "")
 	}
+	defer terminal.OnStop(session.Pause, session.Resume, warn)()
 
 	d := dump.New(w.dump, outputs...)
 	serving, stop := context.WithCancel(ctx)
@@ -166,13 +170,17 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 		}
 	}()
 	err = session.Serve(serving, d)
-	err = errors.Join(err, d.Close(), file.Close())
+	closeErr := d.Close()
+	if errors.Is(closeErr, dump.ErrStalled) {
+		file = nil // the writer still has it
+	}
+	err = errors.Join(err, closeErr, file.Close())
 	stopProgress()
 	err = errors.Join(err, <-result)
 	w.summary(d.Counts(), session)
 	if screen != nil {
 		screen.end()
-		err = errors.Join(err, screen.err)
+		err = errors.Join(err, screen.failed())
 	}
 	if err == nil && w.dump.Count > 0 && while == nil && d.Counts().Shown < w.dump.Count {
 		return ctx.Err()
@@ -189,12 +197,15 @@ func (w *watch) open(cfg intercept.Config) (session, *impairScreen, error) {
 	link := *w.link
 	link.NetNS, link.CopyRange = cfg.Queue.NetNS, cfg.Queue.CopyRange
 	link.Flags = cfg.Flags &^ nfqueue.FailOpen // what there is no room for is lost
+	var screen *impairScreen
+	link.OnChange = func(c impair.Change) { screen.change(c) }
 	s, err := impair.Open(link)
 	if err != nil {
 		return nil, nil, err
 	}
 	w.dump.Decide = s
-	return s, newImpairScreen(os.Stderr, w.json, s), nil
+	screen = newImpairScreen(os.Stderr, w.json, s)
+	return s, screen, nil
 }
 
 // outputs opens what packets are shown on and recorded in, nil if they are not.
@@ -218,11 +229,7 @@ func (w *watch) begin(s session) {
 	if !w.looks() {
 		doing = "impairing"
 	}
-	var queues []string
-	for _, q := range s.Queues() {
-		queues = append(queues, strconv.Itoa(int(q)))
-	}
-	fmt.Fprintf(os.Stderr, "nfq: %s %s through queue %s\n", doing, w.about, strings.Join(queues, ", "))
+	fmt.Fprintf(os.Stderr, "nfq: %s %s through %s\n", doing, w.about, queueNames(s.Queues()))
 	if !s.Owned() {
 		fmt.Fprintf(os.Stderr, "nfq: this kernel keeps the table %s if nfq is killed; packets then pass it, and 'nft delete table inet %[1]s' removes it\n", s.Table())
 	}
@@ -230,7 +237,7 @@ func (w *watch) begin(s session) {
 
 // progress shows on a terminal how many packets are recorded, when they are not shown themselves.
 func (w *watch) progress(d *dump.Dump) (stop func()) {
-	if w.write == "" || w.print || w.text == os.Stderr || !terminal(os.Stderr) {
+	if w.write == "" || w.print || w.text == os.Stderr || !terminal.Is(os.Stderr) {
 		return func() {}
 	}
 	ticker := time.NewTicker(500 * time.Millisecond)

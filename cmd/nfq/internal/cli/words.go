@@ -15,6 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 )
 
 // ruleWords says what a rule is.
@@ -25,6 +26,9 @@ PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NU
 // ruleHelp says what parseRules reads.
 const ruleHelp = ruleWords + ` Several rules have the word "or"
 between them. Without a queue one is taken that nobody uses.`
+
+// hooks are the words for the hooks.
+var hooks = []string{"in", "out", "forward", "prerouting", "postrouting"}
 
 // parseRules reads rules with "or" between them. anyQueue says that none names its queue.
 func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
@@ -132,6 +136,49 @@ func checkRepeat(all []rules.Rule, mark *uint32) error {
 type queueRange struct{ first, last uint16 }
 
 func (r queueRange) has(queue uint16) bool { return queue >= r.first && queue <= r.last }
+
+// queueNames names queues, consecutive ones as a range: "queue 3", "queues 0-3 and 7".
+func queueNames(queues []uint16) string {
+	queues = slices.Sorted(slices.Values(queues))
+	var names []string
+	for i := 0; i < len(queues); {
+		last := i
+		for last+1 < len(queues) && queues[last+1] == queues[last]+1 {
+			last++
+		}
+		name := strconv.Itoa(int(queues[i]))
+		if last > i {
+			name += "-" + strconv.Itoa(int(queues[last]))
+		}
+		names = append(names, name)
+		i = last + 1
+	}
+	switch n := len(names); {
+	case len(queues) == 1:
+		return "queue " + names[0]
+	case n > 1:
+		names = append(names[:n-2], names[n-2]+" and "+names[n-1])
+	}
+	return "queues " + strings.Join(names, ", ")
+}
+
+// checkDescriptors returns an error if the process may not open n queues, each of which is a descriptor.
+func checkDescriptors(n int) error {
+	const others = 32 // descriptors of the process itself
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(n)+others <= limit.Cur {
+		return nil
+	}
+	return unavailableError{fmt.Errorf("%d queues need a file descriptor each, and this process may have %d; "+
+		"name fewer queues, or raise the limit with ulimit -n", n, limit.Cur)}
+}
+
+func (r queueRange) String() string {
+	if r.first == r.last {
+		return strconv.Itoa(int(r.first))
+	}
+	return fmt.Sprintf("%d-%d", r.first, r.last)
+}
 
 // parseQueueRange reads "5" or "0-3".
 func parseQueueRange(s string) (r queueRange, ok bool) {

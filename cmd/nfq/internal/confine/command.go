@@ -5,11 +5,13 @@
 package confine
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -25,8 +27,42 @@ const (
 	notFound  Status = 127
 )
 
-// forwarded are the signals that the command gets.
-var forwarded = []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2}
+// Signals are those for a command, from a time before it starts.
+type Signals struct {
+	c chan os.Signal
+}
+
+// ending are the signals that keep a command from starting.
+var ending = []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT}
+
+// Catch keeps signals for the command that is to be run. Release it afterwards.
+func Catch() *Signals {
+	s := &Signals{make(chan os.Signal, 16)}
+	for _, one := range append([]os.Signal{unix.SIGUSR1, unix.SIGUSR2}, ending...) {
+		if !signal.Ignored(one) { // as with nohup, which the command inherits
+			signal.Notify(s.c, one)
+		}
+	}
+	return s
+}
+
+// Release ends Catch.
+func (s *Signals) Release() { signal.Stop(s.c) }
+
+// early returns the signals that came before the command starts, and whether one of them ends it.
+func (s *Signals) early() (others []os.Signal, ends bool) {
+	for {
+		select {
+		case one := <-s.c:
+			if slices.Contains(ending, one) {
+				return nil, true
+			}
+			others = append(others, one)
+		default:
+			return others, false
+		}
+	}
+}
 
 // Find looks for a command in PATH, and returns the status for one that is not there or cannot be run.
 func Find(name string) (Status, error) {
@@ -45,28 +81,29 @@ func refusal(err error) Status {
 	return cannotRun
 }
 
-// Command runs a command with the standard streams of the process, which it searches in PATH. It forwards signals to it and
-// returns when it has ended. With an error the command has not run, and the status says so.
-func (p *Place) Command(name string, args ...string) (Status, error) {
+// Command runs a command with the standard streams of the process, which it searches in PATH. It forwards
+// signals to it and returns when it has ended. With an error the command has not run: the status says so, or
+// the error is context.Canceled since ctx has ended, or a signal came that would have ended the command.
+func (p *Place) Command(ctx context.Context, signals *Signals, name string, args ...string) (Status, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	signals := make(chan os.Signal, 8)
-	for _, s := range forwarded {
-		if !signal.Ignored(s) { // as with nohup, which the command inherits
-			signal.Notify(signals, s)
-		}
+	early, ends := signals.early()
+	if ends || ctx.Err() != nil {
+		return 0, context.Canceled
 	}
-	defer signal.Stop(signals)
 
 	// A child starts in the namespace of the thread that makes it.
 	if err := p.Host.Do(cmd.Start); err != nil {
 		return refusal(err), err
 	}
+	for _, s := range early {
+		_ = cmd.Process.Signal(s) // an error means that it has just ended
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
 		select {
-		case s := <-signals:
+		case s := <-signals.c:
 			// What comes from the terminal reaches the command by itself.
 			fromTerminal := s == unix.SIGINT || s == unix.SIGQUIT || s == unix.SIGHUP
 			if !fromTerminal || !netlab.Foreground() {

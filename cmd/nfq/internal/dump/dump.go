@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package dump gives packets their verdicts at once, and shows or records them in its
-// own time: what is slow, a terminal or a disk, never keeps a packet waiting.
+// Package dump gives packets their verdicts at once, and shows or records them later: a slow terminal
+// or disk never delays a packet.
 package dump
 
 import (
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
@@ -14,7 +16,7 @@ import (
 // Config says what becomes of packets and which are shown.
 type Config struct {
 	Verdict nfqueue.Verdict
-	SetMark *uint32 // the mark that goes with the verdict, nil for none
+	SetMark *uint32 // the mark that packets get with the verdict, nil for none
 	// Decide gives the verdict instead of Verdict, if it is not nil. Packets are shown as they came to it, those it defers
 	// as accepted.
 	Decide nfqueue.Handler
@@ -32,11 +34,17 @@ type Output interface {
 	Flush() error
 }
 
-// Bounds of what waits to be written.
+// Bounds of the packets that have not been written.
 const (
 	maxWaiting      = 16384
 	maxWaitingBytes = 64 << 20
 )
+
+// patience is how long Close waits for an output that makes no progress.
+const patience = 2 * time.Second
+
+// ErrStalled means that an output did not take what waited at the end.
+var ErrStalled = errors.New("the reader of the output does not read; the last packets are not in it")
 
 // Dump is the handler of one or more queues.
 type Dump struct {
@@ -46,7 +54,8 @@ type Dump struct {
 	mu      sync.Mutex
 	changed sync.Cond // something waits, or all has come
 	waiting []*packetview.Record
-	bytes   int // of waiting
+	kept    int // packets that have not been written, with those that the writer has
+	bytes   int // of kept
 	closed  bool
 	counts  Counts
 	missed  uint64 // since the last that was kept
@@ -119,7 +128,7 @@ func (d *Dump) wants(p *nfqueue.Packet) bool {
 	case !matches:
 		d.counts.Unmatched++
 		return false
-	case len(d.waiting) >= maxWaiting || d.bytes+len(p.Payload()) > maxWaitingBytes:
+	case d.kept >= maxWaiting || d.bytes+len(p.Payload()) > maxWaitingBytes:
 		d.counts.Missed++
 		d.missed++
 		return false
@@ -136,6 +145,7 @@ func (d *Dump) keep(r *packetview.Record) {
 	}
 	r.Missed, d.missed = d.missed, 0
 	d.waiting = append(d.waiting, r)
+	d.kept++
 	d.bytes += len(r.Data)
 	d.counts.Shown++
 	if d.counts.Shown == d.cfg.Count {
@@ -152,14 +162,31 @@ func (d *Dump) finish() {
 	}
 }
 
-// Close writes what waits. It has to be called when no more packets come, and returns the error of an output.
+// Close writes what waits. It has to be called when no more packets come, and returns the error of an
+// output. If an output makes no progress for two seconds, as a pipe that nobody reads, Close gives up with
+// an error that matches ErrStalled; the outputs must not be used any more then.
 func (d *Dump) Close() error {
 	d.mu.Lock()
 	d.closed = true
 	d.changed.Signal()
+	last := d.kept
 	d.mu.Unlock()
-	<-d.written
-	return d.err
+	look := time.NewTicker(patience)
+	defer look.Stop()
+	for {
+		select {
+		case <-d.written:
+			return d.err
+		case <-look.C:
+		}
+		d.mu.Lock()
+		now := d.kept
+		d.mu.Unlock()
+		if now == last {
+			return ErrStalled
+		}
+		last = now
+	}
 }
 
 // write is the goroutine that uses the outputs.
@@ -170,14 +197,15 @@ func (d *Dump) write() {
 		if batch == nil {
 			return
 		}
+		if d.err == nil {
+			d.err = d.writeAll(batch)
+		}
+		d.mu.Lock()
 		if d.err != nil {
-			continue
-		}
-		if d.err = d.writeAll(batch); d.err != nil {
-			d.mu.Lock()
 			d.finish()
-			d.mu.Unlock()
+			d.kept, d.bytes, d.waiting = 0, 0, nil
 		}
+		d.mu.Unlock()
 	}
 }
 
@@ -189,17 +217,24 @@ func (d *Dump) take() []*packetview.Record {
 		d.changed.Wait()
 	}
 	batch := d.waiting
-	d.waiting, d.bytes = nil, 0
+	d.waiting = nil
 	return batch
 }
 
 func (d *Dump) writeAll(batch []*packetview.Record) error {
-	for _, o := range d.outputs {
-		for _, r := range batch {
+	for i, r := range batch {
+		for _, o := range d.outputs {
 			if err := o.Write(r); err != nil {
 				return err
 			}
 		}
+		batch[i] = nil
+		d.mu.Lock()
+		d.kept--
+		d.bytes -= len(r.Data)
+		d.mu.Unlock()
+	}
+	for _, o := range d.outputs {
 		if err := o.Flush(); err != nil {
 			return err
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
@@ -108,19 +110,19 @@ func TestSlowOutput(t *testing.T) {
 			t.Fatal(v)
 		}
 	}
-	if got, want := d.Counts(), (Counts{Seen: maxWaiting + 101, Shown: maxWaiting + 1, Missed: 100}); got != want {
+	if got, want := d.Counts(), (Counts{Seen: maxWaiting + 101, Shown: maxWaiting, Missed: 101}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	close(out.hold)
 	// What comes next says how many are missing, once there is room.
-	for d.Counts().Shown == maxWaiting+1 {
+	for d.Counts().Shown == maxWaiting {
 		d.ServePacket(p)
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	last := out.records[maxWaiting+1]
-	if c := d.Counts(); last.Missed != c.Missed || c.Missed < 100 || len(out.records) != maxWaiting+2 {
+	last := out.records[maxWaiting]
+	if c := d.Counts(); last.Missed != c.Missed || c.Missed < 101 || len(out.records) != maxWaiting+1 {
 		t.Errorf("%d packets are missing before the last of %d, want %+v", last.Missed, len(out.records), c)
 	}
 }
@@ -146,7 +148,7 @@ func TestManyBytes(t *testing.T) {
 		d.ServePacket(p)
 	}
 	kept := maxWaitingBytes / len(p.Payload())
-	if got, want := d.Counts(), (Counts{Seen: 2001, Shown: uint64(kept) + 1, Missed: uint64(2000 - kept)}); got != want {
+	if got, want := d.Counts(), (Counts{Seen: 2001, Shown: uint64(kept), Missed: uint64(2001 - kept)}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	close(out.hold)
@@ -154,6 +156,45 @@ func TestManyBytes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestStalledOutput has an output that never returns: Close ends nevertheless.
+func TestStalledOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := memory{hold: make(chan struct{})}
+		d := New(Config{Verdict: nfqueue.Accept}, &out)
+		d.keep(&packetview.Record{Data: make([]byte, 28)})
+		start := time.Now()
+		if err := d.Close(); !errors.Is(err, ErrStalled) || time.Since(start) != patience {
+			t.Errorf("error %v after %v", err, time.Since(start))
+		}
+		close(out.hold)
+	})
+}
+
+// TestSlowButMoving has an output that takes longer than patience in all, and moves meanwhile.
+func TestSlowButMoving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out slow
+		d := New(Config{Verdict: nfqueue.Accept}, &out)
+		for range 4 {
+			d.keep(&packetview.Record{})
+		}
+		if err := d.Close(); err != nil || out != 4 {
+			t.Errorf("error %v, %d written", err, out)
+		}
+	})
+}
+
+// slow takes most of patience for each packet.
+type slow int
+
+func (s *slow) Write(*packetview.Record) error {
+	time.Sleep(patience * 3 / 4)
+	*s++
+	return nil
+}
+
+func (*slow) Flush() error { return nil }
 
 func TestFailingOutput(t *testing.T) {
 	errFull := errors.New("disk full")

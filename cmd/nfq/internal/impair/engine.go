@@ -71,6 +71,9 @@ func (e *Engine) Set(s Settings) {
 	e.settings, e.model = s, s.lossModel()
 }
 
+// Free makes the link free: nothing waits that packets to come have to follow.
+func (e *Engine) Free() { e.free, e.last, e.remainder = 0, 0, 0 }
+
 // Settings returns those in effect.
 func (e *Engine) Settings() Settings { return e.settings }
 

@@ -22,6 +22,7 @@ type Handler struct {
 	counters Counters
 	late     *hdrhistogram.Histogram // nanoseconds
 	passing  bool
+	stopped  bool
 }
 
 // waiting is a packet in the line.
@@ -78,12 +79,32 @@ func (h *Handler) Counters() Counters {
 	return c
 }
 
-// Stop lets everything pass from now on, at once and as it is. What waits goes on first.
+// Stop lets everything pass from now on, at once and unaltered. What waits goes on first.
 func (h *Handler) Stop() {
+	h.mu.Lock()
+	h.stopped = true
+	h.mu.Unlock()
+	h.Pause()
+}
+
+// Pause is Stop until Resume.
+func (h *Handler) Pause() {
 	h.mu.Lock()
 	h.passing = true
 	h.mu.Unlock()
-	h.line.release()
+	h.line.hurry(true)
+}
+
+// Resume ends Pause. The link is then free, as at the start.
+func (h *Handler) Resume() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return
+	}
+	h.passing = false
+	h.engine.Free()
+	h.line.hurry(false)
 }
 
 // Close is Stop, and returns when nothing waits any more. ServePacket must not be called afterwards.

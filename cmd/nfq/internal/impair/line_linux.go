@@ -22,7 +22,8 @@ type line[T any] struct {
 	coming  uint64        // counts things
 	waiting int           // those that have not been handed out completely
 	waking  time.Duration // when the goroutine looks again by itself
-	hurry   bool          // everything is due
+	hurried bool          // everything is due
+	calm    bool          // hurried ends when nothing waits
 	closed  bool
 }
 
@@ -46,7 +47,7 @@ func (l *line[T]) add(thing T, at time.Duration) {
 	heap.Push(&l.things, item[T]{at, l.coming, thing})
 	l.coming++
 	l.waiting++
-	ring := at < l.waking || l.hurry
+	ring := at < l.waking || l.hurried
 	if ring {
 		l.waking = at // once is enough
 	}
@@ -63,10 +64,12 @@ func (l *line[T]) len() int {
 	return l.waiting
 }
 
-// release hands out everything now, and at once what comes later.
-func (l *line[T]) release() {
+// hurry hands out everything now, and at once what comes later. After a call with false that ends as soon as
+// nothing waits.
+func (l *line[T]) hurry(yes bool) {
 	l.mu.Lock()
-	l.hurry = true
+	l.calm = !yes
+	l.hurried = yes || l.hurried && len(l.things) > 0
 	l.mu.Unlock()
 	l.alarm.ring()
 }
@@ -74,7 +77,7 @@ func (l *line[T]) release() {
 // close hands out everything and ends the goroutine. Nothing may be added any more.
 func (l *line[T]) close() {
 	l.mu.Lock()
-	l.hurry, l.closed = true, true
+	l.hurried, l.calm, l.closed = true, false, true
 	l.mu.Unlock()
 	l.alarm.ring()
 	<-l.ended
@@ -93,8 +96,11 @@ func (l *line[T]) run() {
 		l.mu.Lock()
 		l.waiting -= len(due)
 		due = due[:0]
-		for len(l.things) > 0 && (l.things[0].at <= now || l.hurry) {
+		for len(l.things) > 0 && (l.things[0].at <= now || l.hurried) {
 			due = append(due, heap.Pop(&l.things).(item[T]))
+		}
+		if l.calm && len(l.things) == 0 {
+			l.hurried = false
 		}
 		l.waking = never
 		if len(l.things) > 0 {

@@ -4,7 +4,6 @@ package impair
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -123,49 +122,4 @@ func parseStep(words []word.Word) (Step, word.Word, error) {
 	var bad word.Word
 	step.Settings, bad, err = parseSettings(rest)
 	return step, bad, err
-}
-
-// ParseSettings reads settings as they are in a line of a schedule.
-func ParseSettings(text string) (Settings, error) {
-	s, bad, err := parseSettings(word.Split(text))
-	switch {
-	case err == nil:
-		return s, nil
-	case bad.Text == "":
-		return s, err
-	}
-	return s, fmt.Errorf("at %q (column %d): %w", bad.Text, bad.Pos+1, err)
-}
-
-func parseSettings(words []word.Word) (s Settings, bad word.Word, err error) {
-	if len(words) == 1 && words[0].Text == "nothing" {
-		return s, bad, nil
-	}
-	if len(words) == 0 {
-		return s, bad, errors.New(`expected settings, or "nothing"`)
-	}
-	given := make(map[string]bool)
-	for i := 0; i < len(words); i += 2 {
-		name := words[i]
-		if given[name.Text] {
-			return s, name, errors.New("said twice")
-		}
-		given[name.Text] = true
-		if i+1 == len(words) {
-			if err := s.Set(name.Text, ""); errors.Is(err, errUnknownWord) {
-				return s, name, err
-			}
-			return s, word.Word{}, fmt.Errorf("expected a value for %s", name.Text)
-		}
-		if err := s.Set(name.Text, words[i+1].Text); err != nil {
-			if errors.Is(err, errUnknownWord) {
-				return s, name, err
-			}
-			return s, words[i+1], err
-		}
-	}
-	if err := s.Validate(); err != nil {
-		return s, words[0], err
-	}
-	return s, bad, nil
 }

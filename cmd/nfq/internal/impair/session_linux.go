@@ -36,8 +36,17 @@ type Config struct {
 	Flags nfqueue.Flags
 	// NetNS is a descriptor of a network namespace, zero is the current one.
 	NetNS int
+	// OnChange is called when the schedule has changed the settings of a way. It may be nil.
+	OnChange func(Change)
 	// Logger hears of trouble.
 	Logger *slog.Logger
+}
+
+// Change is a change of settings, as long after the start as At says.
+type Change struct {
+	At       time.Duration
+	Way      Way
+	Settings Settings
 }
 
 // Session impairs the packets of some rules. Serve has to be called, and ends it. The rules are gone, and packets pass as
@@ -45,6 +54,7 @@ type Config struct {
 type Session struct {
 	*intercept.Session
 	schedule Schedule
+	onChange func(Change)
 	ways     []*way
 	stamps   io.Closer
 	began    time.Time
@@ -76,7 +86,7 @@ func Open(cfg Config) (_ *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{schedule: cfg.Schedule, stamps: stamps}
+	s := &Session{schedule: cfg.Schedule, onChange: cfg.OnChange, stamps: stamps}
 	on := intercept.Config{AnyQueue: !cfg.FixedQueues, Flags: cfg.Flags}
 	defer func() {
 		if err != nil {
@@ -167,6 +177,23 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	return errors.Join(err, s.close())
 }
 
+// Pause lets all packets pass, also those that wait, and returns when none is left: the process may then be
+// stopped without stopping the traffic. Serve has to run.
+func (s *Session) Pause() error {
+	for _, w := range s.ways {
+		w.handler.Pause()
+	}
+	return s.Session.Pause()
+}
+
+// Resume impairs packets again.
+func (s *Session) Resume() error {
+	for _, w := range s.ways {
+		w.handler.Resume()
+	}
+	return s.Session.Resume()
+}
+
 // close ends the handlers, when the queues are closed.
 func (s *Session) close() error {
 	for _, w := range s.ways {
@@ -195,8 +222,12 @@ func (s *Session) follow(ctx context.Context) {
 			return
 		}
 		for _, w := range s.ways {
-			if slices.Contains(step.Ways, w.number) {
-				_ = w.handler.Set(step.Settings) // which are valid
+			if !slices.Contains(step.Ways, w.number) || w.handler.Settings() == step.Settings {
+				continue
+			}
+			_ = w.handler.Set(step.Settings) // which are valid
+			if s.onChange != nil {
+				s.onChange(Change{step.At, w.number, step.Settings})
 			}
 		}
 	}

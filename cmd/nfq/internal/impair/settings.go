@@ -13,6 +13,12 @@ import (
 // DefaultLimit is the number of packets that wait when Settings.Limit is zero.
 const DefaultLimit = 10000
 
+// MaxDelay is the highest Settings.Delay and Settings.Jitter.
+const MaxDelay = time.Hour
+
+// minTruncateTo is the length of an IPv4 header without options.
+const minTruncateTo = 20
+
 // MaxLimit is the highest Settings.Limit. The kernel holds at most 65536 packets in a queue.
 const MaxLimit = 60000
 
@@ -117,6 +123,8 @@ func (s Settings) Validate() error {
 	switch {
 	case s.Delay < 0 || s.Jitter < 0:
 		return errors.New("delay and jitter must not be negative")
+	case s.Delay > MaxDelay || s.Jitter > MaxDelay:
+		return fmt.Errorf("delay and jitter are at most %v; to keep packets from arriving at all give a loss of 100%%", MaxDelay)
 	case s.Jitter == 0 && s.Distribution != Uniform:
 		return fmt.Errorf("distribution %v needs a jitter", s.Distribution)
 	case s.Jitter == 0 && s.Correlation != 0:
@@ -149,6 +157,9 @@ func (s Settings) Validate() error {
 		return errors.New("flip needs corrupt")
 	case s.TruncateTo != 0 && s.Truncate == 0:
 		return errors.New("truncate-to needs truncate")
+	case s.TruncateTo != 0 && s.TruncateTo < minTruncateTo:
+		return fmt.Errorf("truncate-to is %d; want %d or more, since the IP header is never cut: shorter packets reach nobody, as with loss",
+			s.TruncateTo, minTruncateTo)
 	case s.Checksum != ChecksumKeep && !s.Alters():
 		return errors.New("checksum needs corrupt or truncate")
 	case s.Limit < 0 || s.Limit > MaxLimit:

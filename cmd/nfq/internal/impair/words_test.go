@@ -54,7 +54,7 @@ func TestWrongSettings(t *testing.T) {
 		"delay -1s":                      `at "-1s" (column 7): expected a time`,
 		"delay 1s loss 101%":             `at "101%" (column 15): expected a percentage`,
 		"loss NaN":                       "expected a percentage",
-		"loss 1% loss 2%":                `at "loss" (column 9): said twice`,
+		"loss 1% loss 2%":                `at "loss" (column 9): loss is given twice`,
 		"rate 10m":                       "expected bits per second with their unit",
 		"rate 1mbps":                     "expected bits per second with their unit",
 		"rate 0mbit":                     "expected bits per second with their unit",
@@ -82,5 +82,53 @@ func TestWrongSettings(t *testing.T) {
 		if _, err := ParseSettings(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
+	}
+}
+
+// TestNetemWords are settings as tc-netem(8) has them.
+func TestNetemWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"delay 100ms 10ms":                  "delay 100ms jitter 10ms",
+		"delay 100ms 10ms 25%":              "delay 100ms jitter 10ms correlation 25%",
+		"latency 100ms loss random 5%":      "delay 100ms loss 5%",
+		"loss 5 limit 10":                   "loss 5% limit 10",
+		"loss gemodel 1% 10%":               "gemodel 1%,10%,100%,0%",
+		"loss gemodel 1% 10% 70% 0.1%":      "gemodel 1%,10%,70%,0.1%",
+		"rate 1mbit 38":                     "rate 1mbit overhead 38",
+		"delay 10ms reorder 25% gap 5":      "delay 10ms reorder 25% gap 5",
+		"delay 1ms 1ms distribution normal": "delay 1ms jitter 1ms distribution normal",
+	} {
+		s, err := ParseSettings(text)
+		if got := s.String(); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"delay 1ms duplicate 1%":    `at "duplicate" (column 11): packets cannot be duplicated`,
+		"slot 1ms 2ms":              `at "slot" (column 1): there are no slots`,
+		"loss 5% 25%":               `at "25%" (column 9): losses have no correlation`,
+		"loss 5% ecn":               `at "ecn" (column 9): packets are lost, not marked`,
+		"loss state 1%":             `at "state" (column 6): there is no model of four states`,
+		"delay 9ms reorder 5% 50%":  `at "50%" (column 22): only the jitter has a correlation`,
+		"corrupt 5% 50%":            `at "50%" (column 12): only the jitter has a correlation`,
+		"loss gemodel":              "expected a value for gemodel",
+		"delay 9ms 1ms jitter 2ms":  `at "jitter" (column 15): jitter is given twice`,
+		"loss 1% seed 7":            `at "seed" (column 9): the seed is a flag`,
+		"delay 99h":                 "delay and jitter are at most 1h0m0s",
+		"truncate 5% truncate-to 5": "truncate-to is 5; want 20 or more",
+	} {
+		if _, err := ParseSettings(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestParseLeading(t *testing.T) {
+	s, rest, err := ParseLeading(strings.Fields("delay 5ms 1ms loss random 2% out udp dport 53"), Settings{Limit: 9}, "limit")
+	if err != nil || s.String() != "delay 5ms jitter 1ms loss 2% limit 9" || strings.Join(rest, " ") != "out udp dport 53" {
+		t.Errorf("%v, %q, %v", s, rest, err)
+	}
+	if _, _, err := ParseLeading([]string{"limit", "5"}, Settings{Limit: 9}, "limit"); err == nil {
+		t.Error("a setting is taken from a flag and from a word")
 	}
 }

@@ -3,6 +3,8 @@
 package probe
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -133,6 +135,47 @@ func TestRun(t *testing.T) {
 			t.Errorf("fix %q", f.Fix)
 		}
 	}
+}
+
+// TestHungWithTraffic has a queue that nobody works off and one whose program keeps some packets and decides
+// others, both with packets coming during the check.
+func TestHungWithTraffic(t *testing.T) {
+	h := labtest.Host(t)
+	install(t, h, "out udp dport 5 queue 5", "out udp dport 6 queue 6")
+	open(t, h, nfqueue.Config{Queue: 5, MaxLen: 3})
+	busy, err := nfqueue.Open(nfqueue.Config{Queue: 6, NetNS: h.FD()})
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Must(t, busy.Close()) })
+	ctx, cancel := context.WithCancel(context.Background())
+	served, came := make(chan error, 1), make(chan struct{})
+	go func() {
+		first := true
+		served <- busy.Serve(ctx, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			defer func() { came <- struct{}{} }()
+			if first {
+				first = false
+				p.Defer()
+				return nfqueue.Deferred
+			}
+			return nfqueue.Accept
+		}))
+	}()
+	send := func(n int) error {
+		err := errors.Join(h.Do(func() error { return sendUDP("127.0.0.1:5", n) }), h.Do(func() error { return sendUDP("127.0.0.1:6", n) }))
+		for range n {
+			<-came
+		}
+		return err
+	}
+	labtest.Must(t, send(2))
+	r, err := Run(labtest.NetNS(t, h), func() (*Report, error) { return &Report{}, send(5) })
+	labtest.Must(t, err)
+	if found := r.find("queue-stuck"); len(found) != 1 || !strings.HasPrefix(found[0].Text, "queue 5 of ") ||
+		!strings.Contains(found[0].Text, ": 3 packets wait, and none was decided in 2.") {
+		t.Errorf("%+v", found)
+	}
+	cancel()
+	labtest.Must(t, <-served)
 }
 
 func TestRunQuiet(t *testing.T) {

@@ -5,6 +5,7 @@ package probe
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/queuerules"
@@ -35,17 +36,31 @@ func (r *Report) queues(before, now stat.Snapshot, all []queuerules.Rule, comple
 				"%s: %d packets dropped because the receive buffer was full", name, q.SocketDropped)
 		}
 		if i := slices.IndexFunc(before.Queues, func(b stat.Queue) bool { return b.Queue == q.Queue }); i >= 0 {
-			r.stuck(name, before.Queues[i], q)
+			r.stuck(name, before.Queues[i], q, now.Time.Sub(before.Time))
 		}
 		r.add("queue", Info, "", "%s: %d packets wait, %s", name, q.Backlog, copied(q))
 	}
 }
 
-// stuck checks that packets are decided: the number that wait does not stay the same without new ones.
-func (r *Report) stuck(name string, before, now stat.Queue) {
-	if now.Backlog > 0 && now.Backlog == before.Backlog && now.LastID == before.LastID && now.PortID == before.PortID {
-		r.add("queue-stuck", Warning, "see whether the program hangs; when it ends, the packets are dropped", "%s: %d packets wait, and none was decided during this check", name, now.Backlog)
+// stuck checks that packets are decided, whether more keep coming or not.
+func (r *Report) stuck(name string, before, now stat.Queue, passed time.Duration) {
+	if hangs(before, now) {
+		r.add("queue-stuck", Warning, "see whether the program hangs; when it ends, the packets are dropped",
+			"%s: %d packets wait, and none was decided in %.1f s", name, now.Backlog, passed.Seconds())
 	}
+}
+
+// hangs reports whether packets of a queue waited and none got a verdict between two snapshots. Each packet
+// that got an id, except those lost at the socket, waits or was decided.
+func hangs(before, now stat.Queue) bool {
+	return now.PortID == before.PortID && before.Backlog > 0 && now.Backlog > 0 && now.Decided == before.Decided
+}
+
+// anyHangs reports whether hangs does so for one of the queues.
+func anyHangs(before, now stat.Snapshot) bool {
+	return slices.ContainsFunc(now.Queues, func(q stat.Queue) bool {
+		return slices.ContainsFunc(before.Queues, func(b stat.Queue) bool { return b.Queue == q.Queue && hangs(b, q) })
+	})
 }
 
 func pointsAt(rule queuerules.Rule, queue uint16) bool {

@@ -5,11 +5,15 @@ package probe
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"golang.org/x/sys/unix"
 )
+
+// leastWatch is how long a queue is watched before it is said to hang.
+const leastWatch = 2 * time.Second
 
 // Run makes all checks of a network namespace, that of the caller if ns is nil. kernel makes those of Kernel, elsewhere if
 // the caller lacks the privileges.
@@ -31,6 +35,10 @@ func Run(ns *os.File, kernel func() (*Report, error)) (*Report, error) {
 		all, complete := r.allRules()
 		var now stat.Snapshot
 		if readErr == nil {
+			now, readErr = reader.Read()
+		}
+		if rest := leastWatch - now.Time.Sub(before.Time); readErr == nil && rest > 0 && anyHangs(before, now) {
+			time.Sleep(rest)
 			now, readErr = reader.Read()
 		}
 		switch {

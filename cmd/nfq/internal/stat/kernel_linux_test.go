@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -125,6 +126,7 @@ func TestMetrics(t *testing.T) {
 	}{
 		{"nfqueue_backlog_packets", map[string]string{"queue": "5"}, 4},
 		{"nfqueue_packets_total", map[string]string{"queue": "5"}, 4},
+		{"nfqueue_decided_packets_total", map[string]string{"queue": "5"}, 0},
 		{"nfqueue_dropped_packets_total", map[string]string{"queue": "5", "where": "queue"}, 6},
 		{"nfqueue_dropped_packets_total", map[string]string{"queue": "5", "where": "socket"}, 0},
 		{"nfqueue_dropped_packets_total", map[string]string{"queue": "6", "where": "socket"}, float64(six.SocketDropped)},
@@ -136,6 +138,99 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s%v: %v, %t; want %v\n%s", want.metric, want.labels, got, ok, want.value, body)
 		}
 	}
+}
+
+// TestDecided has one program that decides packets and one that does not, while packets keep coming to
+// both: only the count of the first grows, and nothing that the kernel counts late lets it shrink.
+func TestDecided(t *testing.T) {
+	h := labtest.Host(t)
+	var all []rules.Rule
+	for _, text := range []string{"out udp dport 5 queue 5", "out udp dport 6 queue 6"} {
+		r, err := rules.Parse(text)
+		labtest.Must(t, err)
+		all = append(all, r)
+	}
+	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Must(t, set.Close()) })
+	l := &lab{h, &Reader{NetNS: labtest.NetNS(t, h)}}
+	hung, err := nfqueue.Open(nfqueue.Config{Queue: 5, NetNS: h.FD(), ReadBuffer: 4096, CopyMode: nfqueue.CopyMeta})
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Must(t, hung.Close()) })
+	busy, err := nfqueue.Open(nfqueue.Config{Queue: 6, NetNS: h.FD()})
+	labtest.Must(t, err)
+	decided := make(chan struct{})
+	served := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		served <- busy.Serve(ctx, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			decided <- struct{}{}
+			return nfqueue.Accept
+		}))
+	}()
+	m := NewMetrics(l.reader)
+	for round := range uint32(3) {
+		l.send(t, "127.0.0.1:5", 20) // of which the small buffer holds some
+		l.send(t, "127.0.0.1:6", 2)
+		<-decided
+		<-decided
+		l.send(t, "127.0.0.1:6", 1) // which waits while the table is read; the two before have left
+		<-decided
+		five, six := l.read(t)
+		if five.LastID != 20*(round+1) || five.SocketDropped == 0 || five.Backlog == 0 || five.Decided != 0 || m.countDecided(five) != 0 {
+			t.Errorf("hung, round %d: %+v", round, five)
+		}
+		if six.Decided < 3*round+2 || m.countDecided(six) != six.Decided {
+			t.Errorf("busy, round %d: %+v", round, six)
+		}
+	}
+	_, six := l.read(t)
+	before := m.countDecided(six)
+	six.Decided--
+	if got := m.countDecided(six); got != before {
+		t.Errorf("the count went from %d to %d", before, got)
+	}
+	cancel()
+	labtest.Must(t, <-served)
+}
+
+// TestServeBounds has clients that send no request, or no body, or that are too many: each is served or let
+// go in bounded time.
+func TestServeBounds(t *testing.T) {
+	l := newLab(t)
+	listener, err := netlab.In(l.host, func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+	labtest.Must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	bounds := limits{request: 100 * time.Millisecond, answer: time.Second, idle: 100 * time.Millisecond, connections: 3}
+	go func() { served <- serve(ctx, listener, NewMetrics(l.reader), bounds) }()
+	var clients []net.Conn
+	for i, request := range []string{
+		"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx", "GET /metrics HTTP/1.0\r\n\r\n",
+	} {
+		c, err := netlab.In(l.host, func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) })
+		labtest.Must(t, err)
+		labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = c.Write([]byte(request))
+		labtest.Must(t, err)
+		clients = append(clients, c)
+		if i < 4 {
+			continue
+		}
+		answer, err := io.ReadAll(c)
+		if err != nil || !bytes.Contains(answer, []byte("nfqueue_backlog_packets")) {
+			t.Errorf("behind clients that do not go on: %v, %q", err, answer)
+		}
+	}
+	for i, c := range clients {
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("client %d is still connected", i)
+		}
+		labtest.Must(t, c.Close())
+	}
+	cancel()
+	labtest.Must(t, <-served)
 }
 
 // A scrape fails when the tables cannot be read, so that nobody takes that for queues that are gone.

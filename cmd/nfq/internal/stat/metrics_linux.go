@@ -11,18 +11,26 @@ import (
 
 // Metrics is a prometheus.Collector that reads the kernel's tables when it is asked.
 type Metrics struct {
-	mu     sync.Mutex
-	reader *Reader
+	mu      sync.Mutex
+	reader  *Reader
+	decided map[uint16]decided
+}
+
+// decided is what was last said of the packets of a queue that got a verdict.
+type decided struct {
+	portID, count uint32
 }
 
 // NewMetrics makes a collector of what r reads. It uses r alone from then on.
-func NewMetrics(r *Reader) *Metrics { return &Metrics{reader: r} }
+func NewMetrics(r *Reader) *Metrics { return &Metrics{reader: r, decided: make(map[uint16]decided)} }
 
 var (
 	backlogDesc = prometheus.NewDesc("nfqueue_backlog_packets",
 		"Packets that wait for a verdict.", []string{"queue"}, nil)
 	packetsDesc = prometheus.NewDesc("nfqueue_packets_total",
 		"Packets given an id since the queue was bound; includes those dropped at the socket.", []string{"queue"}, nil)
+	decidedDesc = prometheus.NewDesc("nfqueue_decided_packets_total",
+		"Packets that got a verdict since the queue was bound.", []string{"queue"}, nil)
 	droppedDesc = prometheus.NewDesc("nfqueue_dropped_packets_total",
 		"Packets dropped since the queue was bound, because the queue or the receive buffer of the socket was full.", []string{"queue", "where"}, nil)
 	copyRangeDesc = prometheus.NewDesc("nfqueue_copy_range_bytes",
@@ -35,7 +43,7 @@ var (
 
 // Describe sends all that Collect may.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{backlogDesc, packetsDesc, droppedDesc, copyRangeDesc, infoDesc, unreadDesc} {
+	for _, d := range []*prometheus.Desc{backlogDesc, packetsDesc, decidedDesc, droppedDesc, copyRangeDesc, infoDesc, unreadDesc} {
 		out <- d
 	}
 }
@@ -43,8 +51,8 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 // Collect reads the kernel's tables. The scrape fails if that does.
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	s, err := m.reader.Read()
-	m.mu.Unlock()
 	if err != nil {
 		out <- prometheus.NewInvalidMetric(backlogDesc, err)
 		return
@@ -60,6 +68,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		queue, port := number(uint32(q.Queue)), number(q.PortID)
 		gauge(backlogDesc, q.Backlog, queue)
 		counter(packetsDesc, q.LastID, queue)
+		counter(decidedDesc, m.countDecided(q), queue)
 		counter(droppedDesc, q.QueueDropped, queue, "queue")
 		counter(droppedDesc, q.SocketDropped, queue, "socket")
 		gauge(copyRangeDesc, q.CopyRange, queue)
@@ -73,4 +82,16 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 			gauge(unreadDesc, q.SocketUnread, port)
 		}
 	}
+}
+
+// countDecided returns how many packets got a verdict. The kernel counts while it is read, so that this may
+// be less than a moment ago, which Prometheus would take for a new start.
+func (m *Metrics) countDecided(q Queue) uint32 {
+	const backwards = 1 << 31
+	now := decided{q.PortID, q.Decided}
+	if before, ok := m.decided[q.Queue]; ok && before.portID == now.portID && now.count-before.count >= backwards && before.count < backwards {
+		now.count = before.count
+	}
+	m.decided[q.Queue] = now
+	return now.count
 }

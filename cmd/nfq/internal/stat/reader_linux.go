@@ -25,6 +25,7 @@ type Queue struct {
 	QueueDropped  uint32  `json:"queue_dropped"`       // packets lost because the queue was full
 	SocketDropped uint32  `json:"socket_dropped"`      // packets lost because the socket's receive buffer was full
 	LastID        uint32  `json:"last_id"`             // of the latest packet, counted from 1
+	Decided       uint32  `json:"decided"`             // packets that got a verdict, with those that fail-open let pass for lack of buffer
 	SocketUnread  uint32  `json:"socket_unread_bytes"` // of the receive buffer, in the kernel's count
 	Rates         *Rates  `json:"rates,omitempty"`     // nil if the queue was not bound at the time before
 }
@@ -32,6 +33,7 @@ type Queue struct {
 // Rates are packets per second.
 type Rates struct {
 	Packets       float64 `json:"packets"`
+	Decided       float64 `json:"decided"`
 	QueueDropped  float64 `json:"queue_dropped"`
 	SocketDropped float64 `json:"socket_dropped"`
 }
@@ -40,6 +42,7 @@ type Rates struct {
 type Snapshot struct {
 	Time   time.Time `json:"time"`
 	Queues []Queue   `json:"queues"`
+	chosen bool      // by Reader.Only
 }
 
 // Reader takes snapshots. It is not for concurrent use.
@@ -90,12 +93,13 @@ func (r *Reader) table() (s Snapshot, sockets map[uint32]netlinkSocket, err erro
 		sockets, err = netfilterSockets()
 		return err
 	})
-	s.Queues = []Queue{}
+	s.Queues, s.chosen = []Queue{}, r.Only != nil
 	for _, i := range infos {
 		if r.Only == nil || r.Only(i.Queue) {
 			s.Queues = append(s.Queues, Queue{
 				Queue: i.Queue, PortID: i.PortID, Backlog: i.Backlog, CopyMode: i.CopyMode.String(), CopyRange: i.CopyRange,
 				QueueDropped: i.QueueDropped, SocketDropped: i.UserDropped, LastID: i.LastID,
+				Decided: i.LastID - i.UserDropped - i.Backlog,
 			})
 		}
 	}
@@ -123,5 +127,9 @@ func rates(before, after Queue, passed time.Duration) *Rates {
 		return nil
 	}
 	per := func(n uint32) float64 { return float64(n) / passed.Seconds() }
-	return &Rates{Packets: per(packets), QueueDropped: per(full), SocketDropped: per(lost)}
+	decided := after.Decided - before.Decided
+	if decided >= backwards {
+		decided = 0 // the kernel counts while it is read
+	}
+	return &Rates{Packets: per(packets), Decided: per(decided), QueueDropped: per(full), SocketDropped: per(lost)}
 }

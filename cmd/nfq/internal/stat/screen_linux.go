@@ -9,17 +9,22 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 )
 
 // noQueues is shown instead of a table.
-const noQueues = "no queue is bound"
+func (s Snapshot) noQueues() string {
+	if s.chosen {
+		return "none of these queues is bound"
+	}
+	return "no queue is bound"
+}
 
-// Text writes the queues for people.
-func (s Snapshot) Text(w io.Writer) error {
-	lines := []string{noQueues}
+// Text writes the queues for people, in lines no longer than width if that is not 0.
+func (s Snapshot) Text(w io.Writer, width int) error {
+	lines := []string{s.noQueues()}
 	if len(s.Queues) > 0 {
-		lines = s.Table()
+		lines = s.Table(width)
 	}
 	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
 	return err
@@ -28,7 +33,7 @@ func (s Snapshot) Text(w io.Writer) error {
 // Lines writes the queues, each line after the time, with titles if wanted.
 func (s Snapshot) Lines(w io.Writer, withTitles bool) error {
 	var b strings.Builder
-	for i, line := range s.Table() {
+	for i, line := range s.Table(0) {
 		switch {
 		case i == 0 && withTitles:
 			fmt.Fprintf(&b, "%-8s  %s\n", "TIME", line)
@@ -37,23 +42,20 @@ func (s Snapshot) Lines(w io.Writer, withTitles bool) error {
 		}
 	}
 	if len(s.Queues) == 0 {
-		fmt.Fprintf(&b, "%s  %s\n", s.Time.Format(time.TimeOnly), noQueues)
+		fmt.Fprintf(&b, "%s  %s\n", s.Time.Format(time.TimeOnly), s.noQueues())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // Screen shows the queues on a terminal in place of what it showed before.
-func (s Snapshot) Screen(terminal *os.File, title string) error {
-	lines := append([]string{title + "  " + s.Time.Format(time.DateTime), ""}, s.Table()...)
+func (s Snapshot) Screen(out *os.File, title string) error {
+	rows, columns := terminal.Size(out)
+	lines := append([]string{title + "  " + s.Time.Format(time.DateTime), ""}, s.Table(columns)...)
 	if len(s.Queues) == 0 {
-		lines = append(lines[:2], noQueues)
+		lines = append(lines[:2], s.noQueues())
 	}
-	size, err := unix.IoctlGetWinsize(int(terminal.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Row == 0 || size.Col == 0 {
-		size = &unix.Winsize{Row: 24, Col: 80}
-	}
-	_, err = io.WriteString(terminal, frame(lines, int(size.Row), int(size.Col)))
+	_, err := io.WriteString(out, frame(lines, rows, columns))
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // ListenAddress returns the address that is meant by a flag: without a host it is on loopback.
@@ -30,8 +31,22 @@ func ListenAddress(s string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
+// limits bound connections, so that no client keeps descriptors or memory from others.
+type limits struct {
+	request     time.Duration // from its first byte to its last
+	answer      time.Duration
+	idle        time.Duration // between requests
+	connections int           // more wait to be accepted
+}
+
+var defaultLimits = limits{request: 10 * time.Second, answer: 30 * time.Second, idle: time.Minute, connections: 64}
+
 // Serve answers requests for /metrics until ctx ends, and closes the listener.
 func Serve(ctx context.Context, l net.Listener, m *Metrics) error {
+	return serve(ctx, l, m, defaultLimits)
+}
+
+func serve(ctx context.Context, l net.Listener, m *Metrics, bounds limits) error {
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(m); err != nil {
 		return errors.Join(err, l.Close())
@@ -42,7 +57,10 @@ func Serve(ctx context.Context, l net.Listener, m *Metrics) error {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, "<!DOCTYPE html><title>nfq stat</title><a href=\"/metrics\">metrics</a>\n")
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{
+		Handler: mux, MaxHeaderBytes: 16 << 10,
+		ReadTimeout: bounds.request, WriteTimeout: bounds.answer, IdleTimeout: bounds.idle,
+	}
 	stopped := make(chan struct{})
 	release := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -52,7 +70,7 @@ func Serve(ctx context.Context, l net.Listener, m *Metrics) error {
 			_ = server.Close()
 		}
 	})
-	err := server.Serve(l)
+	err := server.Serve(netutil.LimitListener(l, bounds.connections))
 	if !release() {
 		<-stopped
 	}

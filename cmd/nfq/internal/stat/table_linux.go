@@ -9,22 +9,84 @@ import (
 	"unicode/utf8"
 )
 
-// titles are those of the columns.
-var titles = []string{"QUEUE", "PROCESS", "PORT ID", "BACKLOG", "COPY", "PACKETS/S", "QUEUE DROPS", "/S", "SOCKET DROPS", "/S"}
+// column is one of the table.
+type column struct {
+	title, short string
+	text         bool // aligned to the left
+	cell         func(q Queue) string
+	// leaves says in which order columns leave a table that is too wide, 0 for never.
+	leaves int
+}
 
-// left says which columns are text.
-var left = map[int]bool{1: true, 4: true}
+var columns = []column{
+	{title: "QUEUE", short: "Q", cell: func(q Queue) string { return number(uint32(q.Queue)) }},
+	{title: "PROCESS", text: true, leaves: 4, cell: Queue.Process},
+	{title: "PORT ID", leaves: 2, cell: func(q Queue) string { return number(q.PortID) }},
+	{title: "BACKLOG", leaves: 5, cell: func(q Queue) string { return number(q.Backlog) }},
+	{title: "COPY", text: true, leaves: 1, cell: Queue.copied},
+	{title: "PACKETS/S", leaves: 3, cell: func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.Packets }) }},
+	{title: "QUEUE DROPS", short: "FULL", cell: func(q Queue) string { return number(q.QueueDropped) }},
+	{title: "/S", leaves: 6, cell: func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.QueueDropped }) }},
+	{title: "SOCKET DROPS", short: "SOCK", cell: func(q Queue) string { return number(q.SocketDropped) }},
+	{title: "/S", leaves: 6, cell: func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.SocketDropped }) }},
+}
 
-// Table returns the queues as lines of aligned columns, titles first.
-func (s Snapshot) Table() []string {
-	rows := [][]string{titles}
-	for _, q := range s.Queues {
-		rows = append(rows, q.row())
+// lastToLeave is the highest column.leaves.
+const lastToLeave = 6
+
+// leastProcess is how far the names of processes are cut before their column leaves.
+const leastProcess = 12
+
+// Table returns the queues as lines of aligned columns, titles first. Lines longer than width, if that is
+// not 0, are avoided: the less important columns leave, drops never do.
+func (s Snapshot) Table(width int) []string {
+	for gone := 0; ; gone++ {
+		var left []column
+		for _, c := range columns {
+			if c.leaves == 0 || c.leaves > gone {
+				left = append(left, c)
+			}
+		}
+		if gone > lastToLeave { // all have left that may
+			for i := range left {
+				if left[i].short != "" {
+					left[i].title = left[i].short
+				}
+			}
+			return s.lines(left)
+		}
+		lines := s.lines(left)
+		over := utf8.RuneCountInString(lines[0]) - width
+		if width == 0 || over <= 0 {
+			return lines
+		}
+		for i, c := range left {
+			if c.title != "PROCESS" {
+				continue
+			}
+			longest := 0
+			for _, q := range s.Queues {
+				longest = max(longest, utf8.RuneCountInString(c.cell(q)))
+			}
+			if longest-over >= leastProcess {
+				left[i].cell = func(q Queue) string { return shortened(c.cell(q), longest-over) }
+				return s.lines(left)
+			}
+		}
 	}
-	widths := make([]int, len(titles))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+}
+
+// lines returns aligned lines.
+func (s Snapshot) lines(all []column) []string {
+	rows := make([][]string, 1+len(s.Queues))
+	widths := make([]int, len(all))
+	for i, c := range all {
+		rows[0] = append(rows[0], c.title)
+		for n, q := range s.Queues {
+			rows[n+1] = append(rows[n+1], c.cell(q))
+		}
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
 	lines := make([]string, len(rows))
@@ -35,7 +97,7 @@ func (s Snapshot) Table() []string {
 				b.WriteString("  ")
 			}
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if left[i] {
+			if all[i].text {
 				b.WriteString(cell + pad)
 			} else {
 				b.WriteString(pad + cell)
@@ -46,19 +108,26 @@ func (s Snapshot) Table() []string {
 	return lines
 }
 
-func (q Queue) row() []string {
-	packets, full, lost := "-", "-", "-"
-	if q.Rates != nil {
-		packets, full, lost = rate(q.Rates.Packets), rate(q.Rates.QueueDropped), rate(q.Rates.SocketDropped)
+// shortened cuts a text to n characters, the last of which says so.
+func shortened(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "~"
 	}
-	copied := q.CopyMode
+	return text
+}
+
+func (q Queue) rate(of func(*Rates) float64) string {
+	if q.Rates == nil {
+		return "-"
+	}
+	return rate(of(q.Rates))
+}
+
+func (q Queue) copied() string {
 	if q.CopyRange > 0 {
-		copied = fmt.Sprintf("%s %d", q.CopyMode, q.CopyRange)
+		return fmt.Sprintf("%s %d", q.CopyMode, q.CopyRange)
 	}
-	return []string{
-		number(uint32(q.Queue)), q.Process(), number(q.PortID), number(q.Backlog), copied, packets,
-		number(q.QueueDropped), full, number(q.SocketDropped), lost,
-	}
+	return q.CopyMode
 }
 
 // Process names the owners, a question mark if none is visible.

@@ -183,7 +183,7 @@ func TestImpairUsage(t *testing.T) {
 		{"--loss 5% out udq", `at "udq" (column 5): expected a hook`},
 		{"--loss 5% out udp or", "one of them is missing"},
 		{"--loss 5% out -j udp", "a rule has words without dashes"},
-		{"--loss 5 % out udp", `at "%" (column 1)`},
+		{"--loss 5 % out udp", `"%" is no part of a rule`},
 		{"--loss x out udp", `invalid argument "x" for "--loss" flag: expected a percentage`},
 		{"--rate 10mbps out udp", "expected bits per second"},
 		{"--burst 3 out udp", "burst needs a loss"},
@@ -209,7 +209,7 @@ func TestImpairUsage(t *testing.T) {
 	}
 	cmd := command("impair", "--netns", "nonexistent", "--loss", "5%", "out", "udp")
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(string(out), `no network namespace "nonexistent"`) {
+	if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), `no network namespace "nonexistent"`) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }

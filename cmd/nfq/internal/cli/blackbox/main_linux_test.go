@@ -21,6 +21,7 @@ const (
 	exitUsage       = 2
 	exitUnavailable = 3
 	exitInterrupted = 130
+	exitNoReader    = 141
 )
 
 // actEnv makes the test program act as nfq.

@@ -5,6 +5,7 @@ package blackbox
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/cli"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"golang.org/x/sys/unix"
@@ -61,6 +63,24 @@ func act(args []string) int {
 		fmt.Println("ready")
 		fmt.Println(<-signals)
 		return 9
+	case "limited": // nfq with a limit of descriptors
+		n, _ := strconv.ParseUint(args[1], 10, 64)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+			return report("", err)
+		}
+		return cli.Main(args[2:])
+	case "small-files": // nfq with a limit of the size of files
+		signal.Ignore(unix.SIGXFSZ)
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: smallFile, Max: smallFile}); err != nil {
+			return report("", err)
+		}
+		return cli.Main(args[1:])
+	case "without-proc": // nfq in a mount namespace of its own
+		if err := errors.Join(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("none", "/proc", "tmpfs", 0, "")); err != nil {
+			fmt.Fprintln(os.Stderr, "mount:", err)
+			return 1
+		}
+		return cli.Main(args[1:])
 	case "kill":
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 	}
@@ -220,7 +240,7 @@ func TestRunUsage(t *testing.T) {
 	}{
 		{[]string{"run"}, "a command is missing"},
 		{[]string{"run", "--in", "udp dport x", "--", "true"}, `at "x"`},
-		{[]string{"run", "--in", "out udp", "--", "true"}, "has already said that"},
+		{[]string{"run", "--in", "out udp", "--", "true"}, `leave out the hook "out"`},
 		{[]string{"run", "-w", "-", "--", "true"}, "record in a file"},
 		{[]string{"run", "--impair", "los 5%", "--", "true"}, `--impair "los 5%": at "los" (column 1): expected a setting`},
 		{[]string{"run", "--impair", "loss 5%", "--out", "udp dport x", "--", "true"}, `at "x"`},

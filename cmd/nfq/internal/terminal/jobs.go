@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package terminal
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Redraws returns a channel that receives when a screen has to be drawn again: the terminal has another
+// size, or the process goes on after it was stopped. Call stop when no more screens are drawn.
+func Redraws() (redraw <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGWINCH, unix.SIGCONT)
+	return c, func() { signal.Stop(c) }
+}
+
+// OnStop calls pause when the terminal stops the process (Ctrl-Z, SIGTSTP), before it stops, and resume
+// when it goes on. It does nothing where stops are ignored, as under nohup. The errors of both go to
+// fail. No stop is awaited any more when the function that it returns has returned.
+func OnStop(pause, resume func() error, fail func(error)) (end func()) {
+	if signal.Ignored(unix.SIGTSTP) {
+		return func() {}
+	}
+	stops := make(chan os.Signal, 1)
+	signal.Notify(stops, unix.SIGTSTP)
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stops:
+				err := pause()
+				err = errors.Join(err, stopProcess(stops), resume())
+				if err != nil {
+					fail(err)
+				}
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(stops)
+		close(quit)
+		<-ended
+	}
+}
+
+// stopProcess stops the process as if stops had not been notified, and returns when it goes on. Its shell
+// sees the same signal. A process without a shell to continue it is not stopped.
+func stopProcess(stops chan os.Signal) error {
+	signal.Reset(unix.SIGTSTP)
+	defer signal.Notify(stops, unix.SIGTSTP)
+	// A signal to a thread stops the process before the system call returns.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+}
