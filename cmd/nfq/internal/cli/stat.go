@@ -53,7 +53,7 @@ type statFlags struct {
 	listen string
 
 	watching bool
-	watchAt  int // how many arguments come before --watch
+	watchAt  int // how many arguments come before a --watch without value, or -1
 	queues   []queueRange
 }
 
@@ -73,7 +73,7 @@ func newStat() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.Var(&watchFlag{&f, flags}, "watch", "show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)")
-	flags.Lookup("watch").NoOptDefVal = "1s"
+	flags.Lookup("watch").NoOptDefVal = bareWatch
 	flags.DurationVar(&f.sample, "sample", time.Second, "measure the rates for `DURATION`; 0s shows none, at once")
 	flags.BoolVar(&f.json, "json", false, "write JSON")
 	flags.StringVar(&f.netns, "netns", "", netnsUsage)
@@ -87,6 +87,9 @@ func newStat() *cobra.Command {
 	return cmd
 }
 
+// bareWatch is the value of --watch without one.
+const bareWatch = "1.0s"
+
 // watchFlag is the flag --watch. It notes where it stands, since a number behind it may be meant as its value.
 type watchFlag struct {
 	f     *statFlags
@@ -97,7 +100,10 @@ func (w *watchFlag) String() string { return "" }
 func (w *watchFlag) Type() string   { return "duration" }
 
 func (w *watchFlag) Set(value string) (err error) {
-	w.f.watchAt = w.flags.NArg()
+	w.f.watchAt = -1
+	if value == bareWatch {
+		w.f.watchAt = w.flags.NArg()
+	}
 	w.f.watch, err = time.ParseDuration(value)
 	return err
 }
