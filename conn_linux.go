@@ -235,18 +235,22 @@ func (c *linuxConn) ReadBuffer() (size, used int, err error) {
 
 func (c *linuxConn) MaxSend() int { return c.max }
 
-func (c *linuxConn) LinkName(index uint32) (name string, err error) {
+func (c *linuxConn) Link(index uint32) (l transport.Link, err error) {
 	cerr := c.raw.Control(func(fd uintptr) {
 		var ifr *unix.Ifreq
 		if ifr, err = unix.NewIfreq(""); err != nil {
 			return
 		}
 		ifr.SetUint32(index)
-		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, ifr); err == nil {
-			name = ifr.Name()
+		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, ifr); err != nil {
+			return
+		}
+		l.Name = ifr.Name()
+		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFMTU, ifr); err == nil {
+			l.MTU = int(ifr.Uint32())
 		}
 	})
-	return name, errors.Join(c.socketError(cerr), err)
+	return l, errors.Join(c.socketError(cerr), err)
 }
 
 func (c *linuxConn) ProcTable() ([]byte, error) {

@@ -29,8 +29,8 @@ var (
 	// ErrResolved means that a Held packet has had its verdict.
 	ErrResolved = errors.New("packet already has its verdict")
 	// ErrTruncated means that only the beginning of a packet was copied, so that
-	// its payload cannot be replaced. Raise Config.CopyRange to have all of it.
-	ErrTruncated = errors.New("packet was not copied whole; raise the copy range")
+	// its payload cannot be replaced. The error that wraps it says what helps.
+	ErrTruncated = errors.New("the packet was not copied whole")
 	// ErrMalformed means that a message is not what nfnetlink_queue sends.
 	ErrMalformed = errors.New("malformed message")
 )

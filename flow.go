@@ -160,12 +160,20 @@ func (p *Packet) transport() (t ippkt.Transport, ok bool) {
 	if !p.isIP() {
 		return t, false
 	}
-	p.remember()
+	p.rememberOriginal()
 	return ippkt.FindTransport(p.payload, p.Truncated() || !p.attrs.Has(nfqmsg.AttrPayload))
 }
 
-// isIP reports whether the payload starts with an IP header: the bridge family
-// queues other protocols too.
-func (p *Packet) isIP() bool {
-	return p.family != FamilyBridge || p.proto == etherTypeIPv4 || p.proto == etherTypeIPv6
+// ipVersion returns 4 or 6, or 0 for other protocols, which the bridge family queues too.
+func (p *Packet) ipVersion() byte {
+	switch {
+	case p.family == FamilyIPv4, p.family == FamilyBridge && p.proto == etherTypeIPv4:
+		return 4
+	case p.family == FamilyIPv6, p.family == FamilyBridge && p.proto == etherTypeIPv6:
+		return 6
+	}
+	return 0
 }
+
+// isIP reports whether the payload starts with an IP header.
+func (p *Packet) isIP() bool { return p.ipVersion() != 0 }

@@ -26,7 +26,7 @@ type Queue struct {
 	out     *sender.Sender
 	held    heldSet
 	replies nfqmsg.Replies
-	links   transport.LinkNames
+	links   transport.Links
 	stats   counters
 	log     sender.Log
 	loss    lossWatch
@@ -154,12 +154,12 @@ var longAgo = time.Unix(1, 0)
 // wake makes a waiting Recv return.
 func (q *Queue) wake() { _ = q.conn.SetReadDeadline(longAgo) }
 
-// linkName returns the name of an interface. Packets that no Queue brought have none.
-func (q *Queue) linkName(index int) string {
+// link returns an interface. A packet without a queue has none.
+func (q *Queue) link(index int) transport.Link {
 	if q == nil || index == 0 {
-		return ""
+		return transport.Link{}
 	}
-	return q.links.Name(uint32(index))
+	return q.links.Get(uint32(index))
 }
 
 // Package bridge lets packages of the module do what is not part of the API.

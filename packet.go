@@ -4,6 +4,8 @@ package nfqueue
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -32,10 +34,10 @@ type Packet struct {
 	family Family
 	number uint16
 
-	payload []byte // what Payload returns; replaced by SetPayload
-	came    origin
-	edits   nfqmsg.Edits
-	held    *Held // set by Defer
+	payload  []byte // what Payload returns; replaced by SetPayload
+	original original
+	edits    nfqmsg.Edits
+	held     *Held // set by Defer
 
 	deciding bool // in the hands of its handler
 }
@@ -51,7 +53,7 @@ func (p *Packet) reset(q *Queue, buf, msg []byte) error {
 	p.id = binary.BigEndian.Uint32(hdr)
 	p.proto = binary.BigEndian.Uint16(hdr[4:])
 	p.hook = Hook(hdr[6])
-	p.payload, p.came.known = nil, false
+	p.payload, p.original.known = nil, false
 	if p.attrs.Has(nfqmsg.AttrPayload) {
 		at := &p.attrs.At[nfqmsg.AttrPayload]
 		end := at.Off + at.Len
@@ -101,7 +103,7 @@ func withoutPadding(b []byte) uint32 {
 // be appended to without allocating in most cases; SetPayload then sends the
 // change. The slice is valid until the handler returns (NFQA_PAYLOAD).
 func (p *Packet) Payload() []byte {
-	p.remember()
+	p.rememberOriginal()
 	return p.payload
 }
 
@@ -131,6 +133,13 @@ func (p *Packet) Mark() uint32 {
 	return v
 }
 
+// SetMark sets the packet mark when the verdict is given. At HookOutput, a changed mark makes the
+// kernel route the packet again.
+func (p *Packet) SetMark(mark uint32) {
+	p.edits.Mark = mark
+	p.edits.Set |= nfqmsg.EditMark
+}
+
 // Priority returns the queueing priority of the packet, or the one set by
 // SetPriority. The kernel tells one that is not 0, from Linux 5.18 on (NFQA_PRIORITY).
 func (p *Packet) Priority() (priority uint32, ok bool) {
@@ -138,6 +147,13 @@ func (p *Packet) Priority() (priority uint32, ok bool) {
 		return p.edits.Priority, true
 	}
 	return p.uint32(nfqmsg.AttrPriority)
+}
+
+// SetPriority sets the queueing priority of the packet when the verdict is given.
+// Kernels before 5.18 ignore it.
+func (p *Packet) SetPriority(priority uint32) {
+	p.edits.Priority = priority
+	p.edits.Set |= nfqmsg.EditPriority
 }
 
 // InDev returns the index of the interface on which the packet came in, 0 for
@@ -159,16 +175,16 @@ func (p *Packet) PhysOutDev() int { return p.dev(nfqmsg.AttrPhysOutDev) }
 // InDevName returns the name of InDev, "" for none. Names are those of the
 // network namespace of the queue, asked of the kernel at most once a second for
 // each interface.
-func (p *Packet) InDevName() string { return p.queue.linkName(p.InDev()) }
+func (p *Packet) InDevName() string { return p.queue.link(p.InDev()).Name }
 
 // OutDevName returns the name of OutDev as InDevName does.
-func (p *Packet) OutDevName() string { return p.queue.linkName(p.OutDev()) }
+func (p *Packet) OutDevName() string { return p.queue.link(p.OutDev()).Name }
 
 // PhysInDevName returns the name of PhysInDev as InDevName does.
-func (p *Packet) PhysInDevName() string { return p.queue.linkName(p.PhysInDev()) }
+func (p *Packet) PhysInDevName() string { return p.queue.link(p.PhysInDev()).Name }
 
 // PhysOutDevName returns the name of PhysOutDev as InDevName does.
-func (p *Packet) PhysOutDevName() string { return p.queue.linkName(p.PhysOutDev()) }
+func (p *Packet) PhysOutDevName() string { return p.queue.link(p.PhysOutDev()).Name }
 
 // HardwareAddr returns the link-layer source address of a packet that came in on
 // an interface, nil for none. It is valid until the handler returns (NFQA_HWADDR).
@@ -196,15 +212,20 @@ func (p *Packet) Time() (t time.Time, ok bool) {
 	return time.Unix(int64(sec), int64(usec)*1000), true
 }
 
-// UID returns the user id, in the initial user namespace, of whoever opened the
-// socket that sent the packet. Needs Flags UIDGID (NFQA_UID).
+// UID returns the user id, in the initial user namespace, under which the packet's socket was
+// opened. Needs Flags UIDGID (NFQA_UID).
+//
+// At HookOutput and HookPostrouting that is the socket which sent the packet. At HookInput it is the
+// socket which will receive it: the kernel knows that one before delivery only for an established
+// TCP connection or a connected UDP socket, and with the sysctl net.ipv4.ip_early_demux. All other
+// packets have no socket, and UID reports false (nfqnl_put_sk_uidgid).
 func (p *Packet) UID() (uid uint32, ok bool) { return p.uint32(nfqmsg.AttrUID) }
 
 // GID returns the group id that belongs to UID (NFQA_GID).
 func (p *Packet) GID() (gid uint32, ok bool) { return p.uint32(nfqmsg.AttrGID) }
 
-// CgroupClassID returns the net_cls class of the socket that sent the packet. The
-// kernel tells one that is not 0, from Linux 6.4 on (NFQA_CGROUP_CLASSID).
+// CgroupClassID returns the net_cls class of the socket of UID, if it is not 0. Needs Linux 6.4
+// (NFQA_CGROUP_CLASSID).
 func (p *Packet) CgroupClassID() (id uint32, ok bool) { return p.uint32(nfqmsg.AttrCgroupClassID) }
 
 // SecurityContext returns the security context of the packet without the
@@ -227,6 +248,22 @@ func (p *Packet) SKBInfo() SKBInfo {
 // LinkHeader returns the link-layer header of a packet of the bridge family, nil
 // for others. It is valid until the handler returns (NFQA_L2HDR, Linux 4.7).
 func (p *Packet) LinkHeader() []byte { return p.data(nfqmsg.AttrL2Hdr) }
+
+// SetLinkHeader replaces the link-layer header of a packet of the bridge family
+// when the verdict is given. It must be as long as LinkHeader: the kernel loses
+// the packet otherwise. b is copied.
+func (p *Packet) SetLinkHeader(b []byte) error {
+	have := p.LinkHeader()
+	switch {
+	case have == nil:
+		return p.editError("link header", errors.New("the packet has none; only those of the bridge family do"))
+	case len(b) != len(have):
+		return p.editError("link header", fmt.Errorf("%d bytes cannot replace %d; the kernel takes the same length only", len(b), len(have)))
+	}
+	p.edits.Link = append(p.edits.Link[:0], b...)
+	p.edits.Set |= nfqmsg.EditLink
+	return nil
+}
 
 // VLAN is an IEEE 802.1Q tag.
 type VLAN struct {
@@ -261,6 +298,21 @@ func (p *Packet) VLAN() (tag VLAN, ok bool) {
 			have |= 1 << nfqmsg.AttrVLANTCI
 		}
 	}
+}
+
+// SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces the one it
+// has, when the verdict is given. The kernel cannot take a tag away, and would write any
+// Protocol, so those that are none of a tag are refused.
+func (p *Packet) SetVLAN(tag VLAN) error {
+	if p.family != FamilyBridge {
+		return p.editError("vlan", errors.New("the kernel takes a tag only for packets of the bridge family"))
+	}
+	if tag.Protocol != etherTypeVLAN && tag.Protocol != etherTypeQinQ {
+		return p.editError("vlan", fmt.Errorf("protocol %#04x; it must be %#04x or %#04x", tag.Protocol, etherTypeVLAN, etherTypeQinQ))
+	}
+	p.edits.VLANTCI, p.edits.VLANProto = tag.TCI, tag.Protocol
+	p.edits.Set |= nfqmsg.EditVLAN
+	return nil
 }
 
 // Clone returns a copy with memory of its own, which stays valid. It is for

@@ -52,7 +52,9 @@ type Spec struct {
 	LinkHeader []byte
 	// Time is when the packet was received, if the kernel takes the time.
 	Time time.Time
-	// Owner is who opened the socket that sent the packet, nil for none.
+	// Owner opened the packet's socket, nil for none. With the kernel that is the socket that
+	// sent the packet at HookOutput and HookPostrouting, and the one that will receive it, if it
+	// is connected, at HookInput.
 	Owner *Owner
 	// CgroupClassID is the net_cls class of that socket, zero for none.
 	CgroupClassID uint32

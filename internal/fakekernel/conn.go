@@ -99,18 +99,18 @@ func (c *Conn) ReadBuffer() (size, used int, err error) {
 // MaxSend implements transport.Conn.
 func (c *Conn) MaxSend() int { return c.maxSend }
 
-// LinkName implements transport.Conn.
-func (c *Conn) LinkName(index uint32) (string, error) {
+// Link implements transport.Conn. MTUs are not known.
+func (c *Conn) Link(index uint32) (transport.Link, error) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
 	if c.closed {
-		return "", net.ErrClosed
+		return transport.Link{}, net.ErrClosed
 	}
 	name, ok := c.kernel.links[index]
 	if !ok {
-		return "", kernel.Error(kernel.ENODEV)
+		return transport.Link{}, kernel.Error(kernel.ENODEV)
 	}
-	return name, nil
+	return transport.Link{Name: name}, nil
 }
 
 // CutsReplacedUDP implements transport.Conn.

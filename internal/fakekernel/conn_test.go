@@ -112,9 +112,9 @@ func TestClosed(t *testing.T) {
 	_, recvErr := l.c.Recv(transport.NewSlab(1, 10))
 	_, sizeErr := l.c.SetReadBuffer(1)
 	_, _, usedErr := l.c.ReadBuffer()
-	_, nameErr := l.c.LinkName(1)
+	_, linkErr := l.c.Link(1)
 	_, tableErr := l.c.ProcTable()
-	for i, err := range []error{recvErr, sizeErr, usedErr, nameErr, tableErr,
+	for i, err := range []error{recvErr, sizeErr, usedErr, linkErr, tableErr,
 		l.c.Send([][]byte{{1}}), l.c.SetReadDeadline(soon()), l.c.Close()} {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%d: %v", i, err)
@@ -168,12 +168,12 @@ func TestLinks(t *testing.T) {
 	if i := l.k.LinkIndex("eth1"); i != 8 || l.k.LinkIndex("eth1") != 8 {
 		t.Errorf("eth1 is %d", i)
 	}
-	if name, err := l.c.LinkName(8); name != "eth1" || err != nil {
-		t.Errorf("%q, %v", name, err)
+	if link, err := l.c.Link(8); link.Name != "eth1" || err != nil {
+		t.Errorf("%+v, %v", link, err)
 	}
 	l.k.SetLink(7, "")
-	if name, err := l.c.LinkName(7); name != "" || !errors.Is(err, kernel.Error(kernel.ENODEV)) {
-		t.Errorf("%q, %v", name, err)
+	if link, err := l.c.Link(7); link.Name != "" || !errors.Is(err, kernel.Error(kernel.ENODEV)) {
+		t.Errorf("%+v, %v", link, err)
 	}
 }
 

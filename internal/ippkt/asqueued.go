@@ -8,16 +8,15 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/checksum"
 )
 
-// PartialChecksumInside reports whether a checksum of packet b that the kernel has yet to
-// complete (CHECKSUM_PARTIAL) is that of a packet which b carries through a tunnel. L is
-// the layout of b. The kernel does not tell where the checksum is; but
+// PartialChecksumInside reports whether a checksum of packet b that the kernel has yet to complete
+// (CHECKSUM_PARTIAL) belongs to a packet that b carries through a tunnel. l is the layout of b.
+// segments says that b is a GSO super-packet. The kernel does not say where the checksum is, but
 //
-//   - there is nothing inside TCP and SCTP of which it would know;
-//   - UDP whose own checksum is partial has the sum of the pseudo-header in it
-//     (udp_set_csum of net/ipv4/udp.c), and a tunnel over UDP none, or a whole one
-//     (lco_csum of linux/skbuff.h);
+//   - it knows of nothing inside TCP and SCTP;
+//   - UDP whose own checksum is partial has the sum of the pseudo-header in it (udp_set_csum of
+//     net/ipv4/udp.c), and a tunnel over UDP none, or a whole one (lco_csum of linux/skbuff.h);
 //   - other protocols have no partial checksum of their own.
-func (l *Layout) PartialChecksumInside(b []byte) bool {
+func (l *Layout) PartialChecksumInside(b []byte, segments bool) bool {
 	if l.Fragment() {
 		return true
 	}
@@ -26,17 +25,60 @@ func (l *Layout) PartialChecksumInside(b []byte) bool {
 		return false
 	case UDP:
 		h := b[l.TransportHeaderOffset:l.Len]
-		if len(h) < udpHeaderLen {
-			return true
-		}
-		sum, err := pseudoHeader(l, b, len(h))
-		return err != nil || binary.BigEndian.Uint16(h[6:8]) != checksum.Fold(sum)
+		return len(h) < udpHeaderLen || !l.partialUDP(b, h, segments)
 	}
 	return true
 }
 
-// UDPSurplus reports whether packet b, whose layout l is, has bytes behind the datagram that the length in
-// its UDP header bounds (the surplus area of RFC 9868).
+// partialUDP reports whether the checksum of the UDP datagram h in packet b is a sum of its
+// pseudo-header.
+func (l *Layout) partialUDP(b, h []byte, segments bool) bool {
+	field := binary.BigEndian.Uint16(h[6:8])
+	sum, err := pseudoHeader(l, b, len(h))
+	if err == nil && field == checksum.Fold(sum) {
+		return true
+	}
+	if l.Version == 4 {
+		// Linux sums up the next hop of a source route, not its final destination (udp_send_skb).
+		src, dst := [4]byte(b[12:16]), [4]byte(b[16:20])
+		if field == checksum.Fold(checksum.PseudoIPv4(src, dst, uint8(UDP), uint32(len(h)))) {
+			return true
+		}
+	}
+	if err != nil || !segments {
+		return false
+	}
+	// A super-packet that GRO put together as a list (rx-gro-list) has the sum of its first datagram,
+	// and at most 64 of that length (UDP_GRO_CNT_MAX). A tunnel's packets that GRO put together have
+	// the whole checksum of the first one, which may look the same.
+	sum, _ = pseudoHeader(l, b, 0)
+	n := (int(field) + maxUint16 - int(checksum.Fold(sum))%maxUint16) % maxUint16
+	data, first := len(h)-udpHeaderLen, n-udpHeaderLen
+	return 0 < first && first < data && data <= 64*first && !carriesPacket(h[udpHeaderLen:])
+}
+
+// carriesPacket reports whether b ends with an IP packet, behind no more than the headers of a
+// tunnel.
+func carriesPacket(b []byte) bool {
+	const headers = 8 + 63*4 + 14 + 2*4 // of GENEVE with all options, and of Ethernet with VLAN tags
+	for off := 0; off <= headers && len(b)-off >= ipv4HeaderLen; off++ {
+		p := b[off:]
+		n := 0
+		switch p[0] >> 4 {
+		case 4:
+			n = int(binary.BigEndian.Uint16(p[2:4]))
+		case 6:
+			n = ipv6HeaderLen + int(binary.BigEndian.Uint16(p[4:6]))
+		}
+		if n == len(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// UDPSurplus reports whether packet b, whose layout l is, has bytes behind the datagram that its UDP
+// header states (the surplus area of RFC 9868).
 func (l *Layout) UDPSurplus(b []byte) bool {
 	if l.Protocol != UDP || l.Fragment() {
 		return false
@@ -45,9 +87,9 @@ func (l *Layout) UDPSurplus(b []byte) bool {
 	return len(h) >= udpHeaderLen && udpLength(h) > 0
 }
 
-// ParsedLen returns how far the kernel's IP layer has gone through the headers of packet b before its hooks: the
-// length of the IPv4 header with options, or of the IPv6 header with Hop-by-Hop Options (ipv6_parse_hopopts);
-// 0 for what is neither.
+// ParsedLen returns the length of the headers of packet b that the kernel's IP layer parses before
+// its hooks: the IPv4 header with options, or the IPv6 header with Hop-by-Hop Options
+// (ipv6_parse_hopopts). It is 0 for other packets.
 func ParsedLen(b []byte) int {
 	switch {
 	case len(b) == 0:

@@ -374,3 +374,52 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// TestPartialChecksumInside: UDP with a sum of its pseudo-header as its checksum, whichever Linux
+// writes there, is no tunnel's.
+func TestPartialChecksumInside(t *testing.T) {
+	sum := func(dst netip.Addr, length int) uint16 { return slowSum(slowPseudo(addr4A, dst, 17, length)) }
+	datagram := func(sum uint16, body ...byte) []byte {
+		d := udp(1, 4789, body...)
+		binary.BigEndian.PutUint16(d[6:], sum)
+		return d
+	}
+	list := bytes.Repeat([]byte("a datagram "), 100) // put together of datagrams of 110 bytes
+	route := append([]byte{131, 7, 4}, append(addr4C.AsSlice(), 0)...)
+	inner := ip4(6, 0, nil, tcp(1, 2, bytes.Repeat([]byte{1}, 1000)...))
+	vxlan := cat(make([]byte, 8), make([]byte, 14), inner)
+	inner6 := ip6(6, tcp(1, 2, bytes.Repeat([]byte{1}, 1000)...))
+	geneve := cat(make([]byte, 8+63*4), make([]byte, 14), inner6)
+	for _, tt := range []struct {
+		name     string
+		b        []byte
+		segments bool
+		want     bool
+	}{
+		{"UDP", ip4(17, 0, nil, datagram(sum(addr4B, 10), 1, 2)), false, false},
+		{"super-packet", ip4(17, 0, nil, datagram(sum(addr4B, 1108), list...)), true, false},
+		{"source route, final destination", ip4(17, 0, route, datagram(sum(addr4C, 10), 1, 2)), false, false},
+		{"source route, next hop", ip4(17, 0, route, datagram(sum(addr4B, 10), 1, 2)), false, false},
+		{"list of datagrams", ip4(17, 0, nil, datagram(sum(addr4B, 118), list...)), true, false},
+		{"list of datagrams, one too many", ip4(17, 0, nil, datagram(sum(addr4B, 25), list...)), true, true},
+		{"a list that is no super-packet", ip4(17, 0, nil, datagram(sum(addr4B, 118), list...)), false, true},
+		{"a list longer than the packet", ip4(17, 0, nil, datagram(sum(addr4B, 1109), list...)), true, true},
+		{"VXLAN that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), vxlan...)), true, true},
+		{"GENEVE that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), geneve...)), true, true},
+		{"FOU that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), inner...)), true, true},
+		{"no checksum", ip4(17, 0, nil, datagram(0, list...)), true, true},
+		{"IPv6", ip6(17, datagram(slowSum(slowPseudo(addr6A, addr6B, 17, 118)), list...)), true, false},
+		{"fragment", ip4(17, 0x2000, nil, datagram(sum(addr4B, 10), 1, 2)), false, true},
+		{"TCP", ip4(6, 0, nil, tcp(1, 2)), true, false},
+		{"GRE", ip4(47, 0, nil, make([]byte, 4), inner), true, true},
+		{"cut in the header", ip4(17, 0, nil, udp(1, 2)[:7]), false, true},
+	} {
+		l, err := Parse(tt.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.PartialChecksumInside(tt.b, tt.segments); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

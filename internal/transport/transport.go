@@ -33,9 +33,9 @@ type Conn interface {
 	ReadBuffer() (size, used int, err error)
 	// MaxSend is the size of the largest datagram that Send can hand over.
 	MaxSend() int
-	// LinkName returns the name of the network interface with the given index in
-	// the network namespace of the socket.
-	LinkName(index uint32) (string, error)
+	// Link returns the network interface with the given index in the network namespace of
+	// the socket.
+	Link(index uint32) (Link, error)
 	// ProcTable returns /proc/net/netfilter/nfnetlink_queue of the network
 	// namespace of the socket.
 	ProcTable() ([]byte, error)

@@ -110,6 +110,53 @@ func TestOwner(t *testing.T) {
 	}
 }
 
+// TestOwnerOfReceiver: at input the ids are those of the socket that will receive the packet, once
+// its connection is established. The sender is on another host.
+func TestOwnerOfReceiver(t *testing.T) {
+	n := labtest.Pair(t)
+	labtest.Rule(t, labtest.Chain(t, n.Server, netlab.IP, netlab.Input, 0),
+		netlab.L4Proto(unix.IPPROTO_TCP), netlab.ToQueue(netlab.Queue{Num: 1}))
+	type owner struct {
+		uid  uint32
+		ok   bool
+		data int
+	}
+	got := make(chan owner, 10)
+	queuelab.Serve(t, n.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.UIDGID}, func(p *nfqueue.Packet) nfqueue.Verdict {
+		var o owner
+		o.uid, o.ok = p.UID()
+		segment, _ := p.Transport()
+		o.data = len(segment.Body)
+		got <- o
+		return nfqueue.Accept
+	})
+	to := netip.AddrPortFrom(n.Server4, queuelab.Port)
+	l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", to.String()) })
+	labtest.Must(t, err)
+	defer l.Close()
+	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", to.String()) })
+	labtest.Must(t, err)
+	defer c.Close()
+	if o := queuelab.WaitFor(t, got); o.ok {
+		t.Errorf("the SYN has owner %d", o.uid)
+	}
+	s, err := l.Accept() // only now has the connection a file, and with it an owner
+	labtest.Must(t, err)
+	defer s.Close()
+	_, err = c.Write([]byte("hi"))
+	labtest.Must(t, err)
+	for {
+		o := queuelab.WaitFor(t, got)
+		if o.data == 0 {
+			continue
+		}
+		if want := queuelab.OuterID(t, "uid_map"); !o.ok || o.uid != want {
+			t.Errorf("data has owner %d, %v; want the receiver, %d", o.uid, o.ok, want)
+		}
+		return
+	}
+}
+
 // TestTime: the kernel tells the time of receipt while a socket wants timestamps.
 func TestTime(t *testing.T) {
 	n := labtest.Pair(t)

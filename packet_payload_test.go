@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -264,6 +265,33 @@ func TestRefusedBodyLeavesPacket(t *testing.T) {
 		}
 		if !bytes.Equal(p.Payload(), before) || p.edits.Has(nfqmsg.EditPayload) {
 			t.Errorf("%s: the packet became %x", c.name, p.Payload())
+		}
+	}
+}
+
+// TestTruncationSaysWhatHelps: each reason why a packet was not copied whole has its own remedy.
+func TestTruncationSaysWhatHelps(t *testing.T) {
+	hdr := attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookOutput)}
+	for _, c := range []struct {
+		attrs []attr
+		want  string
+	}{
+		{[]attr{hdr}, "CopyPacket"},
+		{[]attr{hdr, {nfqmsg.AttrCapLen, be32(1500)}, {nfqmsg.AttrPayload, udpPacket}}, "30 of 1500 bytes were; raise the copy range"},
+		{[]attr{hdr, {nfqmsg.AttrCapLen, be32(MaxPayload + 1)}, {nfqmsg.AttrPayload, udpPacket}}, "gso_max_size"},
+	} {
+		p, err := decoded(packetMessage(FamilyIPv4, 1, c.attrs...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{
+			"SetPayload":    p.SetPayload(udpPacket),
+			"SetPayloadRaw": p.SetPayloadRaw(udpPacket),
+			"SetBody":       p.SetBody(nil),
+		} {
+			if !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
 		}
 	}
 }
