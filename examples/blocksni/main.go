@@ -41,10 +41,11 @@ const maxHello, maxHellos = 16 << 10, 10000 // bytes, connections
 // ServePacket implements nfqueue.Handler.
 func (b *blocker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	flow, _ := p.Flow()
-	seq, data := segment(p.Payload(), flow)
-	if len(data) == 0 {
+	segment, ok := p.Transport()
+	if !ok || segment.Protocol != nfqueue.TCP || len(segment.Body) == 0 {
 		return nfqueue.Accept
 	}
+	seq, data := binary.BigEndian.Uint32(segment.Header[4:]), segment.Body
 	h := b.hellos[flow]
 	if h == nil && data[0] != 22 { // no handshake record
 		return nfqueue.Accept
@@ -75,19 +76,6 @@ func (b *blocker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 		h.data, h.next = whole, h.next+uint32(len(data))
 	}
 	return nfqueue.Accept
-}
-
-// segment returns the sequence number and the data of a TCP segment.
-func segment(b []byte, flow nfqueue.Flow) (seq uint32, data []byte) {
-	header := 40 // of IPv6, without extension headers
-	if flow.Src.Is4() {
-		header = int(b[0]&0xf) * 4
-	}
-	if flow.Protocol != 6 || flow.NoTransport || len(b) < header+20 {
-		return 0, nil
-	}
-	t := b[header:]
-	return binary.BigEndian.Uint32(t[4:]), t[min(int(t[12]>>4)*4, len(t)):]
 }
 
 // serverName has crypto/tls read a Client Hello.

@@ -45,18 +45,11 @@ func main() {
 	}
 }
 
-// interesting reports whether p is the packet on which a connection is judged: here the
-// first one with data.
+// interesting reports whether p decides its connection: here, the first packet with data does.
 func interesting(p *nfqueue.Packet) bool {
-	const tcp = 6
-	flow, ok := p.Flow()
-	if !ok || flow.Protocol != tcp || flow.NoTransport {
+	segment, ok := p.Transport()
+	if !ok || segment.Protocol != nfqueue.TCP {
 		return true // nothing more will be known
 	}
-	b := p.Payload()
-	header := 40 // of IPv6, without extension headers
-	if flow.Src.Is4() {
-		header = int(b[0]&0xf) * 4
-	}
-	return len(b) > header+12 && len(b) > header+int(b[header+12]>>4)*4
+	return len(segment.Body) > 0
 }

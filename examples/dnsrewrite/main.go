@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"log"
 	"net/netip"
@@ -28,26 +27,17 @@ type rewriter struct {
 
 // ServePacket implements nfqueue.Handler.
 func (r *rewriter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
-	flow, ok := p.Flow()
-	if !ok || flow.NoTransport || flow.SrcPort != 53 {
+	flow, _ := p.Flow()
+	datagram, ok := p.Transport()
+	if !ok || datagram.Protocol != nfqueue.UDP || datagram.Fragment || flow.SrcPort != 53 {
 		return nfqueue.Accept
 	}
-	b := p.Payload()
-	header := 40 + 8 // of IPv6, without extension headers, and UDP
-	if flow.Src.Is4() {
-		header = int(b[0]&0xf)*4 + 8
-	}
-	if len(b) < header {
-		return nfqueue.Accept
-	}
-	answer, ok := r.rewrite(b[header:])
+	answer, ok := r.rewrite(datagram.Body)
 	if !ok {
 		return nfqueue.Accept
 	}
-	// The answer may have another length. Those of IP, and the checksums, are SetPayload's.
-	b = append(b[:header], answer...)
-	binary.BigEndian.PutUint16(b[header-4:], uint16(8+len(answer)))
-	if err := p.SetPayload(b); err != nil {
+	// The answer may have another length: SetBody sets lengths and checksums.
+	if err := p.SetBody(answer); err != nil {
 		log.Print(err)
 		return nfqueue.Drop
 	}

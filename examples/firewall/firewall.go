@@ -40,35 +40,16 @@ func (f *firewall) blocks(name string) bool {
 
 // destination returns the name that a packet asks for, or wants to talk to, if it has one.
 func destination(p *nfqueue.Packet) string {
-	flow, ok := p.Flow()
-	if !ok || !flow.HasPorts() {
-		return ""
-	}
+	flow, _ := p.Flow()
+	t, ok := p.Transport()
 	switch {
-	case flow.Protocol == protoUDP && flow.DstPort == 53:
-		datagram := transport(p.Payload(), flow)
-		return question(datagram[min(8, len(datagram)):])
-	case flow.Protocol == protoTCP && flow.DstPort == 443:
-		segment := transport(p.Payload(), flow)
-		if len(segment) < 20 {
-			return ""
-		}
-		return serverName(segment[min(int(segment[12]>>4)*4, len(segment)):])
+	case !ok:
+	case t.Protocol == nfqueue.UDP && flow.DstPort == 53:
+		return question(t.Body)
+	case t.Protocol == nfqueue.TCP && flow.DstPort == 443:
+		return serverName(t.Body)
 	}
 	return ""
-}
-
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
-// transport returns the packet from its transport header on.
-func transport(packet []byte, flow nfqueue.Flow) []byte {
-	if flow.Src.Is4() {
-		return packet[packet[0]&0xf*4:]
-	}
-	return packet[40:] // these two need no extension header
 }
 
 // question returns the name that a DNS query asks for.

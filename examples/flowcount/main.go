@@ -31,7 +31,7 @@ func (c counter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	if !ok {
 		return nfqueue.Accept
 	}
-	if back := flow.Reverse(); back.Src.Less(flow.Src) || back.Src == flow.Src && back.SrcPort < flow.SrcPort {
+	if back := flow.Reverse(); back.SrcAddrPort().Compare(flow.SrcAddrPort()) < 0 {
 		flow = back // one key for both directions
 	}
 	n := c[flow]
@@ -62,7 +62,7 @@ func main() {
 	}
 	for _, c := range counters {
 		for f, n := range c {
-			fmt.Printf("%v port %d, %v port %d, protocol %d: %d packets, %d bytes\n", f.Src, f.SrcPort, f.Dst, f.DstPort, f.Protocol, n.packets, n.bytes)
+			fmt.Printf("%v: %d packets, %d bytes\n", f, n.packets, n.bytes)
 		}
 	}
 }

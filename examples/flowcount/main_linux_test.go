@@ -43,7 +43,7 @@ func TestFlowCount(t *testing.T) {
 		if _, err := u.From.Read(b); err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, fmt.Sprintf("192.0.2.1 port %d, 192.0.2.2 port %d, protocol 17: %d packets, %d bytes\n",
+		lines = append(lines, fmt.Sprintf("udp 192.0.2.1:%d > 192.0.2.2:%d: %d packets, %d bytes\n",
 			client.Port(), port, len(texts)+1, bytes+28+6))
 	}
 	p.Interrupt(t, lines...)

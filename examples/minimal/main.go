@@ -21,7 +21,7 @@ func main() {
 	defer stop()
 	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		flow, _ := p.Flow()
-		log.Printf("%v: %v port %d to %v port %d, %d bytes", p.Hook(), flow.Src, flow.SrcPort, flow.Dst, flow.DstPort, len(p.Payload()))
+		log.Printf("%v: %v, %d bytes", p.Hook(), flow, len(p.Payload()))
 		return nfqueue.Accept
 	}))
 	if err != nil {
