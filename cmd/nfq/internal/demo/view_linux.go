@@ -22,19 +22,13 @@ type view struct {
 // viewOf finds the parts of a packet. What cannot be read is left empty.
 func viewOf(packet []byte) view {
 	v := view{packet: packet, body: len(packet)}
-	layout, err := ippkt.Parse(packet)
-	if err != nil {
+	v.Flow, _ = ippkt.FlowOf(packet)
+	t, ok := ippkt.FindTransport(packet, false)
+	if !ok {
 		return v
 	}
-	if v.Flow, err = ippkt.FlowOf(packet); err != nil {
-		return v
-	}
-	v.header = packet[layout.TransportHeaderOffset:layout.Len]
-	length := 8 // of an echo or UDP header
-	if v.Protocol == unix.IPPROTO_TCP && len(v.header) > 12 {
-		length = int(v.header[12]>>4) * 4
-	}
-	v.body = min(layout.TransportHeaderOffset+length, len(packet))
+	v.header = packet[t.TransportHeaderOffset:t.Len]
+	v.body = t.BodyOffset
 	return v
 }
 

@@ -75,41 +75,43 @@ func decode(data []byte, length int) (d *decoded) {
 		return d
 	}
 	d.SrcPort, d.DstPort = flow.SrcPort, flow.DstPort
-	d.transport(layers.IPProtocol(flow.Protocol), data[d.layout.TransportHeaderOffset:d.layout.Len])
+	d.transport(data)
 	return d
 }
 
 const cut = "the packet ends inside its header"
 
-// transport reads a transport header and what follows.
-func (d *decoded) transport(protocol layers.IPProtocol, b []byte) {
-	switch protocol {
-	case layers.IPProtocolTCP:
-		var t layers.TCP
-		if err := t.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil {
+// transport reads the transport header of a packet and what follows.
+func (d *decoded) transport(packet []byte) {
+	t, whole := ippkt.FindTransport(packet, false)
+	header, body := packet[t.TransportHeaderOffset:t.BodyOffset], packet[t.BodyOffset:t.BodyEnd]
+	switch t.Protocol {
+	case ippkt.TCP:
+		var h layers.TCP
+		if !whole || h.DecodeFromBytes(header, gopacket.NilDecodeFeedback) != nil {
 			d.Problem = cut
 			return
 		}
-		d.TCP = newTCP(&t)
-		d.length = max(d.length-int(t.DataOffset)*4, 0)
-		d.stream(t.Payload)
-	case layers.IPProtocolUDP:
-		if len(b) < 8 {
+		d.TCP = newTCP(&h)
+		d.length = max(d.length-len(header), 0)
+		d.stream(body)
+	case ippkt.UDP:
+		if !whole {
 			d.Problem = cut
 			return
 		}
-		d.length = max(d.length-8, 0)
+		d.length = max(d.length-len(header), 0)
 		if d.hasPort(53) || d.hasPort(5353) {
-			d.DNS = newDNS(b[8:])
+			d.DNS = newDNS(body)
 		} else {
-			d.QUIC = newQUIC(b[8:])
+			d.QUIC = newQUIC(body)
 		}
-	case layers.IPProtocolICMPv4:
-		d.ICMP = newICMPv4(b)
-	case layers.IPProtocolICMPv6:
-		d.ICMP = newICMPv6(b)
+	case ippkt.ICMP:
+		d.ICMP = newICMPv4(packet[t.TransportHeaderOffset:t.Len])
+	case ippkt.ICMPv6:
+		d.ICMP = newICMPv6(packet[t.TransportHeaderOffset:t.Len])
 	}
-	if d.ICMP == nil && (protocol == layers.IPProtocolICMPv4 || protocol == layers.IPProtocolICMPv6) {
+	if d.ICMP == nil && (t.Protocol == ippkt.ICMP || t.Protocol == ippkt.ICMPv6) {
 		d.Problem = cut
 	}
 }
