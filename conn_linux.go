@@ -15,6 +15,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/netns"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 	"github.com/chifflier/nfqueue-go/internal/transport/mmsg"
 	"github.com/mdlayher/netlink"
@@ -36,6 +37,7 @@ type linuxConn struct {
 	slab *transport.Slab
 	rx   *mmsg.Receiver
 	tx   *mmsg.Sender
+	poll *transport.BusyPoll
 
 	// Recv and Send exchange values with the closures that RawConn calls. The closures are made
 	// once, so that a call allocates nothing.
@@ -60,7 +62,8 @@ type netlinkSocket interface {
 const sendBuffer = 512 << 10
 
 // dial opens a socket in the network namespace of a descriptor, or in the current one if ns is 0.
-func dial(ns int) (transport.Conn, error) {
+// It polls for up to poll before each wait.
+func dial(ns int, poll time.Duration) (transport.Conn, error) {
 	s, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: ns})
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil, fmt.Errorf("this kernel has no netfilter netlink (CONFIG_NETFILTER_NETLINK): %w: %w",
@@ -71,7 +74,7 @@ func dial(ns int) (transport.Conn, error) {
 	if err := prepare(s); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return newLinuxConn(s, ns)
+	return newLinuxConn(s, ns, poll)
 }
 
 // inNamespace completes an error message.
@@ -111,7 +114,7 @@ func prepare(s *netlink.Conn) error {
 
 // adopt makes a connection of a socket that another process, or another Queue, has opened with dial
 // in the network namespace ns. f stays the caller's.
-func adopt(f *os.File, ns int) (transport.Conn, error) {
+func adopt(f *os.File, ns int, poll time.Duration) (transport.Conn, error) {
 	s, err := socket.FileConn(f, "nfqueue")
 	if err != nil {
 		return nil, fmt.Errorf("socket of %s: %w", f.Name(), err)
@@ -119,7 +122,7 @@ func adopt(f *os.File, ns int) (transport.Conn, error) {
 	if err := checkNetfilter(s); err != nil {
 		return nil, errors.Join(fmt.Errorf("socket of %s: %w", f.Name(), err), s.Close())
 	}
-	return newLinuxConn(s, ns)
+	return newLinuxConn(s, ns, poll)
 }
 
 // checkNetfilter returns an error unless a socket is a netlink socket of the netfilter protocol.
@@ -139,8 +142,8 @@ func checkNetfilter(s *socket.Conn) error {
 }
 
 // newLinuxConn makes a connection of a prepared socket, which it closes if that fails.
-func newLinuxConn(s netlinkSocket, ns int) (transport.Conn, error) {
-	c := &linuxConn{socket: s, tx: mmsg.NewSender()}
+func newLinuxConn(s netlinkSocket, ns int, poll time.Duration) (transport.Conn, error) {
+	c := &linuxConn{socket: s, tx: mmsg.NewSender(), poll: transport.NewBusyPoll(poll, sender.Now)}
 	c.recv, c.send = c.tryRecv, c.trySend
 	sndbuf, err := s.WriteBuffer()
 	if err == nil {
@@ -164,6 +167,12 @@ const queueTable = "/proc/thread-self/net/netfilter/nfnetlink_queue"
 
 func (c *linuxConn) tryRecv(fd uintptr) bool {
 	c.recvN, c.recvErr = c.rx.Recv(fd)
+	if c.recvErr == unix.EAGAIN && c.poll.Wait() {
+		for c.recvErr == unix.EAGAIN && c.poll.Again() {
+			c.recvN, c.recvErr = c.rx.Recv(fd)
+		}
+		c.poll.Stop()
+	}
 	return c.recvErr != unix.EAGAIN
 }
 
@@ -180,6 +189,7 @@ func (c *linuxConn) Recv(s *transport.Slab) (int, error) {
 	if c.recvErr != nil {
 		return 0, fmt.Errorf("recvmmsg: %w", c.recvErr)
 	}
+	c.poll.Received()
 	for i := range c.recvN {
 		d := s.Datagram(i)
 		d.Len, d.Truncated = c.rx.Datagram(i)
@@ -232,6 +242,8 @@ func (c *linuxConn) ReadBuffer() (size, used int, err error) {
 	})
 	return size, used, errors.Join(c.socketError(cerr), err)
 }
+
+func (c *linuxConn) BusyPolled() time.Duration { return c.poll.Spent() }
 
 func (c *linuxConn) MaxSend() int { return c.max }
 

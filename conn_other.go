@@ -9,18 +9,19 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
-func dial(int) (transport.Conn, error) {
+func dial(int, time.Duration) (transport.Conn, error) {
 	return nil, fmt.Errorf("NFQUEUE is part of the Linux kernel, this program was built for %s/%s: %w",
 		runtime.GOOS, runtime.GOARCH, errors.ErrUnsupported)
 }
 
-func adopt(*os.File, int) (transport.Conn, error) { return dial(0) }
+func adopt(*os.File, int, time.Duration) (transport.Conn, error) { return dial(0, 0) }
 
 func readQueueTable() ([]byte, error) {
-	_, err := dial(0)
+	_, err := dial(0, 0)
 	return nil, err
 }

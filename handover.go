@@ -48,7 +48,7 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	if err != nil {
 		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
 	}
-	conn, err := adopt(f, cfg.NetNS)
+	conn, err := adopt(f, cfg.NetNS, cfg.BusyPoll)
 	if err != nil {
 		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
 	}

@@ -67,7 +67,7 @@ func Open(cfg Config) (*Queue, error) {
 	if err != nil {
 		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
 	}
-	conn, err := dial(cfg.NetNS)
+	conn, err := dial(cfg.NetNS, cfg.BusyPoll)
 	if err != nil {
 		return nil, &OpError{Op: "open", Queue: cfg.Queue, Err: err}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
@@ -70,6 +71,9 @@ type Stats struct {
 	Malformed uint64
 	// ReceiveErrors is the number of failed receive calls that were tried again.
 	ReceiveErrors uint64
+
+	// BusyPolled is for how long the queue has tried again to receive, see Config.BusyPoll.
+	BusyPolled time.Duration
 
 	// ReadBuffer is the size of the socket's receive buffer in bytes, ReadBufferUsed
 	// how much of it is taken, in the kernel's count. Zero when closed.
@@ -144,7 +148,8 @@ func (q *Queue) snapshot() Stats {
 		Bytes: c.bytes.Load(), Batches: c.batches.Load(),
 		Accepted: atLeast0(&out.Accepted), Dropped: atLeast0(&out.Dropped), Repeated: atLeast0(&out.Repeated),
 		Stopped: atLeast0(&out.Stopped), Requeued: atLeast0(&out.Requeued),
-		Sends: out.Sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
+		BusyPolled: q.conn.BusyPolled(),
+		Sends:      out.Sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
 		Fallback: FallbackStats{
 			Panic: c.fallbackPanic.Load(), Invalid: c.fallbackInvalid.Load(),
 			Malformed: c.fallbackMalformed.Load(), Truncated: c.fallbackTruncated.Load(),
@@ -183,6 +188,7 @@ func (s *Stats) add(o Stats) {
 	s.ReceiveErrors += o.ReceiveErrors
 	s.ReadBuffer += o.ReadBuffer
 	s.ReadBufferUsed += o.ReadBufferUsed
+	s.BusyPolled += o.BusyPolled
 }
 
 func (f *FallbackStats) add(o FallbackStats) {

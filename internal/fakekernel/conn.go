@@ -113,6 +113,9 @@ func (c *Conn) Link(index uint32) (transport.Link, error) {
 	return transport.Link{Name: name}, nil
 }
 
+// BusyPolled implements transport.Conn.
+func (c *Conn) BusyPolled() time.Duration { return 0 }
+
 // CutsReplacedUDP implements transport.Conn.
 func (c *Conn) CutsReplacedUDP() bool { return true }
 

@@ -31,6 +31,8 @@ type Conn interface {
 	SetReadBuffer(n int) (granted int, err error)
 	// ReadBuffer returns the size of the receive buffer and how much of it is used.
 	ReadBuffer() (size, used int, err error)
+	// BusyPolled returns how long Recv has polled for packets so far.
+	BusyPolled() time.Duration
 	// MaxSend is the size of the largest datagram that Send can hand over.
 	MaxSend() int
 	// Link returns the network interface with the given index in the network namespace of
