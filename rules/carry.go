@@ -16,6 +16,7 @@ type packets int
 const (
 	allPackets   packets = iota
 	unmarked             // nobody has just decided anew
+	reopening            // a SYN with the ports of an earlier connection, undecided itself
 	tcpSegments          //
 	tcpResets            // the end of a connection, also what a reset has just made
 	icmpErrors           // about a connection, also what unreachable has just made
@@ -26,17 +27,22 @@ const (
 type action int
 
 const (
-	accept action = iota
+	undecide action = iota // take the mark off the connection, and go on
+	accept
 	drop
 	reset       // reject TCP
 	unreachable // reject everything else
 )
 
-// steps are the rules at the start of a chain with rules that queue. The one for most
-// packets comes first. A rejection must not reject what it sends itself, which passes the
-// hook output too.
+// steps are the rules at the start of a chain with rules that queue. First, a connection
+// for which conntrack uses the entry of an earlier one with the same ports is another one.
+// Next is the rule for most packets. A rejection must not reject what it sends itself,
+// which passes the hook output too.
 func (o Offload) steps() []step {
-	steps := []step{{on: decidedAccept, only: unmarked, do: accept}}
+	steps := []step{
+		{only: reopening, do: undecide},
+		{on: decidedAccept, only: unmarked, do: accept},
+	}
 	if !o.NoReject {
 		steps = append(steps, passEnds...)
 	}

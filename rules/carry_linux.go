@@ -12,19 +12,33 @@ import (
 // rejectPart is what the expression is for.
 const rejectPart = "rejection"
 
-const tcpReset = 0x04 // TH_RST
+// Flags of TCP.
+const (
+	tcpSYN   = 0x02 // TH_SYN
+	tcpReset = 0x04 // TH_RST
+	tcpOpens = 0x17 // FIN, SYN, RST and ACK, of which only SYN is set to open a connection
+)
 
 // parts returns the expressions of a step.
 func (o Offload) parts(s step) []part {
 	var m matcher
-	if s.repeated {
+	switch {
+	case s.only == reopening:
+		m.mark(0, o.Mask)
+	case s.repeated:
 		m.mark(o.bits(s.on), o.Mask)
-	} else {
+	default:
 		m.ctMark(o.bits(s.on), o.Mask)
 	}
 	switch s.only {
 	case unmarked:
 		m.mark(0, o.Mask)
+	case reopening:
+		m.ctState(CTEstablished)
+		m.protocol(TCP)
+		m.transport("TCP flags", 13, 1)
+		m.mask("TCP flags", []byte{tcpOpens})
+		m.compare("TCP flags", expr.CmpOpEq, []byte{tcpSYN})
 	case tcpSegments:
 		m.protocol(TCP)
 	case tcpResets:
@@ -40,9 +54,11 @@ func (o Offload) parts(s step) []part {
 		m.ctState(CTRelated)
 	}
 	if s.repeated {
-		m.saveMark(o.bits(s.on), o.Mask)
+		m.changeMarks(o.bits(s.on), o.Mask)
 	}
 	switch s.do {
+	case undecide:
+		m.changeMarks(0, o.Mask)
 	case accept:
 		m.add("verdict", &expr.Verdict{Kind: expr.VerdictAccept})
 	case drop:
@@ -57,8 +73,8 @@ func (o Offload) parts(s step) []part {
 	return m.parts
 }
 
-// saveMark sets bits in the mark of the connection and takes them off the packet.
-func (m *matcher) saveMark(value, mask uint32) {
+// changeMarks sets bits in the mark of the connection and takes them off the packet.
+func (m *matcher) changeMarks(value, mask uint32) {
 	host := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 	keep := func(xor uint32) *expr.Bitwise {
 		return &expr.Bitwise{

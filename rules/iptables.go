@@ -213,6 +213,10 @@ func (o Offload) iptablesSteps(f nfqueue.Family) [][]string {
 
 // iptablesStep returns nil for a step that is not for packets of the family.
 func (o Offload) iptablesStep(s step, f nfqueue.Family) []string {
+	if s.do == undecide {
+		return []string{"-p", "tcp", "--syn", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-m", "mark", "--mark", markText(0, o.Mask),
+			"-j", "CONNMARK", "--set-xmark", markText(0, o.Mask)}
+	}
 	match := "connmark"
 	if s.repeated {
 		match = "mark"

@@ -132,9 +132,12 @@ func nftBits(what string, value, mask uint32) string {
 func (o Offload) nftStep(s step) string {
 	var words []string
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
-	if s.repeated {
+	switch {
+	case s.only == reopening:
+		add("%s ct state established tcp flags & (fin | syn | rst | ack) == syn", nftBits("meta mark", 0, o.Mask))
+	case s.repeated:
 		add("%s", nftBits("meta mark", o.bits(s.on), o.Mask))
-	} else {
+	default:
 		add("%s", nftBits("ct mark", o.bits(s.on), o.Mask))
 	}
 	switch s.only {
@@ -148,6 +151,10 @@ func (o Offload) nftStep(s step) string {
 		add("meta l4proto icmp ct state related")
 	case icmpv6Errors:
 		add("meta l4proto icmpv6 ct state related")
+	}
+	if s.do == undecide {
+		add("ct mark set ct mark & %#x", ^o.Mask)
+		return strings.Join(words, " ")
 	}
 	if s.repeated {
 		add("ct mark set ct mark & %#x | %#x", ^o.Mask, o.bits(s.on))

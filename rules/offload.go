@@ -34,6 +34,9 @@ import (
 // before it decided. A second chain, behind the first, drops or rejects these too if the
 // handler accepts them one by one. The zero value offloads nothing.
 //
+// A SYN that opens a connection with the ports of a decided one makes it undecided, also where
+// conntrack goes on with the same entry.
+//
 // This uses connection tracking (conntrack) and works on kernels with and without
 // NETFILTER_NETLINK_GLUE_CT. Conntrack forgets a connection whose first packet does not
 // leave or arrive. So if that one is dropped or rejected and sent again, it is queued again.

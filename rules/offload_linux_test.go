@@ -257,6 +257,47 @@ func TestOffloadReject(t *testing.T) {
 	}
 }
 
+// TestOffloadPortsAgain: a connection that uses the ports of one that was decided is
+// undecided, also where conntrack goes on with the same entry.
+func TestOffloadPortsAgain(t *testing.T) {
+	n := labtest.Routed(t)
+	for name, e := range families(n) {
+		t.Run(name, func(t *testing.T) {
+			install(t, n.Middle, "forward tcp port 2000 offload")
+			serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
+				switch b := p.Payload(); {
+				case bytes.Contains(b, []byte("drop")):
+					return rules.DefaultOffload.Drop(p)
+				case bytes.Contains(b, []byte("ping")):
+					return rules.DefaultOffload.Reject(p)
+				case bytes.Contains(b, []byte("fine")):
+					return rules.DefaultOffload.Accept(p)
+				}
+				return nfqueue.Accept
+			})
+			e := e.anew(2000)
+			for _, text := range []string{"ping", "fine", "drop", "fine", "ping", "fine"} {
+				c, s, err := e.stream(t, n)
+				labtest.Must(t, err)
+				if text == "fine" {
+					exchange(t, c, s, text)
+				} else if _, err := io.WriteString(c, text); err != nil {
+					t.Fatal(err)
+				}
+				if text == "ping" {
+					if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+						t.Errorf("read: %v, want ECONNRESET", err)
+					}
+				}
+				for _, end := range []*net.TCPConn{c, s} { // with a reset: the ports are free
+					labtest.Must(t, end.SetLinger(0))
+					end.Close()
+				}
+			}
+		})
+	}
+}
+
 // TestOffloadDrop: a connection that is dropped at its first data goes silent.
 func TestOffloadDrop(t *testing.T) {
 	n := labtest.Pair(t)

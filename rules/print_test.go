@@ -67,6 +67,7 @@ func TestOffloadText(t *testing.T) {
 		{r.NFT, `nft 'add table inet nfqueue'
 nft 'add chain inet nfqueue output { type filter hook output priority 0; policy accept; }'
 nft 'add chain inet nfqueue output.decided { type filter hook output priority 1; policy accept; }'
+nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x0 ct state established tcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark & 0xcfffffff'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x10000000 meta mark & 0x30000000 == 0x0 accept'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 tcp flags & rst == rst accept'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto icmp ct state related accept'
@@ -85,7 +86,8 @@ nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x20000000 dro
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
 nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 queue num 0 bypass'`},
-		{r.IPTables, `ip6tables -t filter -A OUTPUT -m connmark --mark 0x10000000/0x30000000 -m mark --mark 0x0/0x30000000 -j ACCEPT
+		{r.IPTables, `ip6tables -t filter -A OUTPUT -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
+ip6tables -t filter -A OUTPUT -m connmark --mark 0x10000000/0x30000000 -m mark --mark 0x0/0x30000000 -j ACCEPT
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -m tcp --tcp-flags RST RST -j ACCEPT
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p ipv6-icmp -m conntrack --ctstate RELATED -j ACCEPT
 ip6tables -t filter -A OUTPUT -m mark '!' --mark 0x0/0x30000000 -j CONNMARK --save-mark --nfmask 0x30000000 --ctmask 0x30000000
@@ -105,6 +107,7 @@ ip6tables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0
 	}
 	got, err := parse(t, "prerouting ip offload 0x3 noreject priority -150").IPTables()
 	want := []string{
+		"iptables -t mangle -A PREROUTING -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x3 -j CONNMARK --set-xmark 0x0/0x3",
 		"iptables -t mangle -A PREROUTING -m connmark --mark 0x1/0x3 -m mark --mark 0x0/0x3 -j ACCEPT",
 		"iptables -t mangle -A PREROUTING -m mark '!' --mark 0x0/0x3 -j CONNMARK --save-mark --nfmask 0x3 --ctmask 0x3",
 		"iptables -t mangle -A PREROUTING -m mark --mark 0x1/0x3 -j ACCEPT",
