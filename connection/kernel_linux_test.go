@@ -147,7 +147,7 @@ func TestJitter(t *testing.T) {
 				defer func() { <-tokens }()
 				text, limit, want := hello("www.example"), patience, hello("www.example")
 				if i%2 == 1 {
-					text, limit, want = hello(blockedName, 40+i%40), 700*time.Millisecond, ""
+					text, limit, want = hello(blockedName, 30+i%40), 700*time.Millisecond, ""
 				}
 				c, err := dial(n, 0, at)
 				if err != nil {
