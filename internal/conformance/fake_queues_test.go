@@ -13,7 +13,6 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
-	"github.com/chifflier/nfqueue-go/internal/checksum"
 	"github.com/chifflier/nfqueue-go/internal/conformance"
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -76,8 +75,8 @@ func (k *fakeKernel) Send(text string) {
 // unfinished replaces the checksum of a UDP packet by the sum of the pseudo-header, as it
 // is until a network card or segmentation completes it.
 func unfinished(b []byte) []byte {
-	sum := checksum.PseudoIPv4([4]byte(b[12:]), [4]byte(b[16:]), b[9], uint32(len(b)-20))
-	binary.BigEndian.PutUint16(b[26:], checksum.Fold(sum))
+	sum := ippkt.PseudoIPv4([4]byte(b[12:]), [4]byte(b[16:]), ippkt.Protocol(b[9]), uint32(len(b)-20))
+	binary.BigEndian.PutUint16(b[26:], ippkt.Fold(sum))
 	return b
 }
 

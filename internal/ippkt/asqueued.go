@@ -4,8 +4,6 @@ package ippkt
 
 import (
 	"encoding/binary"
-
-	"github.com/chifflier/nfqueue-go/internal/checksum"
 )
 
 // PartialChecksumInside reports whether a checksum of packet b that the kernel has yet to complete
@@ -35,13 +33,13 @@ func (l *Layout) PartialChecksumInside(b []byte, segments bool) bool {
 func (l *Layout) partialUDP(b, h []byte, segments bool) bool {
 	field := binary.BigEndian.Uint16(h[6:8])
 	sum, err := pseudoHeader(l, b, len(h))
-	if err == nil && field == checksum.Fold(sum) {
+	if err == nil && field == Fold(sum) {
 		return true
 	}
 	if l.Version == 4 {
 		// Linux sums up the next hop of a source route, not its final destination (udp_send_skb).
 		src, dst := [4]byte(b[12:16]), [4]byte(b[16:20])
-		if field == checksum.Fold(checksum.PseudoIPv4(src, dst, uint8(UDP), uint32(len(h)))) {
+		if field == Fold(PseudoIPv4(src, dst, UDP, uint32(len(h)))) {
 			return true
 		}
 	}
@@ -52,7 +50,7 @@ func (l *Layout) partialUDP(b, h []byte, segments bool) bool {
 	// and at most 64 of that length (UDP_GRO_CNT_MAX). A tunnel's packets that GRO put together have
 	// the whole checksum of the first one, which may look the same.
 	sum, _ = pseudoHeader(l, b, 0)
-	n := (int(field) + maxUint16 - int(checksum.Fold(sum))%maxUint16) % maxUint16
+	n := (int(field) + maxUint16 - int(Fold(sum))%maxUint16) % maxUint16
 	data, first := len(h)-udpHeaderLen, n-udpHeaderLen
 	return 0 < first && first < data && data <= 64*first && !carriesPacket(h[udpHeaderLen:])
 }

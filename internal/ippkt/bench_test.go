@@ -80,3 +80,30 @@ func BenchmarkComplete(b *testing.B) {
 		}
 	}
 }
+
+var sizes = []int{20, 64, 576, 1500, 9000, 65531}
+
+func BenchmarkSum(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			buf := random(n)
+			b.SetBytes(int64(n))
+			var sum uint64
+			for b.Loop() {
+				sum = Sum(sum&0xffff, buf)
+			}
+		})
+	}
+}
+
+func BenchmarkCRC32c(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			buf := random(n)
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				CRC32c(buf)
+			}
+		})
+	}
+}

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package ippkt knows the layout of IPv4 and IPv6 packets: where the headers
-// are, which flow a packet belongs to, and what must be written into a packet
-// that was altered so that it is valid on the wire again.
+// Package ippkt reads the headers of IPv4 and IPv6 packets: where they are, which flow a packet
+// belongs to, and what its transport header and body are. It also computes checksums, and writes
+// into a changed packet what makes it valid again.
 //
-// Packets may come from anyone. No function panics, allocates or looks at a
-// byte more than a small constant number of times, whatever it is given. All
-// are safe for concurrent use on different packets.
+// Packets may come from anyone. No function panics, allocates, or reads a byte more often than a small
+// constant number of times. All are safe for concurrent use on different packets.
 package ippkt
 
 import (

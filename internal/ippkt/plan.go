@@ -5,8 +5,6 @@ package ippkt
 import (
 	"encoding/binary"
 	"errors"
-
-	"github.com/chifflier/nfqueue-go/internal/checksum"
 )
 
 // Reasons why [Complete] finds no checksum that would make a packet valid.
@@ -100,7 +98,7 @@ func udpLength(h []byte) int {
 // data of n bytes.
 func pseudoHeader(l *Layout, b []byte, n int) (uint64, error) {
 	if l.Version == 4 {
-		return checksum.PseudoIPv4([4]byte(b[12:16]), finalDstIPv4(l, b), uint8(l.Protocol), uint32(n)), nil
+		return PseudoIPv4([4]byte(b[12:16]), finalDstIPv4(l, b), l.Protocol, uint32(n)), nil
 	}
 	dst, err := finalDstIPv6(l, b)
 	if err != nil {
@@ -110,7 +108,7 @@ func pseudoHeader(l *Layout, b []byte, n int) (uint64, error) {
 	if l.homeAddress > 0 {
 		src = [16]byte(b[l.homeAddress : l.homeAddress+16])
 	}
-	return checksum.PseudoIPv6(src, dst, uint8(l.Protocol), uint32(n)), nil
+	return PseudoIPv6(src, dst, l.Protocol, uint32(n)), nil
 }
 
 // complete fills in the checksum, and the length of UDP, of the transport
@@ -120,14 +118,14 @@ func (t *transport) complete(h []byte) {
 	case t.field == 0:
 		return
 	case t.protocol == SCTP:
-		binary.LittleEndian.PutUint32(h[t.field:t.field+4], checksum.SCTP(h))
+		binary.LittleEndian.PutUint32(h[t.field:t.field+4], CRC32c(h))
 		return
 	case t.protocol == UDP:
 		binary.BigEndian.PutUint16(h[4:6], length16(t.cover))
 	}
 	sum := h[t.field : t.field+2]
 	if t.partial {
-		binary.BigEndian.PutUint16(sum, checksum.Fold(t.pseudo))
+		binary.BigEndian.PutUint16(sum, Fold(t.pseudo))
 		return
 	}
 	putInternet(sum, h[:t.cover], t.pseudo)
@@ -140,5 +138,5 @@ func (t *transport) complete(h []byte) {
 // continued from sum.
 func putInternet(field, b []byte, sum uint64) {
 	field[0], field[1] = 0, 0
-	binary.BigEndian.PutUint16(field, ^checksum.Fold(checksum.Add(sum, b)))
+	binary.BigEndian.PutUint16(field, ^Fold(Sum(sum, b)))
 }

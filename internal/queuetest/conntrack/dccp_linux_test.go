@@ -13,7 +13,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/conntrack"
-	"github.com/chifflier/nfqueue-go/internal/checksum"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
@@ -30,7 +30,7 @@ func dccpPacket(from, to netip.AddrPort, typ byte, seq uint64, more ...byte) []b
 	b = binary.BigEndian.AppendUint32(b, uint32(seq))
 	b = append(b, more...)
 	pseudo := append(append(from.Addr().AsSlice(), to.Addr().AsSlice()...), 0, dccp, 0, byte(len(b)))
-	binary.BigEndian.PutUint16(b[6:], ^checksum.Fold(checksum.Add(checksum.Add(0, pseudo), b)))
+	binary.BigEndian.PutUint16(b[6:], ^ippkt.Fold(ippkt.Sum(ippkt.Sum(0, pseudo), b)))
 	return b
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/conntrack"
-	"github.com/chifflier/nfqueue-go/internal/checksum"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
@@ -241,7 +241,7 @@ func TestConntrackICMP(t *testing.T) {
 			defer c.Close()
 			echo := []byte{request, 0, 0, 0, id >> 8, id & 0xff, 0, 1, 'h', 'i'}
 			if proto == icmp {
-				binary.BigEndian.PutUint16(echo[2:], ^checksum.Fold(checksum.Add(0, echo)))
+				binary.BigEndian.PutUint16(echo[2:], ^ippkt.Fold(ippkt.Sum(0, echo)))
 			}
 			_, err = c.WriteTo(echo, &net.IPAddr{IP: server.AsSlice()})
 			labtest.Must(t, err)
@@ -267,7 +267,7 @@ func TestConntrackSCTP(t *testing.T) {
 		0x03, 0xe8, 0x07, 0xd0, 0, 0, 0, 0, 0, 0, 0, 0, // ports 1000 and 2000, tag 0
 		1, 0, 0, 20, tag >> 24, tag >> 16 & 0xff, tag >> 8 & 0xff, tag & 0xff, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1,
 	}
-	binary.LittleEndian.PutUint32(init[8:], checksum.SCTP(init))
+	binary.LittleEndian.PutUint32(init[8:], ippkt.CRC32c(init))
 	_, err = c.WriteTo(init, &net.IPAddr{IP: lab.Server4.AsSlice()})
 	labtest.Must(t, err)
 	_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)

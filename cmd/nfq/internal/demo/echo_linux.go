@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/chifflier/nfqueue-go/internal/checksum"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"golang.org/x/sys/unix"
@@ -75,9 +74,9 @@ func (e echoProtocol) message(typ uint8, seq uint16, text string, src, dst netip
 	b = append(b, text...)
 	var sum uint64
 	if e.protocol == unix.IPPROTO_ICMPV6 {
-		sum = checksum.PseudoIPv6(src.As16(), dst.As16(), e.protocol, uint32(len(b)))
+		sum = ippkt.PseudoIPv6(src.As16(), dst.As16(), ippkt.Protocol(e.protocol), uint32(len(b)))
 	}
-	binary.BigEndian.PutUint16(b[2:], ^checksum.Fold(checksum.Add(sum, b)))
+	binary.BigEndian.PutUint16(b[2:], ^ippkt.Fold(ippkt.Sum(sum, b)))
 	return b
 }
 
