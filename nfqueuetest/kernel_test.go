@@ -256,7 +256,7 @@ func TestLinkNames(t *testing.T) {
 
 func TestCauseString(t *testing.T) {
 	seen := make(map[string]bool)
-	for c := nfqueuetest.Decided; c <= nfqueuetest.NotIP; c++ {
+	for c := nfqueuetest.Decided; c <= nfqueuetest.UnknownLink; c++ {
 		if s := c.String(); s == "" || seen[s] {
 			t.Errorf("cause %d is %q", c, s)
 		} else {

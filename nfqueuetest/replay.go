@@ -10,6 +10,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/pcapread"
+	"github.com/gopacket/gopacket/layers"
 )
 
 // Replayed is a packet of a capture and what became of it.
@@ -18,7 +19,10 @@ type Replayed struct {
 	Number int
 	// Spec is the packet as the handler was shown it. Its Time is that of the capture.
 	Spec Spec
-	// Result is what became of it. The Cause is NotIP for what never came to a queue.
+	// LinkType is that of the frame in the file.
+	LinkType layers.LinkType
+	// Result is what became of it. The Cause is NotIP or UnknownLink for what never came to
+	// a queue.
 	Result
 	// Took is how long the handler had it.
 	Took time.Duration
@@ -26,14 +30,15 @@ type Replayed struct {
 
 // Replay shows the packets of a capture to a handler, one after the other, and returns
 // what became of each. The capture is a file that tcpdump, Wireshark or nfq dump wrote,
-// pcap or pcapng, with Ethernet frames, raw IP packets, frames of Linux "cooked" captures
-// or of BSD loopback interfaces, also compressed with gzip. It is read while the loop runs,
-// so there can be one loop only.
+// pcap or pcapng, also compressed with gzip. It is read while the loop runs, so there can
+// be one loop only. Records of more than 262144 bytes are an error, as for tcpdump.
 //
 // The handler sees packets as a kernel would show them: from the network header on,
-// without VLAN tags and padding, and cut where the capture is, with the length that the
-// packet had. Anything but IP passes by the queue. With Spec.Family FamilyBridge all
-// Ethernet frames come, with link header and VLAN tag.
+// without padding, and cut where the capture is, with the length that the packet had. The
+// link header goes, be it of Ethernet, Linux "cooked" captures, BSD loopback, PPP, Frame
+// Relay, IEEE 802.11 and a few more, and what the interfaces below take away: VLAN tags,
+// MPLS labels, PPPoE. Anything but IP passes by the queue. With Spec.Family FamilyBridge
+// all Ethernet frames come, with link header and VLAN tag.
 //
 // s tells of all packets what the file does not: the hook, marks, owners. The file
 // replaces its Payload, FullLen, EtherType, Time, HardwareAddr, LinkHeader and VLAN, and
@@ -45,8 +50,8 @@ type Replayed struct {
 // decided, and at the end of the file there are 10 seconds left for that. Nothing waits
 // between packets; a loop that wants their pace sleeps by Spec.Time.
 //
-// The loop ends with an error, which names the packet, when the file cannot be read or
-// has a link type not known here, and when Do would fail the test.
+// The loop ends with an error, which names the packet, when the file cannot be read and
+// when Do would fail the test.
 func Replay(capture io.Reader, h nfqueue.Handler, s Spec) iter.Seq2[Replayed, error] {
 	return func(yield func(Replayed, error) bool) {
 		err := replay(capture, h, s, func(r Replayed) bool { return yield(r, nil) })
@@ -75,13 +80,13 @@ func replay(capture io.Reader, h nfqueue.Handler, s Spec, yield func(Replayed) b
 		if err != nil {
 			return err
 		}
-		spec, meets, err := s.of(frame)
-		if err != nil {
-			return err
-		}
-		r := Replayed{Number: frame.Number, Spec: spec}
+		spec, meets := s.of(frame)
+		r := Replayed{Number: frame.Number, Spec: spec, LinkType: frame.LinkType}
 		if !meets {
 			r.Result = Result{Passed: true, Cause: NotIP, Payload: spec.Payload, Mark: spec.Mark, Priority: spec.Priority}
+			if !frame.Known() {
+				r.Cause = UnknownLink
+			}
 			if !yield(r) {
 				return nil
 			}
@@ -99,16 +104,13 @@ func replay(capture io.Reader, h nfqueue.Handler, s Spec, yield func(Replayed) b
 }
 
 // of returns s for a frame. meets says that it comes to the hook.
-func (s Spec) of(f pcapread.Frame) (spec Spec, meets bool, err error) {
+func (s Spec) of(f pcapread.Frame) (spec Spec, meets bool) {
 	var p pcapread.Packet
 	if s.Family == nfqueue.FamilyBridge {
-		p, meets, err = f.Bridged()
+		p, meets = f.Bridged()
 	} else {
-		p, meets, err = f.IP()
+		p, meets = f.IP()
 		s.Family = 0 // that of the packet
-	}
-	if err != nil {
-		return s, false, err
 	}
 	s.Payload, s.FullLen, s.EtherType, s.Time = p.Payload, p.Len, p.EtherType, f.Time
 	s.HardwareAddr, s.LinkHeader, s.VLAN = p.HardwareAddr, p.LinkHeader, nfqueue.VLAN(p.Tag)
@@ -118,7 +120,7 @@ func (s Spec) of(f pcapread.Frame) (spec Spec, meets bool, err error) {
 	if meets {
 		s = s.withDefaults()
 	}
-	return s, meets, nil
+	return s, meets
 }
 
 // name names the interface that a packet was captured on, unless s does: the one through

@@ -79,6 +79,9 @@ const (
 	// NotIP: the packet was replayed, and no rule saw it because it is not IP, or, for a
 	// rule of the bridge family, has no Ethernet header.
 	NotIP = BadLink + 1
+	// UnknownLink: the packet was replayed, and no rule saw it because the type of its link
+	// header is not known.
+	UnknownLink = NotIP + 1
 )
 
 var causes = [...]string{
@@ -93,6 +96,7 @@ var causes = [...]string{
 	BadPayload:   "the verdict had a payload shorter than the packet's headers",
 	BadLink:      "the verdict had an invalid VLAN tag or link header",
 	NotIP:        "not a packet of the family of the rule",
+	UnknownLink:  "a packet with a link header of an unknown type",
 }
 
 // String describes the cause.

@@ -28,54 +28,49 @@ type Packet struct {
 // Tag is a VLAN tag, zero for none.
 type Tag struct{ TCI, Protocol uint16 }
 
-const (
-	etherTypeIPv4 = 0x0800 // ETH_P_IP
-	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
-)
-
-// IP returns the packet as hooks of the IPv4 and IPv6 families see it: without link
-// header and VLAN tags, which the interfaces below take away, and without padding. It is
-// false for anything else, of which it returns what it can read. The error says that the link type is not known.
-func (f *Frame) IP() (Packet, bool, error) {
-	h, ok, err := f.link()
-	if err != nil || !ok {
-		return Packet{}, false, err
+// IP returns the packet as hooks of the IPv4 and IPv6 families see it: without link header, VLAN
+// tags and other headers that the interfaces below take away, and without padding. It is false for
+// anything else, of which it returns what it can read.
+func (f *Frame) IP() (Packet, bool) {
+	h, ok := f.link()
+	if !ok {
+		return Packet{}, false
 	}
-	for isTag(h.etherType) {
-		if _, ok = h.untag(f.Data); !ok {
-			return Packet{}, false, nil
-		}
+	for h.inner(f.Data) {
+	}
+	if h.len > len(f.Data) || isTag(h.etherType) { // cut
+		return Packet{}, false
 	}
 	p := f.behind(h)
 	if t := typeOfVersion(p.Payload); t == 0 || t != p.EtherType {
-		return p, false, nil
+		return p, false
 	}
 	// Of a packet with broken headers as much is known as there is.
 	if l, _ := ippkt.Parse(p.Payload); l.TotalLen > 0 && l.TotalLen < p.Len {
 		p.Len = l.TotalLen
 		p.Payload = p.Payload[:min(len(p.Payload), p.Len)]
 	}
-	return p, true, nil
+	return p, true
 }
 
 // Bridged returns the packet as hooks of the bridge family see it: the outer VLAN tag is
 // apart, and any protocol will do. It is false for a frame without a whole Ethernet
 // header.
-func (f *Frame) Bridged() (Packet, bool, error) {
-	h, ok, err := f.link()
-	if err != nil || !ok || !h.ethernet {
-		return Packet{}, false, err
+func (f *Frame) Bridged() (Packet, bool) {
+	h, ok := f.link()
+	if !ok || !h.ethernet {
+		return Packet{}, false
 	}
 	var tag Tag
 	if isTag(h.etherType) {
 		if tag, ok = h.untag(f.Data); !ok {
-			return Packet{}, false, nil
+			return Packet{}, false
 		}
 	}
 	p := f.behind(h)
 	p.Tag = tag
 	p.LinkHeader = append(append([]byte(nil), f.Data[:12]...), byte(h.etherType>>8), byte(h.etherType))
-	return p, true, nil
+	return p, true
 }
 
 // behind returns what is behind a header.

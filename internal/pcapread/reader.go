@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package pcapread reads capture files, pcap and pcapng, and finds the packets in their
-// frames the way the kernel would hand them to a hook. It runs on every system.
+// Package pcapread reads capture files, pcap and pcapng, and finds the packets in their frames
+// the way the kernel would hand them to a hook. It runs on every system.
+//
+// It reads files itself because package pcapgo allocates what a file claims a record to have, and
+// gives up on records, timestamps and versions that tcpdump and Wireshark read.
 package pcapread
 
 import (
@@ -13,9 +16,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 )
 
 // Frame is one record of a capture file.
@@ -34,20 +35,24 @@ type Frame struct {
 	Len int
 }
 
-// Reader reads the frames of a file. It is not safe for concurrent use.
-type Reader struct {
-	source
-	number int
-}
+// maxRecord is the most bytes that a record can have, as for tcpdump (MAXIMUM_SNAPLEN of libpcap).
+const maxRecord = 262144
 
-// source is one of the readers of pcapgo.
-type source interface {
-	ReadPacketData() ([]byte, gopacket.CaptureInfo, error)
+// Reader reads the frames of a file. It is not safe for concurrent use, and holds one frame in
+// memory at most.
+type Reader struct {
+	file   *bufio.Reader
+	format interface {
+		// next returns the next frame, without its number, and io.EOF if the file ends before it.
+		next() (Frame, error)
+	}
+	number int
 }
 
 const (
 	magicMicroseconds = 0xa1b2c3d4
 	magicNanoseconds  = 0xa1b23c4d
+	magicModified     = 0xa1b2cd34 // of Alexey Kuznetsov's libpcap, with longer record headers
 	magicSection      = 0x0a0d0d0a // the Section Header Block of pcapng, the same in both byte orders
 	magicGzip         = 0x1f8b
 )
@@ -72,43 +77,33 @@ func NewReader(r io.Reader) (*Reader, error) {
 	case len(head) < 4:
 		return nil, fmt.Errorf("not a capture, neither pcap nor pcapng: it has %d bytes", len(head))
 	}
-	var s source
-	switch big, little := binary.BigEndian.Uint32(head), binary.LittleEndian.Uint32(head); {
-	case big == magicSection:
-		s, err = pcapgo.NewNgReader(b, pcapgo.NgReaderOptions{WantMixedLinkType: true})
-	case big == magicMicroseconds, big == magicNanoseconds, little == magicMicroseconds, little == magicNanoseconds:
-		s, err = pcapgo.NewReader(b)
-	default:
+	reader := &Reader{file: b}
+	if binary.BigEndian.Uint32(head) == magicSection {
+		reader.format, err = newPcapng(b)
+	} else if order, magic := byteOrder(head); order != nil {
+		reader.format, err = newPcap(b, order, magic)
+	} else {
 		return nil, fmt.Errorf("not a capture, neither pcap nor pcapng: it begins with % x", head)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the header of the capture: %w", whole(err))
 	}
-	return &Reader{source: s}, nil
+	return reader, nil
 }
 
 // Next returns the next frame, and io.EOF behind the last. Any other error names the
 // frame that cannot be read; none can after it.
 func (r *Reader) Next() (Frame, error) {
-	data, info, err := r.ReadPacketData()
-	if err == io.EOF && info.CaptureLength == 0 {
+	f, err := r.format.next()
+	if err == io.EOF {
 		return Frame{}, io.EOF
 	}
 	r.number++
 	if err != nil {
 		return Frame{}, fmt.Errorf("packet %d: %w", r.number, whole(err))
 	}
-	f := Frame{Number: r.number, Time: info.Timestamp, Data: data, Len: max(info.Length, len(data))}
-	switch s := r.source.(type) {
-	case *pcapgo.Reader:
-		f.LinkType = s.LinkType()
-	case *pcapgo.NgReader:
-		i, err := s.Interface(info.InterfaceIndex)
-		if err != nil {
-			return Frame{}, fmt.Errorf("packet %d: %w", r.number, err)
-		}
-		f.LinkType, f.Interface = i.LinkType, i.Name
-	}
+	f.Number = r.number
+	f.Len = max(f.Len, len(f.Data)) // some programs write a wrong length on the wire
 	return f, nil
 }
 
@@ -116,6 +111,24 @@ func (r *Reader) Next() (Frame, error) {
 func whole(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fmt.Errorf("the file is cut or damaged: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// readData reads the bytes of a record.
+func readData(r io.Reader, n uint32) ([]byte, error) {
+	if n > maxRecord {
+		return nil, fmt.Errorf("the record has %d bytes, and the longest is %d: the file is damaged", n, maxRecord)
+	}
+	data := make([]byte, n)
+	_, err := io.ReadFull(r, data)
+	return data, inside(err)
+}
+
+// inside makes of an end of file one that comes too early.
+func inside(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
 	}
 	return err
 }

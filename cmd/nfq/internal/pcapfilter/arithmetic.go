@@ -24,8 +24,9 @@ var comparisons = map[string]func(a, b uint32) bool{
 	">=": func(a, b uint32) bool { return a >= b },
 }
 
-// precedence of the operators, which bind from left to right. greedy ones have all operators to their
-// right in their right operand, whatever is to their left: libpcap's grammar gives them no precedence.
+// precedence of the operators, which bind from left to right. greedy ones have all operators to
+// their right in their right operand, whatever is to their left: libpcap's grammar gives them no
+// precedence.
 var precedence = map[string]int{
 	"|": 1, "&": 2, "<<": 3, ">>": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": greedy, "^": greedy,
 }

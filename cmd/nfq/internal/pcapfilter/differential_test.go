@@ -31,8 +31,8 @@ type libpcap struct {
 	out *bufio.Scanner
 }
 
-// newLibpcap starts a process with packets of a link type. Without libpcap and a compiler the test is
-// skipped, or fails with NFQUEUE_REQUIRE_KERNEL=1.
+// newLibpcap starts a process with packets of a link type. Without libpcap and a compiler the test
+// is skipped, or fails with NFQUEUE_REQUIRE_KERNEL=1.
 func newLibpcap(tb testing.TB, program, link string, header int, packets []Packet) *libpcap {
 	tb.Helper()
 	cmd := exec.Command(program, link)
@@ -117,8 +117,8 @@ func answer(filter string, names names, packets []Packet) (string, error) {
 	return string(digits), nil
 }
 
-// TestLibpcap compares random filters with libpcap, over packets without and with a link-layer protocol.
-// What differs is listed in docs/dump.md.
+// TestLibpcap compares random filters with libpcap, over packets without and with a link-layer
+// protocol. What differs is listed in docs/dump.md.
 func TestLibpcap(t *testing.T) {
 	program := buildLibpcap(t)
 	for _, c := range []struct {
@@ -200,7 +200,8 @@ func compare(filter, want string, packets []Packet) string {
 // rangeWithMore is a range of ports of which libpcap reads the beginning.
 var rangeWithMore = regexp.MustCompile(`^[0-9]+-[0-9]+[^0-9]`)
 
-// refusedOnPurpose reports whether libpcap accepts what the error refuses, for a reason that docs/dump.md gives.
+// refusedOnPurpose reports whether libpcap accepts what the error refuses, for a reason that
+// docs/dump.md gives.
 func refusedOnPurpose(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -263,13 +264,17 @@ func (g *generator) filter() string {
 	}
 	if g.wild && g.chance(3) {
 		i := g.IntN(len(text) + 1)
-		text = text[:i] + string(rune(' '+g.IntN('~'-' '))) + text[min(len(text), i+g.IntN(2)):]
+		text = text[:i] + g.one(strings.Split(printable, "")...) + text[min(len(text), i+g.IntN(2)):]
 	}
 	if !g.lengths && linkOffsets.MatchString(text) { // by a mistake
 		return g.filter()
 	}
 	return text
 }
+
+// printable are characters to mistype. A backslash before an address makes a name of it, which
+// getaddrinfo reads in more forms than Go.
+const printable = ` !"#$%&'()*+,-./0123456789:;<=>?@ABCXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~`
 
 // linkOffsets are the words for which libpcap counts the link-layer header.
 var linkOffsets = regexp.MustCompile(`len|less|greater|byte`)

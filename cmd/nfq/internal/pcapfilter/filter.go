@@ -30,8 +30,8 @@ type Packet struct {
 	Outbound bool
 }
 
-// Of returns what a filter looks at in a packet, whose memory it shares. Packets are outbound at the hooks
-// output and postrouting.
+// Of returns what a filter looks at in a packet, whose memory it shares. Packets are outbound at
+// the hooks output and postrouting.
 func Of(p *nfqueue.Packet) Packet {
 	hook := p.Hook()
 	return Packet{
@@ -43,8 +43,9 @@ func Of(p *nfqueue.Packet) Packet {
 // Filter is a compiled filter. Several goroutines may use it at once.
 type Filter struct{ root pred }
 
-// Compile compiles a filter. An empty one matches every packet. Compile looks up names of hosts, and reads
-// /etc/services and /etc/protocols for names of ports and protocols. The error is an *Error.
+// Compile compiles a filter. An empty one matches every packet. Compile looks up names of hosts,
+// and reads /etc/services and /etc/protocols for names of ports and protocols. The error is an
+// *Error.
 func Compile(text string) (*Filter, error) { return compile(text, systemNames) }
 
 func compile(text string, names names) (*Filter, error) {
@@ -77,7 +78,8 @@ type result uint8
 const (
 	no result = iota
 	yes
-	// reject decides the whole filter: the packet lacks the bytes that it reads, or it divides by zero.
+	// reject decides the whole filter: the packet lacks the bytes that it reads, or it divides by
+	// zero.
 	reject
 )
 

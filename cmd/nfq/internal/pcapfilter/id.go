@@ -94,7 +94,8 @@ func (p *parser) address4(q qualifiers, t token) (pred, error) {
 	return p.host4(q, t, address, mask)
 }
 
-// octets reads one to four decimal numbers with dots between them. The mask has those that there are.
+// octets reads one to four decimal numbers with dots between them. The mask has those that there
+// are.
 func octets(text string) (address, mask uint32, ok bool) {
 	shift := 32
 	for part := range strings.SplitSeq(text, ".") {
@@ -218,7 +219,8 @@ func (p *parser) host6(q qualifiers, t token, prefix netip.Prefix) (pred, error)
 	return and(ip6, q.dir.of(at(ip6Src), at(ip6Dst))), nil
 }
 
-// portNames makes the condition of a service, or of a range of ports with numbers or services at its ends.
+// portNames makes the condition of a service, or of a range of ports with numbers or services at
+// its ends.
 func (p *parser) portNames(q qualifiers, t token) (pred, error) {
 	low, high := t.text, t.text
 	if q.typ == "portrange" {

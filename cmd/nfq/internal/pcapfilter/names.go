@@ -4,6 +4,7 @@ package pcapfilter
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -19,13 +20,21 @@ type names struct {
 	protocol func(string) (uint8, bool)
 }
 
-var systemNames = names{hosts: lookUpHosts, port: net.LookupPort, protocol: lookUpProtocol}
+var systemNames = names{hosts: lookUpHosts, port: lookUpPort, protocol: lookUpProtocol}
 
 // lookUpHosts gives up after ten seconds.
 func lookUpHosts(host string) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// lookUpPort is net.LookupPort for names as they are in /etc/services, where case matters.
+func lookUpPort(network, service string) (int, error) {
+	if service != strings.ToLower(service) {
+		return 0, errors.New("unknown port")
+	}
+	return net.LookupPort(network, service)
 }
 
 // lookUpProtocol reads /etc/protocols.

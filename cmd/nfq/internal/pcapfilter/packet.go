@@ -2,7 +2,8 @@
 
 package pcapfilter
 
-// Offsets in the headers of IPv4 (RFC 791), IPv6 (RFC 8200) and ARP with Ethernet and IPv4 addresses (RFC 826).
+// Offsets in the headers of IPv4 (RFC 791), IPv6 (RFC 8200) and ARP with Ethernet and IPv4
+// addresses (RFC 826).
 const (
 	ip4Fragment, ip4Protocol, ip4Src, ip4Dst = 6, 9, 12, 16
 	ip6Next, ip6Src, ip6Dst, ip6Len          = 6, 8, 24, 40
@@ -26,7 +27,8 @@ var (
 	arp, rarp = linkProtocol(etherARP), linkProtocol(etherRARP)
 )
 
-// linkProtocol matches what the link layer says that the packet is. If it says nothing, the packet is IP.
+// linkProtocol matches what the link layer says that the packet is. If it says nothing, the packet
+// is IP.
 func linkProtocol(want uint16) pred {
 	var version byte
 	switch want {
@@ -125,11 +127,12 @@ func headerLen4(p Packet) (uint32, result) {
 
 // header says which packets have one, and where it starts.
 type header struct {
-	// check returns what packets have to be, with the check that the offset of the bytes brings, or nil.
+	// check returns what packets have to be, with the check that the offset of the bytes brings, or
+	// nil.
 	check func(offset pred) pred
 	start compute
-	// fixed says that the start does not depend on the packet. Otherwise libpcap's program adds it to the
-	// offset with 32 bits, so that tcp[0 - 1] is the byte before the TCP header.
+	// fixed says that the start does not depend on the packet. Otherwise libpcap's program adds it
+	// to the offset with 32 bits, so that tcp[0 - 1] is the byte before the TCP header.
 	fixed bool
 }
 

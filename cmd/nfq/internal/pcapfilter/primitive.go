@@ -90,7 +90,8 @@ func (p *parser) primitive() (node, error) {
 	return node{kind: aTerm, pred: condition, q: undefined}, err
 }
 
-// qualified reads qualifiers and an id, or a protocol, which may have "broadcast" or "multicast" behind it.
+// qualified reads qualifiers and an id, or a protocol, which may have "broadcast" or "multicast"
+// behind it.
 func (p *parser) qualified() (node, error) {
 	var q qualifiers
 	start := p.next
