@@ -34,7 +34,7 @@ type Tag struct{ TCI, Protocol uint16 }
 func (f *Frame) IP() (Packet, bool) {
 	h, ok := f.link()
 	if !ok {
-		return Packet{}, false
+		return Packet{Len: f.Len}, false
 	}
 	for h.inner(f.Data) {
 	}
@@ -59,7 +59,7 @@ func (f *Frame) IP() (Packet, bool) {
 func (f *Frame) Bridged() (Packet, bool) {
 	h, ok := f.link()
 	if !ok || !h.ethernet {
-		return Packet{}, false
+		return Packet{Len: f.Len}, false
 	}
 	var tag Tag
 	if isTag(h.etherType) {

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -140,7 +142,7 @@ func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, shown *
 		if err := shown.Write(record); err != nil {
 			return total, err
 		}
-		if passed == nil || !r.Passed || r.Cause == nfqueuetest.NotIP {
+		if passed == nil || !r.Passed || !comes(r) {
 			continue
 		}
 		if err := passed.Write(record); err != nil {
@@ -160,6 +162,8 @@ type replaySummary struct {
 	NotIP      int   `json:"not_ip"`
 	TookNS     int64 `json:"took_ns"`
 	LongestNS  int64 `json:"longest_ns"`
+	// UnknownLink counts packets whose link type is not known, by that.
+	UnknownLink map[string]int `json:"unknown_link,omitempty"`
 }
 
 // add counts a packet.
@@ -168,6 +172,12 @@ func (t *replaySummary) add(r nfqueuetest.Replayed, queued bool) {
 	switch {
 	case r.Cause == nfqueuetest.NotIP:
 		t.NotIP++
+		return
+	case r.Cause == nfqueuetest.UnknownLink:
+		if t.UnknownLink == nil {
+			t.UnknownLink = make(map[string]int)
+		}
+		t.UnknownLink[linkName(r.LinkType)]++
 		return
 	case !queued:
 		t.NotMatched++
@@ -189,7 +199,12 @@ func (t *replaySummary) show(out io.Writer, asJSON bool) error {
 			Summary *replaySummary `json:"summary"`
 		}{t})
 	}
-	_, err := fmt.Fprintf(out, "%d packets: %d queued (%d accepted, %d dropped), %d not matched by the rule, %d not IP; the handler took %v, at most %v for one\n",
-		t.Packets, t.Queued, t.Accepted, t.Dropped, t.NotMatched, t.NotIP, time.Duration(t.TookNS), time.Duration(t.LongestNS))
+	text := fmt.Sprintf("%d packets: %d queued (%d accepted, %d dropped), %d not matched by the rule, %d not IP",
+		t.Packets, t.Queued, t.Accepted, t.Dropped, t.NotMatched, t.NotIP)
+	for _, link := range slices.Sorted(maps.Keys(t.UnknownLink)) {
+		text += fmt.Sprintf(", %d of link type %s, which is not known", t.UnknownLink[link], link)
+	}
+	_, err := fmt.Fprintf(out, "%s; the handler took %v, at most %v for one\n",
+		text, time.Duration(t.TookNS), time.Duration(t.LongestNS))
 	return err
 }

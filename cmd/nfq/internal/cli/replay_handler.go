@@ -6,11 +6,13 @@ package cli
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/gopacket/gopacket/layers"
 )
 
 // replayHandler decides packets as the flags of replay say.
@@ -38,17 +40,34 @@ func (h *replayHandler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 // record returns what there is to show of the packet that was replayed last.
 func (h *replayHandler) record(r nfqueuetest.Replayed) *packetview.Record {
 	record := h.last
-	if r.Cause == nfqueuetest.NotIP { // and was not served
+	if !comes(r) { // and was not served
 		record = &packetview.Record{
 			Unqueued: true, Family: r.Spec.Family, Hook: r.Spec.Hook, EtherType: r.Spec.EtherType, In: r.Spec.InDevName, PhysIn: r.Spec.PhysInDevName,
 			Data: r.Spec.Payload, Length: max(r.Spec.FullLen, len(r.Spec.Payload)),
 		}
+	}
+	if r.Cause == nfqueuetest.UnknownLink {
+		record.LinkType = linkName(r.LinkType)
 	}
 	record.Number, record.Time = r.Number, r.Spec.Time
 	if !record.Unqueued {
 		record.Took = r.Took
 	}
 	return record
+}
+
+// comes reports whether a packet of the capture comes to the hook.
+func comes(r nfqueuetest.Replayed) bool {
+	return r.Cause != nfqueuetest.NotIP && r.Cause != nfqueuetest.UnknownLink
+}
+
+// linkName is the number of a link type, with a name if gopacket has one.
+func linkName(t layers.LinkType) string {
+	number := strconv.Itoa(int(t))
+	if name := t.String(); name != "" && name != "UnknownLinkType" {
+		return number + " (" + name + ")"
+	}
+	return number
 }
 
 // matches reports whether a kernel with the rule would queue the packet.

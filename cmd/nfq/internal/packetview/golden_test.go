@@ -158,7 +158,9 @@ func samples() []sample {
 	queued, unqueued := packet("from a file", udp(a4, b4, 9, nil)), packet("from a file, not queued, without time", udp(a4, b4, 9, nil))
 	queued.r.Time, queued.r.Number, queued.r.Took = list[0].r.Time, 7, 1500*time.Nanosecond
 	unqueued.r.Number, unqueued.r.Unqueued = 8, true
-	return append(list, told(), queued, unqueued)
+	hidden := sample{"from a file, behind an unknown link header", Record{Number: 9, Unqueued: true, Length: 60,
+		Hook: nfqueue.HookForward, In: "usb0", LinkType: "189 (LinuxUSB)"}}
+	return append(list, told(), queued, unqueued, hidden)
 }
 
 // told is a packet of which the kernel has told everything.

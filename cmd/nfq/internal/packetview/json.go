@@ -19,7 +19,8 @@ type object struct {
 	Verdict   string  `json:"verdict,omitempty"`
 	SetMark   *uint32 `json:"set_mark,omitempty"`
 	Took      int64   `json:"took_ns,omitempty"`
-	Missed    uint64  `json:"missed,omitempty"` // packets before this one that came too fast
+	LinkType  string  `json:"link_type,omitempty"` // one that is not known
+	Missed    uint64  `json:"missed,omitempty"`    // packets before this one that came too fast
 	Family    string  `json:"family"`
 	Hook      string  `json:"hook"`
 	EtherType string  `json:"ethertype"`
@@ -54,12 +55,17 @@ type vlan struct {
 // AppendJSON appends a packet as an object in JSON and a newline, with its bytes if
 // payload is set.
 func AppendJSON(b []byte, r *Record, payload bool) []byte {
+	d := new(decoded)
+	if r.LinkType == "" {
+		d = decode(r.Data, r.Length)
+	}
 	o := object{
-		Number: r.Number, SetMark: r.SetMark, Took: r.Took.Nanoseconds(), Missed: r.Missed, Family: r.Family.String(), Hook: r.Hook.String(), EtherType: fmt.Sprintf("0x%04x", r.EtherType),
+		Number: r.Number, SetMark: r.SetMark, Took: r.Took.Nanoseconds(), LinkType: r.LinkType, Missed: r.Missed,
+		Family: r.Family.String(), Hook: r.Hook.String(), EtherType: fmt.Sprintf("0x%04x", r.EtherType),
 		In: printable(r.In), Out: printable(r.Out), PhysIn: printable(r.PhysIn), PhysOut: printable(r.PhysOut),
 		Mark: r.Mark, Priority: r.Priority, HWAddr: r.HardwareAddr.String(), ClassID: r.CgroupClassID,
 		SecCtx: printable(r.SecurityContext), L2: hex.EncodeToString(r.LinkHeader),
-		Length: r.Length, Captured: len(r.Data), decoded: decode(r.Data, r.Length), Conntrack: r.Conntrack,
+		Length: r.Length, Captured: len(r.Data), decoded: d, Conntrack: r.Conntrack,
 	}
 	if !r.Time.IsZero() {
 		o.Time = r.Time.UTC().Format(time.RFC3339Nano)

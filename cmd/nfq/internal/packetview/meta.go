@@ -44,7 +44,9 @@ func (r *Record) queueItems() []string {
 	if r.SetMark != nil {
 		l.add(true, "sets mark %#x", *r.SetMark)
 	}
-	l.add(true, "family %v, ethertype 0x%04x, mark %#x", r.Family, r.EtherType, r.Mark)
+	l.add(r.Family != 0, "family %v", r.Family)
+	l.add(r.LinkType == "", "ethertype 0x%04x", r.EtherType)
+	l.add(true, "mark %#x", r.Mark)
 	l.add(r.Priority != 0, "priority %d", r.Priority)
 	l.add(r.SKBInfo != 0, "skb %v", r.SKBInfo)
 	l.add(r.Took != 0, "handled in %v", r.Took)

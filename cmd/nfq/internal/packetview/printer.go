@@ -57,8 +57,10 @@ func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
 		at = r.Time.Format(clock)
 	}
 	b = fmt.Appendf(b, "%s %s %v ", p.paint(dim, at), r.devices(), r.Hook)
-	switch d.Version {
-	case 0:
+	switch {
+	case r.LinkType != "":
+		b = fmt.Appendf(b, "link type %s, length %d", r.LinkType, r.Length)
+	case d.Version == 0:
 		b = fmt.Appendf(b, "ethertype 0x%04x, length %d", r.EtherType, r.Length)
 		if len(r.Data) == 0 {
 			b = append(b, ", not copied"...)

@@ -25,6 +25,7 @@ type Record struct {
 	Number   int           // in the file, from 1
 	Unqueued bool          // no rule has sent it to a queue: Queue, ID and Verdict do not apply
 	Took     time.Duration // by the handler
+	LinkType string        // the link type that hides the packet, empty if it is known
 
 	Family    nfqueue.Family
 	Hook      nfqueue.Hook

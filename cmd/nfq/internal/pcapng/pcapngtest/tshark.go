@@ -5,16 +5,27 @@ package pcapngtest
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
-// Tshark returns what tshark finds in a file: for each packet the values of fields
-// such as "ip.src", one that comes several times with commas. The test is skipped where there is no tshark, and
-// fails with the environment variable NFQUEUE_REQUIRE_KERNEL=1.
+// Tshark returns what tshark finds in a file: for each packet the values of fields such as "ip.src", one that
+// comes several times with commas. The test fails if tshark cannot read the file. It is skipped where there is no
+// tshark, and fails with the environment variable NFQUEUE_REQUIRE_KERNEL=1.
 func Tshark(tb testing.TB, file string, fields ...string) [][]string {
+	tb.Helper()
+	packets, err := Read(tb, file, fields...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return packets
+}
+
+// Read is Tshark for files that tshark may be unable to read, or not to their end.
+func Read(tb testing.TB, file string, fields ...string) (packets [][]string, err error) {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("other programs take long")
@@ -37,11 +48,10 @@ func Tshark(tb testing.TB, file string, fields ...string) [][]string {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		tb.Fatalf("%v: %v\n%s", cmd, err, &stderr)
+		err = fmt.Errorf("%v: %w\n%s", cmd, err, &stderr)
 	}
-	var packets [][]string
 	for line := range strings.Lines(string(out)) {
 		packets = append(packets, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
 	}
-	return packets
+	return packets, err
 }
