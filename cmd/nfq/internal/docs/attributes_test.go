@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	// kernelName matches what the kernel's headers call a message, attribute, flag, command or verdict. One
-	// that ends with "_" stands for several.
+	// kernelName matches what the kernel's headers call a message, attribute, flag, command or
+	// verdict. One that ends with "_" stands for several.
 	kernelName = regexp.MustCompile(`\b(?:NFQA|NFQNL_MSG|NFQNL_CFG_CMD|NFQNL_COPY|CTA)_\w*[A-Z0-9]\b|\bNF_(?:DROP|ACCEPT|STOLEN|QUEUE|REPEAT|STOP|VERDICT_FLAG_\w+)\b`)
 	version    = regexp.MustCompile(`^\d+\.\d+`)
 	quoted     = regexp.MustCompile("`([^`]+)`")

@@ -15,39 +15,46 @@ import (
 // root is the directory of the module.
 const root = "../../../.."
 
-// Marks of a block: HTML comments, each on a line of its own, directly before the fence.
+// Marks of a block: HTML comments, one a line, directly before the fence.
 const (
-	// markNotRun tells why the commands of a block cannot be run in a test: "not run: needs a cluster".
+	// markNotRun says why a test cannot run the commands of a block: "not run: needs a cluster".
 	markNotRun = "not run"
 	// markShortly shortens what takes minutes by replacing a text: "shortly: 10m => 1s".
 	markShortly = "shortly"
-	// markGate is for a block that .ci/run runs itself, and names the command there: "run by .ci/run: .ci/api".
+	// markGate is for a block whose commands .ci/run runs, and names the text to look for there:
+	// "run by .ci/run: .ci/api".
 	markGate = "run by .ci/run"
-	// markFile names a file of the reader, which gets the text of the block: "file: main.go". "file, at the end: main.go"
-	// appends.
+	// markFile names a file of the reader, which gets the text of the block: "file: main.go".
+	// "file, at the end: main.go" appends.
 	markFile   = "file"
 	markAppend = "file, at the end"
-	// markGoesOn is for a block whose last command runs until it is interrupted, as a reader does in another terminal. It
-	// names the network namespace in which the command binds a queue, if that is not the reader's.
+	// markGoesOn is for a block whose last command runs until it is interrupted, as a reader does
+	// in another terminal. It names the network namespace in which the command binds a queue, if
+	// that is not the reader's.
 	markGoesOn = "goes on"
-	// markMeanwhile has a command of the reader's that goes on to the end of the document, from this block on.
+	// markMeanwhile has a command that runs from this block to the end of the document.
 	markMeanwhile = "meanwhile"
-	// markPrinted is for a block with lines that the command which goes on has to print.
+	// markPrinted is for a block with lines that the running command must print.
 	markPrinted = "printed"
-	// markNeeds is for a block that needs a program that not everybody has, or a file of the kernel: "needs: podman".
+	// markNeeds names a program or a file of the kernel without which a block is left out:
+	// "needs: podman".
 	markNeeds = "needs"
 	// markRoot is for a block that root of a user namespace must not run.
 	markRoot = "real root"
-	// markStatements is for a block of Go that is the inside of a function, and names the package that it calls nfqueue if
-	// that is not the main one.
+	// markStatements is for a block of Go that is the inside of a function, and names the package
+	// that it calls nfqueue if that is not the main one.
 	markStatements = "statements"
-	// markCompiledIn names the file of another module that has the Go of a block, and is vetted there.
+	// markCompiledIn names the file of another module that has the Go of a block, and is vetted
+	// there.
 	markCompiledIn = "compiled in"
 	// markFails is for a block whose last command has to fail.
 	markFails = "fails"
 )
 
-var marks = []string{markNotRun, markShortly, markGate, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted, markNeeds, markRoot, markStatements, markCompiledIn, markFails}
+var marks = []string{
+	markNotRun, markShortly, markGate, markFile, markAppend, markGoesOn, markMeanwhile, markPrinted,
+	markNeeds, markRoot, markStatements, markCompiledIn, markFails,
+}
 
 // document is a Markdown file of the project.
 type document struct {

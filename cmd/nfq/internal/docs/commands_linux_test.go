@@ -30,8 +30,8 @@ var needed = map[string]string{
 	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang", "git": "git",
 }
 
-// TestCommands runs every command in the documents: those of one document in their order, in a sandbox of its own. A block
-// is run, or it says why it is not.
+// TestCommands runs the commands of each document, in their order, in a sandbox. A block that is not
+// run says why.
 func TestCommands(t *testing.T) {
 	if refused != nil {
 		lack(t, refused)
@@ -47,7 +47,7 @@ func TestCommands(t *testing.T) {
 	place := newPlace(t)
 	var mu sync.Mutex
 	ran, left := 0, []string{}
-	// The documents side by side, and what is counted when all have ended.
+	// The documents run side by side. The counts are complete when all have ended.
 	t.Run("of", func(t *testing.T) {
 		for _, d := range documents(t) {
 			if !slices.ContainsFunc(d.blocks, block.isShell) {
@@ -81,7 +81,8 @@ func forContributors(name string) bool {
 // isShell reports whether a block has commands.
 func (b block) isShell() bool { return b.lang == "sh" || b.isConsole() }
 
-// follow does what a document says, and returns how many blocks it has run, and why it has not run others.
+// follow does what a document says, and returns how many blocks it has run, and why it has not run
+// others.
 func (s *shell) follow(d document) (ran int, left []string) {
 	s.t.Helper()
 	for _, b := range d.blocks {
@@ -97,7 +98,7 @@ func (s *shell) follow(d document) (ran int, left []string) {
 			s.printed(b)
 		case !b.isShell():
 		case not && reason == "":
-			s.t.Errorf("%s: it has to be said why it is not run", b.where)
+			s.t.Errorf("%s: say why it is not run", b.where)
 		case not:
 			left = append(left, b.where+": "+reason)
 		case b.has(markGate):
@@ -132,7 +133,8 @@ func (s *shell) follow(d document) (ran int, left []string) {
 	return ran, left
 }
 
-// has reports whether there is a program or file, without which the test fails where nothing may be skipped.
+// has reports whether a program or file exists. If it does not, the test fails where nothing may be
+// skipped.
 func (s *shell) has(what string) bool {
 	s.t.Helper()
 	var err error
@@ -204,7 +206,7 @@ func (s *shell) console(b block) {
 			continue
 		}
 		printed, status := s.run(b.where, m[1])
-		// It may be an error that is shown.
+		// The block may show an error.
 		if like == "" && status != 0 || like != "" && !hasLine(printed, like) {
 			s.t.Errorf("%s: %s: exit status %d, and no line like\n%s\nbut\n%s", b.where, m[1], status, like, printed)
 		}
@@ -228,7 +230,8 @@ func (s *shell) printed(b block) {
 	}
 }
 
-// typical returns the first line that has no numbers, which depend on the system; otherwise the first.
+// typical returns the first line that has no numbers, which depend on the system; otherwise the
+// first.
 func typical(lines []string) string {
 	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" || line == "^C" || line == "..." })
 	if i := slices.IndexFunc(lines, func(line string) bool { return !numbers.MatchString(line) }); i >= 0 {
@@ -256,7 +259,7 @@ func newPlace(t *testing.T) *place {
 	t.Helper()
 	bin := t.TempDir()
 	build(t, filepath.Join(bin, "nfq"), checkout(), "./cmd/nfq")
-	// Who runs this is root in the sandbox.
+	// The user of the test is root in the sandbox.
 	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +280,8 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-// furnish puts what the documents call ./program, and the captures of this module, into a directory.
+// furnish puts what the documents call ./program, and the captures of this module, into a
+// directory.
 func (p *place) furnish(t *testing.T, dir string) {
 	t.Helper()
 	captures := filepath.Join(dir, "testdata", "captures")

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// dockerScript has podman do what docker is asked for: in the network namespace of the sandbox, which has no registry. The
-// base image of Go consists of this system's programs, and an apt-get for which they are enough.
+// dockerScript runs podman in place of docker, in the network namespace of the sandbox, which has no
+// registry. The base image of Go consists of this system's programs, and an apt-get that does
+// nothing.
 const dockerScript = `#!/bin/sh
 set -e
 engine="podman --root $HOME/containers --runroot $HOME/containers.run --storage-driver vfs --events-backend file --cgroup-manager cgroupfs"
@@ -33,10 +34,10 @@ build)
 	exec $engine build --isolation chroot --security-opt label=disable --network host -v "$HOME/apt:/apt" $mounts "$@"
 	;;
 run)
-	# An interrupt that comes before it forwards them ends podman alone, and not the container.
+	# podman forwards an interrupt to the container, but not in its first moments.
 	trap : INT
 	status=0
-	# The engine's own limits may be above those of who runs it.
+	# The engine's default limits may exceed those of its user.
 	$engine run --network host --security-opt label=disable --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$@" || status=$?
 	$engine rm --all --force --time 5 >/dev/null
 	exit $status

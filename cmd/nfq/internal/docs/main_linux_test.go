@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// download downloads what the library alone requires. The workspace has newer versions of some modules, and sandboxes have no
-// network.
+// download downloads what the library alone requires. The workspace has newer versions of some
+// modules, and sandboxes have no network.
 func download() error {
 	cmd := exec.Command("go", "mod", "download")
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=off")
@@ -43,8 +43,8 @@ func download() error {
 	return nil
 }
 
-// lack skips the test, or fails it where NFQUEUE_REQUIRE_KERNEL=1 forbids that. This package does without labtest, by
-// whose import others are found to be run without a Go toolchain.
+// lack skips the test, or fails it where NFQUEUE_REQUIRE_KERNEL=1 forbids that. labtest has the same,
+// but packages that import it are run where there is no Go.
 func lack(t *testing.T, why ...any) {
 	t.Helper()
 	if nothingMayLack() {

@@ -49,7 +49,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// checkYAML decodes YAML: objects of Kubernetes, into which package kubernetes looks, or a workflow.
+// checkYAML decodes YAML: objects of Kubernetes, into which package kubernetes looks, or a
+// workflow.
 func checkYAML(text string) error {
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	for n := 0; ; n++ {
@@ -105,7 +106,7 @@ func checkUnit(t *testing.T, text string) error {
 	if err := os.WriteFile(unit, []byte(text), 0o644); err != nil {
 		return err
 	}
-	// It also tells of other units of the system, which are not our affair.
+	// It reports on other units of the system too.
 	out, _ := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, filepath.Base(unit)) {

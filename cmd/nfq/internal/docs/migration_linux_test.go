@@ -26,10 +26,11 @@ type datagram struct {
 	lost bool // dropped by the program
 }
 
-// migrated are the programs of docs/migration.md that can be built here, in their order, and what they do.
+// migrated are the programs of docs/migration.md that can be built here, in their order, and what
+// they do.
 var migrated = []struct {
 	name  string
-	marks bool // what they let pass gets the mark 7
+	marks bool // they set the mark 7 on packets that they accept
 	sends []datagram
 }{
 	{"cgo nfqueue-go before", false, []datagram{{text: "plain"}}},
@@ -40,7 +41,8 @@ var migrated = []struct {
 	{"NetfilterQueue after", true, []datagram{{text: "a secret", lost: true}, {text: "plain"}}},
 }
 
-// TestMigration runs the programs of docs/migration.md: what is before and what is after does the same.
+// TestMigration runs the programs of docs/migration.md. Those from before and after the move do the
+// same.
 func TestMigration(t *testing.T) {
 	if refused != nil {
 		lack(t, refused)
@@ -151,8 +153,8 @@ func addRules(t *testing.T, h *netlab.Host, name string, hook netlab.Hook, rules
 	}
 }
 
-// runUntilBound starts a program in a host and returns when it has bound its queue. The program is killed when the test
-// ends.
+// runUntilBound starts a program in a host and returns when it has bound its queue. The program is
+// killed when the test ends.
 func runUntilBound(t *testing.T, h *netlab.Host, cmd *exec.Cmd) {
 	t.Helper()
 	var output bytes.Buffer // to be read when it has ended

@@ -23,8 +23,8 @@ const realNFT = "DOCS_NFT"
 // queueStatement matches a queue statement of nft, always the last in its rule.
 var queueStatement = regexp.MustCompile(`\bqueue (num|to|flags)\b[^;}\n]*`)
 
-// standIn puts a program in the place of nft on a kernel without the queue expression, which would refuse the rules that
-// matter here. It is this test binary, see standInNFT.
+// standIn replaces nft on a kernel without the queue expression, which would refuse the rules of the
+// documents. The replacement is this test binary, see standInNFT.
 func standIn(t *testing.T, bin string) {
 	t.Helper()
 	path, err := exec.LookPath("nft")
@@ -56,8 +56,8 @@ func standIn(t *testing.T, bin string) {
 	t.Setenv(realNFT, path)
 }
 
-// standInNFT runs nft. Rules that queue are compiled by nft and shown to the kernel, which must object to nothing but the
-// queue expression. Then they are installed with accept in its place.
+// standInNFT runs nft. It lets nft compile rules that queue, and checks that the kernel objects to
+// nothing but the queue expression. Then it installs them with accept in its place.
 func standInNFT(args []string) (status int) {
 	nft, text := os.Getenv(realNFT), strings.Join(args, " ")
 	if len(args) == 2 && args[0] == "-f" {

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestCompiledElsewhere: the file that a mark names has the text of the block, as the inside of a function.
+// TestCompiledElsewhere: the file that a mark names has the text of the block, as the inside of a
+// function.
 func TestCompiledElsewhere(t *testing.T) {
 	found := 0
 	for _, d := range documents(t) {

@@ -54,7 +54,8 @@ func addBlocks(t *testing.T, m *module) {
 			if strings.Contains(b.text, "\nfunc Test") {
 				name = "main_test.go"
 			}
-			// A package of its own, unless it is one of several files that a reader has in a directory.
+			// A package of its own, unless it is one of several files that a reader has in a
+			// directory.
 			dir := fmt.Sprintf("%s_%d", strings.Map(letters, d.name), found[d.name])
 			if with := b.marks[markFile]; with != "" && with != "main.go" {
 				dir, name = strings.Map(letters, d.name+filepath.Dir(with)), filepath.Base(with)

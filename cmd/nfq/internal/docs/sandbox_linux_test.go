@@ -18,17 +18,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sandbox is a system for the commands of one document: a network namespace with some traffic in it, and a view of the
-// files on which nothing that is written stays.
+// sandbox is a system for the commands of one document: a network namespace with some traffic, and a
+// view of the files that forgets what is written.
 type sandbox struct {
 	t     *testing.T
 	host  *netlab.Host
-	dir   string      // where the reader is at first
+	dir   string      // where the reader begins
 	env   []string    // for commands
 	calls chan func() // to the thread that is in both namespaces
 }
 
-// newSandbox makes a sandbox for commands with an environment. Nothing that they write to the writable directories stays.
+// newSandbox makes a sandbox for commands with an environment. Nothing that they write to the
+// writable directories stays.
 func newSandbox(t *testing.T, env, writable []string) *sandbox {
 	t.Helper()
 	host, err := netlab.New()
@@ -44,7 +45,8 @@ func newSandbox(t *testing.T, env, writable []string) *sandbox {
 	var thread sync.WaitGroup
 	thread.Go(func() {
 		err := host.Do(func() error {
-			runtime.LockOSThread() // which ends the thread, as no other goroutine may have this view of the files
+			// The thread ends with the goroutine: no other may have this view of the files.
+			runtime.LockOSThread()
 			if err := ownFiles(upper, writable); err != nil {
 				return err
 			}
@@ -73,7 +75,8 @@ func (s *sandbox) do(f func()) {
 	<-done
 }
 
-// ownFiles gives the calling thread a mount namespace in which what is written to some directories ends in memory.
+// ownFiles gives the calling thread a mount namespace in which what is written to some directories
+// ends in memory.
 func ownFiles(upper string, writable []string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make a mount namespace: %w", err)
@@ -101,7 +104,8 @@ func ownFiles(upper string, writable []string) error {
 	return nil
 }
 
-// sendQueries sends a DNS query to port 53 of loopback a hundred times a second, so that there is something to see.
+// sendQueries sends a DNS query to port 53 of loopback a hundred times a second, so that there is
+// something to see.
 func (s *sandbox) sendQueries() {
 	to := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 53}
 	receiver, err := netlab.In(s.host, func() (*net.UDPConn, error) { return net.ListenUDP("udp4", to) })
@@ -123,7 +127,8 @@ func (s *sandbox) sendQueries() {
 				return
 			case <-tick.C:
 			}
-			// Packets that wait in a queue fill the send buffer, and dropped ones are an error: neither matters.
+			// Packets that wait in a queue fill the send buffer, and dropped ones are an error:
+			// neither matters.
 			_ = sender.SetWriteDeadline(time.Now().Add(time.Millisecond))
 			_, _ = sender.Write([]byte(query))
 		}
@@ -131,7 +136,8 @@ func (s *sandbox) sendQueries() {
 	s.t.Cleanup(func() { close(stop); sending.Wait(); sender.Close(); receiver.Close() })
 }
 
-// queues returns who has bound which queue, in the namespace of the sandbox or another that has a name.
+// queues returns who has bound which queue, in the namespace of the sandbox or another that has a
+// name.
 func (s *sandbox) queues(namespace string) string {
 	table := "/proc/thread-self/net/netfilter/nfnetlink_queue"
 	var text []byte

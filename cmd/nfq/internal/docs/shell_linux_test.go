@@ -22,8 +22,8 @@ const patience = 4 * time.Minute
 type shell struct {
 	*sandbox
 	cwd    string
-	open   *command   // what goes on in another terminal, at most until the next
-	beside []*command // what goes on until the end
+	open   *command   // runs in another terminal, at most until the next
+	beside []*command // run until the end of the document
 }
 
 // command is commands that run.
@@ -54,7 +54,7 @@ func (s *shell) start(where, commands string) *command {
 	s.t.Helper()
 	c := &command{where: where, ended: make(chan error, 1)}
 	left := filepath.Join(filepath.Dir(s.dir), "left")
-	// It is the shell that notes where it is, so that "cd" lasts.
+	// The shell notes its directory at the end, so that "cd" lasts.
 	c.cmd = exec.Command("sh", "-ec", "trap 'pwd >"+left+"' EXIT\n"+commands)
 	c.cmd.Dir, c.cmd.Env = s.cwd, append(s.env[:len(s.env):len(s.env)], "PWD="+s.cwd)
 	c.cmd.Stdout, c.cmd.Stderr = c, c
@@ -99,7 +99,8 @@ func exitStatus(err error) int {
 	return 126
 }
 
-// keep starts commands that go on, and returns when they serve a queue, or print what they are to show.
+// keep starts commands that go on, and returns when they serve a queue, or print what they are to
+// show.
 func (s *shell) keep(where, commands, namespace, shows string) {
 	s.t.Helper()
 	s.interrupt(s.open)

@@ -17,8 +17,8 @@ import (
 // snippets are pieces of code that use a package, in its comment or in a document.
 type snippets struct {
 	dir     string // of the package
-	given   string // what the code takes for granted
-	nfqueue string // what it calls so
+	given   string // declarations that the code uses
+	nfqueue string // the package that it calls nfqueue
 }
 
 var snippetsOf = []snippets{
@@ -36,7 +36,8 @@ var imports = map[string]string{
 	"nfqueuetest": modulePath + "/nfqueuetest", "rules": modulePath + "/rules",
 }
 
-// addComments adds the code in the comments of the packages, in which a line "..." stands for the handling of an error.
+// addComments adds the code in the comments of the packages, in which a line "..." stands for the
+// handling of an error.
 func addComments(t *testing.T, m *module) {
 	t.Helper()
 	for _, p := range snippetsOf {
@@ -81,7 +82,7 @@ func (p snippets) wrap(t *testing.T, code string) string {
 	}
 	ast.Inspect(f.Decls[0].(*ast.FuncDecl).Body, func(n ast.Node) bool {
 		switch n := n.(type) {
-		case *ast.AssignStmt: // those of the outermost block may have no further use
+		case *ast.AssignStmt: // the code may not use its variables again
 			for _, name := range n.Lhs {
 				if id, ok := name.(*ast.Ident); ok && n.Tok == token.DEFINE && id.Name != "_" {
 					body += "_ = " + id.Name + "\n"

@@ -14,7 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// TestWorkflowSteps: the workflow has a job for each step of .ci/run, but for those that run on other kernels.
+// TestWorkflowSteps: the workflow has a job for each step of .ci/run, but for those that run on
+// other kernels.
 func TestWorkflowSteps(t *testing.T) {
 	list := exec.Command("bash", ".ci/run", "--list")
 	list.Dir = root

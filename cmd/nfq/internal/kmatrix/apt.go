@@ -64,7 +64,8 @@ func (a *archive) source(suite string) string {
 	return fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keyring, a.mirror, suite)
 }
 
-// apt is apt-get, or another program of apt, for the suite and architecture, which leaves the system's state alone.
+// apt is apt-get, or another program of apt, for the suite and architecture, which leaves the
+// system's state alone.
 func (a *archive) apt(ctx context.Context, program string, args ...string) *exec.Cmd {
 	in := func(sub string) string { return filepath.Join(a.dir, sub) }
 	var options []string

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// tag compiles tests for which not every machine's kernel will do.
+	// tag compiles tests that not every kernel can run.
 	tag = "kernelmatrix"
 	// libraryPath is the import path of the root of the checkout. The tool's module is below it.
 	libraryPath = "github.com/chifflier/nfqueue-go"
-	// labtest is the package that every test with a need for a kernel imports.
+	// labtest is the package that every kernel test imports.
 	labtest = libraryPath + "/internal/netlab/labtest"
 )
 
@@ -84,7 +84,7 @@ type binaries struct {
 	init  []byte
 	nfq   []byte // as it is released
 	tests []testBinary
-	all   []testPackage // also those whose tests are not run: others read their testdata
+	all   []testPackage // also those whose tests do not run: others read their testdata
 }
 
 type testBinary struct {
@@ -92,12 +92,12 @@ type testBinary struct {
 	data []byte
 }
 
-// build builds the binaries, static and without cgo, as far as that can be done as for a
-// release, so that packages are compiled once for both.
+// build builds static binaries without cgo. The flags are those of a release as far as possible, so
+// that packages are compiled once for both.
 func build(ctx context.Context, dir, goarch string, packages []testPackage) (*binaries, error) {
 	fmt.Printf("building the tests for %s\n", goarch)
 	bin := filepath.Join(dir, "bin", goarch)
-	// What is there and up to date is not linked again.
+	// go does not link binaries again that are up to date.
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return nil, err
 	}

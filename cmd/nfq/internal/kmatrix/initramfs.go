@@ -48,7 +48,8 @@ func initramfs(file, dir string, g guest, b *binaries, o options) error {
 		list.WriteString(j.line())
 	}
 	c.file("kmatrix/jobs", 0o644, []byte(list.String()))
-	// Collecting garbage is a quarter of the work of an emulated machine, and there is memory enough.
+	// Collecting garbage is a quarter of the work of an emulated machine, and there is memory
+	// enough.
 	env := []string{"PATH=/bin", "HOME=/tmp", "NFQUEUE_REQUIRE_KERNEL=1", "GOGC=800"}
 	if o.capture != "" {
 		env = append(env, captureEnv+"=1")
@@ -59,6 +60,6 @@ func initramfs(file, dir string, g guest, b *binaries, o options) error {
 	}
 	c.end()
 
-	// An emulated machine takes longer to unpack it than it saves to read less.
+	// Not compressed: an emulated machine would take longer to unpack it than to read it.
 	return os.WriteFile(file, c.Bytes(), 0o644)
 }

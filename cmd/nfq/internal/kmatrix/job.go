@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// anyKernelTests show nothing about the kernel that they run on.
+// anyKernelTests have the same result on every kernel.
 const anyKernelTests = "^TestFault|Usage$|^TestCompletion$"
 
 // moduleDir is where a guest has the folders of the module, with testdata only.
@@ -19,7 +19,7 @@ type job struct {
 	name string   // without spaces
 	dir  string   // where it runs
 	argv []string // the program and its arguments
-	want string   // what it must print, besides anything else
+	want string   // a text that it must print
 }
 
 // line is how the first program of a guest reads it.
@@ -33,8 +33,7 @@ func (p testPackage) program() string { return "/tests/" + path.Base(p.ImportPat
 // dir returns where they run.
 func (p testPackage) dir() string { return path.Join(moduleDir, p.name()) }
 
-// jobs returns what a guest has to do: run the tests, and what is released unless only
-// some tests were asked for.
+// jobs returns what a guest runs: the tests, and the released program unless -run chooses tests.
 func (b *binaries) jobs(o options) []job {
 	var jobs []job
 	skip := anyKernelTests

@@ -7,9 +7,9 @@
 //
 // It fetches the kernels that Debian packages, through this system's own apt, builds
 // static binaries of all tests that need a kernel (with the build tag kernelmatrix),
-// and nfq as it is released, packs all that into an archive from which QEMU boots, and
-// prints what became of each package and program on each guest. It ends with status 1
-// unless all of them passed. No guest named means all of them.
+// and nfq as it is released, packs them into an archive from which QEMU boots, and
+// prints a result for each package and program on each guest. Its exit status is 1
+// unless all of them passed. Without a guest it runs all.
 //
 // It needs Linux with apt-get, dpkg-deb, xz and the keys of Debian's archive, and fetches
 // QEMU too. It does not need root, and changes nothing but its folder in the user's

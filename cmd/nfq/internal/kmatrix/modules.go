@@ -13,9 +13,8 @@ import (
 	"strings"
 )
 
-// wanted are the modules that the tests need; nothing in a guest loads any on
-// demand. What a kernel has built in, or lacks because it has no use for it, is
-// passed over.
+// wanted are the modules that the tests need. Nothing in a guest loads modules on
+// demand. Modules that a kernel has built in, or does not have, are left out.
 var wanted = []string{
 	"crc32c_generic", // first: others need the algorithm when they are loaded, and no list says so
 	"nfnetlink_queue", "nf_conntrack_netlink", "nfnetlink_cthelper", "nf_conntrack_bridge", "nf_conntrack_ftp",

@@ -12,8 +12,9 @@ import (
 	"strings"
 )
 
-// unpackNewest unpacks a package as unpack does, or, if it is that of a kernel, the newest of its kind that is to be
-// had: an archive may name one for some time which it does not have yet, or no longer.
+// unpackNewest unpacks a package as unpack does, or, if it is that of a kernel, the newest of its
+// kind that is to be had: an archive may name one for some time which it does not have yet, or no
+// longer.
 func (a *archive) unpackNewest(ctx context.Context, pkg string, match *regexp.Regexp, into string) error {
 	names, err := a.unpack(ctx, pkg, match, into)
 	if err == nil || ctx.Err() != nil {
@@ -37,11 +38,12 @@ func (a *archive) unpackNewest(ctx context.Context, pkg string, match *regexp.Re
 
 const kernelPrefix = "linux-image-"
 
-// kernelVersion matches what stands between kernelPrefix and the flavour in the name of a kernel's package.
+// kernelVersion matches what stands between kernelPrefix and the flavour in the name of a kernel's
+// package.
 var kernelVersion = regexp.MustCompile(`^[0-9][0-9a-z.+~]*(-[0-9]+)?$`)
 
-// kernelsLike returns those of some packages, a line each, for which the package pkg of a flavour may stand,
-// the newest first.
+// kernelsLike returns those of some packages, a line each, for which the package pkg of a flavour
+// may stand, the newest first.
 func kernelsLike(pkg, packages string) []string {
 	flavour, ok := strings.CutPrefix(pkg, kernelPrefix)
 	if !ok {

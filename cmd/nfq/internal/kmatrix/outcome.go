@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// outcome is what came of a guest.
+// outcome is the result of a guest.
 type outcome struct {
 	kernel string // release
 	jobs   []jobOutcome
 	err    error // why not all jobs are there
 }
 
-// jobOutcome is what came of a job.
+// jobOutcome is the result of a job.
 type jobOutcome struct {
 	name   string
 	status int

@@ -28,8 +28,8 @@ var machines = map[string]machine{
 	"s390x": {"qemu-system-s390x", "qemu-system-s390x", []string{"-machine", "s390-ccw-virtio", "-cpu", "max"}, "ttysclp0"},
 }
 
-// hardware is how a machine of this one's kind runs without emulation, with two processors. Emulated ones wait for each
-// other: tests take half as long again on two as on one.
+// hardware is how a machine of this one's kind runs without emulation, with two processors.
+// Emulated ones wait for each other: tests take half as long again on two as on one.
 var hardware = map[string][]string{
 	"amd64": {"-machine", "q35", "-enable-kvm", "-cpu", "host", "-smp", "2"},
 }

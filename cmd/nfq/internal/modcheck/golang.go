@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,9 +19,9 @@ type checker struct {
 	environment []string
 }
 
-// environment has the go command look for modules first in the proxy in the folder, then in what this machine has downloaded,
-// then where it is set to look. It keeps what it finds in an empty cache, so that nothing of this checkout gets into the
-// machine's own.
+// environment has the go command look for modules first in the proxy in the folder, then in what
+// this machine has downloaded, then where it is set to look. It keeps what it finds in an empty
+// cache, so that nothing of this checkout gets into the machine's own.
 func environment(work string) ([]string, error) {
 	out, err := exec.Command("go", "env", "GOMODCACHE", "GOPROXY").Output()
 	if err != nil {
@@ -33,7 +34,8 @@ func environment(work string) ([]string, error) {
 		"GOMODCACHE="+modCache(work), "GOBIN="+filepath.Join(work, "bin"),
 		"GOPROXY=file://"+filepath.ToSlash(work)+"/proxy,"+downloaded+","+settings[1],
 		"GOSUMDB=off", // which does not have these versions
-		// The paths of the cache do not get into what is compiled, which can be used again the next time.
+		// The paths of the cache do not get into what is compiled, which can be used again the next
+		// time.
 		"GOFLAGS=-modcacherw -trimpath -buildvcs=false",
 	), nil
 }
@@ -43,7 +45,7 @@ func modCache(work string) string { return filepath.Join(work, "modules") }
 // run runs the go command in a folder and returns what it prints.
 func (c checker) run(dir string, args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Env = dir, append(c.environment[:len(c.environment):len(c.environment)], "PWD="+dir)
+	cmd.Dir, cmd.Env = dir, append(slices.Clone(c.environment), "PWD="+dir)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command modcheck proves that the modules of a checkout can be released as they are. It puts the library and the tool into a
-// module proxy, as tags would, and then does in an empty module cache what users and maintainers do:
+// Command modcheck proves that the modules of a checkout can be released as they are. It puts the
+// library and the tool into a module proxy, as tags would, and then does in an empty module cache
+// what users and maintainers do:
 //
 //	go run ./cmd/nfq/internal/modcheck [-write]
 //
-// A stranger's module imports only the root package and builds, and what it downloads for that is what importer.txt lists. "go
-// install" builds the tool. The tool and examples/prometheus build without the workspace, and "go mod tidy" changes nothing in
-// them but the checksums of the library, which exist only after its tag.
+// A stranger's module imports only the root package and builds, and what it downloads for that is
+// what importer.txt lists. "go install" builds the tool. The tool and examples/prometheus build
+// without the workspace, and "go mod tidy" changes nothing in them but the checksums of the
+// library, which exist only after its tag.
 package main
 
 import (

@@ -21,13 +21,15 @@ func main() {
 }
 `
 
-// stranger builds a module that imports the root package alone, and compares what came with it with the list.
+// stranger builds a module that imports the root package alone, and compares what came with it with
+// the list.
 func (c checker) stranger(write bool) error {
 	dir := filepath.Join(c.work, "stranger")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(strangersProgram), 0o644); err != nil {
+	main := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(main, []byte(strangersProgram), 0o644); err != nil {
 		return err
 	}
 	got, err := c.whatCame(dir)
@@ -42,13 +44,15 @@ func (c checker) stranger(write bool) error {
 		return err
 	}
 	if got != string(want) {
-		return fmt.Errorf("an importer of the root package gets\n%s\nbut %s has\n%s\nIf that is intended, run this with -write",
+		return fmt.Errorf(
+			"an importer of the root package gets\n%s\nbut %s has\n%s\nIf you intend that, run this with -write",
 			got, listFile, want)
 	}
 	return nil
 }
 
-// whatCame builds the module in a folder, tidies it, and lists what it gets from others at each step.
+// whatCame builds the module in a folder, tidies it, and lists what it gets from others at each
+// step.
 func (c checker) whatCame(dir string) (string, error) {
 	var b strings.Builder
 	section := func(title string, lines []string) {
@@ -69,11 +73,13 @@ func (c checker) whatCame(dir string) (string, error) {
 		return "", err
 	}
 	section("modules that go get and go build download", downloaded)
-	packages, err := c.run(dir, "list", "-deps", "-f", "{{if not (or .Standard .Module.Main)}}{{.ImportPath}}{{end}}", ".")
+	packages, err := c.run(dir, "list", "-deps",
+		"-f", "{{if not (or .Standard .Module.Main)}}{{.ImportPath}}{{end}}", ".")
 	if err != nil {
 		return "", err
 	}
-	section("packages of other modules that go build compiles", slices.DeleteFunc(strings.Fields(packages), ofLibrary))
+	others := slices.DeleteFunc(strings.Fields(packages), ofLibrary)
+	section("packages of other modules that go build compiles", others)
 	if _, err := c.run(dir, "mod", "tidy"); err != nil {
 		return "", err
 	}
@@ -85,7 +91,7 @@ func (c checker) whatCame(dir string) (string, error) {
 	if downloaded, err = c.downloads(); err != nil {
 		return "", err
 	}
-	section("modules that go mod tidy downloads, since it reads the tests of the root package too", downloaded)
+	section("modules that go mod tidy downloads, for the tests of the root package too", downloaded)
 	return b.String(), nil
 }
 

@@ -28,8 +28,8 @@ func (c checker) install() error {
 	return nil
 }
 
-// alone checks a module that requires the library: its go.mod and go.sum are tidy, and it builds with the library from the proxy.
-// It works on copies of these two files.
+// alone checks a module that requires the library: its go.mod and go.sum are tidy, and it builds
+// with the library from the proxy. It works on copies of these two files.
 func (c checker) alone(dir string) error {
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {

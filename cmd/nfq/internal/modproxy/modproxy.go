@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package modproxy makes a directory that the go command accepts as a module proxy, with the library and the tool as they are
-// in a checkout: what tags on the checkout would publish.
+// Package modproxy makes a directory that the go command accepts as a module proxy, with the
+// library and the tool as they are in a checkout: what tags on the checkout would publish.
 package modproxy
 
 import (
@@ -50,8 +50,8 @@ func Required(checkout string) (string, error) {
 	return "", fmt.Errorf("%s does not require %s", name, Library)
 }
 
-// Write puts both modules into a directory, as a version. The tool requires this version of the library, and has no checksum
-// for it: no other library can have this version here.
+// Write puts both modules into a directory, as a version. The tool requires this version of the
+// library, and has no checksum for it: no other library can have this version here.
 func Write(dir, checkout, version string) error {
 	files, err := sources(checkout)
 	if err != nil {
@@ -71,8 +71,8 @@ func write(dir, version string, files []zip.File) error {
 	return writeModule(dir, module.Version{Path: Tool, Version: version}, tool)
 }
 
-// Snapshot does as Write does, with a version that no other contents of the checkout get. The go command takes a version for
-// something that never changes, also in caches that outlive the proxy.
+// Snapshot does as Write does, with a version that no other contents of the checkout get. The go
+// command takes a version for something that never changes, also in caches that outlive the proxy.
 func Snapshot(dir, checkout string) error {
 	files, err := sources(checkout)
 	if err != nil {
@@ -118,7 +118,10 @@ func writeModule(proxy string, m module.Version, files []zip.File) error {
 		return err
 	}
 	for name, content := range map[string][]byte{
-		"list": []byte(m.Version + "\n"), m.Version + ".info": info, m.Version + ".mod": mod, m.Version + ".zip": archive.Bytes(),
+		"list":              []byte(m.Version + "\n"),
+		m.Version + ".info": info,
+		m.Version + ".mod":  mod,
+		m.Version + ".zip":  archive.Bytes(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
@@ -150,8 +153,9 @@ func sources(checkout string) ([]zip.File, error) {
 	return files, nil
 }
 
-// toolFiles returns the files of the tool's module, which requires a version of the library. The licence comes from the root of
-// the repository, as the go command takes it for a module in a folder that has none.
+// toolFiles returns the files of the tool's module, which requires a version of the library. The
+// licence comes from the root of the repository, as the go command takes it for a module in a
+// folder that has none.
 func toolFiles(all []zip.File, version string) (files []zip.File, err error) {
 	for _, f := range all {
 		disk := f.(diskFile)

@@ -23,7 +23,8 @@ type file struct {
 	content []byte
 }
 
-// writeArchive writes a compressed archive of files below a directory, the same bytes for the same files.
+// writeArchive writes a compressed archive of files below a directory, the same bytes for the same
+// files.
 func writeArchive(path, dir string, modified time.Time, files []file) error {
 	var b bytes.Buffer
 	compressed, err := gzip.NewWriterLevel(&b, gzip.BestCompression)

@@ -11,8 +11,8 @@ import (
 	"strconv"
 )
 
-// commonFiles returns what is the same for all architectures: licence, introduction, manual pages and completions. nfq itself
-// writes the latter.
+// commonFiles returns the files that are the same for all architectures: licence, introduction,
+// manual pages and completions. nfq itself writes the last two.
 func (r release) commonFiles(work string) ([]file, error) {
 	var files []file
 	add := func(name, path string) error {

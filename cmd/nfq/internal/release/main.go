@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command release builds the program nfq for all architectures of Linux, the same bytes wherever and whenever it is built from a
-// source: a static binary with manual pages and shell completions in an archive, a bill of materials, and checksums.
+// Command release builds the program nfq for all architectures of Linux, the same bytes wherever
+// and whenever it is built from a source: a static binary with manual pages and shell completions
+// in an archive, a bill of materials, and checksums.
 //
 //	go run ./cmd/nfq/internal/release -o dist
 //
-// Run it in the root of a checkout, on Linux. It needs Go, and git for the version and the date; the flag -version and the
-// environment variable SOURCE_DATE_EPOCH replace git.
+// Run it in the root of a checkout, on Linux. It needs Go, and git for the version and the date;
+// the flag -version and the environment variable SOURCE_DATE_EPOCH replace git.
 //
-// The library is the one of the checkout. With -tagged it is the one that the tool's go.mod requires, which has to be tagged by
-// then: the result is what "go install" builds.
+// The library is the one of the checkout. With -tagged it is the one that the tool's go.mod
+// requires, which has to be tagged by then: the result is what "go install" builds.
 package main
 
 import (
@@ -30,11 +31,11 @@ var architectures = []string{
 	"amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "mips", "mipsle", "mips64le", "loong64",
 }
 
-// release is what is built.
+// release describes a release.
 type release struct {
 	version string
 	time    time.Time // of everything in the archives
-	dir     string    // where it is put
+	dir     string    // where the files go
 	tagged  bool      // whether the library is the one that go.mod requires
 }
 
@@ -136,7 +137,8 @@ func git(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// sourceDate is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch), or when the commit was made.
+// sourceDate is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch), or
+// when the commit was made.
 func sourceDate() (time.Time, error) {
 	const variable = "SOURCE_DATE_EPOCH"
 	s, ok := os.LookupEnv(variable)

@@ -63,7 +63,7 @@ const (
 	ofCheckout = "(devel)"
 )
 
-// billOfMaterials tells from a binary which modules and which Go it is made of, as JSON.
+// billOfMaterials lists the modules and the Go release of a binary, as JSON.
 func (r release) billOfMaterials(binary, name string) ([]byte, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
