@@ -1,106 +1,89 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command blocksni keeps TLS connections to the given names from being made. A Client
-// Hello is often longer than one segment, so it is put together first. When it is for a
-// blocked name, its last segment is dropped and all that come after.
+// Command blocksni keeps TLS and QUIC connections to the given names from being made. The
+// Client Hello is held until the name is known, in as many packets as it comes, so the
+// server sees no byte of one for a blocked name. The client is told at once, or with -drop
+// not at all. The kernel carries on with decided connections.
 //
-//	iptables -A OUTPUT -p tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass
 //	go build && sudo ./blocksni ads.example
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/binary"
-	"errors"
+	"flag"
 	"log"
-	"net"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/inspect"
+	"github.com/chifflier/nfqueue-go/inspect/quicinitial"
+	"github.com/chifflier/nfqueue-go/inspect/tlshello"
+	"github.com/chifflier/nfqueue-go/rules"
 )
-
-// hello is the beginning of a connection, as far as it was seen.
-type hello struct {
-	next    uint32 // sequence number behind data
-	data    []byte
-	blocked bool
-}
 
 // blocker is a handler.
 type blocker struct {
-	names  []string
-	hellos map[nfqueue.Flow]*hello
+	names []string
+	block connection.Answer
 }
 
-const maxHello, maxHellos = 16 << 10, 10000 // bytes, connections
-
-// ServePacket implements nfqueue.Handler.
-func (b *blocker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
-	flow, _ := p.Flow()
-	segment, ok := p.Transport()
-	if !ok || segment.Protocol != nfqueue.TCP || len(segment.Body) == 0 {
-		return nfqueue.Accept
+// ServeConn implements connection.Handler.
+func (b *blocker) ServeConn(c *connection.Conn) connection.Answer {
+	parse := func() (tlshello.Hello, inspect.Status) { return tlshello.Parse(c.Bytes(connection.Original)) }
+	if c.Flow().Protocol == nfqueue.UDP {
+		parse = func() (tlshello.Hello, inspect.Status) {
+			return quicinitial.Parse(c.Datagrams(connection.Original))
+		}
 	}
-	seq, data := binary.BigEndian.Uint32(segment.Header[4:]), segment.Body
-	h := b.hellos[flow]
-	if h == nil && data[0] != 22 { // no handshake record
-		return nfqueue.Accept
-	}
-	if len(b.hellos) == maxHellos {
-		clear(b.hellos)
-	}
-	if h == nil {
-		h = &hello{next: seq}
-		b.hellos[flow] = h
-	}
-	switch ahead := int(int32(seq - h.next)); {
-	case h.blocked || ahead > 0: // what is missing between will be sent again, and this too
-		return nfqueue.Drop
-	default:
-		data = data[min(-ahead, len(data)):] // without what was seen before
-	}
-	whole := slices.Concat(h.data, data)
-	name, complete := serverName(whole)
+	hello, status := parse()
+	name := strings.ToLower(string(hello.ServerName))
 	switch {
-	case complete && slices.Contains(b.names, name):
-		log.Printf("blocked %s for %v", name, flow.Src)
-		h.blocked = true
-		return nfqueue.Drop
-	case complete || len(whole) > maxHello:
-		delete(b.hellos, flow)
-	default:
-		h.data, h.next = whole, h.next+uint32(len(data))
+	case status == inspect.More:
+		return connection.More
+	case status == inspect.Malformed:
+		log.Printf("blocked a malformed hello: %v", c.Flow())
+		return b.block
+	case slices.Contains(b.names, name):
+		log.Printf("blocked %s: %v", name, c.Flow())
+		return b.block
 	}
-	return nfqueue.Accept
+	return connection.Accept
 }
 
-// serverName has crypto/tls read a Client Hello.
-func serverName(b []byte) (name string, complete bool) {
-	_ = tls.Server(recording{seen: bytes.NewReader(b)}, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		name, complete = h.ServerName, true
-		return nil, errors.New("seen enough")
-	}}).Handshake()
-	return name, complete
+// run blocks until ctx ends.
+func run(ctx context.Context, b *blocker) error {
+	var queued []rules.Rule
+	for _, text := range []string{"out tcp dport 443 offload", "out udp dport 443 offload"} {
+		r, err := rules.Parse(text)
+		if err != nil {
+			return err
+		}
+		queued = append(queued, r)
+	}
+	set, err := rules.Install(rules.Config{}, queued...)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	cfg := connection.Config{Hold: true, Fallback: b.block, Offload: queued[0].Offload}
+	return nfqueue.Run(ctx, nfqueue.Config{}, connection.New(cfg, b))
 }
-
-// recording is the beginning of a connection.
-type recording struct {
-	net.Conn // nil, for the methods that are not called
-	seen     *bytes.Reader
-}
-
-func (r recording) Read(b []byte) (int, error)  { return r.seen.Read(b) }
-func (r recording) Write(b []byte) (int, error) { return len(b), nil }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	drop := flag.Bool("drop", false, "drop blocked connections instead of rejecting them")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := &blocker{names: os.Args[1:], hellos: make(map[nfqueue.Flow]*hello)}
-	if err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, b); err != nil {
+	b := &blocker{names: flag.Args(), block: connection.Reject}
+	if *drop {
+		b.block = connection.Drop
+	}
+	if err := run(ctx, b); err != nil {
 		log.Fatal(err)
 	}
 }

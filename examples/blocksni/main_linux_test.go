@@ -4,15 +4,19 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
@@ -23,44 +27,93 @@ func TestMain(m *testing.M) {
 	labtest.Main(m)
 }
 
-// The server sees the Client Hello of a name that is not blocked, and never the whole of
-// another.
+const patience = 20 * time.Second
+
+// The server sees the Client Hello of a name that is not blocked, and no byte of another.
+// The client knows at once, or with -drop never.
 func TestBlockSNI(t *testing.T) {
-	for _, mtu := range []int{1500, 1280, 600} { // the hello fills one segment or several
+	for _, c := range []struct {
+		mtu  int // the hello fills one segment or several
+		args []string
+		want error
+	}{
+		{1500, nil, unix.ECONNRESET},
+		{1280, nil, unix.ECONNRESET},
+		{600, []string{"-drop"}, os.ErrDeadlineExceeded},
+	} {
 		n := labtest.Pair(t)
-		labtest.Must(t, n.Client.SetMTU(netlab.Eth, mtu))
-		labtest.Rule(t, labtest.Chain(t, n.Client, netlab.IP, netlab.Output, 0),
-			netlab.L4Proto(6), netlab.DstPort(443), netlab.ToQueue(netlab.Queue{}))
-		at := netip.AddrPortFrom(n.Server4, 443).String()
-		l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", at) })
+		labtest.Must(t, n.Client.SetMTU(netlab.Eth, c.mtu))
+		at := netip.AddrPortFrom(n.Server4, 443)
+		l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", at.String()) })
 		labtest.Must(t, err)
 		defer l.Close()
-		p := labtest.Start(t, n.Client, 1, "ads.example", "tracker.example")
-		if name, err := greet(t, n, l, "www.example", 20*time.Second); name != "www.example" {
-			t.Errorf("MTU %d: the server sees %q, %v", mtu, name, err)
+		p := labtest.Start(t, n.Client, 1, append(c.args, "ads.example", "tracker.example")...)
+		if seen, _ := greet(t, n, l, "www.example", patience); len(seen) == 0 {
+			t.Errorf("MTU %d: the server sees nothing of an allowed name", c.mtu)
 		}
-		if name, err := greet(t, n, l, "ads.example", 500*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("MTU %d: the server sees %q, %v", mtu, name, err)
+		seen, err := greet(t, n, l, "ads.example", 500*time.Millisecond)
+		if len(seen) > 0 || !errors.Is(err, c.want) {
+			t.Errorf("MTU %d: the server sees %q, the client %v", c.mtu, seen, err)
 		}
-		p.Interrupt(t, "blocked ads.example for 192.0.2.1\n")
+		p.Interrupt(t, "blocked ads.example: tcp 192.0.2.1:")
 	}
 }
 
-// greet makes a connection and returns the name in the Client Hello that arrives within
-// a time.
-func greet(t *testing.T, n *netlab.Network, l net.Listener, name string, limit time.Duration) (seen string, err error) {
+// greet makes a connection, and returns what arrives within a time, and what the client
+// reads then.
+func greet(t *testing.T, n *netlab.Network, l net.Listener, name string, limit time.Duration) (seen []byte, clientErr error) {
 	t.Helper()
 	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) })
 	labtest.Must(t, err)
 	defer c.Close()
-	go tls.Client(c, &tls.Config{ServerName: name}).Handshake()
 	s, err := l.Accept()
 	labtest.Must(t, err)
 	defer s.Close()
-	labtest.Must(t, s.SetDeadline(time.Now().Add(limit)))
-	err = tls.Server(s, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		seen = h.ServerName
-		return nil, errors.New("seen")
-	}}).Handshake()
-	return seen, err
+	labtest.Must(t, c.SetDeadline(time.Now().Add(limit)))
+	labtest.Must(t, s.SetDeadline(time.Now().Add(limit+limit/2)))
+	read := make(chan []byte)
+	go func() {
+		b := make([]byte, 1)
+		_, err := io.ReadFull(s, b)
+		if err != nil {
+			b = nil
+		}
+		s.Close()
+		read <- b
+	}()
+	clientErr = tls.Client(c, &tls.Config{ServerName: name}).HandshakeContext(t.Context())
+	return <-read, clientErr
+}
+
+// A QUIC connection is known by its first datagram.
+func TestBlockQUIC(t *testing.T) {
+	n := labtest.Pair(t)
+	text, err := os.ReadFile("../../inspect/quicinitial/testdata/rfc9001.hex") // for example.com
+	labtest.Must(t, err)
+	initial, err := hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
+	labtest.Must(t, err)
+	at := netip.AddrPortFrom(n.Server4, 443)
+	u := labtest.SendUDP(t, n.Client, n.Server, at)
+	for _, c := range []struct {
+		name    string
+		blocked bool
+	}{{"other.example", false}, {"example.com", true}} {
+		p := labtest.Start(t, n.Client, 1, c.name)
+		from, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("udp", at.String()) })
+		labtest.Must(t, err)
+		defer from.Close()
+		if _, err := from.Write(initial); err != nil {
+			t.Fatal(err)
+		}
+		if !c.blocked {
+			u.Arrive(t, string(initial))
+			p.Interrupt(t)
+			continue
+		}
+		labtest.Must(t, from.SetReadDeadline(time.Now().Add(patience)))
+		if _, err := from.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("the client reads: %v", err)
+		}
+		p.Interrupt(t, "blocked example.com: udp 192.0.2.1:")
+	}
 }

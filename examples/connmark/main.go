@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command connmark looks at the first packets of a connection only. Its verdict sets the
-// packet mark, a rule behind the queue saves that in the connection, and a rule before the
-// queue lets packets of marked connections go by, so the rest never leaves the kernel:
+// Command connmark names the host of each HTTP connection, and sees no more than the first
+// packets of it. A verdict for the connection marks it, and rules in front of the queue let
+// packets of marked connections go by. They are rules.Rule.Offload; as commands:
 //
-//	iptables -t mangle -A OUTPUT -j CONNMARK --restore-mark
-//	iptables -t mangle -A OUTPUT -m mark --mark 1 -j ACCEPT
-//	iptables -t mangle -A OUTPUT -p tcp --dport 80 -j NFQUEUE --queue-num 0 --queue-bypass
-//	iptables -t mangle -A POSTROUTING -m mark --mark 1 -j CONNMARK --save-mark
+//	nfq rules -iptables 'out tcp dport 80 offload'
+//
+// This works on every kernel. One built with NETFILTER_NETLINK_GLUE_CT can mark a
+// connection without a rule: by Packet.SetConnMark, on a queue with the flag Conntrack.
+//
 //	go build && sudo ./connmark
-//
-// With nftables these are "meta mark set ct mark", "meta mark 1 accept", "queue flags
-// bypass to 0" and "meta mark 1 ct mark set meta mark". This works on every kernel. One
-// built with NETFILTER_NETLINK_GLUE_CT can do without the last rule: there
-// Packet.SetConnMark marks the connection itself, on a queue with the flag Conntrack.
 package main
 
 import (
@@ -21,35 +17,51 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/inspect"
+	"github.com/chifflier/nfqueue-go/inspect/httphost"
+	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// done is the mark of connections that need no more looking at.
-const done = 1
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	seen := 0
-	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0, Fallback: nfqueue.Accept}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		seen++
-		if interesting(p) {
-			p.SetMark(done)
-		}
-		return nfqueue.Accept
-	}))
-	log.Printf("%d packets seen", seen)
-	if err != nil {
-		log.Fatal(err)
+// name answers when the host of a connection is known.
+func name(c *connection.Conn) connection.Answer {
+	request, status := httphost.Parse(c.Bytes(connection.Original))
+	if status == inspect.More {
+		return connection.More
 	}
+	log.Printf("%v: %s", c.Flow(), request.Host)
+	return connection.Accept
 }
 
-// interesting reports whether p decides its connection: here, the first packet with data does.
-func interesting(p *nfqueue.Packet) bool {
-	segment, ok := p.Transport()
-	if !ok || segment.Protocol != nfqueue.TCP {
-		return true // nothing more will be known
+func run(ctx context.Context) error {
+	rule, err := rules.Parse("out tcp dport 80 offload")
+	if err != nil {
+		return err
 	}
-	return len(segment.Body) > 0
+	set, err := rules.Install(rules.Config{}, rule)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	q, err := nfqueue.Open(nfqueue.Config{Fallback: nfqueue.Accept})
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	t := connection.New(connection.Config{Fallback: connection.Accept, Offload: rule.Offload},
+		connection.HandlerFunc(name))
+	err = q.Serve(ctx, t)
+	log.Printf("%d packets seen of %d connections", q.Stats().Received, t.Stats().Opened)
+	return err
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -25,14 +25,6 @@ func TestMain(m *testing.M) {
 // first with data.
 func TestConnMark(t *testing.T) {
 	n := labtest.Pair(t)
-	const mangle = -150
-	out := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, mangle)
-	labtest.Rule(t, out, netlab.RestoreMark())
-	labtest.Rule(t, out, netlab.Mark(done), netlab.Accept())
-	labtest.Rule(t, out, netlab.L4Proto(6), netlab.DstPort(80), netlab.ToQueue(netlab.Queue{}))
-	behind := labtest.Chain(t, n.Client, netlab.IP, netlab.Postrouting, mangle)
-	labtest.Rule(t, behind, netlab.Mark(done), netlab.SaveMark())
-
 	at := netip.AddrPortFrom(n.Server4, 80).String()
 	l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", at) })
 	labtest.Must(t, err)
@@ -46,10 +38,11 @@ func TestConnMark(t *testing.T) {
 	defer s.Close()
 	labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 	labtest.Must(t, s.SetDeadline(time.Now().Add(20*time.Second)))
-	b := make([]byte, 4)
+	const request = "GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
+	b := make([]byte, len(request))
 	for range 1000 {
 		for _, way := range [][2]net.Conn{{c, s}, {s, c}} {
-			if _, err := way[0].Write([]byte("ping")); err != nil {
+			if _, err := io.WriteString(way[0], request); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadFull(way[1], b); err != nil {
@@ -57,5 +50,6 @@ func TestConnMark(t *testing.T) {
 			}
 		}
 	}
-	p.Interrupt(t, " 3 packets seen\n") // SYN, ACK, and the first ping
+	// SYN, ACK, and the first request.
+	p.Interrupt(t, ":80: www.example\n", " 3 packets seen of 1 connections\n")
 }

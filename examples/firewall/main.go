@@ -4,9 +4,9 @@
 //
 //	firewall ads.example tracker.example
 //
-// It queues what leaves for DNS and TLS, and drops questions for the names and the
-// beginnings of TLS connections to them. The tests show how such a handler is tested
-// without root and on every system.
+// It queues what leaves for DNS and TLS, and drops questions for the names and TLS connections
+// to them. The kernel carries on with connections that are decided. The tests show how such a
+// handler is tested without root and on every system.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 // run blocks names until ctx ends.
 func run(ctx context.Context, names []string) error {
 	var queued []rules.Rule
-	for _, text := range []string{"out udp dport 53", "out tcp dport 443"} {
+	for _, text := range []string{"out udp dport 53", "out tcp dport 53 offload", "out tcp dport 443 offload"} {
 		r, err := rules.Parse(text)
 		if err != nil {
 			return err
@@ -47,5 +47,5 @@ func run(ctx context.Context, names []string) error {
 		return err
 	}
 	defer set.Close()
-	return nfqueue.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, &firewall{blocked: names, log: log.Default()})
+	return nfqueue.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, newFirewall(names, log.Default(), rules.DefaultOffload))
 }

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command ips is an intrusion prevention system in small: it looks at the first message of
+// every forwarded TCP connection, and rejects the connection if one of the given texts is in it.
+// The message is held until it is whole, and the kernel carries on with what is decided.
+//
+//	go build && sudo ./ips evil.example /etc/passwd
+//
+// The kernel spreads connections over two queues, each of which is served on two
+// goroutines, and each of these has a tracker of its own.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/inspect"
+	"github.com/chifflier/nfqueue-go/inspect/httphost"
+	"github.com/chifflier/nfqueue-go/inspect/tlshello"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+const (
+	queues  = 2
+	workers = 2 // of each queue
+)
+
+// sensor is a handler for all workers: it keeps nothing.
+type sensor struct{ texts [][]byte }
+
+// ServeConn implements connection.Handler.
+func (s sensor) ServeConn(c *connection.Conn) connection.Answer {
+	message := c.Bytes(connection.Original)
+	for _, text := range s.texts {
+		if bytes.Contains(message, text) {
+			log.Printf("rejected %v: %q", c.Flow(), text)
+			return connection.Reject
+		}
+	}
+	if c.News()&connection.Conflict != 0 {
+		log.Printf("rejected %v: two copies of a segment differ", c.Flow())
+		return connection.Reject
+	}
+	if len(message) == 0 && len(c.Bytes(connection.Reply)) == 0 || unfinished(message) {
+		return connection.More
+	}
+	return connection.Accept
+}
+
+// unfinished reports whether a message is the beginning of one that is known.
+func unfinished(message []byte) bool {
+	_, tls := tlshello.Parse(message)
+	_, http := httphost.Parse(message)
+	return len(message) > 0 && (tls == inspect.More || http == inspect.More)
+}
+
+// run rejects until ctx ends.
+func run(ctx context.Context, s sensor) error {
+	rule, err := rules.Parse(fmt.Sprintf("forward tcp queue 0-%d offload", queues-1))
+	if err != nil {
+		return err
+	}
+	set, err := rules.Install(rules.Config{}, rule)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	g, err := nfqueue.OpenGroup(nfqueue.Config{}, queues)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cfg := connection.Config{Hold: true, Offload: rule.Offload}
+	var trackers []*connection.Tracker
+	var serving sync.WaitGroup
+	for _, q := range g.Queues() {
+		own := make([]*connection.Tracker, workers)
+		for i := range own {
+			own[i] = connection.New(cfg, s)
+		}
+		trackers = append(trackers, own...)
+		serving.Go(func() {
+			// The first that fails ends the others.
+			if err := q.ServeFlows(ctx, workers, func(i int) nfqueue.Handler { return own[i] }); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	serving.Wait()
+	var sum connection.Stats
+	for _, t := range trackers {
+		sum = sum.Add(t.Stats())
+	}
+	log.Printf("%d connections: %d accepted, %d rejected", sum.Opened, sum.Accepted, sum.Rejected)
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var s sensor
+	for _, text := range os.Args[1:] {
+		s.texts = append(s.texts, []byte(text))
+	}
+	if err := run(ctx, s); err != nil {
+		log.Fatal(err)
+	}
+}
