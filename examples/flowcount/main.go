@@ -22,11 +22,26 @@ import (
 
 type count struct{ packets, bytes int }
 
-// counter is a handler for a part of the flows.
-type counter map[nfqueue.Flow]count
+func (c *count) add(p *nfqueue.Packet) {
+	c.packets++
+	c.bytes += p.FullLen()
+}
+
+// counter is a handler for a part of the flows. It counts so many at most each by itself,
+// so that a flood does not take all memory.
+type counter struct {
+	flows  map[nfqueue.Flow]count
+	max    int
+	others count
+}
+
+// maxFlows is about 10 MiB.
+const maxFlows = 1 << 16
+
+func newCounter(max int) *counter { return &counter{flows: make(map[nfqueue.Flow]count), max: max} }
 
 // ServePacket implements nfqueue.Handler.
-func (c counter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+func (c *counter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	flow, ok := p.Flow()
 	if !ok {
 		return nfqueue.Accept
@@ -34,10 +49,13 @@ func (c counter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	if back := flow.Reverse(); back.SrcAddrPort().Compare(flow.SrcAddrPort()) < 0 {
 		flow = back // one key for both directions
 	}
-	n := c[flow]
-	n.packets++
-	n.bytes += p.FullLen()
-	c[flow] = n
+	n, known := c.flows[flow]
+	if !known && len(c.flows) >= c.max {
+		c.others.add(p)
+		return nfqueue.Accept
+	}
+	n.add(p)
+	c.flows[flow] = n
 	return nfqueue.Accept
 }
 
@@ -51,9 +69,9 @@ func main() {
 	defer q.Close()
 	// A goroutine for each processor, each with its own map: no locks. All packets of a
 	// flow go to the same one.
-	var counters []counter
+	var counters []*counter
 	err = q.ServeFlows(ctx, runtime.GOMAXPROCS(0), func(int) nfqueue.Handler {
-		c := make(counter)
+		c := newCounter(maxFlows)
 		counters = append(counters, c)
 		return c
 	})
@@ -61,8 +79,11 @@ func main() {
 		log.Print(err)
 	}
 	for _, c := range counters {
-		for f, n := range c {
+		for f, n := range c.flows {
 			fmt.Printf("%v: %d packets, %d bytes\n", f, n.packets, n.bytes)
+		}
+		if n := c.others; n.packets > 0 {
+			fmt.Printf("others: %d packets, %d bytes\n", n.packets, n.bytes)
 		}
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
 func TestMain(m *testing.M) {
@@ -47,4 +49,24 @@ func TestFlowCount(t *testing.T) {
 			client.Port(), port, len(texts)+1, bytes+28+6))
 	}
 	p.Interrupt(t, lines...)
+}
+
+// A flood of flows costs no more than the flows that are counted one by one.
+func TestBound(t *testing.T) {
+	c := newCounter(10)
+	k := nfqueuetest.NewKernel(t)
+	k.Serve(nfqueue.Config{}, c)
+	server := netip.MustParseAddrPort("198.51.100.1:53")
+	for round := range 2 {
+		for i := range 100 {
+			from := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(4000+i))
+			p := nfqueuetest.UDP(from, server, make([]byte, 12))
+			if r := k.Send(0, nfqueuetest.Spec{Payload: p}).Result(); !r.Passed {
+				t.Fatal("dropped")
+			}
+		}
+		if want := (count{90 * (round + 1), 40 * 90 * (round + 1)}); len(c.flows) != 10 || c.others != want {
+			t.Errorf("%d flows, others %+v, want %+v", len(c.flows), c.others, want)
+		}
+	}
 }
