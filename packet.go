@@ -12,16 +12,16 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
+	"github.com/chifflier/nfqueue-go/internal/rewrite"
 )
 
-// Packet is a queued packet with everything the kernel said about it. A handler
-// owns it until it returns: after that neither the Packet nor any slice it gave
-// out may be used. Clone or Defer keeps it longer. It is not safe for concurrent
-// use.
+// Packet is a queued packet with everything that the kernel sent about it. The handler owns it
+// until it returns. After that, neither the Packet nor a slice that it returned may be used; Clone
+// and Defer keep a packet longer. A Packet is not safe for concurrent use.
 //
-// A packet that lacks an attribute, because the hook has none, the queue's flags
-// do not ask for it or the kernel is too old, answers with the zero value, and
-// with false where zero could be a value.
+// A method returns the zero value, and false where zero could be a value, if the kernel did not send
+// the attribute: the hook does not have it, the flags of the queue do not ask for it, or the kernel
+// is too old.
 type Packet struct {
 	queue *Queue
 	buf   []byte // all memory that belongs to the packet; the message is at its start
@@ -34,12 +34,14 @@ type Packet struct {
 	family Family
 	number uint16
 
-	payload  []byte // what Payload returns; replaced by SetPayload
-	original original
-	edits    nfqmsg.Edits
-	held     *Held // set by Defer
+	payload []byte // what Payload returns; SetPayload replaces it
+	edits   nfqmsg.Edits
+	held    *Held // set by Defer
 
-	deciding bool // in the hands of its handler
+	original      rewrite.Original // see rememberOriginal
+	originalKnown bool
+
+	deciding bool // its handler has it
 }
 
 // reset makes p the packet in msg, which lies at the start of buf.
@@ -53,12 +55,12 @@ func (p *Packet) reset(q *Queue, buf, msg []byte) error {
 	p.id = binary.BigEndian.Uint32(hdr)
 	p.proto = binary.BigEndian.Uint16(hdr[4:])
 	p.hook = Hook(hdr[6])
-	p.payload, p.original.known = nil, false
+	p.payload, p.originalKnown = nil, false
 	if p.attrs.Has(nfqmsg.AttrPayload) {
 		at := &p.attrs.At[nfqmsg.AttrPayload]
 		end := at.Off + at.Len
 		room := len(buf)
-		if int(end) < len(msg) { // not last, as it always is: nothing behind it may be overwritten
+		if int(end) < len(msg) { // not last, though kernels put it last: keep what follows
 			room = int(end)
 		}
 		if p.family == FamilyBridge && p.isIP() {
@@ -71,11 +73,18 @@ func (p *Packet) reset(q *Queue, buf, msg []byte) error {
 	return nil
 }
 
-// ID returns the number by which the kernel knows the packet. Ids count up by one
-// per packet of a queue, from 1, and wrap around (NFQA_PACKET_HDR).
+const (
+	etherTypeIPv4 = 0x0800 // ETH_P_IP
+	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
+	etherTypeVLAN = 0x8100 // ETH_P_8021Q
+	etherTypeQinQ = 0x88a8 // ETH_P_8021AD
+)
+
+// ID returns the id of the packet in its queue. Ids start at 1, increase by one for each packet and
+// wrap around (NFQA_PACKET_HDR).
 func (p *Packet) ID() uint32 { return p.id }
 
-// Queue returns the number of the queue that the packet came through.
+// Queue returns the number of the packet's queue.
 func (p *Packet) Queue() uint16 { return p.number }
 
 // Family returns the protocol family of the hook that queued the packet.
@@ -84,12 +93,11 @@ func (p *Packet) Family() Family { return p.family }
 // Hook returns the hook that queued the packet (NFQA_PACKET_HDR).
 func (p *Packet) Hook() Hook { return p.hook }
 
-// EtherType returns the protocol of the payload as in an Ethernet header, 0x0800
-// for IPv4 and 0x86dd for IPv6 (hw_protocol of NFQA_PACKET_HDR).
+// EtherType returns the protocol of the payload as an Ethernet header has it: 0x0800 for IPv4,
+// 0x86dd for IPv6 (hw_protocol of NFQA_PACKET_HDR).
 func (p *Packet) EtherType() uint16 { return p.proto }
 
-// withoutPadding returns how many bytes of an IP packet of the bridge family are not the padding of
-// a short frame.
+// withoutPadding returns the length of an IP packet without the padding of a short frame.
 func withoutPadding(b []byte) uint32 {
 	if l, err := ippkt.Parse(b); err == nil {
 		return uint32(l.Len)
@@ -97,19 +105,18 @@ func withoutPadding(b []byte) uint32 {
 	return uint32(len(b))
 }
 
-// Payload returns the packet from its network header on, up to the copy range, without
-// the padding that follows a short IP packet in an Ethernet frame of the bridge family.
-// It is nil with CopyMeta. The bytes may be changed in place, and the slice may
-// be appended to without allocating in most cases; SetPayload then sends the
-// change. The slice is valid until the handler returns (NFQA_PAYLOAD).
+// Payload returns the packet from its network header on, up to the copy range. In the bridge family
+// it does not include the padding of a short Ethernet frame. It is nil with CopyMeta. The bytes may
+// be changed in place, and appending to the slice rarely allocates; SetPayload then sends the change.
+// The slice is valid until the handler returns (NFQA_PAYLOAD).
 func (p *Packet) Payload() []byte {
 	p.rememberOriginal()
 	return p.payload
 }
 
-// FullLen returns the length in bytes of the packet as it was queued, which is
-// more than what was copied if it was larger than the copy range. It is 0 with
-// CopyMeta, where the kernel does not tell (NFQA_CAP_LEN).
+// FullLen returns the length in bytes of the packet as it was queued. It exceeds the length of the
+// payload if the packet is longer than the copy range. It is 0 with CopyMeta, for which the kernel
+// does not send it (NFQA_CAP_LEN).
 func (p *Packet) FullLen() int {
 	if n, ok := p.uint32(nfqmsg.AttrCapLen); ok {
 		return int(n)
@@ -123,8 +130,8 @@ func (p *Packet) FullLen() int {
 // Truncated reports whether Payload is only the beginning of the packet.
 func (p *Packet) Truncated() bool { return p.attrs.Has(nfqmsg.AttrCapLen) }
 
-// Mark returns the packet mark, or the one set by SetMark. A mark of 0 is the
-// same as none (NFQA_MARK).
+// Mark returns the packet mark, or the one from SetMark. A mark of 0 is the same as none
+// (NFQA_MARK).
 func (p *Packet) Mark() uint32 {
 	if p.edits.Has(nfqmsg.EditMark) {
 		return p.edits.Mark
@@ -140,8 +147,8 @@ func (p *Packet) SetMark(mark uint32) {
 	p.edits.Set |= nfqmsg.EditMark
 }
 
-// Priority returns the queueing priority of the packet, or the one set by
-// SetPriority. The kernel tells one that is not 0, from Linux 5.18 on (NFQA_PRIORITY).
+// Priority returns the queueing priority of the packet, or the one from SetPriority. The kernel
+// sends one that is not 0, since Linux 5.18 (NFQA_PRIORITY).
 func (p *Packet) Priority() (priority uint32, ok bool) {
 	if p.edits.Has(nfqmsg.EditPriority) {
 		return p.edits.Priority, true
@@ -149,32 +156,31 @@ func (p *Packet) Priority() (priority uint32, ok bool) {
 	return p.uint32(nfqmsg.AttrPriority)
 }
 
-// SetPriority sets the queueing priority of the packet when the verdict is given.
-// Kernels before 5.18 ignore it.
+// SetPriority sets the queueing priority of the packet when the verdict is given. Kernels before
+// 5.18 ignore it.
 func (p *Packet) SetPriority(priority uint32) {
 	p.edits.Priority = priority
 	p.edits.Set |= nfqmsg.EditPriority
 }
 
-// InDev returns the index of the interface on which the packet came in, 0 for
-// none. It is the bridge for a bridged packet (NFQA_IFINDEX_INDEV).
+// InDev returns the index of the interface that received the packet, 0 for none. For a bridged
+// packet it is the bridge (NFQA_IFINDEX_INDEV).
 func (p *Packet) InDev() int { return p.dev(nfqmsg.AttrInDev) }
 
-// OutDev returns the index of the interface by which the packet leaves, 0 for
-// none (NFQA_IFINDEX_OUTDEV).
+// OutDev returns the index of the interface that will send the packet, 0 for none
+// (NFQA_IFINDEX_OUTDEV).
 func (p *Packet) OutDev() int { return p.dev(nfqmsg.AttrOutDev) }
 
-// PhysInDev returns the index of the bridge port on which a bridged packet came
-// in, 0 for none (NFQA_IFINDEX_PHYSINDEV).
+// PhysInDev returns the index of the bridge port that received a bridged packet, 0 for none
+// (NFQA_IFINDEX_PHYSINDEV).
 func (p *Packet) PhysInDev() int { return p.dev(nfqmsg.AttrPhysInDev) }
 
-// PhysOutDev returns the index of the bridge port by which a bridged packet
-// leaves, 0 for none (NFQA_IFINDEX_PHYSOUTDEV).
+// PhysOutDev returns the index of the bridge port that will send a bridged packet, 0 for none
+// (NFQA_IFINDEX_PHYSOUTDEV).
 func (p *Packet) PhysOutDev() int { return p.dev(nfqmsg.AttrPhysOutDev) }
 
-// InDevName returns the name of InDev, "" for none. Names are those of the
-// network namespace of the queue, asked of the kernel at most once a second for
-// each interface.
+// InDevName returns the name of InDev in the network namespace of the queue, "" for none. It asks the
+// kernel at most once a second for each interface.
 func (p *Packet) InDevName() string { return p.queue.link(p.InDev()).Name }
 
 // OutDevName returns the name of OutDev as InDevName does.
@@ -186,23 +192,20 @@ func (p *Packet) PhysInDevName() string { return p.queue.link(p.PhysInDev()).Nam
 // PhysOutDevName returns the name of PhysOutDev as InDevName does.
 func (p *Packet) PhysOutDevName() string { return p.queue.link(p.PhysOutDev()).Name }
 
-// HardwareAddr returns the link-layer source address of a packet that came in on
-// an interface, nil for none. It is valid until the handler returns (NFQA_HWADDR).
+// HardwareAddr returns the link-layer source address of a received packet, nil for none. It is valid
+// until the handler returns (NFQA_HWADDR).
 func (p *Packet) HardwareAddr() net.HardwareAddr {
 	d := p.data(nfqmsg.AttrHWAddr)
 	if d == nil {
 		return nil
 	}
-	n := int(binary.BigEndian.Uint16(d))
-	if n > 8 { // hw_addr of struct nfqnl_msg_packet_hw
-		n = 8
-	}
+	n := min(int(binary.BigEndian.Uint16(d)), 8) // hw_addr of struct nfqnl_msg_packet_hw
 	return net.HardwareAddr(d[4 : 4+n : 4+n])
 }
 
-// Time returns when the packet was received. The kernel tells only at the hooks
-// up to forward, and only while something on the system has receive timestamps
-// switched on (NFQA_TIMESTAMP).
+// Time returns when the packet was received. The kernel sends it only at the hooks up to
+// HookForward, and only while something on the system has receive timestamps enabled
+// (NFQA_TIMESTAMP).
 func (p *Packet) Time() (t time.Time, ok bool) {
 	d := p.data(nfqmsg.AttrTimestamp)
 	if d == nil {
@@ -228,9 +231,8 @@ func (p *Packet) GID() (gid uint32, ok bool) { return p.uint32(nfqmsg.AttrGID) }
 // (NFQA_CGROUP_CLASSID).
 func (p *Packet) CgroupClassID() (id uint32, ok bool) { return p.uint32(nfqmsg.AttrCgroupClassID) }
 
-// SecurityContext returns the security context of the packet without the
-// terminating NUL that SELinux adds, nil for none. Needs Flags SecCtx. It is
-// valid until the handler returns (NFQA_SECCTX).
+// SecurityContext returns the security context of the packet without SELinux's terminating NUL, nil
+// for none. Needs Flags SecCtx. It is valid until the handler returns (NFQA_SECCTX).
 func (p *Packet) SecurityContext() []byte {
 	d := p.data(nfqmsg.AttrSecCtx)
 	if n := len(d); n > 0 && d[n-1] == 0 {
@@ -239,26 +241,26 @@ func (p *Packet) SecurityContext() []byte {
 	return d
 }
 
-// SKBInfo tells what the kernel has left undone on the packet (NFQA_SKB_INFO).
+// SKBInfo returns what the kernel has yet to do with the packet (NFQA_SKB_INFO).
 func (p *Packet) SKBInfo() SKBInfo {
 	v, _ := p.uint32(nfqmsg.AttrSKBInfo)
 	return SKBInfo(v)
 }
 
-// LinkHeader returns the link-layer header of a packet of the bridge family, nil
-// for others. It is valid until the handler returns (NFQA_L2HDR, Linux 4.7).
+// LinkHeader returns the link-layer header of a packet of the bridge family, nil for others. It is
+// valid until the handler returns (NFQA_L2HDR, Linux 4.7).
 func (p *Packet) LinkHeader() []byte { return p.data(nfqmsg.AttrL2Hdr) }
 
-// SetLinkHeader replaces the link-layer header of a packet of the bridge family
-// when the verdict is given. It must be as long as LinkHeader: the kernel loses
-// the packet otherwise. b is copied.
+// SetLinkHeader replaces the link-layer header of a packet of the bridge family when the verdict is
+// given. It must be as long as LinkHeader; otherwise the kernel would lose the packet. b is copied.
 func (p *Packet) SetLinkHeader(b []byte) error {
 	have := p.LinkHeader()
 	switch {
 	case have == nil:
-		return p.editError("link header", errors.New("the packet has none; only those of the bridge family do"))
+		return p.editError("link header", errors.New("only packets of the bridge family have one"))
 	case len(b) != len(have):
-		return p.editError("link header", fmt.Errorf("%d bytes cannot replace %d; the kernel takes the same length only", len(b), len(have)))
+		return p.editError("link header", fmt.Errorf("%d bytes cannot replace %d; the length must stay",
+			len(b), len(have)))
 	}
 	p.edits.Link = append(p.edits.Link[:0], b...)
 	p.edits.Set |= nfqmsg.EditLink
@@ -267,8 +269,8 @@ func (p *Packet) SetLinkHeader(b []byte) error {
 
 // VLAN is an IEEE 802.1Q tag.
 type VLAN struct {
-	// TCI holds the priority in the upper 3 bits, the drop eligible indicator in
-	// the next and the VLAN id in the lower 12.
+	// TCI has the priority in the upper 3 bits, then the drop eligible indicator, and the VLAN id
+	// in the lower 12 bits.
 	TCI uint16
 	// Protocol is the tag's EtherType, 0x8100 or 0x88a8.
 	Protocol uint16
@@ -277,8 +279,8 @@ type VLAN struct {
 // ID returns the VLAN id.
 func (v VLAN) ID() uint16 { return v.TCI & 0xfff }
 
-// VLAN returns the tag of a packet of the bridge family, which the kernel keeps
-// apart from the link header (NFQA_VLAN, Linux 4.7).
+// VLAN returns the tag of a packet of the bridge family. LinkHeader does not include it (NFQA_VLAN,
+// Linux 4.7).
 func (p *Packet) VLAN() (tag VLAN, ok bool) {
 	var have int
 	for rest := p.data(nfqmsg.AttrVLAN); ; {
@@ -300,23 +302,24 @@ func (p *Packet) VLAN() (tag VLAN, ok bool) {
 	}
 }
 
-// SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces the one it
-// has, when the verdict is given. The kernel cannot take a tag away, and would write any
-// Protocol, so those that are none of a tag are refused.
+// SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces its tag, when the verdict is
+// given. It refuses a Protocol that is not a tag's, which the kernel would write. The kernel cannot
+// remove a tag.
 func (p *Packet) SetVLAN(tag VLAN) error {
 	if p.family != FamilyBridge {
-		return p.editError("vlan", errors.New("the kernel takes a tag only for packets of the bridge family"))
+		return p.editError("vlan", errors.New("only packets of the bridge family can have a tag"))
 	}
 	if tag.Protocol != etherTypeVLAN && tag.Protocol != etherTypeQinQ {
-		return p.editError("vlan", fmt.Errorf("protocol %#04x; it must be %#04x or %#04x", tag.Protocol, etherTypeVLAN, etherTypeQinQ))
+		return p.editError("vlan", fmt.Errorf("protocol %#04x; it must be %#04x or %#04x",
+			tag.Protocol, etherTypeVLAN, etherTypeQinQ))
 	}
 	p.edits.VLANTCI, p.edits.VLANProto = tag.TCI, tag.Protocol
 	p.edits.Set |= nfqmsg.EditVLAN
 	return nil
 }
 
-// Clone returns a copy with memory of its own, which stays valid. It is for
-// reading: its edits have no effect.
+// Clone returns a copy with its own memory, which stays valid. It is for reading: its edits have no
+// effect.
 func (p *Packet) Clone() *Packet {
 	c := new(Packet)
 	p.cloneInto(c)

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/rewrite"
 )
 
 // MaxPayload is the length in bytes of the longest packet that a verdict can carry: the length of
@@ -88,7 +88,7 @@ func (p *Packet) SetBody(b []byte) error {
 // super-packet and computes the checksums of the segments, except of UDP before Linux 6.12, where
 // SetPayloadRaw fails like SetPayload.
 func (p *Packet) SetPayloadRaw(b []byte) error {
-	if err := p.checkPayload(b, 0); err != nil {
+	if err := p.checkPayload(b, true); err != nil {
 		return p.editError("payload", err)
 	}
 	p.replace(b)
@@ -97,29 +97,16 @@ func (p *Packet) SetPayloadRaw(b []byte) error {
 
 // setPayload replaces the packet by b, with body at an offset behind the headers.
 func (p *Packet) setPayload(b, body []byte, at int) error {
-	if err := p.checkPayload(b, p.ipVersion()); err != nil {
+	if err := p.checkPayload(b, false); err != nil {
 		return p.editError("payload", err)
 	}
 	if !p.isIP() {
 		p.replace(b)
 		return nil
 	}
-	var how ippkt.How
-	if p.original.surplus && len(b) == p.original.len {
-		how |= ippkt.KeepUDPLength
-	}
-	segments := p.SKBInfo()&SegmentationPending != 0
-	if segments {
-		how |= ippkt.Segments
-	}
-	completion, err := ippkt.Plan(b, how)
-	switch {
-	case err != nil:
+	completion, err := p.original.Plan(b)
+	if err != nil {
 		return p.editError("payload", err)
-	case completion.Protocol == UDP && segments && p.hook <= HookInput:
-		return p.editError("payload", errUDPSegments)
-	case p.original.inside:
-		return p.editError("payload", errInside)
 	}
 	p.replace(b)
 	copy(p.payload[at:], body)
@@ -127,118 +114,39 @@ func (p *Packet) setPayload(b, body []byte, at int) error {
 	return nil
 }
 
-var (
-	errNoTransport = errors.New("the packet has no whole transport header; see Packet.Transport")
+var errNoTransport = errors.New("the packet has no whole transport header; see Packet.Transport")
 
-	// A replaced payload loses the mark that its checksum is partial. The kernel then segments a UDP
-	// super-packet for a local socket with invalid checksums, whatever the field holds
-	// (udp_rcv_segment). It segments one that it sends earlier, see ippkt.Segments.
-	errUDPSegments = fmt.Errorf("a received UDP packet that is still to be segmented "+
-		"cannot be replaced; add NoGSO to Config.Flags: %w", errors.ErrUnsupported)
-
-	// See transport.Conn.CutsReplacedUDP.
-	errNoUDPSegments = fmt.Errorf("a UDP packet that is still to be segmented cannot be replaced "+
-		"before Linux 6.12, which crashes or computes invalid checksums; add NoGSO to "+
-		"Config.Flags: %w",
-		errors.ErrUnsupported)
-
-	// A replaced payload loses the mark that its checksum is partial, and the kernel does not say
-	// where that checksum is.
-	errInside = fmt.Errorf("the packet is a tunnel's, and only the kernel can complete "+
-		"the checksum inside; add NoGSO to Config.Flags: %w", errors.ErrUnsupported)
-)
-
-const (
-	ipv4HeaderLen = 20 // without options
-
-	etherTypeIPv4 = 0x0800 // ETH_P_IP
-	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
-	etherTypeVLAN = 0x8100 // ETH_P_8021Q
-	etherTypeQinQ = 0x88a8 // ETH_P_8021AD
-)
-
-// original is what the checks of a new payload need to know about the packet as it was queued. It
-// is read before the payload is given out, which may then be edited in place.
-type original struct {
-	known bool
-	len   int // of the payload
-	// parsedLen is the length of the headers that the IP layer parsed before its hooks, behind
-	// which the kernel continues; see ippkt.ParsedLen. It is 0 for the bridge family.
-	parsedLen int
-	// minLen is the shortest payload that nfqnl_mangle accepts: up to where the kernel believes the
-	// transport header to be.
-	minLen int
-	// protocol is 0 if the headers cannot be read.
-	protocol Protocol
-	// maybeUDP says that the packet is UDP, or that its headers cannot be read.
-	maybeUDP bool
-	// surplus says that bytes follow a UDP datagram that are not part of it.
-	surplus bool
-	// inside says that a checksum inside a tunnel is not complete yet.
-	inside bool
-}
-
-// rememberOriginal fills p.original once.
+// rememberOriginal reads the packet as it was queued, once, before it can be edited in place.
 func (p *Packet) rememberOriginal() {
-	if p.original.known {
-		return
+	if !p.originalKnown {
+		p.original = rewrite.Read(rewrite.Queued{
+			Version:  p.ipVersion(),
+			Hook:     uint8(p.hook),
+			Bridge:   p.family == FamilyBridge,
+			Segments: p.SKBInfo()&SegmentationPending != 0,
+			Partial:  p.SKBInfo()&ChecksumNotReady != 0,
+		}, p.payload)
+		p.originalKnown = true
 	}
-	p.original = original{known: true, len: len(p.payload)}
-	if !p.isIP() {
-		return
-	}
-	p.original.minLen = ippkt.ParsedLen(p.payload)
-	if p.family != FamilyBridge {
-		p.original.parsedLen = p.original.minLen
-	}
-	l, err := ippkt.Parse(p.payload)
-	if err != nil {
-		p.original.maybeUDP = true
-		return
-	}
-	p.original.protocol = l.Protocol
-	p.original.maybeUDP = l.Protocol == UDP
-	p.original.surplus = l.UDPSurplus(p.payload)
-	if l.Version == 6 && (p.hook == HookOutput || p.hook == HookPostrouting) {
-		// The sender set the transport header behind all extension headers. For forwarded packets the
-		// kernel parsed only Hop-by-Hop Options; at postrouting a packet may be either.
-		p.original.minLen = l.TransportHeaderOffset
-	}
-	p.original.inside = p.SKBInfo()&ChecksumNotReady != 0 &&
-		l.PartialChecksumInside(p.payload, p.SKBInfo()&SegmentationPending != 0)
 }
 
-// checkPayload says why b cannot replace the packet, which must have an IP version unless that is 0.
-// It fills p.original.
-func (p *Packet) checkPayload(b []byte, version byte) error {
+// checkPayload says why b cannot replace the packet.
+func (p *Packet) checkPayload(b []byte, raw bool) error {
 	switch {
 	case p.Truncated() || !p.attrs.Has(nfqmsg.AttrPayload):
 		return p.truncation()
 	case len(b) > MaxPayload:
 		return fmt.Errorf("%d bytes are more than the %d that a verdict can carry", len(b), MaxPayload)
-	case len(b) == 0: // the kernel drops the packet and calls it success
-		return errors.New("it is empty; return Drop to discard the packet")
-	case version != 0 && b[0]>>4 != version:
-		return fmt.Errorf("its IP version is %d, not %d as in the packet, and the receiver would "+
-			"discard it", b[0]>>4, version)
 	}
-	switch p.rememberOriginal(); {
-	case len(b) < p.original.minLen:
-		return fmt.Errorf("its %d bytes are less than the %d of the headers in the packet, "+
-			"and the kernel would drop it", len(b), p.original.minLen)
-	case p.fixedHeaders() && ippkt.ParsedLen(b) != p.original.parsedLen:
-		return fmt.Errorf("its IPv4 header, or IPv6 header with Hop-by-Hop Options, does not have "+
-			"the %d bytes of the packet's, behind which the kernel continues; change options at "+
-			"another hook", p.original.parsedLen)
-	case p.original.maybeUDP && p.SKBInfo()&SegmentationPending != 0 &&
-		p.queue != nil && !p.queue.conn.CutsReplacedUDP():
-		return errNoUDPSegments
+	p.rememberOriginal()
+	if p.original.UDPSegments() && p.queue != nil && !p.queue.conn.CutsReplacedUDP() {
+		return rewrite.ErrSegments
 	}
-	if mtu, too := p.exceedsMTU(b); too {
-		return fmt.Errorf("its %d bytes exceed the MTU of %d of %s, and the kernel would not fragment "+
-			"it; make it shorter, or clear Don't Fragment of IPv4", len(b), mtu, p.OutDevName())
+	if err := p.original.Check(b, raw); err != nil || !p.original.MustFit(b) {
+		return err
 	}
-	return nil
+	out := p.queue.link(p.OutDev())
+	return p.original.Fit(b, out.MTU, out.Name)
 }
 
 // truncation returns ErrTruncated with what helps.
@@ -254,38 +162,6 @@ func (p *Packet) truncation() error {
 		return fmt.Errorf("%w: %d of %d bytes were; raise the copy range",
 			ErrTruncated, len(p.payload), full)
 	}
-}
-
-// fixedHeaders reports whether the kernel relies on the length of the headers that it has parsed. It
-// does in a packet that it is about to deliver, because it continues behind them, and for IPv4
-// options that it completes after forwarding (ip_forward_options).
-func (p *Packet) fixedHeaders() bool {
-	switch {
-	case p.original.parsedLen == 0:
-		return false
-	case p.hook == HookForward:
-		return p.family == FamilyIPv4 && p.original.parsedLen > ipv4HeaderLen
-	}
-	return p.hook == HookInput
-}
-
-// exceedsMTU reports whether the kernel would answer b with an ICMP error because it is longer than
-// the MTU of the outgoing interface (ip_fragment, ip6_fragment). Only packets that grow beyond it
-// count: a longer one was reassembled, and the kernel fragments it again. At the hooks of local
-// packets only TCP counts, because the kernel may fragment what other sockets send (ignore_df).
-func (p *Packet) exceedsMTU(b []byte) (mtu int, exceeds bool) {
-	switch {
-	case len(b) <= max(p.original.len, ipv4HeaderLen) || p.SKBInfo()&SegmentationPending != 0:
-		return 0, false
-	case p.family == FamilyIPv4 && b[6]&0x40 == 0: // without Don't Fragment
-		return 0, false
-	case p.family == FamilyBridge || p.hook < HookForward:
-		return 0, false
-	case p.hook != HookForward && p.original.protocol != TCP:
-		return 0, false
-	}
-	mtu = p.queue.link(p.OutDev()).MTU
-	return mtu, mtu > 0 && p.original.len <= mtu && len(b) > mtu
 }
 
 // replace makes b the payload.
