@@ -1,60 +1,67 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package nfqueue decides in Go what becomes of the packets that the Linux kernel
-// queues to userspace (iptables -j NFQUEUE, nftables queue).
+// Package nfqueue lets a Go program decide packets that the Linux kernel queues to userspace
+// (iptables -j NFQUEUE, nftables queue).
 //
 //	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(
 //		func(p *nfqueue.Packet) nfqueue.Verdict {
-//			fmt.Println(p.Hook(), p.InDevName(), len(p.Payload()))
+//			flow, _ := p.Flow()
+//			fmt.Println(p.Hook(), p.InDevName(), flow, len(p.Payload()))
 //			return nfqueue.Accept
 //		}))
 //
 // # The life of a packet
 //
-// A rule sends a packet to a numbered queue. The kernel keeps it there and copies it
-// to the socket that has bound the queue. Serve receives up to Config.Batch of these
-// copies with one system call and calls the Handler for one after the other, with
-// one Packet that it uses again and again: nothing is allocated. The verdicts of
-// the batch go back with one system call. Only then does the kernel let a packet go
-// on, or drop it.
+// A rule sends a packet to a numbered queue. The kernel keeps the packet there, gives it an id,
+// and copies it to the socket that has bound the queue. Serve receives up to Config.Batch copies
+// with one system call and calls the Handler for each of them. The handler returns a Verdict.
+// Serve sends the verdicts of the batch with one system call, and the kernel then lets each
+// packet continue or drops it. All of this uses the same memory again and allocates nothing.
 //
 // # Verdicts
 //
-// Every packet gets exactly one verdict while the process lives. A handler returns
-// it, or calls Packet.Defer and leaves it to whoever resolves the Held. If a handler
-// panics or returns nonsense, a message cannot be decoded, or a deferred packet is
-// forgotten, then the packet gets Config.Fallback, and Stats counts why. Serve returns
-// after a panic, or goes on with Config.OnPanic.
+// Every packet gets exactly one verdict while the process lives. The handler returns it, or calls
+// Packet.Defer, and any goroutine resolves the Held later. A packet gets Config.Fallback if its
+// handler panics or returns an invalid verdict, if its message cannot be decoded, or if it is
+// deferred and not resolved in time; Stats counts each cause. Serve returns after a panic, unless
+// Config.OnPanic is set.
 //
-// A verdict leaves when its batch ends, or when it is older than Config.FlushAfter
-// and the next handler call has returned. When a handler that was fast so far suddenly
-// blocks it leaves at most Config.FlushAfter and a millisecond later, in a busy queue
-// 16 milliseconds.
+// Serve sends a verdict when its batch ends, or after a handler call if the verdict is older than
+// Config.FlushAfter. If a handler blocks, a timer sends the verdicts before it.
+//
+// # Ownership
+//
+// A Packet, and every slice that its methods return, belongs to the handler until the handler
+// returns. Serve then uses their memory for other packets. Packet.Clone and Packet.Defer make
+// copies that stay valid. Slices that a program passes to a setter are copied, except a payload
+// edited in place, see Packet.SetPayload.
 //
 // # Concurrency
 //
-// A Handler is called by one goroutine, the one that called Serve. ServeFlows calls
-// several, each on its own goroutine and with all packets of its flows. A Packet and the
-// slices it gives out belong to the handler until it returns. Queue and Held may be
-// used by any goroutine.
+// Serve calls the handler on the goroutine that called Serve. ServeFlows calls several handlers,
+// each on its own goroutine, and all packets of a flow go to the same one. All goroutines may use
+// a Queue, a Group and a Held at the same time, but only the handler may use its Packet.
 //
-// # Ending
+// # Shutdown
 //
-// Serve drains the queue when its context ends, as Shutdown does: new packets are
-// kept out, those that wait are decided. Close ends at once, and the kernel drops
-// what waits; so it does when the process dies. A rule with bypass then lets packets
-// pass.
+// When its context ends, Serve drains the queue, as Shutdown does: new packets no longer reach the
+// queue, and those in it are decided. Close ends at once, and the kernel drops the packets in the
+// queue. It also does when the process dies. Afterwards no process has bound the queue: the kernel
+// drops packets, or accepts them if the rule has bypass.
 //
 // # Privileges
 //
-// The kernel asks for CAP_NET_ADMIN in the user namespace that owns the network
-// namespace, when the queue is bound and again for every verdict, and it asks the
-// thread that sends. A process must therefore keep the capability; it can drop all
-// others.
+// The kernel requires CAP_NET_ADMIN in the user namespace that owns the network namespace. It
+// checks the thread that binds the queue, and for every verdict the thread that sends it. A
+// process must keep this capability while it serves, and can drop all others.
+//
+// # Other packages
+//
+// Package conntrack has the types of connection tracking entries, rules installs rules that queue,
+// connection decides connections instead of packets, and nfqueuetest tests handlers without root.
 //
 // # Systems
 //
-// The package compiles on every system, so that programs which use it do. Open fails
-// with errors.ErrUnsupported elsewhere than on Linux. Package nfqueuetest tests
-// handlers on any system.
+// The package compiles on every system, so programs that import it do too. On systems other than
+// Linux, Open fails with errors.ErrUnsupported, and nfqueuetest works.
 package nfqueue

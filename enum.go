@@ -8,12 +8,12 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
-// Family is the protocol family of the hook that queued a packet, the
-// nfgen_family of its message (NFPROTO_* of linux/netfilter.h). A rule in an
-// inet table reports FamilyIPv4 or FamilyIPv6.
+// Family is the protocol family of the hook that queued a packet, the nfgen_family of its message
+// (NFPROTO_* of linux/netfilter.h). Packets from a rule in an inet table have FamilyIPv4 or
+// FamilyIPv6.
 type Family uint8
 
-// Families that can queue packets. Others do not reach userspace.
+// Families that can queue packets.
 const (
 	FamilyIPv4   Family = 2  // NFPROTO_IPV4
 	FamilyBridge Family = 7  // NFPROTO_BRIDGE
@@ -53,18 +53,18 @@ func (h Hook) String() string {
 	return word.Name(uint8(h), hookNames[:], "hook")
 }
 
-// CopyMode says how much of each packet the kernel sends (enum nfqnl_config_mode
-// of linux/netfilter/nfnetlink_queue.h). The zero value is the useful one, so
-// the numbers are not the kernel's.
+// CopyMode says how much of each packet the kernel copies to the socket (enum nfqnl_config_mode of
+// linux/netfilter/nfnetlink_queue.h). The zero value is the useful one, so the numbers differ from
+// the kernel's.
 type CopyMode uint8
 
 const (
-	// CopyPacket sends metadata and the packet, up to the copy range (NFQNL_COPY_PACKET).
+	// CopyPacket copies metadata and the packet, up to the copy range (NFQNL_COPY_PACKET).
 	CopyPacket CopyMode = iota
-	// CopyMeta sends metadata only; not even the packet's length is known (NFQNL_COPY_META).
+	// CopyMeta copies metadata only, without even the packet's length (NFQNL_COPY_META).
 	CopyMeta
-	// CopyNone makes the kernel drop every packet that reaches the queue, without
-	// counting it and without regard to a rule's bypass (NFQNL_COPY_NONE).
+	// CopyNone makes the kernel drop every packet that reaches the queue. It counts none of them
+	// and ignores the bypass of a rule (NFQNL_COPY_NONE).
 	CopyNone
 )
 
@@ -92,26 +92,26 @@ func copyModeOf(kernel uint8) CopyMode {
 	return CopyMode(len(copyModes)) + CopyMode(kernel)
 }
 
-// Flags are the abilities of a queue (NFQA_CFG_F_* of
-// linux/netfilter/nfnetlink_queue.h).
+// Flags are options of a queue (NFQA_CFG_F_* of linux/netfilter/nfnetlink_queue.h).
 type Flags uint32
 
 const (
-	// FailOpen lets packets pass, instead of dropping them, when the queue or its
-	// socket is full (NFQA_CFG_F_FAIL_OPEN, Linux 3.6).
+	// FailOpen makes the kernel accept packets instead of dropping them while the queue or the
+	// buffer of its socket is full (NFQA_CFG_F_FAIL_OPEN, Linux 3.6).
 	FailOpen Flags = 1 << 0
 	// Conntrack adds the connection tracking entry of each packet that has one
-	// (NFQA_CFG_F_CONNTRACK, Linux 3.6). The kernel must have
-	// CONFIG_NETFILTER_NETLINK_GLUE_CT, and a rule must make conntrack active.
+	// (NFQA_CFG_F_CONNTRACK, Linux 3.6). It needs a kernel with CONFIG_NETFILTER_NETLINK_GLUE_CT,
+	// and a rule that makes the kernel track connections.
 	Conntrack Flags = 1 << 1
 	// NoGSO makes the kernel cut packets to the MTU before they are queued. That is slow;
 	// use it only when a handler cannot cope with packets above the MTU. Without it packets
 	// are queued whole (NFQA_CFG_F_GSO, Linux 3.10, of which this is the opposite).
 	NoGSO Flags = 1 << 2
-	// UIDGID adds the owner of the sending socket (NFQA_CFG_F_UID_GID, Linux 3.14).
+	// UIDGID adds the owner of the packet's socket, see Packet.UID (NFQA_CFG_F_UID_GID, Linux
+	// 3.14).
 	UIDGID Flags = 1 << 3
-	// SecCtx adds the security context of the packet (NFQA_CFG_F_SECCTX, Linux
-	// 4.3). The kernel must have CONFIG_NETWORK_SECMARK.
+	// SecCtx adds the security context of the packet (NFQA_CFG_F_SECCTX, Linux 4.3). It needs a
+	// kernel with CONFIG_NETWORK_SECMARK.
 	SecCtx Flags = 1 << 4
 
 	allFlags = FailOpen | Conntrack | NoGSO | UIDGID | SecCtx
@@ -122,25 +122,26 @@ var flagNames = []string{"fail-open", "conntrack", "no-gso", "uid-gid", "secctx"
 // kernel returns the flags as the kernel knows them, with GSO in place of NoGSO.
 func (f Flags) kernel() uint32 { return uint32(f ^ NoGSO) }
 
-// String lists the names of the flags that are set, joined by "|".
+// String lists the names of the set flags, joined by "|".
 func (f Flags) String() string { return word.Bits(uint32(f), flagNames) }
 
-// SKBInfo tells what the kernel has left undone on a packet (NFQA_SKB_* of
+// SKBInfo says what the kernel has yet to do with a packet (NFQA_SKB_* of
 // linux/netfilter/nfnetlink_queue.h).
 type SKBInfo uint32
 
 const (
-	// ChecksumNotReady: the transport checksum is still partial, so the bytes in
-	// the payload do not add up. That is no fault (NFQA_SKB_CSUMNOTREADY).
+	// ChecksumNotReady: the kernel or the network card completes the transport checksum later, so
+	// the one in the payload is not valid yet (NFQA_SKB_CSUMNOTREADY).
 	ChecksumNotReady SKBInfo = 1 << 0
-	// SegmentationPending: the packet is a GSO super-packet, larger than the MTU
-	// allows and to be segmented later (NFQA_SKB_GSO).
+	// SegmentationPending: the packet is a GSO super-packet, which may exceed the MTU and is
+	// segmented later (NFQA_SKB_GSO).
 	SegmentationPending SKBInfo = 1 << 1
-	// ChecksumNotVerified: nobody has checked the transport checksum (NFQA_SKB_CSUM_NOTVERIFIED).
+	// ChecksumNotVerified: neither the network card nor the kernel has verified the transport
+	// checksum (NFQA_SKB_CSUM_NOTVERIFIED).
 	ChecksumNotVerified SKBInfo = 1 << 2
 )
 
 var skbInfoNames = []string{"csum-not-ready", "gso", "csum-not-verified"}
 
-// String lists the names of the bits that are set, joined by "|".
+// String lists the names of the set bits, joined by "|".
 func (i SKBInfo) String() string { return word.Bits(uint32(i), skbInfoNames) }

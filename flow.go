@@ -15,8 +15,8 @@ import (
 // nft and iptables write it, and HasPorts reports whether its header begins with two ports.
 type Protocol = ippkt.Protocol
 
-// Protocols by the names of linux/in.h and linux/in6.h, without IPPROTO_. Transport knows their
-// headers. Any other number is a Protocol too.
+// Protocols whose header Packet.Transport finds, by the names of linux/in.h and linux/in6.h without
+// IPPROTO_. Other numbers are valid too.
 const (
 	ICMP    = ippkt.ICMP    // 1
 	IGMP    = ippkt.IGMP    // 2
@@ -31,8 +31,8 @@ const (
 	UDPLite = ippkt.UDPLite // 136
 )
 
-// Flow is what tells one conversation from another, read from a packet's headers. It
-// is comparable, and may be the key of a map.
+// Flow identifies the conversation that a packet belongs to, and the direction, by what its headers
+// say. It is comparable, and may be the key of a map. Fields that do not apply are zero.
 type Flow struct {
 	// Src and Dst are the addresses of the IP header.
 	Src, Dst netip.Addr
@@ -46,8 +46,8 @@ type Flow struct {
 	Protocol Protocol
 	// Fragment means that the packet is one of several fragments.
 	Fragment bool
-	// NoTransport means that the packet does not hold the transport header: a later
-	// fragment, or one cut short.
+	// NoTransport means that ports and ICMP fields are not known: the packet is a later fragment,
+	// or was truncated.
 	NoTransport bool
 }
 
@@ -65,8 +65,8 @@ func (f Flow) DstAddrPort() netip.AddrPort { return ippkt.Flow(f).DstAddrPort() 
 // "udp 192.0.2.1 > 192.0.2.2 fragment".
 func (f Flow) String() string { return ippkt.Flow(f).String() }
 
-// Reverse returns the flow of the packets in the other direction, with ICMP queries
-// and replies exchanged.
+// Reverse returns the flow of the packets in the other direction. It exchanges the types of ICMP
+// queries and replies.
 func (f Flow) Reverse() Flow { return Flow(ippkt.Flow(f).Reverse()) }
 
 // Tuple returns the flow as the tuple of a connection in the default zone, to compare with a
@@ -78,13 +78,13 @@ func (f Flow) Tuple() conntrack.Tuple {
 	}
 }
 
-// Hash returns a number that is equal for both directions, and for all fragments of
-// one datagram. It differs from process to process.
+// Hash returns a number that is the same for both directions, and for all fragments of a
+// datagram. It differs from process to process.
 func (f Flow) Hash() uint64 { return ippkt.Flow(f).Hash() }
 
-// Flow returns the addresses, protocol and ports of the packet as it now is. It is
-// false if there is no IP header to read, as with CopyMeta; a flow with NoTransport
-// is true. Nothing is allocated.
+// Flow returns the addresses, protocol and ports of the packet in its current form. It reports
+// false without a readable IP header, as with CopyMeta, and true for a flow with NoTransport. It
+// allocates nothing.
 func (p *Packet) Flow() (f Flow, ok bool) {
 	if !p.isIP() {
 		return Flow{}, false
@@ -104,14 +104,13 @@ func (p *Packet) QuotedFlow() (f Flow, ok bool) {
 
 // Transport is the transport header of a packet and what follows it, in place.
 type Transport struct {
-	// Header is the transport header with its options: 8 bytes of UDP, UDP-Lite, ICMP, ICMPv6 and
-	// ESP, 20 to 60 of TCP. Protocols that have no constant here have a header of no bytes.
+	// Header is the transport header with its options: 8 bytes for UDP, UDP-Lite, ICMP, ICMPv6 and
+	// ESP, 20 to 60 for TCP. It is empty for protocols without a constant in this package.
 	Header []byte
 
-	// Body is what follows the header, without the padding of the link layer. Of UDP it is the
-	// data up to the length that the UDP header states. Of a fragment other than the first it is
-	// the piece of the datagram that the fragment carries, from FragmentOffset on, without the
-	// transport header.
+	// Body is what follows the header, without the padding of the link layer. For UDP it ends where
+	// the UDP header says. In a fragment other than the first, Body is the piece of the datagram
+	// that the fragment carries, from FragmentOffset on.
 	Body []byte
 
 	// FragmentOffset is where a fragment belongs in its datagram, in bytes from the first byte
@@ -125,19 +124,20 @@ type Transport struct {
 	// Fragment means that the packet is one of several fragments, and Body a piece of the data.
 	Fragment bool
 
-	// Truncated means that the end of the packet was not copied, and with it a part of Body, or
-	// of the header. A larger copy range helps, see Config.
+	// Truncated means that the kernel did not copy the end of Body, or of the header. A larger copy
+	// range helps, see Config.
 	Truncated bool
 }
 
-// Transport returns the transport header of the packet as it now is, and its body, behind all
-// IPv6 extension headers that the kernel walks. It reports false when the packet does not hold the
-// whole header: Header is nil then, and the other fields say why. Fragment and a FragmentOffset
-// mean a fragment other than the first; Truncated that the header was not copied, as with CopyMeta;
-// neither that the packet states impossible lengths, or is no IP packet.
+// Transport returns the transport header of the packet in its current form, and the body behind
+// it. It skips IPv4 options and the IPv6 extension headers that the kernel skips. It reports
+// false if the packet does not contain the whole header; then Header is nil, and the other fields
+// say why: with FragmentOffset it is a later fragment, with Truncated the header was not copied,
+// as with CopyMeta, and without either the headers state impossible lengths or the packet is not
+// IP.
 //
-// Header and Body are parts of Payload: they may be changed in place, and SetPayload or SetBody
-// then sends the change. They are valid until the handler returns. Nothing is allocated.
+// Header and Body are parts of Payload. They may be changed in place, and SetPayload or SetBody
+// then sends the change. They are valid until the handler returns. Transport allocates nothing.
 func (p *Packet) Transport() (t Transport, ok bool) {
 	l, ok := p.transport()
 	t = Transport{

@@ -19,9 +19,9 @@ import (
 // until it returns. After that, neither the Packet nor a slice that it returned may be used; Clone
 // and Defer keep a packet longer. A Packet is not safe for concurrent use.
 //
-// A method returns the zero value, and false where zero could be a value, if the kernel did not send
-// the attribute: the hook does not have it, the flags of the queue do not ask for it, or the kernel
-// is too old.
+// A method returns the zero value, and false where zero could be a value, if the kernel did not
+// send the attribute: the hook does not have it, the flags of the queue do not ask for it, or the
+// kernel is too old.
 type Packet struct {
 	queue *Queue
 	buf   []byte // all memory that belongs to the packet; the message is at its start
@@ -105,10 +105,10 @@ func withoutPadding(b []byte) uint32 {
 	return uint32(len(b))
 }
 
-// Payload returns the packet from its network header on, up to the copy range. In the bridge family
-// it does not include the padding of a short Ethernet frame. It is nil with CopyMeta. The bytes may
-// be changed in place, and appending to the slice rarely allocates; SetPayload then sends the change.
-// The slice is valid until the handler returns (NFQA_PAYLOAD).
+// Payload returns the packet from its network header on, up to the copy range. In the bridge
+// family it does not include the padding of a short Ethernet frame. It is nil with CopyMeta. The
+// bytes may be changed in place, and appending to the slice rarely allocates; SetPayload then
+// sends the change. The slice is valid until the handler returns (NFQA_PAYLOAD).
 func (p *Packet) Payload() []byte {
 	p.rememberOriginal()
 	return p.payload
@@ -179,8 +179,8 @@ func (p *Packet) PhysInDev() int { return p.dev(nfqmsg.AttrPhysInDev) }
 // (NFQA_IFINDEX_PHYSOUTDEV).
 func (p *Packet) PhysOutDev() int { return p.dev(nfqmsg.AttrPhysOutDev) }
 
-// InDevName returns the name of InDev in the network namespace of the queue, "" for none. It asks the
-// kernel at most once a second for each interface.
+// InDevName returns the name of InDev in the network namespace of the queue, "" for none. It asks
+// the kernel at most once a second for each interface.
 func (p *Packet) InDevName() string { return p.queue.link(p.InDev()).Name }
 
 // OutDevName returns the name of OutDev as InDevName does.
@@ -192,8 +192,8 @@ func (p *Packet) PhysInDevName() string { return p.queue.link(p.PhysInDev()).Nam
 // PhysOutDevName returns the name of PhysOutDev as InDevName does.
 func (p *Packet) PhysOutDevName() string { return p.queue.link(p.PhysOutDev()).Name }
 
-// HardwareAddr returns the link-layer source address of a received packet, nil for none. It is valid
-// until the handler returns (NFQA_HWADDR).
+// HardwareAddr returns the link-layer source address of a received packet, nil for none. It is
+// valid until the handler returns (NFQA_HWADDR).
 func (p *Packet) HardwareAddr() net.HardwareAddr {
 	d := p.data(nfqmsg.AttrHWAddr)
 	if d == nil {
@@ -218,10 +218,11 @@ func (p *Packet) Time() (t time.Time, ok bool) {
 // UID returns the user id, in the initial user namespace, under which the packet's socket was
 // opened. Needs Flags UIDGID (NFQA_UID).
 //
-// At HookOutput and HookPostrouting that is the socket which sent the packet. At HookInput it is the
-// socket which will receive it: the kernel knows that one before delivery only for an established
-// TCP connection or a connected UDP socket, and with the sysctl net.ipv4.ip_early_demux. All other
-// packets have no socket, and UID reports false (nfqnl_put_sk_uidgid).
+// At HookOutput and HookPostrouting that is the socket which sent the packet. At HookInput it is
+// the socket which will receive it: the kernel knows that one before delivery only for an
+// established TCP connection or a connected UDP socket, and with the sysctl
+// net.ipv4.ip_early_demux. All other packets have no socket, and UID reports false
+// (nfqnl_put_sk_uidgid).
 func (p *Packet) UID() (uid uint32, ok bool) { return p.uint32(nfqmsg.AttrUID) }
 
 // GID returns the group id that belongs to UID (NFQA_GID).
@@ -302,9 +303,9 @@ func (p *Packet) VLAN() (tag VLAN, ok bool) {
 	}
 }
 
-// SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces its tag, when the verdict is
-// given. It refuses a Protocol that is not a tag's, which the kernel would write. The kernel cannot
-// remove a tag.
+// SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces its tag, when the verdict
+// is given. It refuses a Protocol that is not a tag's, which the kernel would write. The kernel
+// cannot remove a tag.
 func (p *Packet) SetVLAN(tag VLAN) error {
 	if p.family != FamilyBridge {
 		return p.editError("vlan", errors.New("only packets of the bridge family can have a tag"))

@@ -107,9 +107,9 @@ func (p *Packet) SetConnStatus(set, clear conntrack.Status) error {
 // at most, 24 days at 1000 ticks a second. A second call replaces the timeout.
 //
 // It fails when the packet came without a conntrack entry, and when the entry has
-// StatusFixedTimeout or StatusDying. Kernels before 6.3, and stable ones before those of 2023, set a
-// timeout that is wrong by the host's uptime if the entry is not confirmed yet (CTA_TIMEOUT,
-// __nf_ct_change_timeout, commit 73db1b8f2bb6).
+// StatusFixedTimeout or StatusDying. Kernels before 6.3, and stable ones before those of 2023,
+// set a timeout that is wrong by the host's uptime if the entry is not confirmed yet
+// (CTA_TIMEOUT, __nf_ct_change_timeout, commit 73db1b8f2bb6).
 func (p *Packet) SetConnTimeout(d time.Duration) error {
 	return p.changeConn("connection timeout", func(b []byte, e conntrack.Entry) ([]byte, error) {
 		return ctedit.Timeout(b, e, d)
@@ -133,19 +133,20 @@ func (p *Packet) SetConnHelperInfo(info []byte) error {
 // AdjustSequence makes the kernel adjust the sequence numbers of later TCP segments of the
 // connection, and the acknowledgements of the other direction, by the bytes that SetPayload or
 // SetBody adds to this packet or removes from it. It does nothing if the length stays. The kernel
-// adjusts translated connections only, and only if they have a helper or went through the SYN proxy:
-// it keeps no room for the adjustment of others.
+// adjusts translated connections only, and only if they have a helper or went through the SYN
+// proxy: it keeps no room for the adjustment of others.
 //
-// It fails when the packet came without a conntrack entry, when the entry or the packet is not TCP
-// over IPv4 (for IPv6, and in an ICMP error, the kernel looks for the sequence number in the wrong
-// place), when the connection is not translated, and when it has neither helper nor SYN proxy. With
-// a helper there may still be no room, which the kernel does not report: attach helpers before NAT, in
-// a chain of lower priority, because most kernels make the room when they translate.
+// It fails when the packet came without a conntrack entry, when the entry or the packet is not
+// TCP over IPv4 (for IPv6, and in an ICMP error, the kernel looks for the sequence number in the
+// wrong place), when the connection is not translated, and when it has neither helper nor SYN
+// proxy. With a helper there may still be no room, which the kernel does not report: attach
+// helpers before NAT, in a chain of lower priority, because most kernels make the room when they
+// translate.
 //
-// Any other change of the connection has the same effect on a translated TCP connection whose packet
-// changes its length, even in the headers only. Where AdjustSequence would fail, do not combine the
-// two in one verdict: IPv6 connections break, and without room the kernel prints a warning
-// (nfqnl_recv_verdict, ctnetlink_glue_seqadj, nf_ct_tcp_seqadj_set).
+// Any other change of the connection has the same effect on a translated TCP connection whose
+// packet changes its length, even in the headers only. Where AdjustSequence would fail, do not
+// combine the two in one verdict: IPv6 connections break, and without room the kernel prints a
+// warning (nfqnl_recv_verdict, ctnetlink_glue_seqadj, nf_ct_tcp_seqadj_set).
 func (p *Packet) AdjustSequence() error {
 	protocol := TCP
 	if flow, ok := p.Flow(); ok {

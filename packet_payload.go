@@ -16,17 +16,17 @@ import (
 const MaxPayload = 0xffff - 4
 
 // SetPayload replaces the packet, from its network header on, when the verdict is given. The new
-// packet is valid on the wire: SetPayload sets the length and checksum of an IPv4 header, the payload
-// length of an IPv6 header, the length of UDP, and the checksums of TCP, UDP, UDP-Lite, DCCP, SCTP,
-// ICMP, ICMPv6 and IGMP, except where a fragment lacks what they cover. Bytes behind the datagram of
-// a UDP packet stay there if the packet keeps its length.
+// packet is valid on the wire: SetPayload sets the length and checksum of an IPv4 header, the
+// payload length of an IPv6 header, the length of UDP, and the checksums of TCP, UDP, UDP-Lite,
+// DCCP, SCTP, ICMP, ICMPv6 and IGMP, except where a fragment lacks what they cover. Bytes behind
+// the datagram of a UDP packet stay there if the packet keeps its length.
 //
-// Some things stay the caller's task. SetPayload leaves the contents of other protocols as they are,
-// such as the packet in a tunnel. It does not adjust TCP sequence numbers: a stream whose length
-// changes needs more, see AdjustSequence. Behind an Authentication Header it sets the checksum, but
-// the receiver discards the packet, because the header's own check no longer matches. A packet
-// with SegmentationPending is segmented as before, and must stay longer than one segment. A fragment
-// must keep its length.
+// Some things stay the caller's task. SetPayload leaves the contents of other protocols as they
+// are, such as the packet in a tunnel. It does not adjust TCP sequence numbers: a stream whose
+// length changes needs more, see AdjustSequence. Behind an Authentication Header it sets the
+// checksum, but the receiver discards the packet, because the header's own check no longer
+// matches. A packet with SegmentationPending is segmented as before, and must stay longer than
+// one segment. A fragment must keep its length.
 //
 // b may be the slice that Payload returned, changed in place, shortened or appended to; it is then
 // sent without being copied. Any other slice is copied and stays the caller's. If SetPayload is not

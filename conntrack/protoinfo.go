@@ -47,7 +47,8 @@ const (
 	TCPCloseInit TCPFlags = 1 << 2
 	// TCPBeLiberal: segments outside of the window are not invalid (IP_CT_TCP_FLAG_BE_LIBERAL).
 	TCPBeLiberal TCPFlags = 1 << 3
-	// TCPDataUnacknowledged: data of the end is not acknowledged (IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED).
+	// TCPDataUnacknowledged: data of the end is not acknowledged
+	// (IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED).
 	TCPDataUnacknowledged TCPFlags = 1 << 4
 	// TCPMaxACKSet: the highest acknowledgement is known (IP_CT_TCP_FLAG_MAXACK_SET).
 	TCPMaxACKSet TCPFlags = 1 << 5

@@ -60,7 +60,8 @@ const (
 	// StatusNATClash: the entry lost a race with another of the same connection
 	// (IPS_NAT_CLASH, formerly IPS_UNTRACKED).
 	StatusNATClash Status = 1 << 12
-	// StatusHelper: a rule attached the helper; on newer kernels, the connection has a helper (IPS_HELPER).
+	// StatusHelper: a rule attached the helper; on newer kernels, the connection has a helper
+	// (IPS_HELPER).
 	StatusHelper Status = 1 << 13
 	// StatusOffload: a flow table forwards the connection (IPS_OFFLOAD).
 	StatusOffload Status = 1 << 14

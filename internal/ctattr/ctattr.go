@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package ctattr has the attributes of connection tracking entries and expectations, and finds
-// them in messages. Packages conntrack, which reads entries, and ctedit, which changes them, share it.
+// them in messages. Packages conntrack, which reads entries, and ctedit, which changes them,
+// share it.
 package ctattr
 
 import "github.com/chifflier/nfqueue-go/internal/nlwire"

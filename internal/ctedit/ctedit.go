@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package ctedit encodes changes of a connection that a verdict carries, and refuses what the kernel
-// would silently ignore. Each function appends attributes to those of earlier changes, replaces an
-// earlier change of the same kind, and returns the attributes as they were with an error.
+// Package ctedit encodes changes of a connection that a verdict carries, and refuses what the
+// kernel would silently ignore. Each function appends attributes to those of earlier changes,
+// replaces an earlier change of the same kind, and returns the attributes as they were with an
+// error.
 //
 // The kernel applies the changes in the order timeout, status, helper, labels, mark
 // (ctnetlink_glue_parse_ct). At the first that it refuses it stops, without an error, and then

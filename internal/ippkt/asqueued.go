@@ -46,9 +46,9 @@ func (l *Layout) partialUDP(b, h []byte, segments bool) bool {
 	if err != nil || !segments {
 		return false
 	}
-	// A super-packet that GRO put together as a list (rx-gro-list) has the sum of its first datagram,
-	// and at most 64 of that length (UDP_GRO_CNT_MAX). A tunnel's packets that GRO put together have
-	// the whole checksum of the first one, which may look the same.
+	// A super-packet that GRO put together as a list (rx-gro-list) has the sum of its first
+	// datagram, and at most 64 of that length (UDP_GRO_CNT_MAX). A tunnel's packets that GRO put
+	// together have the whole checksum of the first one, which may look the same.
 	sum, _ = pseudoHeader(l, b, 0)
 	n := (int(field) + maxUint16 - int(Fold(sum))%maxUint16) % maxUint16
 	data, first := len(h)-udpHeaderLen, n-udpHeaderLen
@@ -75,8 +75,8 @@ func carriesPacket(b []byte) bool {
 	return false
 }
 
-// UDPSurplus reports whether packet b, whose layout l is, has bytes behind the datagram that its UDP
-// header states (the surplus area of RFC 9868).
+// UDPSurplus reports whether packet b, whose layout l is, has bytes behind the datagram that its
+// UDP header states (the surplus area of RFC 9868).
 func (l *Layout) UDPSurplus(b []byte) bool {
 	if l.Protocol != UDP || l.Fragment() {
 		return false

@@ -4,8 +4,8 @@
 // belongs to, and what its transport header and body are. It also computes checksums, and writes
 // into a changed packet what makes it valid again.
 //
-// Packets may come from anyone. No function panics, allocates, or reads a byte more often than a small
-// constant number of times. All are safe for concurrent use on different packets.
+// Packets may come from anyone. No function panics, allocates, or reads a byte more often than a
+// small constant number of times. All are safe for concurrent use on different packets.
 package ippkt
 
 import (

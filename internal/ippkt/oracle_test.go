@@ -220,8 +220,8 @@ func completeSegments(b []byte) error {
 	return err
 }
 
-// TestCompleteSegments: the sum of the pseudo-header that UDP gets is what makes the data's own sum a
-// checksum, for any way to cut the data.
+// TestCompleteSegments: the sum of the pseudo-header that UDP gets is what makes the data's own
+// sum a checksum, for any way to cut the data.
 func TestCompleteSegments(t *testing.T) {
 	for _, network := range oracleNetworks {
 		ip, stack := network.layers(layers.IPProtocolUDP)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package rewrite checks whether the kernel would deliver a packet whose payload a verdict replaces,
-// and plans what makes the new payload valid. It does no I/O.
+// Package rewrite checks whether the kernel would deliver a packet whose payload a verdict
+// replaces, and plans what makes the new payload valid. It does no I/O.
 package rewrite
 
 import (
@@ -23,8 +23,8 @@ const (
 const ipv4HeaderLen = 20 // without options
 
 var (
-	// A replaced payload loses the mark that its checksum is partial. The kernel then segments a UDP
-	// super-packet for a local socket with invalid checksums, whatever the field holds
+	// A replaced payload loses the mark that its checksum is partial. The kernel then segments a
+	// UDP super-packet for a local socket with invalid checksums, whatever the field holds
 	// (udp_rcv_segment). It segments one that it sends earlier, see ippkt.Segments.
 	errUDPSegments = fmt.Errorf("a received UDP packet that is still to be segmented "+
 		"cannot be replaced; add NoGSO to Config.Flags: %w", errors.ErrUnsupported)
@@ -88,8 +88,8 @@ func Read(q Queued, payload []byte) Original {
 	o.maybeUDP = l.Protocol == ippkt.UDP
 	o.surplus = l.UDPSurplus(payload)
 	if l.Version == 6 && (q.Hook == output || q.Hook == postrouting) {
-		// The sender set the transport header behind all extension headers. For forwarded packets the
-		// kernel parsed only Hop-by-Hop Options; at postrouting a packet may be either.
+		// The sender set the transport header behind all extension headers. For forwarded packets
+		// the kernel parsed only Hop-by-Hop Options; at postrouting a packet may be either.
 		o.minLen = l.TransportHeaderOffset
 	}
 	o.inside = q.Partial && l.PartialChecksumInside(payload, q.Segments)
@@ -115,8 +115,8 @@ func (o *Original) Check(b []byte, raw bool) error {
 	return nil
 }
 
-// fixedHeaders reports whether the kernel relies on the length of the headers that it has parsed. It
-// does in a packet that it is about to deliver, because it continues behind them, and for IPv4
+// fixedHeaders reports whether the kernel relies on the length of the headers that it has parsed.
+// It does in a packet that it is about to deliver, because it continues behind them, and for IPv4
 // options that it completes after forwarding (ip_forward_options).
 func (o *Original) fixedHeaders() bool {
 	switch {
@@ -131,9 +131,9 @@ func (o *Original) fixedHeaders() bool {
 // UDPSegments reports whether the packet may be a UDP super-packet.
 func (o *Original) UDPSegments() bool { return o.maybeUDP && o.Segments }
 
-// MustFit reports whether the kernel would answer b with an ICMP error if it were longer than the MTU
-// of the outgoing interface (ip_fragment, ip6_fragment). Only packets that grow count. At the hooks
-// of local packets only TCP counts, because the kernel may fragment what other sockets send
+// MustFit reports whether the kernel would answer b with an ICMP error if it were longer than the
+// MTU of the outgoing interface (ip_fragment, ip6_fragment). Only packets that grow count. At the
+// hooks of local packets only TCP counts, because the kernel may fragment what other sockets send
 // (ignore_df).
 func (o *Original) MustFit(b []byte) bool {
 	switch {
@@ -145,8 +145,8 @@ func (o *Original) MustFit(b []byte) bool {
 	return o.Hook == forward || o.protocol == ippkt.TCP
 }
 
-// Fit says why b is too long for the MTU of an interface, which is 0 if it is not known. A packet that
-// was queued with more was reassembled: the kernel fragments it again.
+// Fit says why b is too long for the MTU of an interface, which is 0 if it is not known. A packet
+// that was queued with more was reassembled: the kernel fragments it again.
 func (o *Original) Fit(b []byte, mtu int, name string) error {
 	if mtu == 0 || o.len > mtu || len(b) <= mtu {
 		return nil
