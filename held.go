@@ -42,7 +42,8 @@ const (
 func (p *Packet) Defer() *Held { return p.deferUntil(0) }
 
 // DeferTimeout is Defer with a limit: a packet that is not resolved within d gets
-// the Fallback.
+// the Fallback. It also sets the limit of a packet that was deferred before; the last call
+// counts.
 func (p *Packet) DeferTimeout(d time.Duration) *Held {
 	t := sender.Now()
 	deadline := t + max(d, 1)
@@ -65,6 +66,8 @@ func (p *Packet) deferUntil(deadline time.Duration) *Held {
 		if p.queue.life.IsClosed() { // and Close may not have seen it
 			p.queue.held.abandon(h)
 		}
+	} else if deadline != 0 {
+		p.queue.held.setDeadline(p.held, deadline)
 	}
 	return p.held
 }
@@ -142,10 +145,28 @@ func (s *heldSet) add(h *Held) {
 	h.prev, h.next = s.all.prev, &s.all
 	h.prev.next, h.next.prev = h, h
 	if h.deadline != 0 {
-		heap.Push(&s.deadlines, h)
-		if h.index == 0 {
-			s.timer.Reset(h.deadline - sender.Now())
-		}
+		s.pushLocked(h)
+	}
+}
+
+// setDeadline changes when a packet gets the Fallback, if it is still held.
+func (s *heldSet) setDeadline(h *Held, deadline time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.next == nil { // removed
+		return
+	}
+	if h.index >= 0 {
+		heap.Remove(&s.deadlines, h.index)
+	}
+	h.deadline = deadline
+	s.pushLocked(h)
+}
+
+func (s *heldSet) pushLocked(h *Held) {
+	heap.Push(&s.deadlines, h)
+	if h.index == 0 {
+		s.timer.Reset(h.deadline - sender.Now())
 	}
 }
 

@@ -122,3 +122,75 @@ func TestFaultDeferTimeoutWhileEditing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A limit that is set after Defer holds, and so does the last of several.
+func TestFaultDeferTimeoutAfterDefer(t *testing.T) {
+	for name, c := range map[string]struct {
+		hold func(p *nfqueue.Packet) *nfqueue.Held
+		want time.Duration
+	}{
+		"after Defer": {func(p *nfqueue.Packet) *nfqueue.Held {
+			p.Defer()
+			return p.DeferTimeout(5 * time.Second)
+		}, 5 * time.Second},
+		"shorter": {func(p *nfqueue.Packet) *nfqueue.Held {
+			p.DeferTimeout(time.Hour)
+			return p.DeferTimeout(5 * time.Second)
+		}, 5 * time.Second},
+		"longer": {func(p *nfqueue.Packet) *nfqueue.Held {
+			p.DeferTimeout(time.Second)
+			return p.DeferTimeout(5 * time.Second)
+		}, 5 * time.Second},
+		"before Defer": {func(p *nfqueue.Packet) *nfqueue.Held {
+			p.DeferTimeout(5 * time.Second)
+			return p.Defer()
+		}, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFaulty(t)
+				q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
+				f := k.send(1)[0]
+				began := time.Now()
+				s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					c.hold(p)
+					return nfqueue.Deferred
+				}))
+				wantVerdict(t, f, nfqueue.Accept)
+				if took := time.Since(began); took != c.want {
+					t.Errorf("the Fallback came after %v, want %v", took, c.want)
+				}
+				if got := q.Stats(); got.Deferred != 1 || got.Held != 0 || got.Fallback.Expired != 1 {
+					t.Errorf("%+v", got)
+				}
+				if err := s.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A limit for a packet that was resolved meanwhile changes nothing.
+func TestFaultDeferTimeoutAfterResolve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		f := k.send(1)[0]
+		s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if err := p.Defer().Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+			p.DeferTimeout(time.Second)
+			return nfqueue.Deferred
+		}))
+		wantVerdict(t, f, nfqueue.Accept)
+		time.Sleep(5 * time.Second)
+		if got := q.Stats(); got.Accepted != 1 || got.Dropped != 0 || got.Fallback.Expired != 0 {
+			t.Errorf("%+v", got)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
