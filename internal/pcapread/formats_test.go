@@ -119,7 +119,8 @@ func TestBadBlocks(t *testing.T) {
 	}
 }
 
-// The units of time are powers of 10 and of 2, up to those of which a second has more than fit into 64 bits.
+// The units of time are powers of 10 and of 2, up to those of which a second has more than fit into
+// 64 bits.
 func TestTimeUnits(t *testing.T) {
 	for _, c := range []struct {
 		units byte

@@ -119,7 +119,8 @@ func (h *header) ppp(b []byte) bool {
 		h.len--
 	}
 	h.etherType = map[uint16]uint16{
-		0x0021: etherTypeIPv4, 0x0057: etherTypeIPv6, 0x0281: etherTypeMPLS, 0x0283: etherTypeMPLSMC,
+		0x0021: etherTypeIPv4, 0x0057: etherTypeIPv6,
+		0x0281: etherTypeMPLS, 0x0283: etherTypeMPLSMC,
 	}[protocol]
 	return true
 }

@@ -61,17 +61,19 @@ var links = map[layers.LinkType]func(b []byte) (header, bool){
 	linkIPv4: fixed(0, func([]byte) header { return header{etherType: etherTypeIPv4} }),
 	linkIPv6: fixed(0, func([]byte) header { return header{etherType: etherTypeIPv6} }),
 	linkPPP:  ppp, linkPPPHDLC: ppp,
-	linkPPPoE:    fixed(0, func([]byte) header { return header{etherType: etherTypePPPoE} }),
-	linkCHDLC:    chdlc,
-	linkRelay:    frameRelay,
-	linkFDDI:     fixed(13, func(b []byte) header { return header{etherType: etherTypeLLC, source: b[7:13:13]} }),
+	linkPPPoE: fixed(0, func([]byte) header { return header{etherType: etherTypePPPoE} }),
+	linkCHDLC: chdlc,
+	linkRelay: frameRelay,
+	linkFDDI: fixed(13, func(b []byte) header {
+		return header{etherType: etherTypeLLC, source: b[7:13:13]}
+	}),
 	linkToken:    tokenRing,
 	linkWireless: wireless,
 	linkRadiotap: radiotap,
 	linkARCnet:   func(b []byte) (header, bool) { return arcnet(b, 2) },
 	linkARCnetLx: func(b []byte) (header, bool) { return arcnet(b, 4) },
 	linkIPoIB:    fixed(44, func(b []byte) header { return header{etherType: be16(b[40:])} }),
-	linkIPNET:    fixed(24, func(b []byte) header { return header{etherType: typeOfAF(uint32(b[1]))} }),
+	linkIPNET:    fixed(24, func(b []byte) header { return typeOfByte(b[1]) }),
 	linkNFLOG:    nflog,
 }
 
@@ -123,6 +125,8 @@ func typeOfFamily(b []byte) header {
 	return header{etherType: typeOfAF(family)}
 }
 
+func typeOfByte(family byte) header { return header{etherType: typeOfAF(uint32(family))} }
+
 // typeOfAF turns an AF_* of any system into an EtherType.
 func typeOfAF(family uint32) uint16 {
 	switch family {
@@ -146,8 +150,8 @@ func typeOfVersion(b []byte) uint16 {
 	return 0
 }
 
-// ppp reads the header of RFC 1662, in which the first two bytes may be missing and the protocol may have
-// one byte. PPP over HDLC may have the header of Cisco HDLC instead.
+// ppp reads the header of RFC 1662, in which the first two bytes may be missing and the protocol
+// may have one byte. PPP over HDLC may have the header of Cisco HDLC instead.
 func ppp(b []byte) (h header, ok bool) {
 	switch {
 	case len(b) >= 4 && (b[0] == 0x0f || b[0] == 0x8f):
@@ -285,7 +289,8 @@ func arcnet(b []byte, typeAt int) (header, bool) {
 	return h, true
 }
 
-// nflog reads attributes of which one is the packet (NFULA_PAYLOAD). They have the byte order of the machine.
+// nflog reads attributes of which one is the packet (NFULA_PAYLOAD). They have the byte order of
+// the machine.
 func nflog(b []byte) (header, bool) {
 	if len(b) < 4 {
 		return header{}, false

@@ -3,6 +3,8 @@
 package pcapread
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -69,11 +71,13 @@ func (f *Frame) Bridged() (Packet, bool) {
 	}
 	p := f.behind(h)
 	p.Tag = tag
-	p.LinkHeader = append(append([]byte(nil), f.Data[:12]...), byte(h.etherType>>8), byte(h.etherType))
+	p.LinkHeader = binary.BigEndian.AppendUint16(bytes.Clone(f.Data[:12]), h.etherType)
 	return p, true
 }
 
 // behind returns what is behind a header.
 func (f *Frame) behind(h header) Packet {
-	return Packet{EtherType: h.etherType, Payload: f.Data[h.len:], Len: f.Len - h.len, HardwareAddr: h.source}
+	return Packet{
+		EtherType: h.etherType, Payload: f.Data[h.len:], Len: f.Len - h.len, HardwareAddr: h.source,
+	}
 }

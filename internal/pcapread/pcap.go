@@ -42,7 +42,7 @@ func newPcap(r io.Reader, order binary.ByteOrder, magic uint32) (*pcapFile, erro
 	switch magic {
 	case magicNanoseconds:
 		p.fraction = 1
-	case magicModified: // with the interface, the protocol and the kind of packet behind the lengths
+	case magicModified: // the interface, the protocol and the kind of packet are behind the lengths
 		p.header = b
 	}
 	switch major, minor := order.Uint16(b[4:]), order.Uint16(b[6:]); {

@@ -122,7 +122,8 @@ func (p *pcapngFile) end() error {
 		return err
 	}
 	if n := p.order.Uint32(trailer); n != p.length {
-		return fmt.Errorf("a block has %d bytes at its beginning and %d at its end: the file is damaged", p.length, n)
+		return fmt.Errorf("a block has %d bytes at its beginning and %d at its end: the file is damaged",
+			p.length, n)
 	}
 	return nil
 }
@@ -168,7 +169,9 @@ func (p *pcapngFile) readInterface() error {
 	if err != nil {
 		return err
 	}
-	i := ngInterface{link: layers.LinkType(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), units: microseconds}
+	i := ngInterface{
+		link: layers.LinkType(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), units: microseconds,
+	}
 	for code := uint16(optionEnd + 1); code != optionEnd && p.left >= 4; {
 		var value []byte
 		if code, value, err = p.option(); err != nil {
@@ -235,7 +238,8 @@ func (p *pcapngFile) packet(typ uint32) (f Frame, err error) {
 		length, wire = p.order.Uint32(b[12:]), p.order.Uint32(b[16:])
 	}
 	if uint64(index) >= uint64(len(p.interfaces)) {
-		return f, fmt.Errorf("it is of interface %d, and the file has described %d", index, len(p.interfaces))
+		return f, fmt.Errorf("it is of interface %d, and the file has described %d",
+			index, len(p.interfaces))
 	}
 	i := p.interfaces[index]
 	if typ != blockSimple {

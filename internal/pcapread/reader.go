@@ -53,7 +53,7 @@ const (
 	magicMicroseconds = 0xa1b2c3d4
 	magicNanoseconds  = 0xa1b23c4d
 	magicModified     = 0xa1b2cd34 // of Alexey Kuznetsov's libpcap, with longer record headers
-	magicSection      = 0x0a0d0d0a // the Section Header Block of pcapng, the same in both byte orders
+	magicSection      = 0x0a0d0d0a // the first block of pcapng, the same in both byte orders
 	magicGzip         = 0x1f8b
 )
 
@@ -118,7 +118,8 @@ func whole(err error) error {
 // readData reads the bytes of a record.
 func readData(r io.Reader, n uint32) ([]byte, error) {
 	if n > maxRecord {
-		return nil, fmt.Errorf("the record has %d bytes, and the longest is %d: the file is damaged", n, maxRecord)
+		return nil, fmt.Errorf("the record has %d bytes, and the longest is %d: the file is damaged",
+			n, maxRecord)
 	}
 	data := make([]byte, n)
 	_, err := io.ReadFull(r, data)

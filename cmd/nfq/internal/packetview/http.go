@@ -13,7 +13,8 @@ import (
 // maxHTTPLine bounds the text that a packet can put on the screen.
 const maxHTTPLine = 200
 
-// httpLine returns the request line or status line of an HTTP/1 message that b begins with, "" if it does not.
+// httpLine returns the request line or status line of an HTTP/1 message that b begins with, "" if
+// it does not.
 func httpLine(b []byte) string {
 	b = bytes.TrimLeft(b, "\r\n")
 	if !bytes.HasPrefix(b, []byte("HTTP/1.")) && !isRequest(b) {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// appendMeta appends everything that is known of a packet, in indented lines by subject. What does not apply is left out.
+// appendMeta appends everything that is known of a packet, in indented lines by subject. What does
+// not apply is left out.
 func appendMeta(b []byte, r *Record, d *decoded) []byte {
 	paragraph := func(items []string) {
 		if len(items) > 0 {

@@ -56,8 +56,8 @@ type Record struct {
 // Owner is who opened the socket that sent a packet.
 type Owner struct{ UID, GID uint32 }
 
-// Of makes the Record of a packet, before the handler that owns it decides it. The caller sets Verdict
-// and SetMark. The time is that of the kernel if it tells, or now.
+// Of makes the Record of a packet, before the handler that owns it decides it. The caller sets
+// Verdict and SetMark. The time is that of the kernel if it tells, or now.
 func Of(p *nfqueue.Packet) *Record {
 	r := &Record{
 		Queue: p.Queue(), ID: p.ID(), Family: p.Family(), Hook: p.Hook(), EtherType: p.EtherType(),

@@ -125,7 +125,8 @@ func (p *parser) operators(left node, lowest int) (node, error) {
 			return node{}, err
 		}
 		// As in libpcap, only the left operand brings a check of its protocol.
-		left = node{kind: aValue, value: value{check: left.check, compute: combine(operator, left.compute, right.compute)}}
+		combined := combine(operator, left.compute, right.compute)
+		left = node{kind: aValue, value: value{check: left.check, compute: combined}}
 	}
 }
 
@@ -185,17 +186,20 @@ func (p *parser) operand() (node, error) {
 		if err != nil {
 			return node{}, err
 		}
-		return node{kind: aValue, value: value{check: n.check, compute: combine("-", literal(0), n.compute)}}, nil
+		negated := combine("-", literal(0), n.compute)
+		return node{kind: aValue, value: value{check: n.check, compute: negated}}, nil
 	case t.kind == tokenNumber:
 		p.next++
-		return node{kind: aNumber, value: value{compute: literal(t.value), literal: true}, num: t}, nil
+		v := value{compute: literal(t.value), literal: true}
+		return node{kind: aNumber, value: v, num: t}, nil
 	case p.accept("len"):
-		return node{kind: aValue, value: value{compute: func(p Packet) (uint32, result) { return uint32(p.Length), yes }}}, nil
+		length := func(p Packet) (uint32, result) { return uint32(p.Length), yes }
+		return node{kind: aValue, value: value{compute: length}}, nil
 	case t.kind == tokenKeyword && p.operator(p.next+1) == "[":
 		v, err := p.bytes()
 		return node{kind: aValue, value: v}, err
 	}
-	return node{}, p.error(t, "expected a number, len, or bytes of a protocol such as tcp[13] or ip[2:2]")
+	return node{}, p.error(t, "expected a number, len, or bytes of a protocol such as tcp[13]")
 }
 
 func literal(n uint32) compute { return func(Packet) (uint32, result) { return n, yes } }
@@ -208,7 +212,8 @@ func (p *parser) bytes() (value, error) {
 		if why := notHere[protocol.text]; why != "" {
 			return value{}, p.error(protocol, "%s", why)
 		}
-		return value{}, p.error(protocol, "only ip, ip6, tcp, udp, icmp, icmp6, sctp, igmp, igrp, pim, vrrp, carp, arp and rarp have bytes")
+		return value{}, p.error(protocol, "only ip, ip6, tcp, udp, icmp, icmp6, sctp, igmp, igrp, pim, "+
+			"vrrp, carp, arp and rarp have bytes")
 	}
 	p.next++ // the bracket
 	offset, err := p.arithmetic(0)

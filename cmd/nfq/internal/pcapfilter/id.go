@@ -89,7 +89,8 @@ func (p *parser) address4(q qualifiers, t token) (pred, error) {
 	case hasMask && q.typ != "net":
 		return nil, p.error(t, "write net before a prefix")
 	case address&^mask != 0:
-		return nil, p.error(t, "the address has bits set that are not in %s; write %v", last.text, netip.AddrFrom4(be32(address&mask)))
+		return nil, p.error(t, "the address has bits set that are not in %s; write %v",
+			last.text, netip.AddrFrom4(be32(address&mask)))
 	}
 	return p.host4(q, t, address, mask)
 }
@@ -129,7 +130,8 @@ func (p *parser) address6(q qualifiers, t token) (pred, error) {
 	case prefix.Bits() != 128 && q.typ != "net":
 		return nil, p.error(t, "write net before a prefix")
 	case prefix.Masked() != prefix:
-		return nil, p.error(t, "the address has bits set behind the prefix; write %v", prefix.Masked())
+		return nil, p.error(t, "the address has bits set that are not in /%d; write %v",
+			prefix.Bits(), prefix.Masked())
 	}
 	return p.host6(q, t, prefix)
 }
@@ -232,7 +234,7 @@ func (p *parser) portNames(q qualifiers, t token) (pred, error) {
 	a, protocol, ok1 := p.names.service(low)
 	b, other, ok2 := p.names.service(high)
 	if !ok1 || !ok2 {
-		return nil, p.error(t, "expected %s, from 0 to 65535 or a name in /etc/services", q.wanted())
+		return nil, p.error(t, "expected %s, up to 65535 or a name in /etc/services", q.wanted())
 	}
 	if other != protocol {
 		protocol = protoAny
@@ -242,14 +244,16 @@ func (p *parser) portNames(q qualifiers, t token) (pred, error) {
 
 // ports makes the condition of ports. A service has them in the protocol, or in any.
 func (p *parser) ports(q qualifiers, t token, protocol uint8, low, high uint16) (pred, error) {
-	switch wanted, ok := map[string]uint8{"": protocol, "tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP}[q.proto]; {
+	wanted, ok := map[string]uint8{
+		"": protocol, "tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP,
+	}[q.proto]
+	switch {
 	case !ok:
 		return nil, p.error(t, "%s has no ports; tcp, udp and sctp have", q.proto)
 	case protocol != protoAny && protocol != wanted:
 		return nil, p.error(t, "/etc/services has this name for another protocol than %s", q.proto)
-	default:
-		protocol = wanted
 	}
+	protocol = wanted
 	any4, any6 := byteIs(ip4Protocol, protocol), byteIs(ip6Next, protocol)
 	if protocol == protoAny {
 		any4, any6 = constant(no), constant(no)

@@ -55,14 +55,15 @@ const (
 var (
 	numberForm   = regexp.MustCompile(`^([0-9]+|0[xX][0-9A-Fa-f]+)$`)
 	quadForm     = regexp.MustCompile(`^[0-9]+(\.[0-9]+){1,3}$`)
-	hardwareForm = regexp.MustCompile(`^(` + octet + `((:` + octet + `){5}|(-` + octet + `){5}|(\.` + octet + `){5})|` +
+	hardwareForm = regexp.MustCompile(`^(` +
+		octet + `((:` + octet + `){5}|(-` + octet + `){5}|(\.` + octet + `){5})|` +
 		pair + `\.` + pair + `\.` + pair + `|` + six + `)$`)
 )
 
 // lex splits the text into tokens as the scanner of libpcap does: each is as long as it can be.
 func (p *parser) lex() error {
 	if len(p.text) > maxFilterBytes {
-		return &Error{Text: p.text[:20] + "...", Pos: maxFilterBytes, Word: "...", Why: "the filter is too long"}
+		return &Error{p.text[:20] + "...", maxFilterBytes, "...", "the filter is too long"}
 	}
 	for at := 0; at < len(p.text); {
 		if strings.IndexByte(" \t\n\r", p.text[at]) >= 0 {
@@ -132,7 +133,7 @@ func (p *parser) word(word string, at int) (token, error) {
 	case numberForm.MatchString(word):
 		n, err := strconv.ParseUint(word, 0, 32)
 		if err != nil {
-			return t, p.error(t, "expected a number of 32 bits: decimal, octal after 0, or hexadecimal after 0x")
+			return t, p.error(t, "expected 32 bits: decimal, octal after 0, or hexadecimal after 0x")
 		}
 		t.kind, t.value = tokenNumber, uint32(n)
 	}

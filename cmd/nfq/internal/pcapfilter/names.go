@@ -63,8 +63,8 @@ func lookUpProtocol(protocol string) (uint8, bool) {
 
 // wellKnown is for systems without /etc/protocols.
 var wellKnown = map[string]uint8{
-	"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58, "pim": 103, "vrrp": 112,
-	"sctp": 132, "udplite": 136,
+	"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": 58,
+	"pim": 103, "vrrp": 112, "sctp": 132, "udplite": 136,
 }
 
 // service returns the port of a service, and the protocols that have it under this name: one of TCP

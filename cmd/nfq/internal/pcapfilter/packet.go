@@ -143,9 +143,9 @@ var headers = map[string]header{
 		func(offset pred) pred { return both(offset, and(ip6, byteIs(ip6Next, protoICMP6))) },
 		literal(ip6Len), true,
 	},
-	"tcp": transport("tcp"), "udp": transport("udp"), "sctp": transport("sctp"), "icmp": transport("icmp"),
-	"igmp": transport("igmp"), "igrp": transport("igrp"), "pim": transport("pim"), "vrrp": transport("vrrp"),
-	"carp": transport("carp"),
+	"tcp": transport("tcp"), "udp": transport("udp"), "sctp": transport("sctp"),
+	"icmp": transport("icmp"), "igmp": transport("igmp"), "igrp": transport("igrp"),
+	"pim": transport("pim"), "vrrp": transport("vrrp"), "carp": transport("carp"),
 }
 
 func network(check pred) header {

@@ -57,10 +57,11 @@ func (q qualifiers) wanted() string {
 // abbreviations are the protocols that are a condition of their own.
 var abbreviations = map[string]pred{
 	"ip": ip4, "ip6": ip6, "arp": arp, "rarp": rarp,
-	"tcp": protocol(protoTCP), "udp": protocol(protoUDP), "sctp": protocol(protoSCTP), "icmp": protocol4(protoICMP),
-	"icmp6": protocol6(protoICMP6), "igmp": protocol4(protoIGMP), "igrp": protocol4(protoIGRP),
-	"vrrp": protocol4(protoVRRP), "carp": protocol4(protoVRRP), "pim": protocol(protoPIM), "ah": protocol(protoAH),
-	"esp": protocol(protoESP),
+	"tcp": protocol(protoTCP), "udp": protocol(protoUDP), "sctp": protocol(protoSCTP),
+	"icmp": protocol4(protoICMP), "icmp6": protocol6(protoICMP6),
+	"igmp": protocol4(protoIGMP), "igrp": protocol4(protoIGRP), "pim": protocol(protoPIM),
+	"vrrp": protocol4(protoVRRP), "carp": protocol4(protoVRRP),
+	"ah": protocol(protoAH), "esp": protocol(protoESP),
 }
 
 // primitive reads a condition that starts with a keyword: qualifiers and an id, or words that stand
@@ -180,7 +181,7 @@ func (p *parser) cast(t token, proto string) (pred, error) {
 	case t.text == "multicast" && proto == "ip6":
 		return and(ip6, byteIs(ip6Dst, 255)), nil
 	}
-	return nil, p.error(t, "packets have no link layer here; ip multicast and ip6 multicast are known")
+	return nil, p.error(t, "packets have no link layer here; write ip multicast or ip6 multicast")
 }
 
 // length reads "less N" and "greater N", which include N.
@@ -205,7 +206,7 @@ func (p *parser) byte() (pred, error) {
 		}
 	}
 	if operator.text != "=" && operator.text != "<" && operator.text != ">" {
-		return nil, p.error(operator, "expected = < or >; for others compare bytes such as ip[0] & 1 != 0")
+		return nil, p.error(operator, "expected = < or >; for others write ip[0] & 1 != 0")
 	}
 	holds := comparisons[operator.text]
 	return func(p Packet) result {

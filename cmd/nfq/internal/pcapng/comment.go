@@ -14,7 +14,8 @@ import (
 //
 //	verdict=accept queue=0 id=7 hook=forward family=ip mark=0x2a in=eth0 out=eth1 uid=1000 gid=100 ct=new
 //
-// What is not printable in a value, and spaces, are written as "_". What does not apply is left out, but for the mark.
+// What is not printable in a value, and spaces, are written as "_". What does not apply is left
+// out, but for the mark.
 func Comment(r *packetview.Record) string {
 	var words []string
 	add := func(applies bool, key, format string, args ...any) {

@@ -34,8 +34,8 @@ type link struct {
 	typ  layers.LinkType
 }
 
-// NewWriter makes a writer to out. Snap is the number of bytes that were copied of each packet, 0 for
-// all. The comment says how the file came about. Nothing is written before the first packet.
+// NewWriter makes a writer to out. Snap is the number of bytes that were copied of each packet, 0
+// for all. The comment says how the file came about. Nothing is written before the first packet.
 func NewWriter(out io.Writer, snap uint32, application, comment string) *Writer {
 	return &Writer{
 		out: out, snap: snap, index: make(map[link]int),
@@ -120,7 +120,8 @@ func direction(h nfqueue.Hook) pcapgo.NgEpbFlag {
 // maxLinkHeader is the length of an Ethernet header with a VLAN tag.
 const maxLinkHeader = 18
 
-// linkHeader returns the Ethernet header of a packet as it was on the wire, nil if the kernel did not tell.
+// linkHeader returns the Ethernet header of a packet as it was on the wire, nil if the kernel did
+// not tell.
 func linkHeader(r *packetview.Record) []byte {
 	const addresses = 12 // of destination and source
 	if len(r.LinkHeader) != addresses+2 {

@@ -21,15 +21,15 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// moreCaptures is an environment variable with a directory of captures, such as those that tcpdump, Wireshark
-// and gopacket ship.
+// moreCaptures is an environment variable with a directory of captures, such as those that tcpdump,
+// Wireshark and gopacket ship.
 const moreCaptures = "NFQUEUE_CAPTURES"
 
 // isIP finds the outermost IP header in the protocols of a packet.
 var isIP = regexp.MustCompile(`(?:^|:)(ip|ipv6)(?:$|:)`)
 
-// notFound are link types in which tshark finds IP, and nfq does not: IEEE 802.15.4, where headers are
-// compressed, ATM, that of Juniper's routers, and one that is free for private use.
+// notFound are link types in which tshark finds IP, and nfq does not: IEEE 802.15.4, where headers
+// are compressed, ATM, that of Juniper's routers, and one that is free for private use.
 var notFound = map[string]bool{"195": true, "106": true, "19": true, "178": true, "149": true}
 
 // Every IP packet that tshark finds in a capture is one for nfq replay.
@@ -78,8 +78,8 @@ func TestCapturesAsTshark(t *testing.T) {
 	t.Logf("%d files, %d packets, %d of IP, %d of those of link types that are not known", len(files), packets, ip, unknown)
 }
 
-// replayed returns the senders of the IP packets that nfq replay finds, and the link types that it does
-// not know, both by the number of the packet.
+// replayed returns the senders of the IP packets that nfq replay finds, and the link types that it
+// does not know, both by the number of the packet.
 func replayed(t *testing.T, file string, mayFail bool) (senders, links map[int]string) {
 	t.Helper()
 	cmd := command("replay", "--json", file)

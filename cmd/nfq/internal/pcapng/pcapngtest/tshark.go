@@ -12,9 +12,10 @@ import (
 	"testing"
 )
 
-// Tshark returns what tshark finds in a file: for each packet the values of fields such as "ip.src", one that
-// comes several times with commas. The test fails if tshark cannot read the file. It is skipped where there is no
-// tshark, and fails with the environment variable NFQUEUE_REQUIRE_KERNEL=1.
+// Tshark returns what tshark finds in a file: for each packet the values of fields such as
+// "ip.src", one that comes several times with commas. The test fails if tshark cannot read the
+// file. It is skipped where there is no tshark, and fails with the environment variable
+// NFQUEUE_REQUIRE_KERNEL=1.
 func Tshark(tb testing.TB, file string, fields ...string) [][]string {
 	tb.Helper()
 	packets, err := Read(tb, file, fields...)
