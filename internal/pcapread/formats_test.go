@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +38,10 @@ func describe(order binary.AppendByteOrder, link uint16, snap uint32, options ..
 	return block(order, blockInterface, append(b, bytes.Join(options, nil)...))
 }
 
-func enhanced(order binary.AppendByteOrder, index uint32, units uint64, captured, wire int, data []byte) []byte {
-	b := order.AppendUint32(order.AppendUint32(order.AppendUint32(nil, index), uint32(units>>32)), uint32(units))
+func enhanced(order binary.AppendByteOrder, index uint32, units uint64, captured, wire int,
+	data []byte) []byte {
+	b := order.AppendUint32(order.AppendUint32(nil, index), uint32(units>>32))
+	b = order.AppendUint32(b, uint32(units))
 	b = order.AppendUint32(order.AppendUint32(b, uint32(captured)), uint32(wire))
 	return block(order, blockEnhanced, append(b, data...))
 }
@@ -100,17 +103,25 @@ func TestBadBlocks(t *testing.T) {
 	}{
 		{"no byte order", changed(section(le), 8, 0), 0, "byte order"},
 		{"version", changed(section(le), 12, 2), 0, "version 2 of pcapng"},
-		{"no interface", append(section(le), good...), 0, "packet 1: it is of interface 0, and the file has described 0"},
-		{"another interface", with(good, enhanced(le, 1, 0, 3, 3, []byte("abc"))), 1, "packet 2: it is of interface 1"},
-		{"packet longer than its block", with(enhanced(le, 0, 0, 13, 13, []byte("abc"))), 0, "its block is too short"},
+		{"no interface", append(section(le), good...),
+			0, "packet 1: it is of interface 0, and the file has described 0"},
+		{"another interface", with(good, enhanced(le, 1, 0, 3, 3, []byte("abc"))),
+			1, "packet 2: it is of interface 1"},
+		{"packet longer than its block", with(enhanced(le, 0, 0, 13, 13, []byte("abc"))),
+			0, "its block is too short"},
 		{"block too short", with(changed(good, 4, 8)), 0, "a block has 8 bytes"},
 		{"block of an odd length", with(changed(good, 4, 37)), 0, "a block has 37 bytes"},
-		{"lengths that differ", with(changed(good, len(good)-4, 40)), 0, "36 bytes at its beginning and 40 at its end"},
-		{"no room for the header", with(block(le, blockEnhanced, make([]byte, 16))), 0, "too short for what it has"},
-		{"option longer than its block", append(section(le), describe(le, 1, 0, []byte{2, 0, 200, 0})...), 0, "an option is longer"},
+		{"lengths that differ", with(changed(good, len(good)-4, 40)),
+			0, "36 bytes at its beginning and 40 at its end"},
+		{"no room for the header", with(block(le, blockEnhanced, make([]byte, 16))),
+			0, "too short for what it has"},
+		{"option longer than its block", append(section(le), describe(le, 1, 0, []byte{2, 0, 200, 0})...),
+			0, "an option is longer"},
 		{"block cut", with(good[:20]), 0, "cut"},
-		{"record too long", with(enhanced(le, 0, 0, maxRecord+4, maxRecord+4, make([]byte, maxRecord+4))), 0, "the longest is 262144"},
-		{"section in the middle", with(good, changed(section(be), 8, 0)), 1, "packet 2: a section does not tell"},
+		{"record too long", with(enhanced(le, 0, 0, maxRecord+4, maxRecord+4, make([]byte, maxRecord+4))),
+			0, "the longest is 262144"},
+		{"section in the middle", with(good, changed(section(be), 8, 0)),
+			1, "packet 2: a section does not tell"},
 	} {
 		frames, err := readAll(c.file)
 		if err == nil || !strings.Contains(err.Error(), c.word) || len(frames) != c.n {
@@ -145,11 +156,13 @@ func TestTimeUnits(t *testing.T) {
 	} {
 		frames, err := readAll(bytes.Join([][]byte{
 			section(le),
-			describe(le, 1, 0, option(le, optionTimeUnits, c.units), option(le, optionTimeOffset, 3, 0, 0, 0, 0, 0, 0, 0)),
+			describe(le, 1, 0, option(le, optionTimeUnits, c.units),
+				option(le, optionTimeOffset, 3, 0, 0, 0, 0, 0, 0, 0)),
 			enhanced(le, 0, c.count, 1, 1, []byte("x")),
 		}, nil))
-		if err != nil || len(frames) != 1 || !frames[0].Time.Equal(c.want.Add(3*time.Second)) {
-			t.Errorf("units %#x, %d: %+v, %v; want %v", c.units, c.count, frames, err, c.want.Add(3*time.Second))
+		want := c.want.Add(3 * time.Second)
+		if err != nil || len(frames) != 1 || !frames[0].Time.Equal(want) {
+			t.Errorf("units %#x, %d: %+v, %v; want %v", c.units, c.count, frames, err, want)
 		}
 	}
 }
@@ -170,7 +183,8 @@ func TestOldPcap(t *testing.T) {
 		file []byte
 		len  int
 	}{
-		{"modified", file(magicModified, 2, 4, record(3, 5, "\x00\x00\x00\x01\x08\x00\x00\x00abc")), 5},
+		{"modified",
+			file(magicModified, 2, 4, record(3, 5, "\x00\x00\x00\x01\x08\x00\x00\x00abc")), 5},
 		{"captured more than there was", file(magicMicroseconds, 2, 4, record(3, 2, "abc")), 3},
 		{"version 2.3, as today", file(magicMicroseconds, 2, 3, record(3, 5, "abc")), 5},
 		{"version 2.3, swapped", file(magicMicroseconds, 2, 3, record(5, 3, "abc")), 5},
@@ -178,8 +192,8 @@ func TestOldPcap(t *testing.T) {
 		{"version 543.0", file(magicMicroseconds, 543, 0, record(5, 3, "abc")), 5},
 	} {
 		frames, err := readAll(c.file)
-		if err != nil || len(frames) != 1 || string(frames[0].Data) != "abc" || frames[0].Len != c.len ||
-			!frames[0].Time.Equal(time.Unix(9, 8000)) {
+		want := Frame{1, time.Unix(9, 8000), "", linkEthernet, []byte("abc"), c.len}
+		if err != nil || len(frames) != 1 || !sameFrame(frames[0], want) {
 			t.Errorf("%s: %+v, %v", c.name, frames, err)
 		}
 	}
@@ -209,14 +223,15 @@ func TestMemory(t *testing.T) {
 	le.PutUint32(packet[4:], size+32)
 	other := block(le, 0xbad, nil)
 	le.PutUint32(other[4:], size)
-	names := append(section(le), bytes.Repeat(describe(le, 1, 0, option(le, optionName, make([]byte, 60000)...)), 100)...)
+	named := describe(le, 1, 0, option(le, optionName, make([]byte, 60000)...))
+	ng := append(section(le), describe(le, 1, 0)...)
 	for name, file := range map[string]io.Reader{
 		"pcap":            packed(record, size),
-		"pcapng":          packed(append(append(section(le), describe(le, 1, 0)...), packet[:28]...), size),
+		"pcapng":          packed(slices.Concat(ng, packet[:28]), size),
 		"another block":   packed(append(section(le), other[:8]...), size-8),
-		"many interfaces": packed(names, 0),
+		"many interfaces": packed(slices.Concat(section(le), bytes.Repeat(named, 100)), 0),
 		"claimed only":    bytes.NewReader(record),
-		"claimed, pcapng": bytes.NewReader(append(append(section(le), describe(le, 1, 0)...), packet[:28]...)),
+		"claimed, pcapng": bytes.NewReader(slices.Concat(ng, packet[:28])),
 	} {
 		var before, after runtime.MemStats
 		runtime.GC()

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,8 @@ func zipped(t *testing.T, b []byte) []byte {
 func pcapng(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := pcapgo.NewNgWriterInterface(&b, pcapgo.NgInterface{Name: "wan", LinkType: linkEthernet, TimestampResolution: 9}, pcapgo.DefaultNgWriterOptions)
+	wan := pcapgo.NgInterface{Name: "wan", LinkType: linkEthernet, TimestampResolution: 9}
+	w, err := pcapgo.NewNgWriterInterface(&b, wan, pcapgo.DefaultNgWriterOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,8 +68,10 @@ func pcapng(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	for i, data := range []string{"first", "second!"} {
-		err := w.WritePacket(gopacket.CaptureInfo{Timestamp: at, InterfaceIndex: i, CaptureLength: len(data), Length: len(data) + 10*i}, []byte(data))
-		if err != nil {
+		info := gopacket.CaptureInfo{
+			Timestamp: at, InterfaceIndex: i, CaptureLength: len(data), Length: len(data) + 10*i,
+		}
+		if err := w.WritePacket(info, []byte(data)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,8 +100,8 @@ func readAll(file []byte) (frames []Frame, err error) {
 }
 
 func sameFrame(a, b Frame) bool {
-	return a.Number == b.Number && a.Time.Equal(b.Time) && a.Interface == b.Interface && a.LinkType == b.LinkType &&
-		bytes.Equal(a.Data, b.Data) && a.Len == b.Len
+	return a.Number == b.Number && a.Time.Equal(b.Time) && a.Interface == b.Interface &&
+		a.LinkType == b.LinkType && bytes.Equal(a.Data, b.Data) && a.Len == b.Len
 }
 
 func TestFormats(t *testing.T) {
@@ -114,13 +118,17 @@ func TestFormats(t *testing.T) {
 		file []byte
 		want []Frame
 	}{
-		{"little endian", pcap(le, magicMicroseconds, 1, 0, first, second), one(linkEthernet, micro, 0)},
+		{"little endian",
+			pcap(le, magicMicroseconds, 1, 0, first, second), one(linkEthernet, micro, 0)},
 		{"big endian", pcap(be, magicMicroseconds, 276, 0, first, second), one(linkSLL2, micro, 0)},
 		{"nanoseconds", pcap(le, magicNanoseconds, 101, 3, first, second), one(linkRaw, at, 3)},
-		{"nanoseconds, big endian", pcap(be, magicNanoseconds, 101, 3, first, second), one(linkRaw, at, 3)},
-		{"with a frame check sequence", pcap(le, magicMicroseconds, 1|0x24000000, 0, first, second), one(linkEthernet, micro, 0)},
+		{"nanoseconds, big endian",
+			pcap(be, magicNanoseconds, 101, 3, first, second), one(linkRaw, at, 3)},
+		{"with a frame check sequence",
+			pcap(le, magicMicroseconds, 1|0x24000000, 0, first, second), one(linkEthernet, micro, 0)},
 		{"no packet", pcap(le, magicMicroseconds, 1, 0), nil},
-		{"gzip", zipped(t, pcap(le, magicNanoseconds, 1, 0, first, second)), one(linkEthernet, at, 0)},
+		{"gzip",
+			zipped(t, pcap(le, magicNanoseconds, 1, 0, first, second)), one(linkEthernet, at, 0)},
 		{"pcapng", pcapng(t), []Frame{
 			{Number: 1, Time: at, Interface: "wan", LinkType: linkEthernet, Data: first, Len: 5},
 			{Number: 2, Time: at, LinkType: linkRaw, Data: second, Len: 17},
@@ -158,18 +166,21 @@ func TestBadFiles(t *testing.T) {
 		{"three bytes", []byte("abc"), 0, "it has 3 bytes", false},
 		{"text", []byte("#!/bin/sh\n"), 0, "begins with 23 21 2f 62", false},
 		{"header cut", good[:20], 0, "header of the capture: the file is cut", true},
-		{"another version", append([]byte("\xd4\xc3\xb2\xa1\x09\x00"), good[6:]...), 0, "version 9", false},
+		{"another version", slices.Concat([]byte("\xd4\xc3\xb2\xa1\x09\x00"), good[6:]), 0,
+			"version 9", false},
 		{"record header cut", good[:24+16+5+10], 1, "packet 2: the file is cut", true},
 		{"data missing", good[:24+16+5+16], 1, "packet 2: the file is cut", true},
 		{"data cut", good[:len(good)-1], 1, "packet 2: the file is cut", true},
-		{"data of no packet", append(append([]byte(nil), good[:24+16+5]...), bytes.Repeat([]byte{0x7f}, 40)...), 1, "packet 2: the record has 2139062143 bytes, and the longest is 262144", false},
+		{"data of no packet", slices.Concat(good[:24+16+5], bytes.Repeat([]byte{0x7f}, 40)), 1,
+			"packet 2: the record has 2139062143 bytes, and the longest is 262144", false},
 		{"pcapng cut", ng[:len(ng)-3], 1, "packet 2: the file is cut", true},
 		{"pcapng header cut", ng[:9], 0, "the file is cut", true},
 		{"gzip trailer cut", packed[:len(packed)-4], 2, "packet 3: the file is cut", true},
 		{"gzip header cut", packed[:5], 0, "decompress", true},
 	} {
 		frames, err := readAll(c.file)
-		if err == nil || !strings.Contains(err.Error(), c.word) || len(frames) != c.n || errors.Is(err, io.ErrUnexpectedEOF) != c.cut {
+		if err == nil || !strings.Contains(err.Error(), c.word) || len(frames) != c.n ||
+			errors.Is(err, io.ErrUnexpectedEOF) != c.cut {
 			t.Errorf("%s: %d frames, %v", c.name, len(frames), err)
 		}
 	}

@@ -20,10 +20,12 @@ import (
 )
 
 var (
-	randomTime  = flag.Duration("random", 0, "compare random filters with libpcap for this `TIME`, instead of a number of them")
-	randomSeed  = flag.Uint64("seed", 1, "the first `SEED` of random filters")
-	randomCount = 20000
+	randomTime = flag.Duration("random", 0, "compare random filters with libpcap for this `TIME`")
+	randomSeed = flag.Uint64("seed", 1, "the first `SEED` of random filters")
 )
+
+// randomFilters is the number of random filters without the flag -random.
+const randomFilters = 20000
 
 // libpcap is a process that matches filters with libpcap.
 type libpcap struct {
@@ -90,7 +92,8 @@ func (l *libpcap) match(tb testing.TB, filters ...string) []string {
 func buildLibpcap(tb testing.TB) string {
 	tb.Helper()
 	program := filepath.Join(tb.TempDir(), "libpcap")
-	out, err := exec.Command("cc", "-O2", "-o", program, "testdata/libpcap.c", "-lpcap").CombinedOutput()
+	build := exec.Command("cc", "-O2", "-o", program, "testdata/libpcap.c", "-lpcap")
+	out, err := build.CombinedOutput()
 	if err == nil {
 		return program
 	}
@@ -134,7 +137,13 @@ func TestLibpcap(t *testing.T) {
 			theirs := newLibpcap(t, program, c.link, c.header, c.packets)
 			var compared, refused int
 			stop := time.Now().Add(*randomTime)
-			for seed := *randomSeed; *randomTime > 0 && time.Now().Before(stop) || *randomTime == 0 && compared < randomCount; seed++ {
+			more := func() bool {
+				if *randomTime > 0 {
+					return time.Now().Before(stop)
+				}
+				return compared < randomFilters
+			}
+			for seed := *randomSeed; more() && !t.Failed(); seed++ {
 				g := generator{Rand: rand.New(rand.NewPCG(seed, 0)), lengths: c.header == 0}
 				filters := make([]string, 500)
 				for i := range filters {
@@ -149,11 +158,9 @@ func TestLibpcap(t *testing.T) {
 						t.Errorf("seed %d: %s: %s", seed, filters[i], differs)
 					}
 				}
-				if t.Failed() {
-					break
-				}
 			}
-			t.Logf("%d filters, %d of them refused, over %d packets", compared, refused, len(c.packets))
+			t.Logf("%d filters, %d of them refused, over %d packets",
+				compared, refused, len(c.packets))
 		})
 	}
 }
@@ -182,7 +189,9 @@ func compare(filter, want string, packets []Packet) string {
 		}
 		return fmt.Sprintf("libpcap accepts it; %v", err)
 	case refused:
-		for _, word := range []string{"division by zero", "modulus by zero", "shift by more than 31", "too many registers"} {
+		for _, word := range []string{
+			"division by zero", "modulus by zero", "shift by more than 31", "too many registers",
+		} {
 			if strings.Contains(reason, word) {
 				return ""
 			}
@@ -191,7 +200,8 @@ func compare(filter, want string, packets []Packet) string {
 	}
 	for i := range packets {
 		if got[i] != want[i] {
-			return fmt.Sprintf("packet %d of %d bytes, %x: got %c, want %c", i, packets[i].Length, packets[i].Data, got[i], want[i])
+			return fmt.Sprintf("packet %d of %d bytes, %x: got %c, want %c",
+				i, packets[i].Length, packets[i].Data, got[i], want[i])
 		}
 	}
 	return ""
@@ -215,7 +225,10 @@ func refusedOnPurpose(err error) bool {
 			return true
 		}
 	}
-	for _, part := range []string{"packets have no link layer here", "a protocol is 255 at most", "expected = < or >; for others", "nested too deeply"} {
+	for _, part := range []string{
+		"packets have no link layer here", "a protocol is 255 at most", "expected = < or >; for others",
+		"nested too deeply",
+	} {
 		if strings.Contains(e.Why, part) {
 			return true
 		}
@@ -264,7 +277,8 @@ func (g *generator) filter() string {
 	}
 	if g.wild && g.chance(3) {
 		i := g.IntN(len(text) + 1)
-		text = text[:i] + g.one(strings.Split(printable, "")...) + text[min(len(text), i+g.IntN(2)):]
+		typed := printable[g.IntN(len(printable))]
+		text = text[:i] + string(typed) + text[min(len(text), i+g.IntN(2)):]
 	}
 	if !g.lengths && linkOffsets.MatchString(text) { // by a mistake
 		return g.filter()
@@ -292,8 +306,9 @@ func (g *generator) mistake(words []string) []string {
 		words[i], words[j] = words[j], words[i]
 		return words
 	}
-	extra := g.one(strings.Fields(`( ) not and or port host net proto tcp ip ip6 src dst 80 192.0.2.1 10 len [ ] = - + mask less
-		portrange 2001:db8::1 multicast arp / 24 % ^ byte gateway http tcp-syn 1-1023 ! & | : 0x10 != greater`)...)
+	extra := g.one(strings.Fields(`( ) not and or port host net proto tcp ip ip6 src dst 80 192.0.2.1
+		10 len [ ] = - + mask less portrange 2001:db8::1 multicast arp / 24 % ^ byte gateway http
+		tcp-syn 1-1023 ! & | : 0x10 != greater`)...)
 	return append(append(words[:i:i], extra), words[i:]...)
 }
 
@@ -321,14 +336,16 @@ func (g *generator) part(depth int) string {
 		return g.one("not", "!") + " " + g.part(depth)
 	case g.chance(3):
 		g.last = ""
-		return g.arithmetic(depth) + " " + g.one("=", "==", "!=", "<", ">", "<=", ">=") + " " + g.arithmetic(depth)
+		comparison := g.one("=", "==", "!=", "<", ">", "<=", ">=")
+		return g.arithmetic(depth) + " " + comparison + " " + g.arithmetic(depth)
 	}
 	g.last = ""
 	return g.primitive(depth)
 }
 
 func (g *generator) protocol() string {
-	return g.oneOf("ip,ip6,tcp,udp,sctp,icmp,icmp6,igmp,igrp,pim,vrrp,carp,ah,esp,arp,rarp", "ppp,radio,host")
+	return g.oneOf("ip,ip6,tcp,udp,sctp,icmp,icmp6,igmp,igrp,pim,vrrp,carp,ah,esp,arp,rarp",
+		"ppp,radio,host")
 }
 
 func (g *generator) primitive(depth int) string {
@@ -337,13 +354,15 @@ func (g *generator) primitive(depth int) string {
 		return g.protocol()
 	case 2:
 		if g.lengths {
-			return g.one("less", "greater") + " " + g.one("20", "28", "40", "60", "0x40", "100", "1000")
+			return g.one("less ", "greater ") + g.one("20", "28", "40", "60", "0x40", "100", "1000")
 		}
 	case 3:
-		return g.oneOf("ip multicast,ip6 multicast", "multicast,broadcast,ip broadcast,tcp multicast")
+		return g.oneOf("ip multicast,ip6 multicast",
+			"multicast,broadcast,ip broadcast,tcp multicast")
 	case 4:
 		if g.lengths {
-			return "byte " + g.one("0", "6", "9", "20", "40", "0x200") + " " + g.one("=", "<", ">") + " " + g.constant()
+			offset := g.one("0", "6", "9", "20", "40", "0x200")
+			return "byte " + offset + g.one(" = ", " < ", " > ") + g.constant()
 		}
 	}
 	typ := g.one("host", "host", "net", "port", "port", "port", "portrange", "proto", "")
@@ -394,26 +413,33 @@ func (g *generator) id(typ string) string {
 		return g.oneOf(`53,80,443,0x35,0120,7,40000,65535,domain,(80),tcp-syn`,
 			`65536,no-such-service,80-90,syslog,ssh,ftp-data,ntp,http`)
 	case "portrange":
-		return g.oneOf(`1-1023,50-60,443-53,80,0-65535,40000-50000,domain-53,53-http,ssh-syslog,7-7,080-0443`, `http,80-70000,ftp-ssh`)
+		return g.oneOf(`1-1023,50-60,443-53,80,0-65535,40000-50000,domain-53,53-http,ssh-syslog,7-7,
+			080-0443`, `http,80-70000,ftp-ssh`)
 	case "proto":
-		return g.oneOf(`6,17,1,58,44,50,51,132,0,255,\tcp,\udp,\icmp,gre,ospf,ipv6-icmp,\sctp,0x11,\ah,UDP,IPv6`,
+		return g.oneOf(`6,17,1,58,44,50,51,132,0,255,\tcp,\udp,\icmp,gre,ospf,ipv6-icmp,\sctp,0x11,
+			\ah,UDP,IPv6`,
 			`256,300,tcp,no-such-protocol`)
 	case "net":
-		return g.oneOf(`192.0.2.0/24,192.0.2.0/23,10.0.0.0/8,10,10.1,10.1.2,0.0.0.0/0,0,192.0.2.1,192.0.2.0,192.0.2,0xc00002,3221225985,
-			192.0.2.0 mask 255.255.255.0,192.0.2 mask 255.255.255.0,10.0.2.0 mask 255.0.255.0,10.1/16,2560`,
+		return g.oneOf(`192.0.2.0/24,192.0.2.0/23,10.0.0.0/8,10,10.1,10.1.2,0.0.0.0/0,0,192.0.2.1,
+			192.0.2.0,192.0.2,0xc00002,3221225985,10.1/16,2560,192.0.2.0 mask 255.255.255.0,
+			192.0.2 mask 255.255.255.0,10.0.2.0 mask 255.0.255.0`,
 			`192.0.2.1/24,192.0.2.0/33,10 / 8,256.1,loopback-net,2001:db8::/32`)
 	case "net6":
-		return g.oneOf(`2001:db8::/32,2001:db8:1::/48,::/0,2001:db8::1,fe80::/10,ff02::/16`, `2001:db8::1/64,2001:db8::/129,10`)
+		return g.oneOf(`2001:db8::/32,2001:db8:1::/48,::/0,2001:db8::1,fe80::/10,ff02::/16`,
+			`2001:db8::1/64,2001:db8::/129,10`)
 	case "host6":
-		return g.oneOf(`2001:db8::1,2001:db8:1::1,fe80::1,ff02::1,::,::1,::ffff:192.0.2.1,localhost,2001:db8::1/128`, `10,2001:db8::/32`)
+		return g.oneOf(`2001:db8::1,2001:db8:1::1,fe80::1,ff02::1,::,::1,::ffff:192.0.2.1,localhost,
+			2001:db8::1/128`, `10,2001:db8::/32`)
 	}
-	return g.oneOf(`192.0.2.1,192.0.2.2,198.51.100.1,10.1.2.3,224.0.0.251,localhost,10.1,192.0.2,10,3221225985,010.1.2.3`,
-		`192.0.2.1/32,192.0.2.0/24,02:00:00:00:00:01,1.2.3.256,0200.0000.0001,no-such-host,2001:db8::1`)
+	return g.oneOf(`192.0.2.1,192.0.2.2,198.51.100.1,10.1.2.3,224.0.0.251,localhost,10.1,192.0.2,10,
+		3221225985,010.1.2.3`,
+		`192.0.2.1/32,192.0.2.0/24,02:00:00:00:00:01,1.2.3.256,0200.0000.0001,no-such-host,
+		2001:db8::1`)
 }
 
 func (g *generator) constant() string {
-	return g.oneOf(`0,1,2,4,5,6,8,13,17,20,28,40,0x1fff,0xff,0x4500,64,69,96,443,53,0xffffffff,33,tcp-syn,tcpflags,tcp-ack,icmp-echo,icmptype,
-		icmp6-echo,010,(4),255`, `4294967296,09`)
+	return g.oneOf(`0,1,2,4,5,6,8,13,17,20,28,40,0x1fff,0xff,0x4500,64,69,96,443,53,0xffffffff,33,
+		tcp-syn,tcpflags,tcp-ack,icmp-echo,icmptype,icmp6-echo,010,(4),255`, `4294967296,09`)
 }
 
 func (g *generator) arithmetic(depth int) string {
@@ -445,11 +471,12 @@ func (g *generator) arithmetic(depth int) string {
 }
 
 func (g *generator) bytes(depth int) string {
-	text := g.oneOf("ip,ip,ip6,tcp,tcp,udp,sctp,icmp,icmp6,igmp,igrp,pim,vrrp,carp,arp,rarp", "ah,esp,len") + " [ "
+	text := g.oneOf("ip,ip,ip6,tcp,tcp,udp,sctp,icmp,icmp6,igmp,igrp,pim,vrrp,carp,arp,rarp",
+		"ah,esp,len") + " [ "
 	if g.chance(3) {
 		text += g.arithmetic(depth - 2)
 	} else {
-		text += g.one("0", "1", "2", "6", "9", "12", "13", "16", "20", "40", "tcpflags", "0 - 1", "0 - 20", "0 - 21", "0xffffffff")
+		text += g.oneOf("0,1,2,6,9,12,13,16,20,40,tcpflags,0 - 1,0 - 20,0 - 21,0xffffffff", "09")
 	}
 	if g.chance(2) {
 		text += " : " + g.oneOf("1,2,4", "3,len")

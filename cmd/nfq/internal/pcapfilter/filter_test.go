@@ -67,11 +67,13 @@ var fakeNames = names{
 		if host != "example" {
 			return nil, errors.New("not found")
 		}
-		return []netip.Addr{netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("::ffff:192.0.2.1")}, nil
+		linkLocal, mapped := netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("::ffff:192.0.2.1")
+		return []netip.Addr{linkLocal, mapped}, nil
 	},
 	port: func(network, service string) (int, error) {
 		port, ok := map[string]int{
-			"tcp domain": 53, "udp domain": 53, "tcp ssh": 22, "udp ntp": 123, "tcp odd": 512, "udp odd": 513,
+			"tcp domain": 53, "udp domain": 53, "tcp ssh": 22, "udp ntp": 123,
+			"tcp odd": 512, "udp odd": 513,
 		}[network+" "+service]
 		if !ok {
 			return 0, errors.New("unknown")
@@ -83,9 +85,9 @@ var fakeNames = names{
 
 // A service stands for the protocols that have it.
 func TestServices(t *testing.T) {
-	port := func(n uint16) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), n) }
+	host := netip.MustParseAddr("192.0.2.1")
 	udp := func(n uint16) Packet {
-		b := nfqueuetest.UDP(port(40000), port(n), nil)
+		b := nfqueuetest.UDP(netip.AddrPortFrom(host, 40000), netip.AddrPortFrom(host, n), nil)
 		return Packet{Data: b, Length: len(b)}
 	}
 	as := func(p Packet, protocol byte) Packet {
@@ -117,7 +119,8 @@ func TestServices(t *testing.T) {
 			continue
 		}
 		p := udp(c.port)
-		if tcp, udp, sctp := f.Match(as(p, protoTCP)), f.Match(p), f.Match(as(p, protoSCTP)); tcp != c.tcp || udp != c.udp || sctp != c.sctp {
+		tcp, udp, sctp := f.Match(as(p, protoTCP)), f.Match(p), f.Match(as(p, protoSCTP))
+		if tcp != c.tcp || udp != c.udp || sctp != c.sctp {
 			t.Errorf("%q: TCP %v, UDP %v, SCTP %v", c.filter, tcp, udp, sctp)
 		}
 	}
@@ -125,7 +128,12 @@ func TestServices(t *testing.T) {
 
 // The kernel tells what the bytes of a packet do not.
 func TestOf(t *testing.T) {
-	arp := []byte{0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 192, 0, 2, 2}
+	bridged := func(etherType uint16, payload []byte) nfqueuetest.Spec {
+		return nfqueuetest.Spec{Family: nfqueue.FamilyBridge, EtherType: etherType, Payload: payload}
+	}
+	arp := []byte{
+		0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 192, 0, 2, 2,
+	}
 	for _, c := range []struct {
 		filter string
 		spec   nfqueuetest.Spec
@@ -138,11 +146,11 @@ func TestOf(t *testing.T) {
 		{"inbound", nfqueuetest.Spec{Payload: udp4, Hook: nfqueue.HookPrerouting}, true},
 		{"not inbound", nfqueuetest.Spec{Payload: udp4, Hook: nfqueue.HookForward}, false},
 		{"len = 1500", nfqueuetest.Spec{Payload: udp4, FullLen: 1500}, true},
-		{"arp", nfqueuetest.Spec{Family: nfqueue.FamilyBridge, EtherType: etherARP, Payload: arp}, true},
-		{"host 192.0.2.2", nfqueuetest.Spec{Family: nfqueue.FamilyBridge, EtherType: etherARP, Payload: arp}, true},
-		{"arp src host 192.0.2.2", nfqueuetest.Spec{Family: nfqueue.FamilyBridge, EtherType: etherARP, Payload: arp}, false},
-		{"ip", nfqueuetest.Spec{Family: nfqueue.FamilyBridge, EtherType: 0x8847, Payload: udp4}, false},
-		{"udp", nfqueuetest.Spec{Family: nfqueue.FamilyBridge, EtherType: etherIP4, Payload: udp4}, true},
+		{"arp", bridged(etherARP, arp), true},
+		{"host 192.0.2.2", bridged(etherARP, arp), true},
+		{"arp src host 192.0.2.2", bridged(etherARP, arp), false},
+		{"ip", bridged(0x8847, udp4), false},
+		{"udp", bridged(etherIP4, udp4), true},
 	} {
 		f, err := Compile(c.filter)
 		if err != nil {
@@ -155,7 +163,7 @@ func TestOf(t *testing.T) {
 			return nfqueue.Accept
 		}), c.spec)
 		if got != c.want {
-			t.Errorf("%q with hook %v, EtherType %#x: %v", c.filter, c.spec.Hook, c.spec.EtherType, got)
+			t.Errorf("%q with %+v: %v", c.filter, c.spec, got)
 		}
 	}
 }
@@ -246,7 +254,8 @@ func TestErrors(t *testing.T) {
 		{"tcp; port 80", ";", "no word starts like this"},
 		{strings.Repeat("(", 300) + "tcp" + strings.Repeat(")", 300), "(", "nested too deeply"},
 		{strings.Repeat("not ", 300) + "tcp", "not", "nested too deeply"},
-		{strings.Repeat("1 + (", 300) + "1" + strings.Repeat(")", 300) + " = 1", "1", "nested too deeply"},
+		{strings.Repeat("1 + (", 300) + "1" + strings.Repeat(")", 300) + " = 1", "1",
+			"nested too deeply"},
 	} {
 		_, err := compile(test.filter, fakeNames)
 		var e *Error
@@ -257,7 +266,8 @@ func TestErrors(t *testing.T) {
 		if e.Word != test.word || !strings.Contains(e.Why, test.why) {
 			t.Errorf("%q: error %v; want at %q: %s", test.filter, e, test.word, test.why)
 		}
-		if e.Word != "" && !strings.HasPrefix(test.filter[e.Pos:], e.Word) || e.Word == "" && e.Pos != len(test.filter) {
+		if e.Word != "" && !strings.HasPrefix(test.filter[e.Pos:], e.Word) ||
+			e.Word == "" && e.Pos != len(test.filter) {
 			t.Errorf("%q: position %d is not that of %q", test.filter, e.Pos, e.Word)
 		}
 	}

@@ -41,7 +41,8 @@ func rawPackets(tb testing.TB) []Packet {
 	for n := range 64 {
 		all = append(all, Packet{Data: whole[:min(n, len(whole))], Length: len(whole)})
 	}
-	return append(all, Packet{Data: []byte{0x10, 0, 0, 0}, Length: 4}, Packet{Data: []byte{0x46}, Length: 1500})
+	return append(all,
+		Packet{Data: []byte{0x10, 0, 0, 0}, Length: 4}, Packet{Data: []byte{0x46}, Length: 1500})
 }
 
 // bridgedPackets are such packets and others behind an Ethernet header.
@@ -112,11 +113,12 @@ func frames(tb testing.TB) (all []pcapread.Frame) {
 }
 
 var (
-	someHosts4 = addresses("192.0.2.1", "192.0.2.2", "192.0.3.9", "198.51.100.1", "10.1.2.3", "10.0.2.0", "224.0.0.251", "255.255.255.255",
-		"127.0.0.1", "0.0.0.10")
-	someHosts6 = addresses("2001:db8::1", "2001:db8:1::1", "fe80::1", "ff02::1", "::", "::1", "::ffff:192.0.2.1")
+	someHosts4 = addresses("192.0.2.1", "192.0.2.2", "192.0.3.9", "198.51.100.1", "10.1.2.3",
+		"10.0.2.0", "224.0.0.251", "255.255.255.255", "127.0.0.1", "0.0.0.10")
+	someHosts6 = addresses("2001:db8::1", "2001:db8:1::1", "fe80::1", "ff02::1", "::", "::1",
+		"::ffff:192.0.2.1")
 	somePorts  = []uint16{53, 80, 443, 7, 22, 21, 514, 123, 40000, 65535, 2}
-	protocols4 = []byte{1, 2, 6, 6, 6, 9, 17, 17, 17, 47, 50, 51, 58, 89, 103, 112, 132, 132, 0, 255}
+	protocols4 = []byte{1, 2, 6, 6, 6, 9, 17, 17, 17, 47, 50, 51, 58, 89, 103, 112, 132, 0, 255}
 	protocols6 = []byte{6, 6, 17, 17, 58, 58, 132, 50, 59, 1, 255, 112}
 )
 
@@ -153,7 +155,8 @@ func random4(r *rand.Rand, body []byte) []byte {
 	b[1] = byte(r.Uint32())
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)+len(body)))
 	if r.IntN(3) == 0 {
-		binary.BigEndian.PutUint16(b[6:], pick(r, []uint16{0x2000, 0x4000, 0x2005, 0x0005, 0x1fff, 0x8000}))
+		some := []uint16{0x2000, 0x4000, 0x2005, 0x0005, 0x1fff, 0x8000}
+		binary.BigEndian.PutUint16(b[6:], pick(r, some))
 	}
 	b[8], b[9] = 64, pick(r, protocols4)
 	copy(b[12:], pick(r, someHosts4))

@@ -74,7 +74,7 @@ func TestRecorded(t *testing.T) {
 func record(t *testing.T, packets []packet, all []expectation) {
 	t.Helper()
 	of := make([]Packet, len(packets))
-	text := "# Which packets each filter matches, as libpcap says (LINKTYPE_RAW, not optimised). See README.md.\n"
+	text := "# Which packets each filter matches, as libpcap says. See README.md.\n"
 	for i, p := range packets {
 		of[i] = p.packet()
 		text += fmt.Sprintf("packet\t%s\t%x\n", p.name, p.data)
@@ -116,7 +116,8 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Add("((((((len")
 	f.Add("tcp[tcp[tcp[0]]:9]")
-	f.Add(`portrange 1-ssh or (host (example or \\host) and not 10.1) or net ::/0 or 192.0.2 mask 255.0.255`)
+	f.Add(`portrange 1-ssh or (host (example or \host) and not 10.1) or net ::/0 or 192.0.2`)
+	f.Add("net 192.0.2 mask 255.0.255 and src or dst 10")
 	f.Fuzz(func(t *testing.T, text string) {
 		filter, err := compile(text, fakeNames)
 		if err != nil {

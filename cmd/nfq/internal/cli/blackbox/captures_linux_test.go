@@ -51,10 +51,13 @@ func TestCapturesAsTshark(t *testing.T) {
 	}
 	var packets, ip, unknown int
 	for _, file := range files {
-		theirs, err := pcapngtest.Read(t, file, "frame.protocols", "frame.time_epoch", "ip.src", "ipv6.src")
+		theirs, err := pcapngtest.Read(t, file,
+			"frame.protocols", "frame.time_epoch", "ip.src", "ipv6.src")
 		ours, links := replayed(t, file, err != nil)
 		// Other blocks of pcapng are no packets. tshark shows them as data without a time.
-		theirs = slices.DeleteFunc(theirs, func(f []string) bool { return f[0] == "data" && f[1] == "" })
+		theirs = slices.DeleteFunc(theirs, func(f []string) bool {
+			return f[0] == "data" && f[1] == ""
+		})
 		for i, f := range theirs {
 			packets++
 			outermost := isIP.FindStringSubmatch(f[0])
@@ -75,7 +78,8 @@ func TestCapturesAsTshark(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d files, %d packets, %d of IP, %d of those of link types that are not known", len(files), packets, ip, unknown)
+	t.Logf("%d files, %d packets, %d of IP, %d of those of link types that are not known",
+		len(files), packets, ip, unknown)
 }
 
 // replayed returns the senders of the IP packets that nfq replay finds, and the link types that it
@@ -110,7 +114,8 @@ func replayed(t *testing.T, file string, mayFail bool) (senders, links map[int]s
 // Packets behind link headers that are not known are passed over, shown, and counted.
 func TestReplayUnknownLink(t *testing.T) {
 	var file bytes.Buffer
-	w, err := pcapgo.NewNgWriterInterface(&file, pcapgo.NgInterface{Name: "usb0", LinkType: 189}, pcapgo.DefaultNgWriterOptions)
+	usb := pcapgo.NgInterface{Name: "usb0", LinkType: 189}
+	w, err := pcapgo.NewNgWriterInterface(&file, usb, pcapgo.DefaultNgWriterOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +126,9 @@ func TestReplayUnknownLink(t *testing.T) {
 	from, to := netip.MustParseAddrPort("192.0.2.1:40000"), netip.MustParseAddrPort("192.0.2.2:53")
 	packet := nfqueuetest.UDP(from, to, nil)
 	for _, index := range []int{0, raw, 0} {
-		info := gopacket.CaptureInfo{InterfaceIndex: index, CaptureLength: len(packet), Length: len(packet)}
+		info := gopacket.CaptureInfo{
+			InterfaceIndex: index, CaptureLength: len(packet), Length: len(packet),
+		}
 		if err := w.WritePacket(info, packet); err != nil {
 			t.Fatal(err)
 		}
@@ -140,11 +147,13 @@ func TestReplayUnknownLink(t *testing.T) {
 			t.Errorf("%q, without %q", out, want)
 		}
 	}
-	if passed := pcapngtest.Tshark(t, written, "ip.src"); len(passed) != 1 || passed[0][0] != "192.0.2.1" {
+	passed := pcapngtest.Tshark(t, written, "ip.src")
+	if len(passed) != 1 || passed[0][0] != "192.0.2.1" {
 		t.Errorf("recorded: %q", passed)
 	}
 	out, _ = replayWith(t, file.Bytes(), exitOK, "-", "--json")
-	if want := `"unknown_link":{"189":2}`; !strings.Contains(out, want) || strings.Count(out, `"link_type":"189"`) != 2 {
+	want, each := `"unknown_link":{"189":2}`, `"link_type":"189"`
+	if !strings.Contains(out, want) || strings.Count(out, each) != 2 {
 		t.Errorf("%s, without %s", out, want)
 	}
 }
