@@ -55,7 +55,7 @@ func TestBlockSNI(t *testing.T) {
 		if len(seen) > 0 || !errors.Is(err, c.want) {
 			t.Errorf("MTU %d: the server sees %q, the client %v", c.mtu, seen, err)
 		}
-		p.Interrupt(t, "blocked ads.example: tcp 192.0.2.1:")
+		p.Terminate(t, "blocked ads.example: tcp 192.0.2.1:")
 	}
 }
 
@@ -107,13 +107,13 @@ func TestBlockQUIC(t *testing.T) {
 		}
 		if !c.blocked {
 			u.Arrive(t, string(initial))
-			p.Interrupt(t)
+			p.Terminate(t)
 			continue
 		}
 		labtest.Must(t, from.SetReadDeadline(time.Now().Add(patience)))
 		if _, err := from.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNREFUSED) {
 			t.Errorf("the client reads: %v", err)
 		}
-		p.Interrupt(t, "blocked example.com: udp 192.0.2.1:")
+		p.Terminate(t, "blocked example.com: udp 192.0.2.1:")
 	}
 }

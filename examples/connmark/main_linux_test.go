@@ -51,5 +51,5 @@ func TestConnMark(t *testing.T) {
 		}
 	}
 	// SYN, ACK, and the first request.
-	p.Interrupt(t, ":80: www.example\n", " 3 packets seen of 1 connections\n")
+	p.Terminate(t, ":80: www.example\n", " 3 packets seen of 1 connections\n")
 }

@@ -13,6 +13,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/gopacket/gopacket"
@@ -74,7 +75,7 @@ func describe(b []byte) string {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, newDecoder()); err != nil {
 		log.Fatal(err)

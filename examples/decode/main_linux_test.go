@@ -50,7 +50,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%v port 23 can be reached", server)
 		}
 	}
-	p.Interrupt(t, "to 23, flags SYN=true")
+	p.Terminate(t, "to 23, flags SYN=true")
 }
 
 // What cannot be decoded is dropped.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
 	"golang.org/x/net/dns/dnsmessage"
@@ -80,7 +81,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r := &rewriter{name: strings.TrimSuffix(os.Args[1], ".") + ".", addr: addr}
 	if err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, r); err != nil {

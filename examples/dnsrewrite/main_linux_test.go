@@ -55,5 +55,5 @@ func TestDNSRewrite(t *testing.T) {
 			t.Errorf("%s: %v", name, a)
 		}
 	}
-	p.Interrupt(t, "www.example.org. is 203.0.113.80 for 192.0.2.1\n")
+	p.Terminate(t, "www.example.org. is 203.0.113.80 for 192.0.2.1\n")
 }

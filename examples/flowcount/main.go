@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
 )
@@ -60,7 +61,7 @@ func (c *counter) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	q, err := nfqueue.Open(nfqueue.Config{Queue: 0, CopyRange: 128, Fallback: nfqueue.Accept})
 	if err != nil {

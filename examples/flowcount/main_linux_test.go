@@ -48,7 +48,7 @@ func TestFlowCount(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("udp 192.0.2.1:%d > 192.0.2.2:%d: %d packets, %d bytes\n",
 			client.Port(), port, len(texts)+1, bytes+28+6))
 	}
-	p.Interrupt(t, lines...)
+	p.Terminate(t, lines...)
 }
 
 // A flood of flows costs no more than the flows that are counted one by one.

@@ -51,7 +51,7 @@ func TestIPS(t *testing.T) {
 			}
 		}
 	}
-	p.Interrupt(t, `"evil.example"`, `"/etc/passwd"`, "12 connections: 6 accepted, 6 rejected\n")
+	p.Terminate(t, `"evil.example"`, `"/etc/passwd"`, "12 connections: 6 accepted, 6 rejected\n")
 }
 
 // exchange sends a request in two segments, which the server sends back. It returns what the

@@ -30,5 +30,5 @@ func TestLookup(t *testing.T) {
 	nameless.Send(t, "first")
 	named.Send(t, "second")
 	named.Arrive(t, "second")
-	p.Interrupt(t, "127.0.0.1: accept\n", "127.9.9.9: drop\n")
+	p.Terminate(t, "127.0.0.1: accept\n", "127.9.9.9: drop\n")
 }

@@ -15,6 +15,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
 )
@@ -29,7 +30,7 @@ func (w *worker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	g, err := nfqueue.OpenGroup(nfqueue.Config{Fallback: nfqueue.Accept}, 4)
 	if err != nil {

@@ -38,5 +38,5 @@ func TestManyQueues(t *testing.T) {
 		}
 		says = append(says, fmt.Sprintf("queue %d: %d packets\n", queue, queue+1))
 	}
-	p.Interrupt(t, append(says, "accepted 10 packets\n")...)
+	p.Terminate(t, append(says, "accepted 10 packets\n")...)
 }

@@ -27,5 +27,5 @@ func TestMinimal(t *testing.T) {
 	p := labtest.Start(t, n.Client, 1)
 	u.Send(t, "hello", "again")
 	u.Arrive(t, "hello", "again")
-	p.Interrupt(t, "output: udp 192.0.2.1:", " > 192.0.2.2:53, 33 bytes\n")
+	p.Terminate(t, "output: udp 192.0.2.1:", " > 192.0.2.2:53, 33 bytes\n")
 }

@@ -54,5 +54,5 @@ func TestPrivileges(t *testing.T) {
 			}
 		}
 	}
-	p.Interrupt(t)
+	p.Terminate(t)
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,7 +89,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: prometheus ADDRESS:PORT")
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1]); err != nil {
 		log.Fatal(err)

@@ -54,5 +54,5 @@ func TestPrometheus(t *testing.T) {
 			t.Errorf("no %q in\n%s", line, b)
 		}
 	}
-	p.Interrupt(t)
+	p.Terminate(t)
 }

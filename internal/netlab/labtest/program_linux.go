@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"golang.org/x/sys/unix"
 )
 
 // programEnv makes a test binary the program that it tests.
@@ -67,10 +68,22 @@ func Run(tb testing.TB, h *netlab.Host, queues int, cmd *exec.Cmd) *Program {
 // PID returns the id of the process.
 func (p *Program) PID() int { return p.cmd.Process.Pid }
 
-// Interrupt ends the program, which must exit with 0, and returns what it has printed. That must contain the texts.
+// Interrupt ends the program with SIGINT, as a terminal does. It must exit with 0. Interrupt returns what it
+// has printed, which must contain the texts.
 func (p *Program) Interrupt(tb testing.TB, texts ...string) string {
 	tb.Helper()
-	Must(tb, p.cmd.Process.Signal(os.Interrupt))
+	return p.end(tb, unix.SIGINT, texts)
+}
+
+// Terminate is Interrupt with SIGTERM, as systemd and containers end programs.
+func (p *Program) Terminate(tb testing.TB, texts ...string) string {
+	tb.Helper()
+	return p.end(tb, unix.SIGTERM, texts)
+}
+
+func (p *Program) end(tb testing.TB, signal os.Signal, texts []string) string {
+	tb.Helper()
+	Must(tb, p.cmd.Process.Signal(signal))
 	select {
 	case err := <-p.ended:
 		if err != nil {

@@ -29,7 +29,8 @@ A filter (-f) is in the language of pcap-filter(7): host, net, port, portrange, 
 inbound, outbound, less, greater, len, bytes such as tcp[13] or tcp[tcpflags] & tcp-syn != 0, and, or, not and parentheses.
 It decides what is shown. All packets of the rule get their verdict.
 
-The end is SIGINT or SIGTERM, or -c; without -c the exit code is then 0.`
+SIGINT, SIGTERM or -c end dump; without -c the exit code is then 0. Ctrl-Z stops dump and not the traffic: packets pass
+unseen until it goes on.`
 
 const dumpExamples = `  nfq dump out udp dport 53
   nfq dump out udp dport 53 -w x.pcapng -c 10

@@ -25,6 +25,7 @@ import (
 const impairHelp = `impair makes the network worse for the packets that a rule matches, and leaves all others alone: it loses, delays,
 reorders, slows down, damages and cuts them, until it is interrupted. What waits then goes on at once, and the rule is
 removed. Should the program be killed, the kernel removes the rule and traffic flows on; only the packets that wait are lost.
+Ctrl-Z stops the program and not the traffic: packets pass unimpaired until it goes on.
 
 ` + ruleWords + ` The word "or" stands between rules that
 share one link. With --both the answers pass through a second link with the same settings, with --back one with its own.

@@ -53,8 +53,10 @@ func (s *impairScreen) printf(format string, args ...any) {
 	}
 }
 
-// begin says what is done, and how to end it.
+// begin says what is done, and how to end it if that is up to the user, who then sees the table at once.
 func (s *impairScreen) begin(seed uint64, end string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.seen = s.session.Report()
 	for _, r := range s.seen {
 		var texts []string
@@ -67,6 +69,9 @@ func (s *impairScreen) begin(seed uint64, end string) {
 	}
 	if !s.json {
 		s.printf("seed %d%s\n", seed, end)
+		if s.columns != nil && end != "" {
+			s.draw(s.seen, s.session.Elapsed(), false)
+		}
 		return
 	}
 	type way struct {
@@ -216,8 +221,10 @@ func (s *impairScreen) draw(reports []impair.Report, at time.Duration, last bool
 type tableColumn struct {
 	title string
 	cells []string
-	keep  bool // also if all cells are zero
 }
+
+// leaving are the columns that leave a table with too little room if they have zeros only, first the first.
+var leaving = []string{"cut", "corrupt", "ahead", "full", "waiting", "bytes", "bit/s", "packets/s", "lost"}
 
 func (c *tableColumn) width() int {
 	width := len(c.title)
@@ -228,7 +235,7 @@ func (c *tableColumn) width() int {
 }
 
 func (c *tableColumn) zero() bool {
-	return !c.keep && !slices.ContainsFunc(c.cells, func(cell string) bool { return cell != "0" })
+	return !slices.ContainsFunc(c.cells, func(cell string) bool { return cell != "0" })
 }
 
 // table returns the counters, with the rates since the last time, or in all, in lines that fit the terminal:
@@ -238,7 +245,7 @@ func (s *impairScreen) table(reports []impair.Report, at time.Duration, last boo
 	titles := []string{"packets", "bytes", "passed", "lost", "full", "corrupt", "cut", "ahead", "waiting", "packets/s", "bit/s"}
 	all := make([]tableColumn, len(titles))
 	for i, title := range titles {
-		all[i] = tableColumn{title: title, keep: title == "packets" || title == "passed"}
+		all[i] = tableColumn{title: title}
 	}
 	for i, r := range reports {
 		var before impair.Counters
@@ -274,8 +281,10 @@ func fitted(first tableColumn, all []tableColumn, width int) (lines []string) {
 		}
 		return n
 	}
-	if total() > width {
-		all = slices.DeleteFunc(slices.Clone(all), func(c tableColumn) bool { return c.zero() })
+	for _, title := range leaving {
+		if total() > width {
+			all = slices.DeleteFunc(all, func(c tableColumn) bool { return c.title == title && c.zero() })
+		}
 	}
 	for len(all) > 0 {
 		n, used := 0, gap+first.width()

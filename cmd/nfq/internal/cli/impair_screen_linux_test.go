@@ -51,7 +51,7 @@ func TestImpairTableFits(t *testing.T) {
 				t.Errorf("width %d: %s is missing in\n%s", width, want, all)
 			}
 		}
-		if zeros := strings.Contains(all, "corrupt"); zeros != (width >= 110) {
+		if zeros := strings.Contains(all, "cut"); zeros != (width >= 110) {
 			t.Errorf("width %d:\n%s", width, all)
 		}
 		if width >= 89 && len(lines) != 3 {

@@ -41,7 +41,7 @@ and a masquerade rule), which nfq leaves alone.
 Users without privileges have a namespace with loopback only, where the kernel lets them make one. The command then
 believes to be run by root, and has the rights of the user. Linux 7.1 and later drop what corrupt and truncate alter there.
 
-Signals go to the command, and its exit status is that of nfq; nfq's own errors before it has started are 1 to 3, and 126
+Ctrl-Z stops nfq and the command; packets of children that go on pass meanwhile. Signals go to the command, and its exit status is that of nfq; nfq's own errors before it has started are 1 to 3, and 126
 or 127 if it cannot be run or found. When the command ends, the rules are removed. Children that it leaves behind go on.`
 
 const runExamples = `  nfq run -- curl http://10.1.2.1:8080/

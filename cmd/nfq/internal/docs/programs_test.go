@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"go/format"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -74,4 +75,37 @@ func letters(r rune) rune {
 		return r
 	}
 	return -1
+}
+
+// TestSignals: programs that end in good order by SIGINT do so by SIGTERM too, as systemd and containers send it.
+func TestSignals(t *testing.T) {
+	catches := regexp.MustCompile(`signal\.Notify(Context)?\(.*os\.Interrupt.*`)
+	found := 0
+	check := func(where, text string) {
+		for _, line := range catches.FindAllString(text, -1) {
+			found++
+			if !strings.Contains(line, "SIGTERM") {
+				t.Errorf("%s: SIGTERM loses the packets that wait: %s", where, line)
+			}
+		}
+	}
+	for _, d := range documents(t) {
+		for _, b := range d.blocks {
+			check(b.where, b.text)
+		}
+	}
+	mains, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range mains {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(path, string(text))
+	}
+	if found < 20 {
+		t.Errorf("found %d programs that catch signals", found)
+	}
 }

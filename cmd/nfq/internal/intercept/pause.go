@@ -20,7 +20,7 @@ func (s *Session) Pause() error {
 		// In this order no packet is dropped.
 		err := q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen)
 		if err == nil {
-			err = q.SetMaxLen(0)
+			err = q.SetMaxLen(nfqueue.MaxLenNone)
 		}
 		if err != nil {
 			return ignoreClosed(err)

@@ -37,7 +37,7 @@ func OnStop(pause, resume func() error, fail func(error)) (end func()) {
 			select {
 			case <-stops:
 				err := pause()
-				err = errors.Join(err, stopProcess(stops), resume())
+				err = errors.Join(err, stopProcess(), resume())
 				if err != nil {
 					fail(err)
 				}
@@ -53,13 +53,11 @@ func OnStop(pause, resume func() error, fail func(error)) (end func()) {
 	}
 }
 
-// stopProcess stops the process as if stops had not been notified, and returns when it goes on. Its shell
-// sees the same signal. A process without a shell to continue it is not stopped.
-func stopProcess(stops chan os.Signal) error {
-	signal.Reset(unix.SIGTSTP)
-	defer signal.Notify(stops, unix.SIGTSTP)
-	// A signal to a thread stops the process before the system call returns.
+// stopProcess stops the process and returns when it goes on. The signal is not SIGTSTP, whose default action
+// the Go runtime does not bring back.
+func stopProcess() error {
+	// A signal to the own thread stops the process before the system call returns.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+	return unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
 }

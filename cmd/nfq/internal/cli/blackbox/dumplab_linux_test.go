@@ -134,6 +134,22 @@ func flowTo(t *testing.T, n *netlab.Network, port uint16) *flow {
 	return &flow{t, from, to}
 }
 
+// loopback makes a flow to a port within a host.
+func loopback(t *testing.T, host *netlab.Host, port uint16) *flow {
+	t.Helper()
+	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+	to, err := netlab.In(host, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
+	labtest.Must(t, err)
+	from, err := netlab.In(host, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at)) })
+	labtest.Must(t, err)
+	t.Cleanup(func() {
+		_ = to.Close()
+		_ = from.Close()
+	})
+	labtest.Must(t, to.SetDeadline(time.Now().Add(time.Minute)))
+	return &flow{t, from, to}
+}
+
 func (f *flow) send(text string) {
 	f.t.Helper()
 	if _, err := f.from.Write([]byte(text)); err != nil {
