@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
 )
@@ -19,7 +20,7 @@ var accept = nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return 
 
 // Drop DNS queries until interrupted, and let everything else pass.
 func ExampleRun() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if flow, ok := p.Flow(); ok && flow.HasPorts() && flow.DstPort == 53 {
