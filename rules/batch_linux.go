@@ -95,6 +95,23 @@ func (b *batch) deleteTable(family uint8, name string) {
 	b.end()
 }
 
+// addRegularChain makes a chain that no packet passes by itself, unless there is one.
+func (b *batch) addRegularChain(family uint8, table, name string) {
+	b.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, family, subject{kind: aboutChain})
+	b.text(unix.NFTA_CHAIN_TABLE, table)
+	b.text(unix.NFTA_CHAIN_NAME, name)
+	b.end()
+}
+
+// deleteChain deletes a chain with its rules.
+func (b *batch) deleteChain(family uint8, table, name string) {
+	b.deleteRules(family, table, name)
+	b.message(unix.NFT_MSG_DELCHAIN, 0, family, subject{kind: aboutChain})
+	b.text(unix.NFTA_CHAIN_TABLE, table)
+	b.text(unix.NFTA_CHAIN_NAME, name)
+	b.end()
+}
+
 // addChain makes a base chain which accepts what no rule decides.
 func (b *batch) addChain(family uint8, table, name string, hook uint8, priority int32) {
 	b.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family, subject{kind: aboutChain})
@@ -132,9 +149,10 @@ func (b *batch) addRule(family uint8, table, chain string, index int, parts []pa
 	return nil
 }
 
-// deleteRules deletes all rules of a table.
-func (b *batch) deleteRules(family uint8, table string) {
+// deleteRules deletes all rules of a chain.
+func (b *batch) deleteRules(family uint8, table, chain string) {
 	b.message(unix.NFT_MSG_DELRULE, 0, family, subject{kind: aboutTable})
 	b.text(unix.NFTA_RULE_TABLE, table)
+	b.text(unix.NFTA_RULE_CHAIN, chain)
 	b.end()
 }

@@ -66,6 +66,23 @@ func (c *chain) carryOut(o Offload, steps []step, index int) {
 	}
 }
 
+// tracks reports whether a rule of the chain uses conntrack.
+func (c *chain) tracks() bool {
+	return len(c.carry) > 0 || slices.ContainsFunc(c.queue, func(r numbered) bool { return r.tracks() })
+}
+
+// addTracking adds a rule that uses conntrack to a chain that no packet passes.
+func (b *batch) addTracking(table string, c *chain) error {
+	index := 0
+	if len(c.queue) > 0 {
+		index = c.queue[0].index
+	}
+	var m matcher
+	m.ctState(CTNew)
+	b.addRegularChain(c.family, table, trackingChain)
+	return b.addRule(c.family, table, trackingChain, index, m.parts)
+}
+
 // addCarry adds the rules that carry out decisions.
 func (b *batch) addCarry(table string, c *chain) error {
 	for _, a := range c.carry {

@@ -48,11 +48,15 @@ func explainRule(index int, what string, r reply) error {
 	return fmt.Errorf("rule %d: %s: %w", index+1, what, r.err())
 }
 
-// noQueue is the error when the kernel has no way to queue for a rule.
-func noQueue(r Rule) error {
-	how := "load nft_queue, or nft_compat and xt_NFQUEUE, or build them in"
-	if r.Family == nfqueue.FamilyBridge {
-		how = "load nft_queue, or build it in (CONFIG_NFT_QUEUE); the xt target NFQUEUE is not for bridges"
+// noQueue is the error when the kernel has no way to queue for rules. If there is one for a bridge,
+// the way that others have was not tried.
+func noQueue(rules []Rule) error {
+	for _, r := range rules {
+		if r.Family == nfqueue.FamilyBridge {
+			return fmt.Errorf("the kernel has no way to queue the packets of rule %q: load nft_queue, or build it in "+
+				"(CONFIG_NFT_QUEUE); the xt target NFQUEUE is not for bridges: %w", r, errors.ErrUnsupported)
+		}
 	}
-	return fmt.Errorf("the kernel has no way to queue the packets of rule %q: %s: %w", r, how, errors.ErrUnsupported)
+	return fmt.Errorf("the kernel has no way to queue the packets of rule %q: load nft_queue, or nft_compat and xt_NFQUEUE, "+
+		"or build them in: %w", rules[0], errors.ErrUnsupported)
 }

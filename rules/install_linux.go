@@ -11,15 +11,15 @@ import (
 	"slices"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
+	"golang.org/x/sys/unix"
 )
 
 // tableOwner is NFT_TABLE_F_OWNER of linux/netfilter/nf_tables.h.
 const tableOwner = 0x2
 
-// install puts rules that are valid and in normal form into the kernel. What the kernel
-// has it finds by trying.
+// install puts rules that are valid and in normal form into the kernel.
 func install(cfg Config, rules []Rule) (*Set, error) {
-	t := &tables{name: tableName(), chains: chainsOf(rules)}
+	t := &tables{name: tableName(), chains: chainsOf(rules), neighbours: openNeighbours(cfg)}
 	for _, r := range rules {
 		if f := r.protocolFamily(); !slices.Contains(t.families, f) {
 			t.families = append(t.families, f)
@@ -27,11 +27,15 @@ func install(cfg Config, rules []Rule) (*Set, error) {
 	}
 	var err error
 	if t.socket, err = dial(cfg.NetNS); err != nil {
+		t.neighbours.close()
 		return nil, err
 	}
 	owned, err := t.add(rules)
 	if err != nil {
-		return nil, errors.Join(err, t.socket.close())
+		// No hook is registered yet, so this costs nobody a packet.
+		err = errors.Join(err, t.remove((*batch).deleteTable), t.socket.close())
+		t.neighbours.close()
+		return nil, err
 	}
 	return &Set{name: t.name, tables: t, owned: owned}, nil
 }
@@ -43,57 +47,112 @@ func tableName() string {
 	return fmt.Sprintf("nfqueue-%d-%s", os.Getpid(), hex.EncodeToString(b[:]))
 }
 
-// add makes the tables with all rules, as modern as the kernel allows.
+// add makes the tables with all rules, in steps. Whatever the kernel may refuse is tried in a
+// chain without a hook. A refused transaction with a base chain would unregister its
+// hook again, which drops the packets that wait in all queues of the network namespace.
 func (t *tables) add(rules []Rule) (owned bool, err error) {
+	owned, queue, err := t.probe(rules)
+	if err != nil {
+		return false, err
+	}
+	if err := t.do(t.try, queue); err != nil {
+		return false, err
+	}
+	t.neighbours.await(startTimeout, queuedAgain)
+	return owned, t.do(t.hook, queue)
+}
+
+// do commits a transaction.
+func (t *tables) do(step func(*batch, queueExpr) error, queue queueExpr) error {
+	b := newBatch()
+	if err := step(b, queue); err != nil {
+		return err
+	}
+	refused, err := t.socket.commit(b)
+	if err == nil && len(refused) > 0 {
+		err = explain(b, refused[0]) // what comes later may only follow from it
+	}
+	return err
+}
+
+// trialChain and trackingChain are regular chains, which packets never pass. The first is for
+// what the kernel may refuse. A rule in the second uses conntrack until the table
+// goes: when the last use of conntrack ends, its hooks are unregistered.
+const (
+	trialChain    = "trial"
+	trackingChain = "conntrack"
+)
+
+// probe makes the tables, and finds out by trying whether they can have an owner and which
+// expression queues.
+func (t *tables) probe(rules []Rule) (owned bool, queue queueExpr, err error) {
 	flags, ways := uint32(tableOwner), []queueExpr{nativeQueue, xtQueue}
 	for {
-		b, err := t.transaction(flags, ways[0])
-		if err != nil {
-			return false, err
+		b := newBatch()
+		for _, f := range t.families {
+			b.addTable(f, t.name, flags)
+			b.addRegularChain(f, t.name, trialChain)
+			i := slices.IndexFunc(rules, func(r Rule) bool { return r.protocolFamily() == f })
+			parts := []part{{queuePart, ways[0](rules[i])}}
+			if err := b.addRule(f, t.name, trialChain, i, parts); err != nil {
+				return false, nil, err
+			}
 		}
 		refused, err := t.socket.commit(b)
 		if err != nil {
-			return false, err
+			return false, nil, err
 		}
 		if len(refused) == 0 {
-			return flags == tableOwner, nil
+			return flags == tableOwner, ways[0], nil
 		}
-		// What comes after the first error may only follow from it.
 		first := refused[0]
 		switch {
 		case flags != 0 && b.about[first.message].kind == aboutTable && unknownFlag(first.errno):
 			flags = 0
-		case b.lacksQueue(first) && len(ways) > 1:
-			ways = ways[1:]
+		case b.lacksQueue(first) && len(ways) > 1 && !slices.Contains(t.families, unix.NFPROTO_BRIDGE):
+			ways = ways[1:] // which is not for bridges, though regular chains take it
 		case b.lacksQueue(first):
-			return false, noQueue(rules[b.about[first.message].rule])
+			return false, nil, noQueue(rules)
 		default:
-			return false, explain(b, first)
+			return false, nil, explain(b, first)
 		}
 	}
+}
+
+// try adds all rules to the trial chains.
+func (t *tables) try(b *batch, queue queueExpr) error {
+	for _, c := range t.chains {
+		if c.tracks() {
+			if err := b.addTracking(t.name, c); err != nil {
+				return err
+			}
+		}
+		trial := *c
+		trial.name = trialChain
+		if err := errors.Join(b.addCarry(t.name, &trial), b.addQueue(t.name, &trial, queue)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hook replaces the trial chains by the base chains.
+func (t *tables) hook(b *batch, queue queueExpr) error {
+	for _, f := range t.families {
+		b.deleteChain(f, t.name, trialChain)
+	}
+	for _, c := range t.chains {
+		b.addChain(c.family, t.name, c.name, uint8(c.hook), c.priority)
+		if err := errors.Join(b.addCarry(t.name, c), b.addQueue(t.name, c, queue)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unknownFlag reports whether an error is how kernels refuse a table flag they do not
 // know.
 func unknownFlag(errno int32) bool { return errno == kernel.EINVAL || errno == kernel.EOPNOTSUPP }
-
-// transaction makes tables, chains and rules.
-func (t *tables) transaction(flags uint32, queue queueExpr) (*batch, error) {
-	b := newBatch()
-	for _, f := range t.families {
-		b.addTable(f, t.name, flags)
-	}
-	for _, c := range t.chains {
-		b.addChain(c.family, t.name, c.name, uint8(c.hook), c.priority)
-		if err := b.addCarry(t.name, c); err != nil {
-			return nil, err
-		}
-		if err := b.addQueue(t.name, c, queue); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
-}
 
 // refusedPart returns which part of a rule the kernel refuses, empty if it does not
 // tell.

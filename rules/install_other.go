@@ -18,4 +18,4 @@ func install(Config, []Rule) (*Set, error) {
 type tables struct{}
 
 func (*tables) stopQueueing() error { return errors.ErrUnsupported }
-func (*tables) remove() error       { return errors.ErrUnsupported }
+func (*tables) close() error        { return errors.ErrUnsupported }

@@ -273,11 +273,16 @@ func TestShutdownThenCloseLosesNothing(t *testing.T) {
 	}
 }
 
-// TestCloseDropsWhatWaits is why the order matters.
-func TestCloseDropsWhatWaits(t *testing.T) {
+// TestCloseWaits: Close loses nothing either as long as the queue is served.
+func TestCloseWaits(t *testing.T) {
 	p := newPending(t)
-	labtest.Must(t, p.set.Close())
-	p.shutdown(t)
-	sendUDP(t, p.l, p.l, []byte("afterwards"))
-	wantReceived(t, p.l, []byte("afterwards"))
+	closed := make(chan error, 1)
+	go func() { closed <- p.set.Close() }()
+	close(p.release)
+	labtest.Must(t, <-closed)
+	for range waiting {
+		wantReceived(t, p.l, queued)
+	}
+	labtest.Must(t, p.queue.Shutdown(context.Background()))
+	labtest.Must(t, <-p.served)
 }

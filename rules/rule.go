@@ -124,6 +124,11 @@ func (r Rule) network() nfqueue.Family {
 	return networkOf(r.Protocol)
 }
 
+// tracks reports whether the rule uses conntrack.
+func (r Rule) tracks() bool {
+	return r.CTState != 0 || r.CTMarkMask != 0 || r.FirstPackets != 0 || r.FirstBytes != 0 || r.Offload != (Offload{})
+}
+
 func familyOf(p netip.Prefix) nfqueue.Family {
 	if p.Addr().Is4() {
 		return nfqueue.FamilyIPv4

@@ -5,7 +5,9 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"time"
 )
 
 // Config says where Install installs rules. The zero value is the current network
@@ -15,7 +17,12 @@ type Config struct {
 	// opening /proc/PID/ns/net. Zero is the current one. It may be closed after
 	// Install.
 	NetNS int
+	// Logger hears of packets that Set.Close costs others. Nil is slog.Default.
+	Logger *slog.Logger
 }
+
+// QuietTimeout is how long Set.Close waits, twice if rules use connection tracking.
+const QuietTimeout = 5 * time.Second
 
 // Set is rules in the kernel. Its methods may be used by several goroutines at once.
 type Set struct {
@@ -29,7 +36,9 @@ type Set struct {
 
 // Install puts rules into the kernel, all of them or none. Those of one hook and
 // priority are visited in the order given. The rules are in effect when Install
-// returns, and for as long as Set.Owned says.
+// returns, and for as long as Set.Owned says. Install waits up to a second for a moment at
+// which no packet waits in any queue of the network namespace, since the kernel may queue
+// such packets once more.
 //
 // An error wraps a *FieldError if a rule makes no sense; errors.ErrUnsupported if the
 // kernel has no nf_tables or no way to queue, and on systems other than Linux; and
@@ -85,17 +94,22 @@ func (s *Set) Stop() error {
 	return nil
 }
 
-// Close removes the rules, and the table and chains with them. The kernel then drops
-// all packets that wait in any queue of the network namespace, also in those of other
-// processes. End the use of the queues before; see the package documentation for the
-// order. Calling it again does nothing.
+// Close removes the rules that queue, as Stop does, and then the rest. With a chain its hook
+// is unregistered, and the kernel then drops all packets that wait in any queue of the
+// network namespace, also in those of other programs. So Close waits until it finds all queues
+// empty, for QuietTimeout at most, and warns the Logger of each queue that is not empty by
+// then. A packet that is queued in the last moment may still be lost. If /proc says nothing of
+// queues, as in some user namespaces, Close does not wait.
+//
+// End the use of your own queues before; see the package documentation for the order. Calling
+// Close again does nothing.
 func (s *Set) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tables == nil {
 		return nil
 	}
-	err := s.tables.remove()
+	err := s.tables.close()
 	s.tables = nil
 	if err != nil {
 		return fmt.Errorf("rules: close: %w", err)

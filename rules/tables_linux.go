@@ -4,6 +4,7 @@ package rules
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/kernel"
@@ -12,22 +13,24 @@ import (
 
 // tables are the tables of a Set: one of the family inet, one for bridges, or both.
 type tables struct {
-	socket   *socket
-	name     string
-	families []uint8 // NFPROTO_*
-	chains   []*chain
+	socket     *socket
+	name       string
+	families   []uint8 // NFPROTO_*
+	chains     []*chain
+	neighbours *neighbours
 }
 
 // stopQueueing deletes the rules that queue, and keeps those that carry out decisions of the
-// handler, for the packets that wait: the rules are deleted and made again in one transaction.
+// handler, for the packets that wait. In each chain the rules are deleted and made again in one
+// transaction.
 func (t *tables) stopQueueing() error {
-	return t.each(func(b *batch, family uint8, table string) error {
-		b.deleteRules(family, table)
+	return t.each(func(b *batch, family uint8) error {
 		for _, c := range t.chains {
 			if c.family != family {
 				continue
 			}
-			if err := b.addCarry(table, c); err != nil {
+			b.deleteRules(family, t.name, c.name)
+			if err := b.addCarry(t.name, c); err != nil {
 				return err
 			}
 		}
@@ -35,22 +38,46 @@ func (t *tables) stopQueueing() error {
 	})
 }
 
-// remove deletes the tables and closes the socket, which deletes them too if it owns
-// them.
-func (t *tables) remove() error {
-	return errors.Join(t.each(func(b *batch, family uint8, table string) error {
-		b.deleteTable(family, table)
+// close removes the rules, waits until no queue has packets waiting, and removes the chains.
+// Then it closes the socket, which removes what is left if the tables are owned.
+func (t *tables) close() error {
+	errs := []error{t.stopQueueing()}
+	tracks := slices.ContainsFunc(t.chains, (*chain).tracks)
+	if tracks {
+		// The hooks of conntrack may go with the last rule that uses it, some time after the table.
+		t.neighbours.await(QuietTimeout, dropped)
+		errs = append(errs, t.remove(t.deleteChains))
+	}
+	t.neighbours.await(QuietTimeout, dropped)
+	errs = append(errs, t.remove((*batch).deleteTable), t.socket.close())
+	t.neighbours.close()
+	return errors.Join(errs...)
+}
+
+// deleteChains deletes the base chains of a table.
+func (t *tables) deleteChains(b *batch, family uint8, table string) {
+	for _, c := range t.chains {
+		if c.family == family {
+			b.deleteChain(family, table, c.name)
+		}
+	}
+}
+
+// remove deletes something of each table.
+func (t *tables) remove(what func(b *batch, family uint8, table string)) error {
+	return t.each(func(b *batch, family uint8) error {
+		what(b, family, t.name)
 		return nil
-	}), t.socket.close())
+	})
 }
 
 // each does something to every table that is still there: one without an owner is
 // anybody's to delete.
-func (t *tables) each(do func(b *batch, family uint8, table string) error) error {
+func (t *tables) each(do func(b *batch, family uint8) error) error {
 	var errs []error
 	for _, f := range t.families {
 		b := newBatch()
-		if err := do(b, f, t.name); err != nil {
+		if err := do(b, f); err != nil {
 			return err
 		}
 		refused, err := t.socket.commit(b)

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
+)
+
+// neighbour is another program's queue, in which packets wait.
+type neighbour struct {
+	udp  *labtest.UDP
+	held []*nfqueue.Held
+	seen chan *nfqueue.Held
+}
+
+const (
+	neighbourQueue = 900
+	neighbourPort  = 9000
+	waitingThere   = 40
+)
+
+// newNeighbour has packets wait in a queue of a host at a hook.
+func newNeighbour(t *testing.T, h *netlab.Host, hook netlab.Hook) *neighbour {
+	t.Helper()
+	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, hook, 0), netlab.L4Proto(unix.IPPROTO_UDP),
+		netlab.DstPort(neighbourPort), netlab.ToQueue(netlab.Queue{Num: neighbourQueue}))
+	q, err := nfqueue.Open(nfqueue.Config{Queue: neighbourQueue, NetNS: h.FD()})
+	labtest.Must(t, err)
+	n := &neighbour{seen: make(chan *nfqueue.Held, 4*waitingThere)}
+	served := make(chan error, 1)
+	go func() {
+		served <- q.Serve(context.Background(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			n.seen <- p.Defer()
+			return nfqueue.Deferred
+		}))
+	}()
+	t.Cleanup(func() {
+		q.Close()
+		if err := <-served; err != nil && !errors.Is(err, nfqueue.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	n.udp = labtest.SendUDP(t, h, h, netip.AddrPortFrom(loopback, neighbourPort))
+	for i := range uint32(waitingThere) {
+		n.udp.Send(t, string(binary.BigEndian.AppendUint32(nil, i)))
+		n.held = append(n.held, <-n.seen)
+	}
+	return n
+}
+
+// wantAll lets the packets go on and checks that each arrives, and that no other one does.
+func (n *neighbour) wantAll(t *testing.T) {
+	t.Helper()
+	go func() {
+		for h := range n.seen { // those that are queued again
+			_ = h.Resolve(nfqueue.Accept)
+		}
+	}()
+	defer close(n.seen)
+	for _, h := range n.held {
+		labtest.Must(t, h.Resolve(nfqueue.Accept))
+	}
+	for i := range uint32(waitingThere) {
+		n.udp.Arrive(t, string(binary.BigEndian.AppendUint32(nil, i)))
+	}
+}
+
+// TestInstallSparesNeighbours: neither an Install that succeeds, nor one that the kernel
+// refuses, costs packets that wait in other queues.
+func TestInstallSparesNeighbours(t *testing.T) {
+	for _, c := range []struct{ name, rule string }{
+		{"behind", "out udp dport 1 priority 10"},
+		{"before", "out udp dport 1 priority -10"},
+		{"conntrack", "out udp dport 1 ct new"},
+		{"offload", "out udp dport 1 offload"},
+		{"refused", "in bridge"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := labtest.Host(t)
+			n := newNeighbour(t, h, netlab.Output)
+			set, err := rules.Install(rules.Config{NetNS: h.FD()}, parse(t, c.rule))
+			if err == nil {
+				defer set.Close()
+			} else if c.name != "refused" {
+				t.Fatal(err)
+			}
+			n.wantAll(t)
+		})
+	}
+}
+
+// TestCloseSparesNeighbours: the rules go at once, and the rest when nothing waits.
+func TestCloseSparesNeighbours(t *testing.T) {
+	for _, rule := range []string{"out udp dport 2000 nobypass", "out udp dport 2000 ct new nobypass offload"} {
+		t.Run(rule, func(t *testing.T) {
+			h := labtest.Host(t)
+			set, err := rules.Install(rules.Config{NetNS: h.FD(), Logger: unexpected(t)}, parse(t, rule))
+			labtest.Must(t, err)
+			n := newNeighbour(t, h, netlab.Output)
+			l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
+			closed := make(chan error, 1)
+			go func() { closed <- set.Close() }()
+			for arrived := false; !arrived; { // until the rule has gone
+				sendUDP(t, l, l, plain)
+				labtest.Must(t, l.SetReadDeadline(time.Now().Add(time.Millisecond)))
+				_, _, err := l.ReadFrom(make([]byte, 100))
+				arrived = err == nil
+			}
+			if names := tables(t, h); !slices.Contains(names, set.Table()) {
+				t.Errorf("the chain has gone while packets wait: %v", names)
+			}
+			n.wantAll(t)
+			labtest.Must(t, <-closed)
+			if names := tables(t, h); slices.Contains(names, set.Table()) {
+				t.Errorf("the table is left: %v", names)
+			}
+		})
+	}
+}
+
+// TestCloseWarns: when the packets of a neighbour do not go, Close says whose they are.
+func TestCloseWarns(t *testing.T) {
+	h := labtest.Host(t)
+	var log bytes.Buffer
+	set, err := rules.Install(rules.Config{NetNS: h.FD(), Logger: slog.New(slog.NewTextHandler(&log, nil))}, parse(t, "in udp dport 1"))
+	labtest.Must(t, err)
+	newNeighbour(t, h, netlab.Output)
+	labtest.Must(t, set.Close())
+	for _, text := range []string{"level=WARN", "queue=900", "packets=40", "portid=", "(process " + strconv.Itoa(os.Getpid()) + ")"} {
+		if !strings.Contains(log.String(), text) {
+			t.Errorf("no %s in %s", text, &log)
+		}
+	}
+}
+
+// unexpected fails the test for what is logged.
+func unexpected(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(failingWriter{t}, nil))
+}
+
+type failingWriter struct{ t *testing.T }
+
+func (w failingWriter) Write(b []byte) (int, error) {
+	w.t.Errorf("logged: %s", b)
+	return len(b), nil
+}
+
+// TestStopKeepsConntrack: Stop does not end the use of conntrack, which would drop what waits in
+// all queues.
+func TestStopKeepsConntrack(t *testing.T) {
+	h := labtest.Host(t)
+	set := install(t, h, "out udp dport 1 ct new")
+	n := newNeighbour(t, h, netlab.Output)
+	labtest.Must(t, set.Stop())
+	install(t, h, "out udp dport 1") // the kernel destroys the rule in the background, and before this is done
+	n.wantAll(t)
+}
