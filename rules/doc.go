@@ -2,14 +2,11 @@
 
 // Package rules sends packets to NFQUEUE: it installs rules in the kernel through
 // nf_tables, without running a program, and says them in a line of text, as nft
-// commands and as iptables commands.
+// commands and as iptables commands. Run does everything in one call:
 //
 //	r, err := rules.Parse("out tcp dport 443")
 //	...
-//	set, err := rules.Install(rules.Config{}, r)
-//	...
-//	defer set.Close()
-//	err = nfqueue.Run(ctx, nfqueue.Config{}, handler)
+//	err = rules.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, handler, r)
 //
 // # Lifetime
 //
@@ -17,25 +14,36 @@
 // nobody else can change it, and the kernel removes it when the process ends, even
 // by SIGKILL. That needs Linux 5.12; see Set.Owned for what happens before.
 //
-// # Order of ending
+// # Order
 //
-// The kernel drops every packet that waits in any queue of the network namespace
-// when a hook goes, as Set.Close makes it do. To lose none, first keep new ones from
-// being queued (Set.Stop), then decide those that wait (nfqueue.Queue.Shutdown), then
-// remove the rest (Set.Close). Deferred calls run last to first, so that is
+// Without Run, open the queue before Install, so that a program whose queue is in use has
+// installed nothing. To end, first keep new packets from being queued (Set.Stop), then
+// decide those that wait (nfqueue.Queue.Shutdown), then remove the rest (Set.Close):
 //
-//	set, err := rules.Install(rules.Config{}, r)
-//	...
-//	defer set.Close()
 //	q, err := nfqueue.Open(nfqueue.Config{})
 //	...
+//	set, err := rules.Install(rules.Config{}, r)
+//	if err != nil {
+//		q.Close()
+//		return err
+//	}
+//	defer set.Close() // deferred calls run last to first
 //	defer q.Shutdown(ctx)
 //	defer set.Stop()
 //
-// A rule lets packets pass while nobody has bound its queue (unless Rule.NoBypass is
-// set), so it does no harm to install it before the queue is opened. Without the
-// Stop nothing that waits is lost either, but what comes during the Shutdown gets the
-// queue's Fallback.
+// Without the Stop nothing that waits is lost either, but what comes during the Shutdown gets
+// the queue's Fallback.
+//
+// # Other programs
+//
+// When a hook is unregistered, the kernel drops every packet that waits in any queue of the
+// network namespace, whoever has bound it. Set.Close waits for a moment at which none does.
+// A process that ends without it, by SIGKILL, os.Exit or a panic, costs other programs what
+// waits in their queues then; on a namespace where nothing else uses connection tracking, rules
+// with CTState, CTMark, FirstPackets, FirstBytes or Offload cost it twice, some milliseconds apart.
+// When a hook is registered in front of the one that has queued a packet, the kernel queues the
+// packet once more, so Install waits too, but for a second only. An Install that fails costs nobody
+// a packet.
 //
 // # Privileges
 //

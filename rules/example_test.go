@@ -3,6 +3,7 @@
 package rules_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,22 +20,73 @@ import (
 )
 
 // Judge what the router forwards, and end without losing a packet.
-func ExampleInstall() {
+func ExampleRun() {
 	r, err := rules.Parse("forward tcp dport 443 ct new")
 	if err != nil {
 		log.Fatal(err)
 	}
-	set, err := rules.Install(rules.Config{}, r)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	accept := nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+	if err := rules.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, accept, r); err != nil {
+		log.Print(err)
+	}
+}
+
+// Serve a queue on four goroutines.
+func ExampleRunFunc() {
+	r, err := rules.Parse("forward tcp")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer set.Close() // last
+	newHandler := func(int) nfqueue.Handler {
+		return nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+	}
+	err = rules.RunFunc(context.Background(), nfqueue.Config{}, func(ctx context.Context, q *nfqueue.Queue) error {
+		return q.ServeFlows(ctx, 4, newHandler)
+	}, r)
+	if err != nil {
+		log.Print(err)
+	}
+}
 
+// Let the kernel drop the rest of a connection that the handler has decided.
+func ExampleOffload() {
+	r, err := rules.Parse("out tcp dport 80 offload")
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		switch {
+		case bytes.Contains(p.Payload(), []byte("forbidden")):
+			return r.Offload.Reject(p) // a reset for the sender, now and for all that follows
+		case bytes.Contains(p.Payload(), []byte("HTTP/1.1")):
+			return r.Offload.Accept(p) // nothing of this connection is queued any more
+		}
+		return nfqueue.Accept // the next packet is queued too
+	})
+	if err := rules.Run(context.Background(), nfqueue.Config{}, handler, r); err != nil {
+		log.Print(err)
+	}
+}
+
+// Have the queue open as long as the rules are there, and end in the right order.
+func ExampleInstall() {
+	r, err := rules.Parse("forward tcp dport 443")
+	if err != nil {
+		log.Fatal(err)
+	}
 	q, err := nfqueue.Open(nfqueue.Config{Queue: r.Queue, Fallback: nfqueue.Accept})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer q.Close()
+	set, err := rules.Install(rules.Config{}, r)
 	if err != nil {
 		log.Print(err)
 		return
 	}
+	defer set.Close() // last
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

@@ -117,6 +117,20 @@ func sendUDP(t testing.TB, from, to *net.UDPConn, data []byte) {
 	}
 }
 
+// awaitUnqueued returns when what one socket sends to another arrives, because the rule has gone
+// that keeps it.
+func awaitUnqueued(t testing.TB, from, to *net.UDPConn) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		sendUDP(t, from, to, plain)
+		labtest.Must(t, to.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		if _, _, err := to.ReadFrom(make([]byte, 100)); err == nil {
+			return
+		}
+	}
+	t.Fatal("the rule does not go")
+}
+
 // setMark sets the mark of what a socket sends.
 func setMark(t testing.TB, c *net.UDPConn, mark uint32) {
 	t.Helper()

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -117,12 +116,7 @@ func TestCloseSparesNeighbours(t *testing.T) {
 			l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
 			closed := make(chan error, 1)
 			go func() { closed <- set.Close() }()
-			for arrived := false; !arrived; { // until the rule has gone
-				sendUDP(t, l, l, plain)
-				labtest.Must(t, l.SetReadDeadline(time.Now().Add(time.Millisecond)))
-				_, _, err := l.ReadFrom(make([]byte, 100))
-				arrived = err == nil
-			}
+			awaitUnqueued(t, l, l)
 			if names := tables(t, h); !slices.Contains(names, set.Table()) {
 				t.Errorf("the chain has gone while packets wait: %v", names)
 			}

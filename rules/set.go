@@ -44,27 +44,37 @@ type Set struct {
 // kernel has no nf_tables or no way to queue, and on systems other than Linux; and
 // fs.ErrPermission without CAP_NET_ADMIN.
 func Install(cfg Config, rules ...Rule) (*Set, error) {
-	if len(rules) == 0 {
-		return nil, errors.New("rules: install: no rules given")
-	}
 	if cfg.NetNS < 0 {
 		return nil, errors.New("rules: install: Config.NetNS must not be negative")
 	}
+	if err := validate(rules); err != nil {
+		return nil, err
+	}
 	all := make([]Rule, len(rules))
 	for i, r := range rules {
-		if err := r.Validate(); err != nil {
-			return nil, fmt.Errorf("rules: install: rule %d (%v): %w", i+1, r, err)
-		}
 		all[i] = r.normal()
-	}
-	if err := checkMasks(all); err != nil {
-		return nil, fmt.Errorf("rules: install: %w", err)
 	}
 	s, err := install(cfg, all)
 	if err != nil {
 		return nil, fmt.Errorf("rules: install: %w", err)
 	}
 	return s, nil
+}
+
+// validate refuses rules that cannot be installed together.
+func validate(rules []Rule) error {
+	if len(rules) == 0 {
+		return errors.New("rules: install: no rules given")
+	}
+	for i, r := range rules {
+		if err := r.Validate(); err != nil {
+			return fmt.Errorf("rules: install: rule %d (%v): %w", i+1, r, err)
+		}
+	}
+	if err := checkMasks(rules); err != nil {
+		return fmt.Errorf("rules: install: %w", err)
+	}
+	return nil
 }
 
 // Table returns the name of the table that holds the rules. It is of the family inet,

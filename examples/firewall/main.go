@@ -43,10 +43,6 @@ func run(ctx context.Context, names []string) error {
 		}
 		queued = append(queued, r)
 	}
-	set, err := rules.Install(rules.Config{}, queued...)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	return nfqueue.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, newFirewall(names, log.Default(), rules.DefaultOffload))
+	handler := newFirewall(names, log.Default(), rules.DefaultOffload)
+	return rules.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, handler, queued...)
 }
