@@ -61,6 +61,7 @@ type drain struct {
 	lab     *lab
 	packets int // in each queue, if the receive buffer can hold so many
 	size    int
+	flows   int // see datagrams
 	setup   Setup
 
 	host    *netlab.Host
@@ -123,7 +124,7 @@ func (d *drain) prepare() (err error) {
 		}
 		d.add(sink)
 		to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
-		sender := &datagrams{host: d.host, to: to}
+		sender := &datagrams{host: d.host, to: to, flows: d.flows}
 		if d.size == superPacket {
 			sender.segment = superStep
 		}

@@ -20,6 +20,8 @@ type handler struct {
 // function returns the simplest handler that does what is asked.
 func (h *handler) function() nfqueue.HandlerFunc {
 	switch {
+	case h.setup.Connections != "":
+		return h.track(newTracker(h.setup))
 	case h.setup.Hold > 0:
 		return h.hold
 	case h.setup.Work > 0:

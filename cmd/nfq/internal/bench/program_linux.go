@@ -40,7 +40,7 @@ func (p *Program) Can(s Setup) bool {
 	if p.Defaults && s.Packets != 0 { // its buffer holds a few
 		return false
 	}
-	return p.Ours || s.Batch == 0 && s.Work == 0 && s.Hold == 0
+	return p.Ours || s.Batch == 0 && s.Work == 0 && s.Hold == 0 && s.Connections == ""
 }
 
 // Start implements Consumer. A program that is not ours runs once for each queue.

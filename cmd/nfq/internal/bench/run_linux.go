@@ -87,6 +87,13 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 // compare measures all consumers in one situation.
 func (o Options) compare(ctx context.Context, w *workload, s *situation) (table *Table, err error) {
 	consumers := o.Consumers
+	if s.variants != nil {
+		var all []Consumer
+		for _, c := range consumers {
+			all = append(all, s.variants(c)...)
+		}
+		consumers = all
+	}
 	if w.baseline {
 		consumers = append([]Consumer{noQueue{}}, consumers...)
 	}

@@ -28,7 +28,9 @@ type datagrams struct {
 	host    *netlab.Host
 	to      netip.AddrPort
 	segment int // payload of the segments of a super-packet, 0 to send none
+	flows   int // how many sockets take turns, 0 for as few as possible
 	fds     []int
+	sent    int
 }
 
 // send sends n packets of size bytes, IPv4 header included.
@@ -46,6 +48,9 @@ func (d *datagrams) send(n, size int) error {
 
 // sendOne sends a datagram from inside the host.
 func (d *datagrams) sendOne(payload []byte) error {
+	if d.flows > 0 {
+		return d.sendInTurn(payload)
+	}
 	fresh := len(d.fds) == 0
 	for {
 		if fresh {
@@ -64,6 +69,23 @@ func (d *datagrams) sendOne(payload []byte) error {
 		}
 		fresh = true
 	}
+}
+
+// sendInTurn sends a datagram through the next of the sockets.
+func (d *datagrams) sendInTurn(payload []byte) error {
+	for len(d.fds) < d.flows {
+		fd, err := d.dial()
+		if err != nil {
+			return err
+		}
+		d.fds = append(d.fds, fd)
+	}
+	_, err := unix.Write(d.fds[d.sent%d.flows], payload)
+	d.sent++
+	if err != nil {
+		return fmt.Errorf("send %d bytes to %v: %w", len(payload), d.to, err)
+	}
+	return nil
 }
 
 func (d *datagrams) dial() (int, error) {

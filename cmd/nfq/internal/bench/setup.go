@@ -32,12 +32,28 @@ type Setup struct {
 	// CPUs are the processors to run on, all if there are none.
 	CPUs []int
 
+	// Connections says how the handler decides connections, "" that it decides packets. Only
+	// consumers of this package know it.
+	Connections Connections
+
 	// Batch is as in nfqueue.Config, Work the time that the handler takes for each packet, and Hold the number of packets
 	// that it defers before it decides them, the newest first. Only consumers of this package know them.
 	Batch int
 	Work  time.Duration
 	Hold  int
 }
+
+// Connections says how a handler decides connections.
+type Connections string
+
+const (
+	// firstData gives a connection its verdict with its first data.
+	firstData Connections = "first-data"
+	// offloaded is firstData, and has the kernel carry on.
+	offloaded Connections = "offloaded"
+	// undecided lets packets pass, and wants to see more.
+	undecided Connections = "undecided"
+)
 
 // usual is the setup of nfqueue.Config with nothing set, for packets that do not wait for long. The size of the receive
 // buffer is what that comes to, so that others have the same.
@@ -58,6 +74,9 @@ func (s Setup) args() []string {
 	number("read-buffer", int64(s.ReadBuffer))
 	number("batch", int64(s.Batch))
 	number("hold", int64(s.Hold))
+	if s.Connections != "" {
+		args = append(args, "--connections", string(s.Connections))
+	}
 	if s.Work != 0 {
 		args = append(args, "--work", s.Work.String())
 	}
@@ -81,6 +100,7 @@ func parseSetup(args []string) (Setup, error) {
 	f.IntVar(&s.ReadBuffer, "read-buffer", 0, "")
 	f.IntVar(&s.Batch, "batch", 0, "")
 	f.IntVar(&s.Hold, "hold", 0, "")
+	f.StringVar((*string)(&s.Connections), "connections", "", "")
 	f.DurationVar(&s.Work, "work", 0, "")
 	f.BoolVar(&s.NoGSO, "no-gso", false, "")
 	if err := f.Parse(args); err != nil {

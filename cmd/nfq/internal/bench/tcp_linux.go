@@ -71,6 +71,10 @@ func (t *transfer) prepare() (err error) {
 	if t.net, err = newPair(&t.closers, rules.TCP, true); err != nil {
 		return err
 	}
+	return t.startServer()
+}
+
+func (t *transfer) startServer() (err error) {
 	t.listen, err = netlab.In(t.net.Server, func() (net.Listener, error) {
 		return net.Listen("tcp4", netip.AddrPortFrom(t.net.Server4, tcpPort).String())
 	})

@@ -28,6 +28,8 @@ type situation struct {
 	metrics []Metric
 	// can says which consumers take part.
 	can func(Consumer) bool
+	// variants returns the consumers to measure for one; nil measures that.
+	variants func(Consumer) []Consumer
 	// prepare makes what run needs. It may complete the name.
 	prepare func(context.Context, *situation, []Consumer) error
 	// run measures a consumer: one figure for each metric.
@@ -94,6 +96,7 @@ var workloads = []*workload{
 	&floodWorkload,
 	&latencyWorkload,
 	&tcpWorkload,
+	&connectionsWorkload,
 	&costWorkload,
 	&scalingWorkload,
 }

@@ -43,7 +43,7 @@ func newBench() *cobra.Command {
 	var f benchFlags
 	var list strings.Builder
 	for _, w := range bench.Workloads() {
-		fmt.Fprintf(&list, "    %-8s  %s\n", w.Name, w.Title)
+		fmt.Fprintf(&list, "    %-11s  %s\n", w.Name, w.Title)
 	}
 	cmd := &cobra.Command{
 		Use:   "bench",

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+// connectionsWorkload measures what deciding connections costs, and what the kernel does
+// with those that are decided.
+var connectionsWorkload = workload{
+	name:     "connections",
+	title:    "Connections decided by their first data",
+	baseline: true,
+	situations: func(l *lab) []*situation {
+		return []*situation{
+			newOffload(l, 1, "1 TCP stream, accepted and offloaded"),
+			newOffload(l, 8, "8 TCP streams, accepted and offloaded"),
+			newKnown(l),
+			newUndecided(l),
+		}
+	},
+}
+
+// tracking is a consumer that decides connections.
+type tracking struct {
+	Consumer
+	how Connections
+}
+
+func (c tracking) Name() string { return c.Consumer.Name() + ", connections" }
+
+func (c tracking) Can(s Setup) bool {
+	s.Connections = c.how
+	return c.Consumer.Can(s)
+}
+
+func (c tracking) Start(ctx context.Context, host *netlab.Host, s Setup) (Running, error) {
+	s.Connections = c.how
+	return c.Consumer.Start(ctx, host, s)
+}
+
+// track returns a handler that leaves the decision to t.
+func (h *handler) track(t *connection.Tracker) nfqueue.HandlerFunc {
+	return func(p *nfqueue.Packet) nfqueue.Verdict {
+		verdict := t.ServePacket(p)
+		h.decide(p)
+		return verdict
+	}
+}
+
+// newTracker makes a tracker that answers as s says.
+func newTracker(s Setup) *connection.Tracker {
+	cfg := connection.Config{MaxConns: 1 << 20, Timeout: time.Hour}
+	if s.Connections == offloaded {
+		cfg.Offload = rules.DefaultOffload
+	}
+	answer := connection.Accept
+	if s.Verdict == nfqueue.Drop {
+		answer = connection.Drop
+	}
+	return connection.New(cfg, connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
+		if s.Connections == undecided || c.News()&connection.Data == 0 {
+			return connection.More
+		}
+		return answer
+	}))
+}
+
+// offload measures transfers over connections that are accepted with their first data. Its
+// rules are there for the consumer only, so that the run without a queue has neither
+// those nor connection tracking.
+type offload struct{ transfer }
+
+func newOffload(l *lab, streams int, name string) *situation {
+	o := &offload{transfer{lab: l, streams: streams, setup: usual}}
+	return &situation{
+		name: name,
+		metrics: []Metric{
+			{Name: "throughput", Unit: "Gbit/s"},
+			{Name: "decided", Unit: "kpps"},
+			{Name: "processor time", Unit: "ns/kB", Less: true},
+		},
+		variants: func(c Consumer) []Consumer { return []Consumer{tracking{c, offloaded}} },
+		prepare:  func(context.Context, *situation, []Consumer) error { return o.prepare() },
+		can:      func(c Consumer) bool { return c.Can(o.setup) },
+		run:      o.run,
+		close:    o.close,
+	}
+}
+
+func (o *offload) prepare() (err error) {
+	if o.net, err = netlab.NewPair(); err != nil {
+		return err
+	}
+	o.add(o.net.Close)
+	return o.startServer()
+}
+
+func (o *offload) run(ctx context.Context, c Consumer) (figures []float64, err error) {
+	if _, none := c.(noQueue); !none {
+		tcp := rules.Rule{Protocol: rules.TCP, Offload: rules.DefaultOffload}
+		in, out := tcp, tcp
+		in.Hook, out.Hook = nfqueue.HookInput, nfqueue.HookOutput
+		set, err := rules.Install(rules.Config{NetNS: o.net.Server.FD()}, in, out)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, set.Close()) }()
+	}
+	return o.transfer.run(ctx, c)
+}
+
+// knownFlows is how many connections the packets of a drain belong to.
+const knownFlows = 1000
+
+// newKnown compares a handler that decides connections with one that decides packets. The
+// connections are known by the end of the warm-up.
+func newKnown(l *lab) *situation {
+	d := newDrain(l, 50000, 64, Setup{Verdict: nfqueue.Accept})
+	d.flows = l.few(knownFlows)
+	s := d.situation(fmt.Sprintf("64 B of %d known connections, accept", knownFlows), drainMetrics, drainFigures)
+	can := s.can
+	s.can = func(c Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
+	s.variants = func(c Consumer) []Consumer {
+		if t := (tracking{c, firstData}); t.Can(Setup{Packets: 1}) {
+			return []Consumer{c, t}
+		}
+		return nil
+	}
+	return s
+}

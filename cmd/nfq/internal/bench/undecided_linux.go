@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	undecidedConns = 200_000
+	undecidedBody  = 64 // bytes that each has said
+	undecidedChunk = 256
+)
+
+// newUndecided measures the memory of a consumer that waits for more of many connections.
+func newUndecided(l *lab) *situation {
+	u := &undecidedMemory{conns: l.few(undecidedConns)}
+	return &situation{
+		name: fmt.Sprintf("%d undecided connections", undecidedConns),
+		metrics: []Metric{
+			{Name: "memory of each, beside its bytes", Unit: "B", Less: true},
+			{Name: "of all", Unit: "MiB", Less: true},
+		},
+		variants: func(c Consumer) []Consumer { return []Consumer{tracking{c, undecided}} },
+		can: func(c Consumer) bool {
+			_, none := c.(noQueue)
+			return !none && c.Can(Setup{})
+		},
+		prepare: func(context.Context, *situation, []Consumer) error { return u.prepare() },
+		run:     u.run,
+		close:   u.close,
+	}
+}
+
+type undecidedMemory struct {
+	conns int
+	host  *netlab.Host
+	fd    int
+	closers
+}
+
+func (u *undecidedMemory) prepare() (err error) {
+	if u.host, err = netlab.New(); err != nil {
+		return err
+	}
+	u.add(u.host.Close)
+	rule := rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true}
+	set, err := rules.Install(rules.Config{NetNS: u.host.FD()}, rule)
+	if err != nil {
+		return err
+	}
+	u.add(set.Close)
+	sink, err := listenSink(u.host, drainPort)
+	if err != nil {
+		return err
+	}
+	u.add(sink)
+	u.fd, err = netlab.In(u.host, func() (int, error) {
+		return unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	})
+	if err != nil {
+		return fmt.Errorf("raw socket: %w", err)
+	}
+	u.add(func() error { return unix.Close(u.fd) })
+	return nil
+}
+
+func (u *undecidedMemory) run(ctx context.Context, c Consumer) (figures []float64, err error) {
+	r, err := c.Start(ctx, u.host, usual)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := r.Go(); err != nil {
+		return nil, err
+	}
+	if err := u.send(ctx, 0, undecidedChunk); err != nil { // touches what a batch touches
+		return nil, err
+	}
+	before, err := r.Resident()
+	if err != nil {
+		return nil, err
+	}
+	if err := u.send(ctx, undecidedChunk, undecidedChunk+u.conns); err != nil {
+		return nil, err
+	}
+	after, err := r.Resident()
+	if err != nil {
+		return nil, err
+	}
+	report, err := stopped(r)
+	if err == nil && report.Packets != uint64(undecidedChunk+u.conns) {
+		err = fmt.Errorf("%d packets were decided of %d", report.Packets, undecidedChunk+u.conns)
+	}
+	return []float64{float64(after-before)/float64(u.conns) - undecidedBody, float64(after) / (1 << 20)}, err
+}
+
+// send has clients from one number up to another send a datagram each, a few at a time so that the
+// queue never overflows.
+func (u *undecidedMemory) send(ctx context.Context, from, to int) error {
+	p := make([]byte, udpHeaders+undecidedBody)
+	p[0], p[8], p[9] = 0x45, 64, unix.IPPROTO_UDP
+	copy(p[16:], netip.MustParseAddr("127.0.0.1").AsSlice())
+	binary.BigEndian.PutUint16(p[22:], drainPort)
+	binary.BigEndian.PutUint16(p[24:], uint16(len(p)-20))
+	for from < to {
+		before, err := delivered(u.host)
+		if err != nil {
+			return err
+		}
+		n := min(undecidedChunk, to-from)
+		for i := range n {
+			binary.BigEndian.PutUint32(p[12:], 0x7f010000+uint32(from+i)>>14)
+			binary.BigEndian.PutUint16(p[20:], uint16(1024+(from+i)&0x3fff))
+			if err := unix.Sendto(u.fd, p, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+				return fmt.Errorf("send from a raw socket: %w", err)
+			}
+		}
+		if err := awaitDelivered(ctx, u.host, before+n); err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
+}
