@@ -23,6 +23,7 @@ func (devNull) SetReadDeadline(time.Time) error   { return nil }
 func (devNull) MaxSend() int                      { return 212960 }
 func (devNull) SetReadBuffer(n int) (int, error)  { return n, nil }
 func (devNull) Close() error                      { return nil }
+func (devNull) ProcTable() ([]byte, error)        { return nil, os.ErrNotExist }
 
 // loaded is a queue with a batch of packets in its slab, as after receiving.
 func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {

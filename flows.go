@@ -44,7 +44,12 @@ func (q *Queue) ServeFlows(ctx context.Context, n int, newHandler func(worker in
 	for i := range handlers {
 		handlers[i] = newHandler(i)
 	}
-	if n == 1 {
+	return q.serveHandlers(ctx, handlers)
+}
+
+// serveHandlers serves with a goroutine for each handler.
+func (q *Queue) serveHandlers(ctx context.Context, handlers []Handler) error {
+	if len(handlers) == 1 {
 		return q.Serve(ctx, handlers[0])
 	}
 	return q.serve(ctx, func() dispatcher { return newFlows(q, handlers) }, endQueue)

@@ -50,33 +50,61 @@ func (g *Group) Serve(ctx context.Context, h Handler) error {
 	return g.ServeEach(ctx, func(uint16) Handler { return h })
 }
 
-// ServeEach serves each queue on a goroutine of its own with a handler of its own,
-// which newHandler makes for the number of the queue; the handlers need no locks for
+// ServeEach serves each queue on a goroutine of its own with a handler of its own. newHandler
+// makes them, for the number of each queue, before the first packet; they need no locks for
 // what they keep to themselves.
 //
 // When ctx ends or Shutdown is called every queue is drained as by Queue.Serve, and
 // ServeEach returns nil. When one queue fails, because its handler panics or ends its
 // goroutine, or it was closed, the others are drained too, and their packets have lost
 // nothing; the packets of the one that failed get the Fallback, and ServeEach returns its
-// error, a *PanicError from a handler.
+// error, a *PanicError from a handler. When newHandler panics all queues are shut down, and
+// their packets get the Fallback.
 //
 // A group is served once at a time: a call meanwhile returns ErrServing and changes
-// nothing. A queue that somebody serves on its own is left to him; the others are drained,
-// and ServeEach returns ErrServing.
+// nothing. A queue that is served on its own is left alone; the others are drained, and
+// ServeEach returns ErrServing.
 func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
+	return g.serve(ctx, 1, func(queue uint16, _ int) Handler { return newHandler(queue) })
+}
+
+// ServeFlows is ServeEach with n goroutines for each queue, as with Queue.ServeFlows.
+// newHandler makes a handler for each of them, numbered from 0 in each queue.
+func (g *Group) ServeFlows(ctx context.Context, n int,
+	newHandler func(queue uint16, worker int) Handler) error {
+	if n < 1 {
+		return g.queues[0].opError("serve", fmt.Errorf("%d goroutines; want at least 1", n))
+	}
+	return g.serve(ctx, n, newHandler)
+}
+
+func (g *Group) serve(ctx context.Context, n int, newHandler func(queue uint16, worker int) Handler) error {
 	if g.serving.Swap(true) {
 		return g.queues[0].opError("serve", ErrServing)
 	}
 	defer g.serving.Store(false)
+	handlers, made := make([][]Handler, len(g.queues)), false
+	defer func() {
+		if !made { // newHandler has panicked, and packets wait
+			ctx, cancel := context.WithTimeout(context.Background(), g.queues[0].cfg.DrainTimeout)
+			defer cancel()
+			_ = g.Shutdown(ctx)
+		}
+	}()
+	for i, q := range g.queues {
+		for worker := range n {
+			handlers[i] = append(handlers[i], newHandler(q.Number(), worker))
+		}
+	}
+	made = true
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(g.queues))
 	var wg sync.WaitGroup
 	for i, q := range g.queues {
-		h := newHandler(q.Number())
 		wg.Go(func() {
 			defer cancel()
-			q.serveToEnd(ctx, h, &errs[i])
+			q.serveToEnd(ctx, handlers[i], &errs[i])
 		})
 	}
 	wg.Wait()
@@ -84,9 +112,9 @@ func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Han
 }
 
 // serveToEnd serves q until ctx ends, and closes it in any case but that another goroutine
-// serves it. The result goes to err, which is set also if h ends the goroutine and nothing
-// is returned.
-func (q *Queue) serveToEnd(ctx context.Context, h Handler, err *error) {
+// serves it. The result goes to err, which is set also if a handler ends the goroutine and
+// nothing is returned.
+func (q *Queue) serveToEnd(ctx context.Context, handlers []Handler, err *error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -100,19 +128,44 @@ func (q *Queue) serveToEnd(ctx context.Context, h Handler, err *error) {
 		defer cancel()
 		*err = errors.Join(*err, ignoreClosed(q.Shutdown(drain)))
 	}()
-	*err = q.Serve(ctx, h)
+	*err = q.serveHandlers(ctx, handlers)
 	returned = true
+}
+
+// each calls f for all queues at the same time.
+func (g *Group) each(op string, f func(q *Queue) error) error {
+	for _, q := range g.queues {
+		if q.life.InHandler() {
+			return q.opError(op, ErrInHandler)
+		}
+	}
+	errs := make([]error, len(g.queues))
+	var wg sync.WaitGroup
+	for i, q := range g.queues {
+		wg.Go(func() { errs[i] = f(q) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// SetMaxLen changes all queues as Queue.SetMaxLen does. When it fails, some may be changed.
+func (g *Group) SetMaxLen(n uint32) error {
+	return g.each("set maximum length", func(q *Queue) error { return q.SetMaxLen(n) })
+}
+
+// SetFlags changes all queues as Queue.SetFlags does. When it fails, some may be changed.
+func (g *Group) SetFlags(mask, flags Flags) error {
+	return g.each("set flags", func(q *Queue) error { return q.SetFlags(mask, flags) })
+}
+
+// SetCopy changes all queues as Queue.SetCopy does. When it fails, some may be changed.
+func (g *Group) SetCopy(mode CopyMode, length uint32) error {
+	return g.each("set copy mode", func(q *Queue) error { return q.SetCopy(mode, length) })
 }
 
 // Shutdown ends all queues as Queue.Shutdown does, at the same time.
 func (g *Group) Shutdown(ctx context.Context) error {
-	errs := make([]error, len(g.queues))
-	var wg sync.WaitGroup
-	for i, q := range g.queues {
-		wg.Go(func() { errs[i] = q.Shutdown(ctx) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return g.each("shutdown", func(q *Queue) error { return q.Shutdown(ctx) })
 }
 
 // Close ends all queues at once, as Queue.Close does.
@@ -124,8 +177,9 @@ func (g *Group) Close() error {
 	return errors.Join(errs...)
 }
 
-// Stats returns the sum of the statistics of all queues, without those of the kernel,
-// which Queues has for each.
+// Stats returns the sum of the statistics of all queues. In Kernel, Queue, CopyMode and
+// CopyRange are those of the first queue, PortID is 0 and LastID the sum, so that the books of
+// Stats balance.
 func (g *Group) Stats() Stats {
 	var sum Stats
 	for _, q := range g.queues {

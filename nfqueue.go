@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/chifflier/nfqueue-go/internal/bridge"
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/sender"
@@ -42,7 +41,7 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 		return err
 	}
 	defer q.Close()
-	q.serveToEnd(ctx, h, &err)
+	q.serveToEnd(ctx, []Handler{h}, &err)
 	return err
 }
 
@@ -134,6 +133,9 @@ func (q *Queue) Number() uint16 { return q.cfg.Queue }
 // take room in the queue, until the other process closes it too; Release avoids that. A running Serve returns ErrClosed once its
 // handler has. Close may be called from the handler, and more than once.
 func (q *Queue) Close() error {
+	if k, err := q.kernelQueue(); err == nil {
+		q.stats.kernel.Store(&k) // for later Stats
+	}
 	if !q.life.Close() {
 		return nil
 	}
@@ -160,31 +162,4 @@ func (q *Queue) link(index int) transport.Link {
 		return transport.Link{}
 	}
 	return q.links.Get(uint32(index))
-}
-
-// Package bridge lets packages of the module do what is not part of the API.
-func init() {
-	bridge.OpenOver = func(conn transport.Conn, cfg any) (any, error) {
-		c, err := cfg.(Config).withDefaults()
-		if err != nil {
-			return nil, &OpError{Op: "open", Queue: c.Queue, Err: err}
-		}
-		return openOver(conn, c)
-	}
-	bridge.AwaitServe = func(ctx context.Context, queue any) error {
-		q := queue.(*Queue)
-		select {
-		case q.life.Reader() <- struct{}{}: // Serve has returned
-			q.stopReading()
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	bridge.CheckVerdict = func(verdict uint32) error { return Verdict(verdict).check() }
-	bridge.Message = func(packet any) []byte { return packet.(*Packet).msg }
-	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
-		q, h := queue.(*Queue), handler.(Handler)
-		return q.serve(ctx, func() dispatcher { return newInline(q, h) }, keepQueue)
-	}
 }

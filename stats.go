@@ -5,6 +5,7 @@ package nfqueue
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -79,8 +80,8 @@ type Stats struct {
 	// how much of it is taken, in the kernel's count. Zero when closed.
 	ReadBuffer, ReadBufferUsed int
 
-	// Kernel is the kernel's own account of the queue. It is nil when closed and when
-	// /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
+	// Kernel is the kernel's own account of the queue, after Close the last one. It is nil
+	// when /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
 	Kernel *KernelQueue
 }
 
@@ -119,6 +120,8 @@ type counters struct {
 	malformed, receiveErrors, abandoned                  atomic.Uint64
 	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
 	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
+
+	kernel atomic.Pointer[KernelQueue] // when the queue was closed
 }
 
 // atLeast0 is c, or 0 while that is below: a verdict of Held.Resolve may be overruled
@@ -130,11 +133,12 @@ func atLeast0(c *atomic.Uint64) uint64 { return uint64(max(int64(c.Load()), 0)) 
 func (q *Queue) Stats() Stats {
 	s := q.snapshot()
 	if q.life.IsClosed() {
+		s.Kernel = q.stats.kernel.Load()
 		return s
 	}
 	s.ReadBuffer, s.ReadBufferUsed, _ = q.conn.ReadBuffer()
-	if info, err := q.kernelQueue(); err == nil {
-		s.Kernel = &info
+	if k, err := q.kernelQueue(); err == nil {
+		s.Kernel = &k
 	}
 	return s
 }
@@ -164,41 +168,34 @@ func (q *Queue) snapshot() Stats {
 	return s
 }
 
-// add adds what can be added.
+// add adds the statistics of another queue.
 func (s *Stats) add(o Stats) {
-	s.Received += o.Received
-	s.Bytes += o.Bytes
-	s.Batches += o.Batches
-	s.Accepted += o.Accepted
-	s.Dropped += o.Dropped
-	s.Repeated += o.Repeated
-	s.Stopped += o.Stopped
-	s.Requeued += o.Requeued
-	s.Sends += o.Sends
-	s.Deferred += o.Deferred
-	s.Held += o.Held
-	s.Fallback.add(o.Fallback)
-	s.Abandoned += o.Abandoned
-	s.AlreadyResolved += o.AlreadyResolved
-	s.TooLate += o.TooLate
-	s.Refused += o.Refused
-	s.Unsent += o.Unsent
-	s.Lost += o.Lost
-	s.Malformed += o.Malformed
-	s.ReceiveErrors += o.ReceiveErrors
-	s.ReadBuffer += o.ReadBuffer
-	s.ReadBufferUsed += o.ReadBufferUsed
-	s.BusyPolled += o.BusyPolled
+	if first := s.Kernel == nil; o.Kernel != nil {
+		k := *o.Kernel
+		if k.PortID = 0; !first {
+			k.Queue, k.CopyMode, k.CopyRange = s.Kernel.Queue, s.Kernel.CopyMode, s.Kernel.CopyRange
+			k.Backlog += s.Kernel.Backlog
+			k.QueueDropped += s.Kernel.QueueDropped
+			k.UserDropped += s.Kernel.UserDropped
+			k.LastID += s.Kernel.LastID
+		}
+		s.Kernel = &k
+	}
+	addFields(reflect.ValueOf(s).Elem(), reflect.ValueOf(o))
 }
 
-func (f *FallbackStats) add(o FallbackStats) {
-	f.Panic += o.Panic
-	f.Invalid += o.Invalid
-	f.Malformed += o.Malformed
-	f.Truncated += o.Truncated
-	f.Expired += o.Expired
-	f.Shutdown += o.Shutdown
-	f.Send += o.Send
+// addFields adds the numbers in one structure to those in another.
+func addFields(to, from reflect.Value) {
+	for i := range to.NumField() {
+		switch f, more := to.Field(i), from.Field(i); f.Kind() {
+		case reflect.Struct:
+			addFields(f, more)
+		case reflect.Uint64:
+			f.SetUint(f.Uint() + more.Uint())
+		case reflect.Int, reflect.Int64:
+			f.SetInt(f.Int() + more.Int())
+		}
+	}
 }
 
 // KernelQueue is a line of /proc/net/netfilter/nfnetlink_queue, the kernel's account
