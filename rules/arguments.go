@@ -18,8 +18,8 @@ var arguments = map[string]struct {
 }{
 	"proto":    {"Protocol", func(p *parser, v string) (err error) { p.rule.Protocol, err = protocolNumber(v); return }},
 	"type":     {"ICMPType", (*parser).keepType},
-	"iif":      {"InIface", func(p *parser, v string) error { p.rule.InIface = v; return ifaceGiven(v) }},
-	"oif":      {"OutIface", func(p *parser, v string) error { p.rule.OutIface = v; return ifaceGiven(v) }},
+	"iif":      {"InDevName", func(p *parser, v string) error { p.rule.InDevName = v; return ifaceGiven(v) }},
+	"oif":      {"OutDevName", func(p *parser, v string) error { p.rule.OutDevName = v; return ifaceGiven(v) }},
 	"saddr":    {"Src", func(p *parser, v string) (err error) { p.rule.Src, err = prefix(v); return }},
 	"daddr":    {"Dst", func(p *parser, v string) (err error) { p.rule.Dst, err = prefix(v); return }},
 	"sport":    {"SrcPort", func(p *parser, v string) (err error) { p.rule.SrcPort, err = ports(v); return }},

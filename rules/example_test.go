@@ -129,7 +129,7 @@ func ExampleParse() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(r.Hook, r.Protocol, r.DstPort, r.InIface, r.CTState)
+	fmt.Println(r.Hook, r.Protocol, r.DstPort, r.InDevName, r.CTState)
 	fmt.Println("first queue", r.Queue, "of", r.Queues)
 	fmt.Println(r)
 	// Output:
@@ -168,10 +168,10 @@ func ExampleRule() {
 
 // Learn which field of a rule makes no sense.
 func ExampleRule_Validate() {
-	r := rules.Rule{Hook: nfqueue.HookInput, OutIface: "eth0"}
+	r := rules.Rule{Hook: nfqueue.HookInput, OutDevName: "eth0"}
 	var wrong *rules.FieldError
 	if errors.As(r.Validate(), &wrong) {
 		fmt.Println(wrong.Field+":", wrong.Err)
 	}
-	// Output: OutIface: it is not known at input through which interface a packet leaves; match the one through which it came, or use another hook
+	// Output: OutDevName: it is not known at input through which interface a packet leaves; match the one through which it came, or use another hook
 }

@@ -90,12 +90,12 @@ func (r Rule) iptablesLacks() error {
 	switch {
 	case r.Family == nfqueue.FamilyBridge:
 		return &FieldError{"Family", errors.New("iptables sees no bridged frames, and ebtables cannot queue")}
-	case r.InIface != "" && r.Hook == nfqueue.HookPostrouting:
-		return &FieldError{"InIface", errors.New("iptables does not take the incoming interface at postrouting")}
-	case strings.HasSuffix(r.InIface, "+"):
-		return &FieldError{"InIface", errors.New("iptables takes a + at the end for a pattern")}
-	case strings.HasSuffix(r.OutIface, "+"):
-		return &FieldError{"OutIface", errors.New("iptables takes a + at the end for a pattern")}
+	case r.InDevName != "" && r.Hook == nfqueue.HookPostrouting:
+		return &FieldError{"InDevName", errors.New("iptables does not take the incoming interface at postrouting")}
+	case strings.HasSuffix(r.InDevName, "+"):
+		return &FieldError{"InDevName", errors.New("iptables takes a + at the end for a pattern")}
+	case strings.HasSuffix(r.OutDevName, "+"):
+		return &FieldError{"OutDevName", errors.New("iptables takes a + at the end for a pattern")}
 	}
 	return nil
 }
@@ -108,8 +108,8 @@ func (r Rule) iptablesArgs() []string {
 			args = append(args, option, value)
 		}
 	}
-	optional("-i", r.InIface)
-	optional("-o", r.OutIface)
+	optional("-i", r.InDevName)
+	optional("-o", r.OutDevName)
 	optional("-s", iptablesAddress(r.Src))
 	optional("-d", iptablesAddress(r.Dst))
 	switch r.Protocol {

@@ -25,8 +25,8 @@ const register = unix.NFT_REG_1
 // matches returns the expressions for all that a rule without Port matches.
 func (r Rule) matches() []part {
 	var m matcher
-	m.iface("incoming interface", expr.MetaKeyIIFNAME, r.InIface)
-	m.iface("outgoing interface", expr.MetaKeyOIFNAME, r.OutIface)
+	m.iface("incoming interface", expr.MetaKeyIIFNAME, r.InDevName)
+	m.iface("outgoing interface", expr.MetaKeyOIFNAME, r.OutDevName)
 	m.network(r)
 	m.address("source address", r.Src, networkOffset{v4: 12, v6: 8})
 	m.address("destination address", r.Dst, networkOffset{v4: 16, v6: 24})

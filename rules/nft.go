@@ -75,11 +75,11 @@ func (r Rule) oneWay() []Rule {
 func (r Rule) nftRule() string {
 	var s []string
 	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
-	if r.InIface != "" {
-		add("iifname %q", r.InIface)
+	if r.InDevName != "" {
+		add("iifname %q", r.InDevName)
 	}
-	if r.OutIface != "" {
-		add("oifname %q", r.OutIface)
+	if r.OutDevName != "" {
+		add("oifname %q", r.OutDevName)
 	}
 	if m := r.nftNetwork(); m != "" {
 		add("%s", m)

@@ -160,10 +160,10 @@ func TestIPTablesLacks(t *testing.T) {
 		"prerouting":                         "Priority",
 		"in priority -300":                   "Priority",
 		"forward priority 1":                 "Priority",
-		"postrouting priority -150 iif eth0": "InIface",
-		"in iif ppp+":                        "InIface",
+		"postrouting priority -150 iif eth0": "InDevName",
+		"in iif ppp+":                        "InDevName",
 		"out offload priority -150":          "Offload",
-		"out oif ppp+":                       "OutIface",
+		"out oif ppp+":                       "OutDevName",
 	} {
 		got, err := parse(t, rule).IPTables()
 		var f *rules.FieldError

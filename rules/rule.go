@@ -27,12 +27,12 @@ type Rule struct {
 	// there at prerouting and forward, since br_netfilter keeps packets from them.
 	Priority int32
 
-	// InIface is the name of the interface through which the packet came, with
+	// InDevName is the name of the interface through which the packet came, with
 	// FamilyBridge the port. There is none at output.
-	InIface string
-	// OutIface is the name of the interface through which the packet leaves, with
+	InDevName string
+	// OutDevName is the name of the interface through which the packet leaves, with
 	// FamilyBridge the port. There is none at prerouting and input.
-	OutIface string
+	OutDevName string
 
 	// Protocol is the transport protocol.
 	Protocol Protocol

@@ -35,8 +35,8 @@ func (r Rule) String() string {
 			add(word, value)
 		}
 	}
-	optional("iif", r.InIface)
-	optional("oif", r.OutIface)
+	optional("iif", r.InDevName)
+	optional("oif", r.OutDevName)
 	optional("saddr", address(r.Src))
 	optional("daddr", address(r.Dst))
 	optional("sport", r.SrcPort.String())

@@ -37,8 +37,8 @@ func (r Rule) Validate() error {
 		{"Family", r.checkFamily()},
 		{"Hook", r.checkHook()},
 		{"Priority", r.checkPriority()},
-		{"InIface", r.checkInIface()},
-		{"OutIface", r.checkOutIface()},
+		{"InDevName", r.checkInDevName()},
+		{"OutDevName", r.checkOutDevName()},
 		{"Src", r.checkAddress(r.Src)},
 		{"Dst", r.checkAddress(r.Dst)},
 		{"Protocol", r.checkProtocol()},
@@ -87,18 +87,18 @@ func (r Rule) checkPriority() error {
 	return nil
 }
 
-func (r Rule) checkInIface() error {
-	if r.InIface != "" && r.Hook == nfqueue.HookOutput {
+func (r Rule) checkInDevName() error {
+	if r.InDevName != "" && r.Hook == nfqueue.HookOutput {
 		return errors.New("a packet at output did not come in through an interface; match the one through which it leaves, or use another hook")
 	}
-	return checkIface(r.InIface)
+	return checkIface(r.InDevName)
 }
 
-func (r Rule) checkOutIface() error {
-	if r.OutIface != "" && (r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookInput) {
+func (r Rule) checkOutDevName() error {
+	if r.OutDevName != "" && (r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookInput) {
 		return fmt.Errorf("it is not known at %v through which interface a packet leaves; match the one through which it came, or use another hook", r.Hook)
 	}
-	return checkIface(r.OutIface)
+	return checkIface(r.OutDevName)
 }
 
 // maxIface is IFNAMSIZ without the NUL.

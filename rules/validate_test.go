@@ -28,9 +28,9 @@ func TestValidate(t *testing.T) {
 		{rules.Rule{Queue: 65535, Queues: 2}, "Queues"},
 		{rules.Rule{Queue: 1, Queues: 65535}, ""},
 		{rules.Rule{Queue: 2, Queues: 65535}, "Queues"},
-		{rules.Rule{Hook: nfqueue.HookInput, InIface: "a b"}, "InIface"},
-		{rules.Rule{Hook: nfqueue.HookForward, OutIface: ".."}, "OutIface"},
-		{rules.Rule{InIface: "\xff"}, "InIface"},
+		{rules.Rule{Hook: nfqueue.HookInput, InDevName: "a b"}, "InDevName"},
+		{rules.Rule{Hook: nfqueue.HookForward, OutDevName: ".."}, "OutDevName"},
+		{rules.Rule{InDevName: "\xff"}, "InDevName"},
 	} {
 		err := c.rule.Validate()
 		var f *rules.FieldError

@@ -53,11 +53,11 @@ func Mark(mark uint32) Expr {
 	return meta(expr.MetaKeyMARK, binary.NativeEndian.AppendUint32(nil, mark))
 }
 
-// InIface matches the name of the interface through which the packet came.
-func InIface(name string) Expr { return meta(expr.MetaKeyIIFNAME, ifname(name)) }
+// InDevName matches the name of the interface through which the packet came.
+func InDevName(name string) Expr { return meta(expr.MetaKeyIIFNAME, ifname(name)) }
 
-// OutIface matches the name of the interface through which the packet leaves.
-func OutIface(name string) Expr { return meta(expr.MetaKeyOIFNAME, ifname(name)) }
+// OutDevName matches the name of the interface through which the packet leaves.
+func OutDevName(name string) Expr { return meta(expr.MetaKeyOIFNAME, ifname(name)) }
 
 func ifname(name string) []byte {
 	padded := make([]byte, unix.IFNAMSIZ)

@@ -131,7 +131,7 @@ func TestMarks(t *testing.T) {
 	out := labtest.Chain(t, u.host, netlab.Inet, netlab.Output, 0)
 	set := labtest.Rule(t, out, netlab.Mark(first), netlab.Counter(), netlab.SetMark(second))
 	in := labtest.Chain(t, u.host, netlab.Inet, netlab.Input, 0)
-	seen := labtest.Rule(t, in, netlab.Mark(second), netlab.InIface("lo"), netlab.Counter())
+	seen := labtest.Rule(t, in, netlab.Mark(second), netlab.InDevName("lo"), netlab.Counter())
 
 	raw, err := u.sender.SyscallConn()
 	if err != nil {
@@ -152,7 +152,7 @@ func TestMarks(t *testing.T) {
 func TestCounterBytes(t *testing.T) {
 	u := newUDP(t)
 	chain := labtest.Chain(t, u.host, netlab.IP, netlab.Output, 0)
-	rule := labtest.Rule(t, chain, netlab.OutIface("lo"), netlab.Counter())
+	rule := labtest.Rule(t, chain, netlab.OutDevName("lo"), netlab.Counter())
 	plain := labtest.Rule(t, chain, netlab.Accept())
 	u.wantPassed(t)
 	const size = 20 + 8 + len("passes")

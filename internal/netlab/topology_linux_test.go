@@ -62,8 +62,8 @@ func TestRouted(t *testing.T) {
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		chain := labtest.Chain(t, n.Middle, family, netlab.Forward, 0)
 		counted = append(counted,
-			labtest.Rule(t, chain, netlab.InIface(netlab.ToClient), netlab.OutIface(netlab.ToServer), netlab.Counter()),
-			labtest.Rule(t, chain, netlab.InIface(netlab.ToServer), netlab.OutIface(netlab.ToClient), netlab.Counter()))
+			labtest.Rule(t, chain, netlab.InDevName(netlab.ToClient), netlab.OutDevName(netlab.ToServer), netlab.Counter()),
+			labtest.Rule(t, chain, netlab.InDevName(netlab.ToServer), netlab.OutDevName(netlab.ToClient), netlab.Counter()))
 	}
 	bothFamilies(t, n)
 	for i, rule := range counted {
@@ -79,7 +79,7 @@ func TestBridged(t *testing.T) {
 	// On Linux 6.1 and before, br_netfilter leaves out the chains of priority 0.
 	const filter = -200 // NF_BR_PRI_FILTER_BRIDGED
 	bridge := labtest.Chain(t, n.Middle, netlab.Bridge, netlab.Forward, filter)
-	frames := labtest.Rule(t, bridge, netlab.InIface(netlab.ToClient), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
+	frames := labtest.Rule(t, bridge, netlab.InDevName(netlab.ToClient), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
 	bothFamilies(t, n)
 	wantCount(t, frames, 2)
 }
@@ -89,7 +89,7 @@ func TestFilterBridged(t *testing.T) {
 	labtest.Must(t, n.Middle.FilterBridged())
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		chain := labtest.Chain(t, n.Middle, family, netlab.Forward, 0)
-		rule := labtest.Rule(t, chain, netlab.InIface(netlab.Br0), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
+		rule := labtest.Rule(t, chain, netlab.InDevName(netlab.Br0), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
 		client, server := n.Client4, n.Server4
 		if family == netlab.IP6 {
 			client, server = n.Client6, n.Server6

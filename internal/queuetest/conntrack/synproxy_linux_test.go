@@ -55,7 +55,7 @@ func segment(t *testing.T, p *nfqueue.Packet) (header *layers.TCP, value, echo u
 func TestConntrackSynproxy(t *testing.T) {
 	lab := newTrackLab(t)
 	labtest.Must(t, lab.Server.SetSysctl("netfilter/nf_conntrack_tcp_loose", "0"))
-	fromClient := []netlab.Expr{netlab.InIface(netlab.Eth), netlab.L4Proto(tcp), netlab.DstPort(queuelab.Port)}
+	fromClient := []netlab.Expr{netlab.InDevName(netlab.Eth), netlab.L4Proto(tcp), netlab.DstPort(queuelab.Port)}
 	rule := func(hook netlab.Hook, priority int32, then ...netlab.Expr) {
 		labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.IP, hook, priority), append(fromClient[:len(fromClient):len(fromClient)], then...)...)
 	}

@@ -143,7 +143,7 @@ func TestBridgeFrames(t *testing.T) {
 			n := labtest.Bridged(t)
 			const priority = -200 // NF_BR_PRI_FILTER_BRIDGED
 			chain := labtest.Chain(t, n.Middle, netlab.Bridge, netlab.Prerouting, priority)
-			labtest.Rule(t, chain, netlab.InIface(netlab.ToClient), netlab.ToQueue(netlab.Queue{}))
+			labtest.Rule(t, chain, netlab.InDevName(netlab.ToClient), netlab.ToQueue(netlab.Queue{}))
 			var got []frame
 			q := queuelab.Serve(t, n.Middle, nfqueue.Config{}, func(p *nfqueue.Packet) nfqueue.Verdict {
 				if !bytes.HasPrefix(p.LinkHeader(), to) {

@@ -166,7 +166,7 @@ func TestRewriteFragments(t *testing.T) {
 			n := labtest.Routed(t)
 			to := netip.AddrPortFrom(f.Server(n), queuelab.Port)
 			chain := labtest.Chain(t, n.Middle, f.Rules, netlab.Forward, 0)
-			labtest.Rule(t, chain, netlab.InIface(netlab.ToClient), netlab.ToQueue(netlab.Queue{Num: 1}))
+			labtest.Rule(t, chain, netlab.InDevName(netlab.ToClient), netlab.ToQueue(netlab.Queue{Num: 1}))
 			r := rewrite(t, n.Middle, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) []byte {
 				flow, ok := p.Flow()
 				if !ok || flow.Protocol != queuelab.UDP || !flow.Fragment {

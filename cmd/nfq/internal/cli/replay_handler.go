@@ -82,8 +82,8 @@ func matches(r rules.Rule, p *nfqueue.Packet) bool {
 		in, out = p.PhysInDevName(), p.PhysOutDevName()
 	}
 	return (r.Family == 0 || r.Family == p.Family()) &&
-		(r.InIface == "" || r.InIface == in) &&
-		(r.OutIface == "" || r.OutIface == out) &&
+		(r.InDevName == "" || r.InDevName == in) &&
+		(r.OutDevName == "" || r.OutDevName == out) &&
 		(r.Protocol == 0 || r.Protocol == flow.Protocol) &&
 		contains(r.Src, flow.Src) && contains(r.Dst, flow.Dst) &&
 		matchesPorts(r, flow) && matchesType(r, flow) &&

@@ -42,7 +42,7 @@ func mirror(r rules.Rule) (rules.Rule, error) {
 	}
 	m := r
 	m.Hook = mirrorHook[r.Hook]
-	m.InIface, m.OutIface = r.OutIface, r.InIface
+	m.InDevName, m.OutDevName = r.OutDevName, r.InDevName
 	m.Src, m.Dst = r.Dst, r.Src
 	m.SrcPort, m.DstPort = r.DstPort, r.SrcPort
 	if m == r {
