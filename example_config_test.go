@@ -49,7 +49,7 @@ func ExampleConfig_onRefused() {
 	defer end()
 	q := k.Serve(config, accept) // nfqueue.Run, with the real kernel
 
-	k.RefuseVerdict(0, 1) // EPERM
+	k.RefuseVerdict(0, fs.ErrPermission)
 	waits := k.Send(0, datagram(1024, ""))
 	e := <-refused
 	fmt.Println("packet", e.ID, "for want of CAP_NET_ADMIN:", errors.Is(e, fs.ErrPermission))

@@ -216,7 +216,7 @@ func ExamplePacket_Payload_gopacket() {
 		log.Fatal(err)
 	}
 	defer capture.Close()
-	for _, err := range nfqueuetest.Replay(capture, handler, nfqueuetest.Spec{}) {
+	for _, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, handler, nfqueuetest.Spec{}) {
 		if err != nil {
 			log.Fatal(err)
 		}

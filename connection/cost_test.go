@@ -13,11 +13,11 @@ import (
 )
 
 // inside calls f with a packet while its handler runs, so that f can show it to a Tracker
-// again and again. The packet is edited in place.
+// again and again. f may edit the packet in place: it is dropped.
 func inside(tb testing.TB, packet []byte, f func(p *nfqueue.Packet)) {
-	nfqueuetest.Do(tb, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	nfqueuetest.Do(tb, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		f(p)
-		return nfqueue.Accept
+		return nfqueue.Drop
 	}), nfqueuetest.Spec{Payload: packet})
 }
 

@@ -10,8 +10,6 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/connection"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
 )
 
 // The packets of UDP between two ends are a conversation, and keep their borders.
@@ -75,13 +73,9 @@ func TestEcho(t *testing.T) {
 func (e ends) icmpError(about []byte) []byte {
 	about = about[:min(len(about), 200)]
 	if e.client.Addr().Is4() {
-		return nfqueuetest.Build(
-			&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: e.server.Addr().AsSlice(), DstIP: e.client.Addr().AsSlice()},
-			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(3, 3)}, gopacket.Payload(about))
+		return nfqueuetest.IP(e.server.Addr(), e.client.Addr(), nfqueue.ICMP, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, about...))
 	}
-	return nfqueuetest.Build(
-		&layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolICMPv6, SrcIP: e.server.Addr().AsSlice(), DstIP: e.client.Addr().AsSlice()},
-		&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(1, 4)}, gopacket.Payload(append(make([]byte, 4), about...)))
+	return nfqueuetest.IP(e.server.Addr(), e.client.Addr(), nfqueue.ICMPv6, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, about...))
 }
 
 // An error belongs to the connection that it is about, and gets its answer.
@@ -154,7 +148,7 @@ func TestCut(t *testing.T) {
 		e := ends4.port(4000 + i)
 		l.open(e)
 		p := e.data(0, c.body)
-		whole := nfqueuetest.TCP(e.client, e.server, layers.TCP{ACK: true, Seq: isn + 1, Ack: peerISN + 1}, make([]byte, 100))
+		whole := nfqueuetest.TCP(e.client, e.server, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: isn + 1, Ack: peerISN + 1}, make([]byte, 100))
 		copy(p[:20], whole[:20]) // the length
 		if r := l.k.Send(0, nfqueuetest.Spec{Payload: p, FullLen: 140}).Result(); r.Passed != c.pass {
 			t.Errorf("%q: passed %v", c.body, r.Passed)

@@ -10,8 +10,6 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/connection"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
 )
 
 // lab is a queue in memory that a Tracker serves.
@@ -87,23 +85,19 @@ func (e ends) reverse() ends {
 
 // tcp makes a segment. Flags are letters: S, A, F, R.
 func (e ends) tcp(flags string, seq, ack uint32, body string) []byte {
-	has := func(f string) bool { return strings.Contains(flags, f) }
-	h := layers.TCP{SYN: has("S"), ACK: has("A"), FIN: has("F"), RST: has("R"), Seq: seq, Ack: ack}
+	h := nfqueuetest.TCPHeader{Seq: seq, Ack: ack}
+	for _, letter := range flags {
+		h.Flags |= map[rune]nfqueuetest.TCPFlags{
+			'S': nfqueuetest.SYN, 'A': nfqueuetest.ACK, 'F': nfqueuetest.FIN, 'R': nfqueuetest.RST,
+		}[letter]
+	}
+	b := nfqueuetest.TCP(e.client, e.server, h, []byte(body))
 	if !e.options {
-		return nfqueuetest.TCP(e.client, e.server, h, []byte(body))
+		return b
 	}
-	h.SrcPort, h.DstPort, h.Window = layers.TCPPort(e.client.Port()), layers.TCPPort(e.server.Port()), 65535
-	ip := &layers.IPv6{
-		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolIPv6Destination,
-		SrcIP: e.client.Addr().AsSlice(), DstIP: e.server.Addr().AsSlice(),
-	}
-	_ = h.SetNetworkLayerForChecksum(ip)
-	b := gopacket.NewSerializeBuffer()
-	fix := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if err := gopacket.SerializeLayers(b, fix, &h, gopacket.Payload(body)); err != nil {
-		panic(err)
-	}
-	return nfqueuetest.Build(ip, gopacket.Payload(append([]byte{6, 0, 1, 4, 0, 0, 0, 0}, b.Bytes()...)))
+	const destinationOptions = 60
+	options := []byte{byte(nfqueue.TCP), 0, 1, 4, 0, 0, 0, 0}
+	return nfqueuetest.IP(e.client.Addr(), e.server.Addr(), destinationOptions, append(options, b[40:]...))
 }
 
 func (e ends) udp(body string) []byte { return nfqueuetest.UDP(e.client, e.server, []byte(body)) }

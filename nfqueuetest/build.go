@@ -3,80 +3,102 @@
 package nfqueuetest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
 )
 
-// Build makes a packet of layers, from the outermost on, with the lengths and
-// checksums that they ought to have. It panics if that cannot be done.
-func Build(stack ...gopacket.SerializableLayer) []byte {
-	var network gopacket.NetworkLayer
-	for _, l := range stack {
-		if c, ok := l.(interface {
-			SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
-		}); ok && network != nil {
-			must(c.SetNetworkLayerForChecksum(network))
-		}
-		if n, ok := l.(gopacket.NetworkLayer); ok {
-			network = n
-		}
+// IP makes an IPv4 or IPv6 packet, by the family of the addresses, which must be the same. body
+// begins with the header of the protocol, or with an IPv6 extension header. IP sets the lengths and
+// the checksums of ICMP, ICMPv6, IGMP, TCP, UDP, UDP-Lite, SCTP and DCCP. It panics if body cannot
+// be part of a valid packet.
+func IP(src, dst netip.Addr, protocol nfqueue.Protocol, body []byte) []byte {
+	if src.Is4() != dst.Is4() || src.Is4In6() || dst.Is4In6() {
+		must(fmt.Errorf("%v and %v are not of one family", src, dst))
 	}
-	b := gopacket.NewSerializeBuffer()
-	must(gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, stack...))
-	return b.Bytes()
+	const hops = 64
+	var b []byte
+	if src.Is4() {
+		b = append(b, 0x45, 0, 0, 0, 0, 0, 0, 0, hops, byte(protocol), 0, 0)
+	} else {
+		b = append(b, 0x60, 0, 0, 0, 0, 0, byte(protocol), hops)
+	}
+	b = append(b, src.AsSlice()...)
+	b = append(b, dst.AsSlice()...)
+	b = append(b, body...)
+	must(ippkt.Complete(b))
+	return b
+}
+
+// UDP makes a UDP packet of the family of the addresses, which must be the same.
+func UDP(src, dst netip.AddrPort, body []byte) []byte {
+	return IP(src.Addr(), dst.Addr(), nfqueue.UDP, append([]byte{
+		byte(src.Port() >> 8), byte(src.Port()), byte(dst.Port() >> 8), byte(dst.Port()), 0, 0, 0, 0,
+	}, body...))
+}
+
+// TCPHeader is what a TCP header has besides ports and checksum. The zero value has no flag.
+type TCPHeader struct {
+	Seq, Ack uint32
+	Flags    TCPFlags
+	// Window is in bytes, before scaling. Zero stands for 65535.
+	Window uint16
+	// Options are at most 40 bytes in wire format. They are padded with zeros, which end a list of
+	// options, to a multiple of 4.
+	Options []byte
+}
+
+// TCPFlags are the flags of a TCP header (RFC 9293 section 3.1).
+type TCPFlags uint8
+
+// Flags of a TCP header.
+const (
+	FIN TCPFlags = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+	ECE
+	CWR
+)
+
+// TCP makes a TCP segment of the family of the addresses, which must be the same.
+func TCP(src, dst netip.AddrPort, h TCPHeader, body []byte) []byte {
+	if len(h.Options) > 40 {
+		must(fmt.Errorf("%d bytes of TCP options, want at most 40", len(h.Options)))
+	}
+	if h.Window == 0 {
+		h.Window = 65535
+	}
+	words := 5 + (len(h.Options)+3)/4
+	b := make([]byte, words*4)
+	binary.BigEndian.PutUint16(b[0:], src.Port())
+	binary.BigEndian.PutUint16(b[2:], dst.Port())
+	binary.BigEndian.PutUint32(b[4:], h.Seq)
+	binary.BigEndian.PutUint32(b[8:], h.Ack)
+	b[12], b[13] = byte(words)<<4, byte(h.Flags)
+	binary.BigEndian.PutUint16(b[14:], h.Window)
+	copy(b[20:], h.Options)
+	return IP(src.Addr(), dst.Addr(), nfqueue.TCP, append(b, body...))
+}
+
+// Echo makes an ICMP or ICMPv6 echo request, by the family of the addresses, which must be the same.
+func Echo(src, dst netip.Addr, id, seq uint16, body []byte) []byte {
+	protocol, request := nfqueue.ICMP, byte(8)
+	if src.Is6() {
+		protocol, request = nfqueue.ICMPv6, 128
+	}
+	return IP(src, dst, protocol, append([]byte{
+		request, 0, 0, 0, byte(id >> 8), byte(id), byte(seq >> 8), byte(seq),
+	}, body...))
 }
 
 func must(err error) {
 	if err != nil {
 		panic(fmt.Sprintf("nfqueuetest: build a packet: %v", err))
 	}
-}
-
-// UDP makes a UDP packet of the family of the addresses, which must be of one.
-func UDP(src, dst netip.AddrPort, body []byte) []byte {
-	return udp(src, dst, gopacket.Payload(body))
-}
-
-func udp(src, dst netip.AddrPort, body gopacket.SerializableLayer) []byte {
-	return Build(ip(src.Addr(), dst.Addr(), layers.IPProtocolUDP),
-		&layers.UDP{SrcPort: layers.UDPPort(src.Port()), DstPort: layers.UDPPort(dst.Port())}, body)
-}
-
-// TCP makes a TCP segment of the family of the addresses, which must be of one. The
-// header is as given, but for ports and checksum, and for a window of 0, which
-// becomes 65535.
-func TCP(src, dst netip.AddrPort, header layers.TCP, body []byte) []byte {
-	header.SrcPort, header.DstPort = layers.TCPPort(src.Port()), layers.TCPPort(dst.Port())
-	if header.Window == 0 {
-		header.Window = 65535
-	}
-	return Build(ip(src.Addr(), dst.Addr(), layers.IPProtocolTCP), &header, gopacket.Payload(body))
-}
-
-// Echo makes an ICMP or ICMPv6 echo request, by the family of the addresses, which must
-// be of one.
-func Echo(src, dst netip.Addr, id, seq uint16, body []byte) []byte {
-	if src.Is4() {
-		return Build(ip(src, dst, layers.IPProtocolICMPv4),
-			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0), Id: id, Seq: seq},
-			gopacket.Payload(body))
-	}
-	return Build(ip(src, dst, layers.IPProtocolICMPv6),
-		&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeEchoRequest, 0)},
-		&layers.ICMPv6Echo{Identifier: id, SeqNumber: seq},
-		gopacket.Payload(body))
-}
-
-// ip makes an IP header.
-func ip(src, dst netip.Addr, next layers.IPProtocol) gopacket.SerializableLayer {
-	if src.Is4() != dst.Is4() || src.Is4In6() || dst.Is4In6() {
-		panic(fmt.Sprintf("nfqueuetest: build a packet: %v and %v are not of one family", src, dst))
-	}
-	if src.Is4() {
-		return &layers.IPv4{Version: 4, TTL: 64, Protocol: next, SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
-	}
-	return &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: next, SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
 }

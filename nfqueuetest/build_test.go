@@ -5,7 +5,6 @@ package nfqueuetest_test
 import (
 	"bytes"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -25,14 +24,15 @@ var (
 )
 
 func packets() map[string][]byte {
-	syn := layers.TCP{SYN: true, Seq: 7, Options: []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}}
-	query4 := nfqueuetest.DNSQuery(client4, server4, 77, "www.example.org", layers.DNSTypeA)
-	query6 := nfqueuetest.DNSQuery(client6, server6, 78, "www.example.org", layers.DNSTypeAAAA)
+	syn := nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN, Seq: 7, Options: []byte{2, 4, 5, 180, 1}} // maximum segment size
+	query4 := nfqueuetest.DNSQuery(client4, server4, 77, "www.example.org", nfqueuetest.DNSTypeA)
+	query6 := nfqueuetest.DNSQuery(client6, server6, 78, "www.example.org", nfqueuetest.DNSTypeAAAA)
 	return map[string][]byte{
 		"UDP4":           nfqueuetest.UDP(client4, discard4, []byte("body")),
 		"UDP6":           nfqueuetest.UDP(client6, discard6, []byte("odd")),
+		"options":        nfqueuetest.IP(client6.Addr(), server6.Addr(), 60, append([]byte{17, 0, 1, 4, 0, 0, 0, 0}, nfqueuetest.UDP(client6, discard6, []byte("body"))[40:]...)),
 		"UDP empty":      nfqueuetest.UDP(client4, discard4, nil),
-		"TCP4":           nfqueuetest.TCP(client4, server4, layers.TCP{ACK: true, PSH: true}, []byte("body")),
+		"TCP4":           nfqueuetest.TCP(client4, server4, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK | nfqueuetest.PSH}, []byte("body")),
 		"TCP6":           nfqueuetest.TCP(client6, server6, syn, nil),
 		"Echo4":          nfqueuetest.Echo(client4.Addr(), server4.Addr(), 1, 2, []byte("body")),
 		"Echo6":          nfqueuetest.Echo(client6.Addr(), server6.Addr(), 1, 2, []byte("body")),
@@ -44,22 +44,39 @@ func packets() map[string][]byte {
 	}
 }
 
-// The checksums and lengths are those that the code which completes packets would set.
+// A second implementation of the protocols finds nothing wrong with lengths and checksums.
 func TestPacketsAreComplete(t *testing.T) {
 	for name, b := range packets() {
-		whole := slices.Clone(b)
-		if err := ippkt.Complete(whole); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if !bytes.Equal(whole, b) {
-			t.Errorf("%s:\n%x, completed\n%x", name, b, whole)
-		}
 		first := layers.LayerTypeIPv4
 		if b[0]>>4 == 6 {
 			first = layers.LayerTypeIPv6
 		}
-		if e := gopacket.NewPacket(b, first, gopacket.Default).ErrorLayer(); e != nil {
-			t.Errorf("%s: %v", name, e.Error())
+		p := gopacket.NewPacket(b, first, gopacket.Default)
+		if e := p.ErrorLayer(); e != nil || p.Metadata().Truncated {
+			t.Errorf("%s: %v", name, e)
+			continue
+		}
+		for _, l := range p.Layers() {
+			if l, ok := l.(interface {
+				SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
+			}); ok {
+				if err := l.SetNetworkLayerForChecksum(p.NetworkLayer()); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+		if err, wrong := p.VerifyChecksums(); err != nil || len(wrong) != 0 {
+			t.Errorf("%s: wrong checksums %v, %v", name, wrong, err)
+		}
+		n := len(b)
+		switch ip := p.NetworkLayer().(type) {
+		case *layers.IPv4:
+			n = int(ip.Length)
+		case *layers.IPv6:
+			n = 40 + int(ip.Length)
+		}
+		if n != len(b) {
+			t.Errorf("%s: length %d of %d", name, n, len(b))
 		}
 	}
 }
@@ -93,6 +110,8 @@ func TestPacketContents(t *testing.T) {
 
 func TestBuildRefuses(t *testing.T) {
 	for name, build := range map[string]func(){
+		"long options":   func() { nfqueuetest.TCP(client4, server4, nfqueuetest.TCPHeader{Options: make([]byte, 41)}, nil) },
+		"not a name":     func() { nfqueuetest.DNSQuery(client4, server4, 1, strings.Repeat("x", 64), nfqueuetest.DNSTypeA) },
 		"two families":   func() { nfqueuetest.UDP(client4, server6, nil) },
 		"not a query":    func() { nfqueuetest.DNSResponse(packets()["TCP4"]) },
 		"empty":          func() { nfqueuetest.DNSResponse(nil) },

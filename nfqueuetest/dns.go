@@ -5,54 +5,79 @@ package nfqueuetest
 import (
 	"errors"
 	"net/netip"
+	"strings"
 
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/ippkt"
+	"golang.org/x/net/dns/dnsmessage"
 )
 
-// DNSQuery makes a UDP packet that asks a DNS server for the records of a type, such as
-// layers.DNSTypeA, that a name has.
-func DNSQuery(src, dst netip.AddrPort, id uint16, name string, typ layers.DNSType) []byte {
-	return udp(src, dst, &layers.DNS{
-		ID: id, RD: true, OpCode: layers.DNSOpCodeQuery,
-		Questions: []layers.DNSQuestion{{Name: []byte(name), Type: typ, Class: layers.DNSClassIN}},
-	})
+// DNSType is the type of a DNS record, by its number in the IANA registry "Domain Name System (DNS)
+// Parameters".
+type DNSType uint16
+
+// Some types of DNS records.
+const (
+	DNSTypeA     DNSType = 1
+	DNSTypeNS    DNSType = 2
+	DNSTypeCNAME DNSType = 5
+	DNSTypeSOA   DNSType = 6
+	DNSTypePTR   DNSType = 12
+	DNSTypeMX    DNSType = 15
+	DNSTypeTXT   DNSType = 16
+	DNSTypeAAAA  DNSType = 28
+	DNSTypeSRV   DNSType = 33
+	DNSTypeHTTPS DNSType = 65
+)
+
+// DNSQuery makes a UDP packet that asks a DNS server for the records of a type that a name has. The
+// name may end with a dot. DNSQuery panics if it is no domain name.
+func DNSQuery(src, dst netip.AddrPort, id uint16, name string, typ DNSType) []byte {
+	full, err := dnsmessage.NewName(strings.TrimSuffix(name, ".") + ".")
+	must(err)
+	return UDP(src, dst, pack(dnsmessage.Message{
+		Header: dnsmessage.Header{ID: id, RecursionDesired: true},
+		Questions: []dnsmessage.Question{
+			{Name: full, Type: dnsmessage.Type(typ), Class: dnsmessage.ClassINET},
+		},
+	}))
 }
 
-// DNSResponse makes the UDP packet that answers a packet which DNSQuery made: with an A
-// or AAAA record for each address, or that the name does not exist if there is none.
+// DNSResponse makes the UDP packet that answers a packet of DNSQuery: with an A or AAAA record for
+// each address, or that the name does not exist if there is none. It panics if query is not such a
+// packet.
 func DNSResponse(query []byte, answers ...netip.Addr) []byte {
-	first := layers.LayerTypeIPv4
-	if len(query) > 0 && query[0]>>4 == 6 {
-		first = layers.LayerTypeIPv6
-	}
-	p := gopacket.NewPacket(query, first, gopacket.Default)
-	header, _ := p.TransportLayer().(*layers.UDP)
-	question, _ := p.ApplicationLayer().(*layers.DNS)
-	if header == nil || question == nil || len(question.Questions) == 0 {
+	flow, err := ippkt.FlowOf(query)
+	must(err)
+	t, ok := ippkt.FindTransport(query, false)
+	if !ok || flow.Protocol != nfqueue.UDP {
 		must(errors.New("not a DNS query over UDP"))
 	}
-	src, dst := p.NetworkLayer().NetworkFlow().Endpoints()
-	r := &layers.DNS{
-		ID: question.ID, QR: true, OpCode: question.OpCode, RD: question.RD, RA: true,
-		Questions: question.Questions,
+	var m dnsmessage.Message
+	must(m.Unpack(query[t.BodyOffset:t.BodyEnd]))
+	if len(m.Questions) == 0 {
+		must(errors.New("a DNS message without a question"))
 	}
+	m.Response, m.RecursionAvailable = true, true
 	if len(answers) == 0 {
-		r.ResponseCode = layers.DNSResponseCodeNXDomain
+		m.RCode = dnsmessage.RCodeNameError
 	}
 	for _, a := range answers {
-		typ := layers.DNSTypeA
-		if a.Is6() {
-			typ = layers.DNSTypeAAAA
+		r := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{
+			Name: m.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 300,
+		}}
+		if a.Is4() {
+			r.Body = &dnsmessage.AResource{A: a.As4()}
+		} else {
+			r.Body = &dnsmessage.AAAAResource{AAAA: a.As16()}
 		}
-		r.Answers = append(r.Answers, layers.DNSResourceRecord{
-			Name: question.Questions[0].Name, Type: typ, Class: layers.DNSClassIN, TTL: 300, IP: a.AsSlice(),
-		})
+		m.Answers = append(m.Answers, r)
 	}
-	return udp(endpoint(dst, uint16(header.DstPort)), endpoint(src, uint16(header.SrcPort)), r)
+	return UDP(netip.AddrPortFrom(flow.Dst, flow.DstPort), netip.AddrPortFrom(flow.Src, flow.SrcPort), pack(m))
 }
 
-func endpoint(e gopacket.Endpoint, port uint16) netip.AddrPort {
-	addr, _ := netip.AddrFromSlice(e.Raw())
-	return netip.AddrPortFrom(addr, port)
+func pack(m dnsmessage.Message) []byte {
+	b, err := m.Pack()
+	must(err)
+	return b
 }

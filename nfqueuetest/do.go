@@ -12,28 +12,38 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Do shows one packet to a handler and returns what became of it. It waits, for at
-// most 10 seconds, until the handler has returned and a deferred packet is resolved.
-// The handler runs on a goroutine of its own, on a queue with all flags set and the
-// Fallback Drop; the packet has the id 1.
+// Do opens a queue with cfg, shows one packet to a handler there, and returns the packet's fate. It
+// waits until the handler has returned and the packet has a verdict, for at most 10 seconds. The
+// handler runs on a goroutine of its own; the packet has the id 1.
 //
-// The test fails at once when the packet gets no verdict in time, when the handler
-// panics, when it returns an invalid verdict, and when it decides the packet twice.
-func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
+// Use the program's Config: the handler sees what a kernel tells such a queue, so a handler that
+// needs the user of a packet fails here too if the program forgets the flag nfqueue.UIDGID.
+// Config.NetNS has no meaning.
+//
+// The test fails if the handler
+//
+//   - gives no verdict in time, panics, returns an invalid verdict, or decides the packet twice: then
+//     Do ends the test;
+//   - changes the payload in place and does not call SetPayload, so that the kernel does not see the
+//     change. It may do so with a packet that it drops.
+//
+// When Do returns, the memory of the packet is overwritten. What the handler has kept of it without
+// a copy is 0xDB then.
+func Do(tb testing.TB, cfg nfqueue.Config, h nfqueue.Handler, s Spec) Result {
 	tb.Helper()
 	if s.Match == nil {
 		s.Match = func(Spec) bool { return false }
 	}
+	var log bytes.Buffer // may be read when Serve has returned
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	}
 	k := NewKernel(tb)
-	var log bytes.Buffer // to be read when Serve has returned
-	q, err := k.Open(nfqueue.Config{
-		Flags:  doFlags,
-		Logger: slog.New(slog.NewTextHandler(&log, nil)),
-	})
+	q, err := k.Open(cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := k.Send(0, s)
+	f := k.Send(cfg.Queue, s)
 	f.name = summary(s.withDefaults().Payload)
 
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -46,7 +56,7 @@ func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
 	}()
 	var r Result
 	select {
-	case err = <-served: // of the panic
+	case err = <-served: // with the panic
 	case <-f.Done():
 		r = resultOf(f.flight.Outcome())
 		if err = q.Shutdown(ctx); err == nil {
@@ -55,7 +65,7 @@ func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
 	case <-ctx.Done():
 		where := f.String()
 		q.Close()
-		k.queues = nil // that it may not end is said here
+		k.queues = nil // the message below says that the handler may not end
 		tb.Fatalf("nfqueuetest: no verdict within %v: %s; has the handler not returned, or deferred the packet and not resolved it?", limit, where)
 	}
 	stats := q.Stats()
@@ -71,16 +81,21 @@ func Do(tb testing.TB, h nfqueue.Handler, s Spec) Result {
 		tb.Fatal("nfqueuetest: the handler ended its goroutine")
 	case err != nil:
 		tb.Fatalf("nfqueuetest: %v: %v", f, err)
+	case stats.Fallback.Panic > 0:
+		tb.Fatalf("nfqueuetest: %v: the handler panicked: %s", f, &log)
 	case stats.Fallback.Invalid > 0:
 		tb.Fatalf("nfqueuetest: %v: the handler returned an invalid verdict: %s", f, &log)
 	case stats.AlreadyResolved > 0 || stats.TooLate > 0:
 		tb.Fatalf("nfqueuetest: %v: the handler decided the packet twice", f)
 	}
+	if f.lostChange() && stats.Fallback == (nfqueue.FallbackStats{}) {
+		tb.Errorf("nfqueuetest: %v: %s", f, lostChange)
+	}
 	return r
 }
 
-// doFlags are all that make a queue tell more.
-const doFlags = nfqueue.UIDGID | nfqueue.SecCtx | nfqueue.Conntrack
+// lostChange describes a mistake of a handler.
+const lostChange = "the handler changed the payload without SetPayload, so the kernel does not see the change"
 
 // errGoexit says that Serve has not returned.
 var errGoexit = errors.New("runtime.Goexit")

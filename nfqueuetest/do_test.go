@@ -33,7 +33,7 @@ func TestDoVerdicts(t *testing.T) {
 		{nfqueue.ToQueue(7), false, nfqueuetest.NotBound},
 		{nfqueue.ToQueueOrAccept(7), true, nfqueuetest.NotBound},
 	} {
-		r := nfqueuetest.Do(t, always(c.verdict), nfqueuetest.Spec{})
+		r := nfqueuetest.Do(t, nfqueue.Config{}, always(c.verdict), nfqueuetest.Spec{})
 		if r.Verdict != c.verdict || r.Passed != c.passed || r.Cause != c.cause || r.Edits != (nfqueuetest.Edits{}) {
 			t.Errorf("%v: %+v", c.verdict, r)
 		}
@@ -44,7 +44,7 @@ func TestDoVerdicts(t *testing.T) {
 }
 
 func TestDoEdits(t *testing.T) {
-	r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		p.SetMark(5)
 		p.SetPriority(6)
 		if err := p.SetPayload(append(p.Payload(), '!')); err != nil {
@@ -61,7 +61,7 @@ func TestDoEdits(t *testing.T) {
 func TestDoBridgeEdits(t *testing.T) {
 	tag := nfqueue.VLAN{TCI: 0x2001, Protocol: 0x8100}
 	link := []byte("another header")
-	r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if err := errors.Join(p.SetVLAN(tag), p.SetLinkHeader(link)); err != nil {
 			t.Error(err)
 		}
@@ -75,7 +75,7 @@ func TestDoBridgeEdits(t *testing.T) {
 // A packet that is given back to its rule comes again as long as Match says so.
 func TestDoRepeat(t *testing.T) {
 	calls := uint32(0)
-	r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		calls++
 		if p.ID() != calls || p.Mark() != calls-1 {
 			t.Errorf("call %d: id %d, mark %d", calls, p.ID(), p.Mark())
@@ -90,7 +90,7 @@ func TestDoRepeat(t *testing.T) {
 
 func TestDoWaitsForHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			h := p.Defer()
 			go func() {
 				time.Sleep(9 * time.Second)
@@ -138,6 +138,9 @@ func TestDoFails(t *testing.T) {
 				return nfqueue.Deferred
 			}
 		}, []string{"no verdict within 10s", "packet 1 of queue 0", "192.0.2.1:1024"}},
+		{"panic with OnPanic", func(testing.TB) handlerFunc {
+			return func(*nfqueue.Packet) nfqueue.Verdict { panic("in the handler") }
+		}, []string{"panicked", "192.0.2.1:1024"}},
 		{"decided twice", func(testing.TB) handlerFunc {
 			return func(p *nfqueue.Packet) nfqueue.Verdict {
 				p.Defer().Resolve(nfqueue.Accept)
@@ -148,7 +151,11 @@ func TestDoFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				wantFailure(t, func(tb testing.TB) {
-					nfqueuetest.Do(tb, c.h(tb), nfqueuetest.Spec{})
+					var cfg nfqueue.Config
+					if c.name == "panic with OnPanic" {
+						cfg.OnPanic = func(*nfqueue.PanicError) {}
+					}
+					nfqueuetest.Do(tb, cfg, c.h(tb), nfqueuetest.Spec{})
 					tb.Error("Do returned")
 				}, c.words...)
 			})
@@ -161,10 +168,35 @@ func TestDoFailsWhenHandlerBlocks(t *testing.T) {
 		block := make(chan struct{})
 		defer close(block)
 		wantFailure(t, func(tb testing.TB) {
-			nfqueuetest.Do(tb, handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			nfqueuetest.Do(tb, nfqueue.Config{}, handlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
 				<-block
 				return nfqueue.Accept
 			}), nfqueuetest.Spec{})
 		}, "no verdict within 10s", "packet 1 of queue 0")
 	})
+}
+
+// A handler sees what the kernel tells a queue with the program's Config.
+func TestDoConfig(t *testing.T) {
+	owner := nfqueuetest.Spec{Hook: nfqueue.HookOutput, Owner: &nfqueuetest.Owner{UID: 1000}}
+	for _, flags := range []nfqueue.Flags{0, nfqueue.UIDGID} {
+		var uid uint32
+		var ok bool
+		nfqueuetest.Do(t, nfqueue.Config{Queue: 7, Flags: flags}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if p.Queue() != 7 {
+				t.Errorf("queue %d", p.Queue())
+			}
+			uid, ok = p.UID()
+			return nfqueue.Accept
+		}), owner)
+		if want := flags == nfqueue.UIDGID; ok != want || ok && uid != 1000 {
+			t.Errorf("flags %v: uid %d, %v", flags, uid, ok)
+		}
+	}
+	nfqueuetest.Do(t, nfqueue.Config{CopyRange: 20}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if len(p.Payload()) != 20 {
+			t.Errorf("%d bytes", len(p.Payload()))
+		}
+		return nfqueue.Accept
+	}), nfqueuetest.Spec{})
 }

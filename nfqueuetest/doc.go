@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package nfqueuetest tests handlers and programs that use package nfqueue without
-// root, without network and on every operating system, as net/http/httptest does
-// for HTTP.
+// Package nfqueuetest tests handlers and programs that use package nfqueue, without root, without a
+// network and on every operating system, as net/http/httptest does for HTTP.
 //
-// Do shows one packet to a handler and returns what became of it:
+// Do shows one packet to a handler and returns its fate:
 //
-//	query := nfqueuetest.DNSQuery(client, resolver, 1, "ads.example", layers.DNSTypeA)
-//	got := nfqueuetest.Do(t, handler, nfqueuetest.Spec{Payload: query})
+//	query := nfqueuetest.DNSQuery(client, resolver, 1, "ads.example", nfqueuetest.DNSTypeA)
+//	got := nfqueuetest.Do(t, config, handler, nfqueuetest.Spec{Payload: query})
 //	if got.Verdict != nfqueue.Drop {
 //		t.Errorf("verdict %v", got.Verdict)
 //	}
 //
-// Kernel is a whole nfnetlink_queue in memory, for tests of what happens between
-// packets: queues that overflow, packets handed to other queues, deferred ones,
-// shutdown, and errors at the wrong moment:
+// Kernel is a whole nfnetlink_queue in memory, for tests of what happens between packets: queues that
+// overflow, packets sent on to other queues, deferred packets, shutdown, and errors at the wrong
+// moment:
 //
 //	k := nfqueuetest.NewKernel(t)
 //	k.Serve(nfqueue.Config{Queue: 5}, handler)
@@ -23,20 +22,26 @@
 //
 // Replay shows the packets of a capture file to a handler:
 //
-//	for r, err := range nfqueuetest.Replay(file, handler, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+//	for r, err := range nfqueuetest.Replay(file, config, handler, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
 //		if err != nil {
 //			t.Fatal(err)
 //		}
 //		t.Log(r.Number, r.Verdict, r.Took)
 //	}
 //
-// The Spec of each may be sent to a queue of a Kernel too, which is served in another
-// way.
+// A test may also send the Spec of each result to a queue of a Kernel, which it serves in another way.
 //
-// Queues are real ones: everything but the socket is the code that runs in
-// production. The kernel behind them passes the same tests as Linux. It works in
-// a bubble of testing/synctest, where time limits pass at once.
+// Queues are real: everything but the socket is the code that runs in production. The kernel behind
+// them passes the same tests as Linux. It works in a bubble of testing/synctest, where time limits
+// pass at once.
 //
-// What lies beyond the queue is not there: no routing, no connection tracking, no
-// segmentation, no rule but the one that queues.
+// All three find two mistakes of handlers that production hides: a packet's memory that is used after
+// the verdict, which they overwrite, and a payload that is changed without SetPayload, for which the
+// test fails.
+//
+// Nothing beyond the queue is simulated: no routing, no connection tracking, no segmentation, and no
+// rule but the one that queues.
+//
+// IP, UDP, TCP, Echo and DNSQuery make packets. Spec.Payload takes those of any other library too; the
+// package itself needs none.
 package nfqueuetest

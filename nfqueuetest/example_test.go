@@ -12,8 +12,6 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/exampletb"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
 )
 
 // t stands for the *testing.T of a test function.
@@ -38,9 +36,9 @@ var markDNS = nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 // Show one packet to a handler.
 func ExampleDo() {
 	client, server := netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.53:53")
-	got := nfqueuetest.Do(&t, markDNS, nfqueuetest.Spec{
+	got := nfqueuetest.Do(&t, nfqueue.Config{}, markDNS, nfqueuetest.Spec{
 		Hook:    nfqueue.HookOutput,
-		Payload: nfqueuetest.DNSQuery(client, server, 1, "www.example.org", layers.DNSTypeA),
+		Payload: nfqueuetest.DNSQuery(client, server, 1, "www.example.org", nfqueuetest.DNSTypeA),
 	})
 	if got.Verdict != nfqueue.Accept || got.Mark != 53 {
 		t.Errorf("verdict %v, mark %d", got.Verdict, got.Mark)
@@ -99,7 +97,7 @@ func ExampleReplay() {
 	}
 	defer capture.Close()
 	marked := 0
-	for r, err := range nfqueuetest.Replay(capture, markDNS, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, markDNS, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -111,14 +109,11 @@ func ExampleReplay() {
 	// Output: 19 packets to a DNS server
 }
 
-// Make packets that none of UDP, TCP and DNSQuery makes.
-func ExampleBuild() {
-	ping := nfqueuetest.Build(
-		&layers.IPv4{TTL: 64, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{192, 0, 2, 2}, Protocol: layers.IPProtocolICMPv4},
-		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0), Id: 1},
-		gopacket.Payload("ping"),
-	)
-	got := nfqueuetest.Do(&t, markDNS, nfqueuetest.Spec{Payload: ping})
+// Make packets that none of UDP, TCP, Echo and DNSQuery makes: here an ICMP error.
+func ExampleIP() {
+	client, router := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.254")
+	unreachable := nfqueuetest.IP(router, client, nfqueue.ICMP, []byte{3, 1, 0, 0, 0, 0, 0, 0})
+	got := nfqueuetest.Do(&t, nfqueue.Config{}, markDNS, nfqueuetest.Spec{Payload: unreachable})
 	fmt.Println(len(got.Payload), got.Verdict)
-	// Output: 32 accept
+	// Output: 28 accept
 }

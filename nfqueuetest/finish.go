@@ -4,13 +4,14 @@ package nfqueuetest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 )
 
-// finish ends what is left of a test and fails it for what should not be left.
+// finish ends the queues of a test, and fails it for packets and goroutines that are left.
 func (k *Kernel) finish() {
 	k.tb.Helper()
 	k.mu.Lock()
@@ -41,17 +42,20 @@ func (k *Kernel) finish() {
 		}
 		if err != nil {
 			k.tb.Errorf("nfqueuetest: queue %d does not end: %v; does its handler not return?", q.Number(), err)
-			return // what it left behind is no news
+			return // its packets and goroutines are left, of course
 		}
 	}
 	k.serving.Wait()
 	for _, err := range k.failed {
 		k.tb.Errorf("nfqueuetest: %v", err)
 	}
-	var closed []*Flight
+	var closed, changed []*Flight
 	for _, f := range flights {
 		select {
 		case <-f.flight.Done():
+			if f.lostChange() {
+				changed = append(changed, f)
+			}
 			if !f.asked.Load() && Cause(f.flight.Outcome().Cause) == Closed {
 				closed = append(closed, f)
 			}
@@ -62,6 +66,25 @@ func (k *Kernel) finish() {
 		k.tb.Error("nfqueuetest: packets were dropped because their queue was closed before they had a verdict, and the test has not asked for their result:")
 		k.list(closed)
 	}
+	if changed = withoutFallback(changed, queues); len(changed) > 0 {
+		k.tb.Error("nfqueuetest: " + lostChange + ":")
+		k.list(changed)
+	}
+}
+
+// withoutFallback returns the flights whose last queue has given no Fallback. Such a verdict has no
+// payload, whatever the handler did, and nothing tells which packets got it.
+func withoutFallback(flights []*Flight, queues []*nfqueue.Queue) []*Flight {
+	given := make(map[uint16]bool)
+	for _, q := range queues {
+		if q.Stats().Fallback != (nfqueue.FallbackStats{}) {
+			given[q.Number()] = true
+		}
+	}
+	return slices.DeleteFunc(flights, func(f *Flight) bool {
+		hops := f.flight.Outcome().Hops
+		return given[hops[len(hops)-1].Queue]
+	})
 }
 
 // list logs the first few of some packets.
@@ -76,7 +99,7 @@ func (k *Kernel) list(flights []*Flight) {
 	}
 }
 
-// endServe has every Serve drain its queue, and waits for them while that may take.
+// endServe has every Serve drain its queue, and waits for them for a limited time.
 func (k *Kernel) endServe() {
 	k.cancel()
 	ended := make(chan struct{})
@@ -98,6 +121,6 @@ func stop(q *nfqueue.Queue) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	// Any other error tells of the past.
+	// Any other error is about what happened before.
 	return bridge.AwaitServe(ctx, q)
 }

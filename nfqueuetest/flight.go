@@ -12,23 +12,24 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 )
 
-// Flight is a packet on its way through the queues of a Kernel. Its methods are safe
-// for concurrent use, but for those of testing.TB.
+// Flight is a packet on its way through the queues of a Kernel. Its methods are safe for concurrent
+// use, except Result.
 type Flight struct {
 	tb     testing.TB
 	flight *fakekernel.Flight
 	name   string
-	asked  atomic.Bool // the test knows how it ended
+	asked  atomic.Bool // the test knows how the flight ended
+	told   atomic.Bool // and that a change of the payload was lost
 }
 
-// Done returns a channel that is closed when the packet has passed or was dropped.
+// Done returns a channel that is closed when the packet has passed or has been dropped.
 func (f *Flight) Done() <-chan struct{} {
 	f.asked.Store(true)
 	return f.flight.Done()
 }
 
-// Wait waits for the end of the flight and returns it. The error is that of ctx, and
-// names the packet.
+// Wait waits for the end of the flight and returns the result. The error is that of ctx, and names
+// the packet.
 func (f *Flight) Wait(ctx context.Context) (Result, error) {
 	select {
 	case <-f.Done():
@@ -38,7 +39,7 @@ func (f *Flight) Wait(ctx context.Context) (Result, error) {
 	}
 }
 
-// Result is Wait with a limit of 10 seconds, at which it fails the test at once. It
+// Result waits for the end of the flight and returns the result. After 10 seconds it ends the test. It
 // must be called on the goroutine of the test.
 func (f *Flight) Result() Result {
 	f.tb.Helper()
@@ -51,7 +52,13 @@ func (f *Flight) Result() Result {
 	return r
 }
 
-// String describes the packet and where it is.
+// lostChange reports, once, whether the handler of a flight that has ended changed the payload and
+// did not send the change.
+func (f *Flight) lostChange() bool {
+	return f.flight.Outcome().LostChange && !f.told.Swap(true)
+}
+
+// String describes the packet and its place.
 func (f *Flight) String() string {
 	if queue, id, ok := f.flight.Queued(); ok {
 		return fmt.Sprintf("packet %d of queue %d (%s)", id, queue, f.name)

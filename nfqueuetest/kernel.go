@@ -20,10 +20,9 @@ import (
 // limit bounds every wait for what should happen at once.
 const limit = 10 * time.Second
 
-// Kernel is an nfnetlink_queue in memory: ids, queue and buffer limits, what verdicts
-// do, and its error numbers are those of Linux. Methods that take the number of a queue
-// in order to make something go wrong concern the queue that is open under that
-// number, or else the next one opened under it; they add up when called again.
+// Kernel is an nfnetlink_queue in memory. Ids, limits of queues and buffers, effects of verdicts and
+// errors are those of Linux. Methods that make a queue fail take its number. They concern the queue
+// that is open under that number, or else the next one; several calls add up.
 //
 // Methods are safe for concurrent use.
 type Kernel struct {
@@ -50,11 +49,15 @@ type socket struct {
 // NewKernel makes a kernel without queues. When the test ends it shuts down the queues
 // that are still open, and the test fails if
 //
-//   - a packet has no verdict then, because nobody serves its queue, the handler does
-//     not return, or a Held packet was never resolved;
-//   - a packet was dropped because its queue was closed before it had a verdict, and the
-//     test has not looked at its Flight;
+//   - a packet has no verdict then, because nobody serves its queue, the handler does not return, or
+//     a Held packet was never resolved;
+//   - a packet was dropped because its queue was closed before it had a verdict, and the test has not
+//     looked at its Flight;
+//   - a handler has changed a payload in place, without SetPayload, of a packet that it did not drop;
 //   - Serve does not return.
+//
+// A queue overwrites the memory of a packet with 0xDB, at the latest when it receives again after the
+// packet's verdict: a handler that keeps a slice of a packet without a copy finds that there.
 func NewKernel(tb testing.TB) *Kernel {
 	k := &Kernel{tb: tb, fake: fakekernel.New(), sockets: make(map[uint16]*socket)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
@@ -82,9 +85,8 @@ func (k *Kernel) Open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
 	return q, nil
 }
 
-// Serve opens a queue and serves it with h until the test ends. The test fails at once
-// if the queue cannot be opened, and in the end if Serve has, because h panicked for
-// example.
+// Serve opens a queue and serves it with h until the test ends. It ends the test if the queue cannot
+// be opened. If Queue.Serve fails, for example because h panics, the test fails in the end.
 func (k *Kernel) Serve(cfg nfqueue.Config, h nfqueue.Handler) *nfqueue.Queue {
 	k.tb.Helper()
 	q, err := k.Open(cfg)
@@ -101,8 +103,8 @@ func (k *Kernel) Serve(cfg nfqueue.Config, h nfqueue.Handler) *nfqueue.Queue {
 	return q
 }
 
-// Send sends a packet to a queue. It returns when the packet waits there, or was
-// dropped or let pass without having been queued.
+// Send sends a packet to a queue. It returns when the packet waits there, or has been dropped or let
+// pass without being queued.
 func (k *Kernel) Send(queue uint16, s Spec) *Flight {
 	k.tb.Helper()
 	s = s.withDefaults()
@@ -133,22 +135,21 @@ func (k *Kernel) SetFirstID(id uint32) { k.fake.SetFirstID(id) }
 func (k *Kernel) SetFlags(f nfqueue.Flags) { k.fake.SetFlags(uint32(f ^ nfqueue.NoGSO)) }
 
 // SetReadBufferLimit sets the largest receive buffer, in bytes as the kernel counts
-// them, that queues opened from now on are granted. The default is no limit.
+// them, of queues opened from now on. The default is no limit.
 func (k *Kernel) SetReadBufferLimit(n int) { k.fake.SetReadBufferLimit(n) }
 
-// SetMaxSend sets the size in bytes of the largest datagram that queues opened from now
-// on can send; the verdict with a larger payload fails with EMSGSIZE. The default is
-// that of a socket with a send buffer of 512 KiB.
+// SetMaxSend sets the size in bytes of the largest datagram that queues opened from now on can send. A
+// verdict with a larger payload fails with EMSGSIZE. The default is that of a socket with a send
+// buffer of 512 KiB.
 func (k *Kernel) SetMaxSend(n int) { k.fake.SetMaxSend(n) }
 
-// SetPrivileged gives or takes CAP_NET_ADMIN, without which the kernel refuses every
-// request and verdict with EPERM. The default is to have it.
+// SetPrivileged gives the test CAP_NET_ADMIN, or takes it away. Without it the kernel refuses every
+// request and verdict with EPERM. The default is true.
 func (k *Kernel) SetPrivileged(yes bool) { k.fake.SetPrivileged(yes) }
 
 // SetLink names the interface with an index, or removes it if name is empty. Those in
 // a Spec are added by Send.
 func (k *Kernel) SetLink(index int, name string) { k.fake.SetLink(uint32(index), name) }
 
-// Flush drops all packets that wait in any queue, as Linux does when a chain is removed
-// or an interface goes down.
+// Flush drops all packets that wait in any queue, as Linux does when a base chain is removed.
 func (k *Kernel) Flush() { k.fake.Flush() }

@@ -20,9 +20,10 @@ type player struct {
 	kernel  *fakekernel.Kernel
 	queue   *nfqueue.Queue
 	handler nfqueue.Handler
-	log     bytes.Buffer // to be read when Serve has returned
-	served  chan error   // what Serve returned
-	over    bool         // and it is known
+	number  uint16
+	log     bytes.Buffer // may be read when Serve has returned
+	served  chan error   // the result of Serve
+	over    bool         // served has been read
 
 	calls  chan call     // of the handler, as they return
 	ended  chan struct{} // nobody reads calls any more
@@ -30,8 +31,7 @@ type player struct {
 	flying []flying      // in the order of the file
 }
 
-// call is a call of the handler that has returned. Its verdict is not given before calls
-// is read.
+// call is a call of the handler that has returned. Its verdict is given after calls is read.
 type call struct {
 	verdict nfqueue.Verdict
 	took    time.Duration
@@ -43,17 +43,16 @@ type flying struct {
 	flight *fakekernel.Flight
 }
 
-func newPlayer(h nfqueue.Handler) (*player, error) {
+func newPlayer(cfg nfqueue.Config, h nfqueue.Handler) (*player, error) {
 	p := &player{
-		kernel: fakekernel.New(), handler: h,
+		kernel: fakekernel.New(), handler: h, number: cfg.Queue,
 		served: make(chan error, 1), calls: make(chan call), ended: make(chan struct{}),
 	}
-	opened, err := bridge.OpenOver(p.kernel.Dial(), nfqueue.Config{
-		Flags:  doFlags,
-		Batch:  1,
-		MaxLen: maxDeferred,
-		Logger: slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelError})),
-	})
+	cfg.Batch, cfg.MaxLen = 1, maxDeferred
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelError}))
+	}
+	opened, err := bridge.OpenOver(p.kernel.Dial(), cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +85,7 @@ func (p *player) play(r Replayed) error {
 	if r.Spec.Match == nil {
 		r.Spec.Match = func(Spec) bool { return false }
 	}
-	flight := p.kernel.Send(r.Spec.rule(0), r.Spec.packet(p.kernel))
+	flight := p.kernel.Send(r.Spec.rule(p.number), r.Spec.packet(p.kernel))
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	done := flight.Done()
@@ -95,14 +94,14 @@ func (p *player) play(r Replayed) error {
 		case c := <-p.calls:
 			returned = true
 			r.Took += c.took
-			// Without Packet.Defer the Fallback is on its way.
+			// After Deferred without Packet.Defer the packet gets the Fallback.
 			if held := p.queue.Stats().Deferred; held != p.held {
 				p.held, kept = held, c.verdict == nfqueue.Deferred
 			}
 		case <-done:
 			done = nil
 			if len(flight.Outcome().Hops) == 0 {
-				returned = true // it was not called, for want of room
+				returned = true // the packet was not queued
 			}
 		case err := <-p.served:
 			p.over = true
@@ -118,9 +117,12 @@ func (p *player) play(r Replayed) error {
 	return p.check()
 }
 
-// check returns what the handler has done wrong.
+// check returns an error if the handler has made a mistake.
 func (p *player) check() error {
 	switch s := p.queue.Stats(); {
+	case s.Fallback.Panic > 0:
+		p.close()
+		return fmt.Errorf("the handler panicked: %s", &p.log)
 	case s.Fallback.Invalid > 0:
 		p.close()
 		return fmt.Errorf("the handler returned an invalid verdict: %s", &p.log)
@@ -130,12 +132,16 @@ func (p *player) check() error {
 	return nil
 }
 
-// decided returns the packets that have their verdict by now.
-func (p *player) decided() (done []Replayed) {
+// decided returns the packets that have a verdict by now. An error says which handler's mistake one of
+// them shows.
+func (p *player) decided() (done []Replayed, err error) {
 	left := p.flying[:0]
 	for _, f := range p.flying {
 		select {
 		case <-f.flight.Done():
+			if f.flight.Outcome().LostChange {
+				return nil, fmt.Errorf("packet %d: %s", f.Number, lostChange)
+			}
 			f.Result = resultOf(f.flight.Outcome())
 			done = append(done, f.Replayed)
 		default:
@@ -144,10 +150,10 @@ func (p *player) decided() (done []Replayed) {
 	}
 	clear(p.flying[len(left):])
 	p.flying = left
-	return done
+	return done, nil
 }
 
-// rest waits for the packets that are deferred yet.
+// rest waits for the packets that are still deferred.
 func (p *player) rest(yield func(Replayed) bool) error {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
@@ -161,6 +167,9 @@ func (p *player) rest(yield func(Replayed) bool) error {
 				return fmt.Errorf("packet %d: deferred, and without verdict %v after the end of the capture", f.Number, limit)
 			}
 		}
+		if f.flight.Outcome().LostChange {
+			return fmt.Errorf("packet %d: %s", f.Number, lostChange)
+		}
 		f.Result = resultOf(f.flight.Outcome())
 		if !yield(f.Replayed) {
 			return nil
@@ -169,7 +178,7 @@ func (p *player) rest(yield func(Replayed) bool) error {
 	return p.check()
 }
 
-// close ends the queue, and waits until the handler has returned if it does soon.
+// close ends the queue, and waits until the handler has returned unless that takes too long.
 func (p *player) close() {
 	select {
 	case <-p.ended:

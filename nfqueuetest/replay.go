@@ -10,64 +10,64 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/pcapread"
-	"github.com/gopacket/gopacket/layers"
 )
 
-// Replayed is a packet of a capture and what became of it.
+// Replayed is a packet of a capture and its fate.
 type Replayed struct {
 	// Number counts the packets of the file, from 1.
 	Number int
-	// Spec is the packet as the handler was shown it. Its Time is that of the capture.
+	// Spec is the packet as the handler saw it. Its Time is that of the capture.
 	Spec Spec
-	// LinkType is that of the frame in the file.
-	LinkType layers.LinkType
-	// Result is what became of it. The Cause is NotIP or UnknownLink for what never came to
-	// a queue.
+	// LinkType is the type of the frame's link header: a LINKTYPE_ value of the registry at
+	// tcpdump.org.
+	LinkType uint16
+	// Result is the packet's fate. The Cause is NotIP or UnknownLink if the packet never reached a
+	// queue.
 	Result
-	// Took is how long the handler had it.
+	// Took is the time that the handler took.
 	Took time.Duration
 }
 
-// Replay shows the packets of a capture to a handler, one after the other, and returns
-// what became of each. The capture is a file that tcpdump, Wireshark or nfq dump wrote,
-// pcap or pcapng, also compressed with gzip. It is read while the loop runs, so there can
-// be one loop only. Records of more than 262144 bytes are an error, as for tcpdump.
+// Replay shows the packets of a capture to a handler, one after the other, and yields the fate of
+// each. The capture is a pcap or pcapng file of tcpdump, Wireshark or nfq dump, which may be
+// compressed with gzip. Replay reads it while the loop runs, so there can be one loop only. Records
+// of more than 262144 bytes are an error, as for tcpdump.
 //
-// The handler sees packets as a kernel would show them: from the network header on,
-// without padding, and cut where the capture is, with the length that the packet had. The
-// link header goes, be it of Ethernet, Linux "cooked" captures, BSD loopback, PPP, Frame
-// Relay, IEEE 802.11 and a few more, and what the interfaces below take away: VLAN tags,
-// MPLS labels, PPPoE. Anything but IP passes by the queue. With Spec.Family FamilyBridge
-// all Ethernet frames come, with link header and VLAN tag.
+// The handler sees packets as a kernel would show them: from the network header on, without padding,
+// and cut where the capture is cut, with the original length. Replay removes link headers (Ethernet,
+// Linux "cooked" captures, BSD loopback, PPP, Frame Relay, IEEE 802.11 and a few more) and what the
+// kernel's interfaces would remove: VLAN tags, MPLS labels, PPPoE. Packets other than IP pass by the
+// queue. With Spec.Family FamilyBridge the handler sees all Ethernet frames, with link header and
+// VLAN tag.
 //
-// s tells of all packets what the file does not: the hook, marks, owners. The file
-// replaces its Payload, FullLen, EtherType, Time, HardwareAddr, LinkHeader and VLAN, and
-// the name of the interface if s has none. The queue, the goroutine of the handler and
-// Spec.Match are those of Do.
+// s has what the file does not say, for all packets: the hook, marks, owners. The file replaces its
+// Payload, FullLen, EtherType, Time, HardwareAddr, LinkHeader and VLAN, and the name of the
+// interface if s has none. Config, the goroutine of the handler and Spec.Match are as with Do, but
+// Replay chooses Config.Batch and Config.MaxLen itself.
 //
-// The next packet is sent when the last one has its verdict or is deferred, so results
-// come in the order of the file, but for deferred packets: they come when they are
-// decided, and at the end of the file there are 10 seconds left for that. Nothing waits
-// between packets; a loop that wants their pace sleeps by Spec.Time.
+// Replay sends a packet when the one before has its verdict or is deferred, so results come in the
+// order of the file. Deferred packets come when they are decided; at the end of the file Replay
+// waits for them for 10 seconds. Replay does not wait between packets; a loop that wants their pace
+// sleeps by Spec.Time.
 //
-// The loop ends with an error, which names the packet, when the file cannot be read and
-// when Do would fail the test.
-func Replay(capture io.Reader, h nfqueue.Handler, s Spec) iter.Seq2[Replayed, error] {
+// The loop ends with an error, which names the packet, if the file cannot be read and if Do would
+// fail the test.
+func Replay(capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec) iter.Seq2[Replayed, error] {
 	return func(yield func(Replayed, error) bool) {
-		err := replay(capture, h, s, func(r Replayed) bool { return yield(r, nil) })
+		err := replay(capture, cfg, h, s, func(r Replayed) bool { return yield(r, nil) })
 		if err != nil {
 			yield(Replayed{}, fmt.Errorf("nfqueuetest: replay: %w", err))
 		}
 	}
 }
 
-// replay is Replay. It returns nil when yield does not want more.
-func replay(capture io.Reader, h nfqueue.Handler, s Spec, yield func(Replayed) bool) error {
+// replay is Replay. It returns nil if yield ends the loop.
+func replay(capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec, yield func(Replayed) bool) error {
 	file, err := pcapread.NewReader(capture)
 	if err != nil {
 		return err
 	}
-	p, err := newPlayer(h)
+	p, err := newPlayer(cfg, h)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func replay(capture io.Reader, h nfqueue.Handler, s Spec, yield func(Replayed) b
 			return err
 		}
 		spec, meets := s.of(frame)
-		r := Replayed{Number: frame.Number, Spec: spec, LinkType: frame.LinkType}
+		r := Replayed{Number: frame.Number, Spec: spec, LinkType: uint16(frame.LinkType)}
 		if !meets {
 			r.Result = Result{Passed: true, Cause: NotIP, Payload: spec.Payload, Mark: spec.Mark, Priority: spec.Priority}
 			if !frame.Known() {
@@ -95,7 +95,11 @@ func replay(capture io.Reader, h nfqueue.Handler, s Spec, yield func(Replayed) b
 		if err := p.play(r); err != nil {
 			return fmt.Errorf("packet %d: %w", r.Number, err)
 		}
-		for _, r := range p.decided() {
+		done, err := p.decided()
+		if err != nil {
+			return err
+		}
+		for _, r := range done {
 			if !yield(r) {
 				return nil
 			}
@@ -103,7 +107,7 @@ func replay(capture io.Reader, h nfqueue.Handler, s Spec, yield func(Replayed) b
 	}
 }
 
-// of returns s for a frame. meets says that it comes to the hook.
+// of returns s for a frame. meets says that the frame reaches the hook.
 func (s Spec) of(f pcapread.Frame) (spec Spec, meets bool) {
 	var p pcapread.Packet
 	if s.Family == nfqueue.FamilyBridge {
@@ -123,8 +127,8 @@ func (s Spec) of(f pcapread.Frame) (spec Spec, meets bool) {
 	return s, meets
 }
 
-// name names the interface that a packet was captured on, unless s does: the one through
-// which it came, or the one through which it leaves at hooks where nothing else is known.
+// name names the interface that a packet was captured on, unless s does: the input interface, or the
+// output interface at the hooks that know no other.
 func (s *Spec) name(captured string) {
 	index, name := s.ingress()
 	if out := s.Hook == nfqueue.HookOutput || s.Hook == nfqueue.HookPostrouting; out {
@@ -135,8 +139,7 @@ func (s *Spec) name(captured string) {
 	}
 }
 
-// ingress returns the interface through which a packet comes, in the bridge family the
-// port.
+// ingress returns the input interface of a packet, in the bridge family the port.
 func (s *Spec) ingress() (index *int, name *string) {
 	if s.Family == nfqueue.FamilyBridge {
 		return &s.PhysInDev, &s.PhysInDevName
@@ -144,7 +147,7 @@ func (s *Spec) ingress() (index *int, name *string) {
 	return &s.InDev, &s.InDevName
 }
 
-// egress is ingress for the way out.
+// egress returns the output interface of a packet, in the bridge family the port.
 func (s *Spec) egress() (index *int, name *string) {
 	if s.Family == nfqueue.FamilyBridge {
 		return &s.PhysOutDev, &s.PhysOutDevName

@@ -61,7 +61,7 @@ var (
 // collect replays a capture and ends the test if that fails.
 func collect(t testing.TB, c io.Reader, h nfqueue.Handler, s nfqueuetest.Spec) (all []nfqueuetest.Replayed) {
 	t.Helper()
-	for r, err := range nfqueuetest.Replay(c, h, s) {
+	for r, err := range nfqueuetest.Replay(c, nfqueue.Config{}, h, s) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func TestReplayUnknownLink(t *testing.T) {
 		if r := got[1]; r.Cause != nfqueuetest.UnknownLink || r.LinkType != 189 || !r.Passed {
 			t.Errorf("%+v", r)
 		}
-		if r := got[2]; r.LinkType != layers.LinkTypeRaw || r.Passed != (family != 0) || r.Cause == nfqueuetest.UnknownLink {
+		if r := got[2]; r.LinkType != uint16(layers.LinkTypeRaw) || r.Passed != (family != 0) || r.Cause == nfqueuetest.UnknownLink {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -312,7 +312,7 @@ func TestReplayDeferred(t *testing.T) {
 func TestReplayBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // waits for all goroutines
 		calls := 0
-		for r, err := range nfqueuetest.Replay(capture(t, layers.LinkTypeRaw, noSnap, udp1, udp2, udp3), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		for r, err := range nfqueuetest.Replay(capture(t, layers.LinkTypeRaw, noSnap, udp1, udp2, udp3), nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			if calls++; calls == 1 {
 				p.Defer()
 				return nfqueue.Deferred
@@ -372,7 +372,7 @@ func TestReplayFails(t *testing.T) {
 				defer func() { close(block) }()
 				n := 0
 				var failure error
-				for _, err := range nfqueuetest.Replay(c.file, c.h, nfqueuetest.Spec{}) {
+				for _, err := range nfqueuetest.Replay(c.file, nfqueue.Config{}, c.h, nfqueuetest.Spec{}) {
 					if failure != nil {
 						t.Error("the loop goes on after an error")
 					}

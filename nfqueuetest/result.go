@@ -9,51 +9,50 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 )
 
-// Result is what became of a packet.
+// Result is the fate of a packet.
 type Result struct {
-	// Verdict is the last one that the packet was given. A packet that never had one,
-	// as Cause tells, has the zero value, Drop.
+	// Verdict is the packet's last verdict. If it never had one, as Cause tells, this is the zero
+	// value, Drop.
 	Verdict nfqueue.Verdict
-	// Passed says that the packet goes on. Otherwise it was dropped.
+	// Passed says that the packet was let through. Otherwise it was dropped.
 	Passed bool
-	// Cause is what decided that.
+	// Cause is the reason.
 	Cause Cause
-	// Hops are all verdicts that the packet was given, in order.
+	// Hops are all verdicts of the packet, in order.
 	Hops []Hop
 
-	// Payload, Mark, Priority, VLAN and LinkHeader are those with which the packet
-	// goes on, or had when it was dropped.
+	// Payload, Mark, Priority, VLAN and LinkHeader are those of the packet in the end.
 	Payload        []byte
 	Mark, Priority uint32
 	VLAN           nfqueue.VLAN
 	LinkHeader     []byte
 	// Edits says which of them came with a verdict.
 	Edits Edits
-	// Conntrack and Expect are the attributes in the NFQA_CT and NFQA_EXP of the last
-	// verdict that had some and was given to a packet with Spec.Conntrack.
+	// Conntrack and Expect are the attributes in NFQA_CT and NFQA_EXP of the last verdict that had
+	// them. They are nil for a packet without Spec.Conntrack.
 	Conntrack, Expect []byte
 }
 
-// Hop is a verdict given to a packet.
+// Hop is one verdict of a packet.
 type Hop struct {
 	// Queue and ID are where the packet waited, and its id there.
 	Queue uint16
 	ID    uint32
-	// Verdict is the 32-bit word that the kernel was sent.
+	// Verdict is the 32-bit word that the kernel received.
 	Verdict nfqueue.Verdict
-	// Batch says that the verdict came by a VERDICT_BATCH message.
+	// Batch says that the verdict came in a VERDICT_BATCH message.
 	Batch bool
 }
 
-// Edits says which of Payload, Mark, Priority, VLAN and LinkHeader verdicts have set, if
-// only to the value it had.
+// Edits says which of Payload, Mark, Priority, VLAN and LinkHeader a verdict has set, also if it was
+// to the old value.
 type Edits struct{ Payload, Mark, Priority, VLAN, LinkHeader bool }
 
-// Cause is why a packet goes on or was dropped.
+// Cause is why a packet was let through or dropped.
 type Cause uint8
 
 const (
-	// Decided by its verdict.
+	// Decided: by its verdict.
 	Decided = Cause(fakekernel.Decided)
 	// NotBound: nobody had bound the queue of the rule or of a ToQueue verdict.
 	NotBound = Cause(fakekernel.NotBound)
@@ -68,19 +67,17 @@ const (
 	BufferFull = Cause(fakekernel.BufferFull)
 	// Closed: the queue was closed while the packet waited.
 	Closed = Cause(fakekernel.Unbound)
-	// Flushed by Kernel.Flush while the packet waited.
+	// Flushed: by Kernel.Flush while the packet waited.
 	Flushed = Cause(fakekernel.Flushed)
-	// BadPayload: the payload that came with the verdict was shorter than the headers
-	// of the packet.
+	// BadPayload: the payload of the verdict was shorter than the headers of the packet.
 	BadPayload = Cause(fakekernel.BadPayload)
-	// BadLink: the VLAN tag or link header that came with the verdict was refused, which
-	// costs the packet.
+	// BadLink: the VLAN tag or link header of the verdict was refused, and the kernel then drops the
+	// packet.
 	BadLink = Cause(fakekernel.BadLink)
-	// NotIP: the packet was replayed, and no rule saw it because it is not IP, or, for a
-	// rule of the bridge family, has no Ethernet header.
+	// NotIP: no rule saw the replayed packet, because it is not IP, or, with a rule of the bridge
+	// family, because it has no Ethernet header.
 	NotIP = BadLink + 1
-	// UnknownLink: the packet was replayed, and no rule saw it because the type of its link
-	// header is not known.
+	// UnknownLink: no rule saw the replayed packet, because its link header has an unknown type.
 	UnknownLink = NotIP + 1
 )
 

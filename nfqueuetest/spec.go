@@ -12,18 +12,18 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 )
 
-// Spec describes a packet that meets a rule which queues it, and that rule. The zero
-// value is an IPv4 UDP packet that has come in on eth0, at the prerouting hook.
+// Spec describes a packet and the rule that queues it. The zero value is an IPv4 UDP packet that has
+// arrived on eth0, at the prerouting hook.
 //
-// It says what the kernel knows. What a queue is told is less, as with a real one:
-// the hook, the copy mode and range and the flags of the queue decide.
+// A Spec says what the kernel knows. As with a real one a queue is told less: it depends on the hook,
+// the copy mode and range, and the flags of the queue.
 type Spec struct {
-	// Payload is the packet from its network header on. Nil is a UDP packet of
-	// Family, with a few bytes of text, from an address for documentation to another.
+	// Payload is the packet from its network header on. Nil is a UDP packet of Family with a few
+	// bytes of text, between two addresses for documentation.
 	Payload []byte
-	// FullLen is the length in bytes of the packet where Payload is only its
-	// beginning, as in a capture with a small snap length. A handler then sees a
-	// truncated packet. Zero is the length of Payload.
+	// FullLen is the length of the packet in bytes if Payload is only its beginning, as in a capture
+	// with a small snap length. A handler then sees a truncated packet. Zero is the length of
+	// Payload.
 	FullLen int
 	// Family is the protocol family of the rule. Zero is that of Payload.
 	Family nfqueue.Family
@@ -33,24 +33,23 @@ type Spec struct {
 	Hook nfqueue.Hook
 
 	// InDev, OutDev, PhysInDev and PhysOutDev are interfaces by index; InDevName,
-	// OutDevName, PhysInDevName and PhysOutDevName are the same by name. Either gives
-	// the other, if it is set anywhere; where both are zero a packet comes in on eth0 and
-	// goes out on eth0, or on eth1 when it is forwarded. In the bridge family these are
-	// the ports, and the bridge is br0.
+	// OutDevName, PhysInDevName and PhysOutDevName are the same by name. Each follows from the other.
+	// If both are zero a packet arrives on eth0 and leaves by eth0, or by eth1 if it is forwarded. In
+	// the bridge family these are the ports, and the bridge is br0.
 	InDev, OutDev, PhysInDev, PhysOutDev                 int
 	InDevName, OutDevName, PhysInDevName, PhysOutDevName string
 
 	// Mark and Priority are those of the packet, zero for none.
 	Mark, Priority uint32
-	// HardwareAddr is the link-layer source address, of at most 8 bytes, of a packet
-	// that came in. Nil is 02:00:00:00:00:01.
+	// HardwareAddr is the link-layer source address, of at most 8 bytes, of a packet that has
+	// arrived. Nil is 02:00:00:00:00:01.
 	HardwareAddr net.HardwareAddr
-	// VLAN is the tag that a packet of the bridge family has, zero for none.
+	// VLAN is the tag of a packet of the bridge family, zero for none.
 	VLAN nfqueue.VLAN
 	// LinkHeader is the link-layer header of a packet of the bridge family. Nil is an
 	// Ethernet header that fits.
 	LinkHeader []byte
-	// Time is when the packet was received, if the kernel takes the time.
+	// Time is when the packet was received, zero if the kernel does not record that.
 	Time time.Time
 	// Owner opened the packet's socket, nil for none. With the kernel that is the socket that
 	// sent the packet at HookOutput and HookPostrouting, and the one that will receive it, if it
@@ -60,21 +59,20 @@ type Spec struct {
 	CgroupClassID uint32
 	// SecurityContext is the packet's, nil for none.
 	SecurityContext []byte
-	// Conntrack is the packet's entry, as the CTA_* attributes that the kernel puts
-	// into NFQA_CT. Nil is none, and then the kernel ignores changes to it.
+	// Conntrack is the packet's entry, as the CTA_* attributes that the kernel puts into NFQA_CT. Nil
+	// is none; the kernel then ignores changes to it.
 	Conntrack []byte
-	// ConntrackInfo is the enum ip_conntrack_info that goes with Conntrack.
+	// ConntrackInfo is the enum ip_conntrack_info of the packet and Conntrack.
 	ConntrackInfo uint32
-	// SKBInfo tells what is left undone on the packet. With ChecksumNotReady and UDP, Payload should have
-	// the sum of the pseudo-header as its checksum, as in the kernel: by it SetPayload tells such a
-	// packet from one of a tunnel whose checksum inside is not ready, which it refuses.
+	// SKBInfo says what is not done yet on the packet. With ChecksumNotReady the checksum of a UDP
+	// packet in Payload should be the sum of the pseudo-header, as in the kernel: otherwise SetPayload
+	// takes it for a tunnel's packet, with an incomplete checksum inside, and refuses.
 	SKBInfo nfqueue.SKBInfo
 
 	// Bypass is that of the rule: the packet passes if nobody has bound the queue.
 	Bypass bool
-	// Match is asked whether the rule matches the packet once more after the verdict
-	// Repeat, with the edits made to it; it passes if not. Nil always matches, but with
-	// Do never.
+	// Match reports, after the verdict Repeat, whether the rule matches the edited packet again; if
+	// not, the packet passes. Nil always matches, except with Do and Replay, where it never does.
 	Match func(Spec) bool
 }
 
@@ -86,7 +84,7 @@ const (
 	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
 )
 
-// withDefaults fills in what the zero values stand for.
+// withDefaults replaces zero values by what they stand for.
 func (s Spec) withDefaults() Spec {
 	if s.Payload == nil {
 		src, dst := netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("198.51.100.1:9")
@@ -171,7 +169,7 @@ func (s Spec) packet(k *fakekernel.Kernel) fakekernel.Packet {
 	return p
 }
 
-// rule translates the part of s that is about the rule.
+// rule returns the rule of s.
 func (s Spec) rule(queue uint16) fakekernel.Rule {
 	r := fakekernel.Rule{Queue: queue, Bypass: s.Bypass}
 	if s.Match != nil {

@@ -17,7 +17,7 @@ import (
 // look calls fn with the packet that a handler sees.
 func look(t *testing.T, s nfqueuetest.Spec, fn func(p *nfqueue.Packet)) {
 	t.Helper()
-	nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	nfqueuetest.Do(t, nfqueue.Config{Flags: nfqueue.UIDGID | nfqueue.SecCtx}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		fn(p)
 		return nfqueue.Accept
 	}), s)
@@ -98,7 +98,7 @@ func TestSpecAttributes(t *testing.T) {
 
 // A packet that is known in part is seen like one that was copied in part.
 func TestSpecFullLen(t *testing.T) {
-	r := nfqueuetest.Do(t, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if !p.Truncated() || p.FullLen() != 1500 || !bytes.Equal(p.Payload(), echo6) {
 			t.Errorf("%d of %d bytes, truncated: %v", len(p.Payload()), p.FullLen(), p.Truncated())
 		}

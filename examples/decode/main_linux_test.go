@@ -55,7 +55,7 @@ func TestDecode(t *testing.T) {
 
 // What cannot be decoded is dropped.
 func TestDecodeGarbage(t *testing.T) {
-	r := nfqueuetest.Do(t, newDecoder(), nfqueuetest.Spec{Payload: make([]byte, 20), Family: nfqueue.FamilyIPv4, EtherType: 0x0800})
+	r := nfqueuetest.Do(t, nfqueue.Config{}, newDecoder(), nfqueuetest.Spec{Payload: make([]byte, 20), Family: nfqueue.FamilyIPv4, EtherType: 0x0800})
 	if r.Verdict != nfqueue.Drop {
 		t.Error(r.Verdict)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
-	"github.com/gopacket/gopacket/layers"
 )
 
 var (
@@ -31,7 +30,7 @@ func testFirewall() (f *firewall, said *bytes.Buffer) {
 // One packet after the other: what is blocked, and what is not.
 func TestVerdicts(t *testing.T) {
 	query := func(name string) []byte {
-		return nfqueuetest.DNSQuery(client, resolver, 1, name, layers.DNSTypeA)
+		return nfqueuetest.DNSQuery(client, resolver, 1, name, nfqueuetest.DNSTypeA)
 	}
 	for _, c := range []struct {
 		name   string
@@ -46,12 +45,12 @@ func TestVerdicts(t *testing.T) {
 		{"not DNS", nfqueuetest.UDP(client, resolver, []byte("hello")), nfqueue.Accept},
 		{"an empty datagram", nfqueuetest.UDP(client, resolver, nil), nfqueue.Accept},
 		{"another port", nfqueuetest.UDP(client, server, query("ads.example")[28:]), nfqueue.Accept},
-		{"SYN", nfqueuetest.TCP(client, server, layers.TCP{SYN: true}, nil), nfqueue.Accept},
-		{"not TLS", nfqueuetest.TCP(client6, server6, layers.TCP{ACK: true}, []byte("GET / HTTP/1.1\r\n")), nfqueue.Accept},
+		{"SYN", nfqueuetest.TCP(client, server, nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN}, nil), nfqueue.Accept},
+		{"not TLS", nfqueuetest.TCP(client6, server6, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK}, []byte("GET / HTTP/1.1\r\n")), nfqueue.Accept},
 		{"ping", nfqueuetest.Echo(client.Addr(), server.Addr(), 1, 1, nil), nfqueue.Accept},
 	} {
 		f, said := testFirewall()
-		r := nfqueuetest.Do(t, f, nfqueuetest.Spec{Hook: nfqueue.HookOutput, Payload: c.packet})
+		r := nfqueuetest.Do(t, nfqueue.Config{}, f, nfqueuetest.Spec{Hook: nfqueue.HookOutput, Payload: c.packet})
 		if r.Verdict != c.want || (said.Len() > 0) != (c.want == nfqueue.Drop) {
 			t.Errorf("%s: %v, log %q", c.name, r.Verdict, said)
 		}
@@ -66,12 +65,12 @@ func TestStream(t *testing.T) {
 	to := netip.AddrPortFrom(server.Addr(), 53)
 	seq := uint32(1)
 	send := func(text []byte) bool {
-		p := nfqueuetest.TCP(client, to, layers.TCP{ACK: true, Seq: seq}, text)
+		p := nfqueuetest.TCP(client, to, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: seq}, text)
 		seq += uint32(len(text))
 		return k.Send(0, nfqueuetest.Spec{Payload: p}).Result().Passed
 	}
 	question := func(name string) []byte {
-		m := nfqueuetest.DNSQuery(client, resolver, 1, name, layers.DNSTypeA)[28:]
+		m := nfqueuetest.DNSQuery(client, resolver, 1, name, nfqueuetest.DNSTypeA)[28:]
 		return append([]byte{0, byte(len(m))}, m...)
 	}
 	bad := question("ads.example")
@@ -86,7 +85,7 @@ func TestQueue(t *testing.T) {
 	f, _ := testFirewall()
 	k := nfqueuetest.NewKernel(t)
 	q := k.Serve(nfqueue.Config{Flags: nfqueue.FailOpen}, f)
-	blocked := nfqueuetest.DNSQuery(client, resolver, 1, "ads.example", layers.DNSTypeA)
+	blocked := nfqueuetest.DNSQuery(client, resolver, 1, "ads.example", nfqueuetest.DNSTypeA)
 	for n := range blocked {
 		if r := k.Send(0, nfqueuetest.Spec{Hook: nfqueue.HookOutput, Payload: blocked[:n+1], FullLen: len(blocked)}).Result(); r.Passed != (n+1 < len(blocked)) {
 			t.Errorf("%d of %d bytes: %+v", n+1, len(blocked), r)
@@ -112,7 +111,7 @@ func TestCapture(t *testing.T) {
 	f, said := testFirewall()
 	blocked := make(map[byte]int) // dropped packets, by version of IP
 	passed := make(map[byte]int)
-	for r, err := range nfqueuetest.Replay(file, f, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+	for r, err := range nfqueuetest.Replay(file, nfqueue.Config{}, f, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
 		if err != nil {
 			t.Fatal(err)
 		}

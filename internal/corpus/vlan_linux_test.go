@@ -92,11 +92,11 @@ func TestVLAN(t *testing.T) {
 	for _, c := range []struct {
 		client, server netip.Addr
 		typ            layers.EthernetType
-		question       layers.DNSType
+		question       nfqueuetest.DNSType
 		answer         string
 	}{
-		{n.Client4, n.Server4, layers.EthernetTypeIPv4, layers.DNSTypeA, "203.0.113.80"},
-		{n.Client6, n.Server6, layers.EthernetTypeIPv6, layers.DNSTypeAAAA, "2001:db8:80::1"},
+		{n.Client4, n.Server4, layers.EthernetTypeIPv4, nfqueuetest.DNSTypeA, "203.0.113.80"},
+		{n.Client6, n.Server6, layers.EthernetTypeIPv6, nfqueuetest.DNSTypeAAAA, "2001:db8:80::1"},
 	} {
 		query := nfqueuetest.DNSQuery(netip.AddrPortFrom(c.client, 40000), netip.AddrPortFrom(c.server, 53), 1, "www.example.org", c.question)
 		tagged := func(from, to *wire, packet []byte) []byte {

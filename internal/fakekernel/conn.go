@@ -24,6 +24,7 @@ type Conn struct {
 	closed  bool
 	maxSend int
 	input
+	shown
 	faults
 }
 

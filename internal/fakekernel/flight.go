@@ -35,8 +35,11 @@ type Outcome struct {
 	Hops []Hop
 	// Packet is the packet as it goes on.
 	Packet Packet
-	// Edits tells what came with verdicts and was taken.
+	// Edits tells what came with verdicts and was applied.
 	Edits Edits
+	// LostChange says that a verdict other than drop came without a payload, although the payload
+	// had been changed in the memory into which it was received.
+	LostChange bool
 }
 
 // Hop is a verdict.

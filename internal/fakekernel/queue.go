@@ -90,8 +90,9 @@ func (k *Kernel) enqueue(f *Flight, number uint16, bypass bool) {
 			q.overflow(f, QueueFull, &q.queueDropped)
 			return
 		}
-		size := min(len(p.Payload), int(q.copyRange)) + len(p.Conntrack) + len(p.SecCtx) + len(p.LinkHeader)
-		if !q.owner.deliverPacket(q.message(q.lastID, p), charge(size)) {
+		payload := min(len(p.Payload), int(q.copyRange))
+		size := payload + len(p.Conntrack) + len(p.SecCtx) + len(p.LinkHeader)
+		if !q.owner.deliverPacket(q.message(q.lastID, p), charge(size), packetID{q.number, q.lastID}, payload) {
 			q.overflow(f, BufferFull, &q.userDropped)
 			return
 		}

@@ -23,11 +23,18 @@ type datagram struct {
 	data      []byte
 	charge    int
 	truncated bool
+	packet    packetID // of a PACKET message
+	payload   int      // bytes of it at the end
 }
 
 // Recv implements transport.Conn.
 func (c *Conn) Recv(s *transport.Slab) (int, error) {
 	k := c.kernel
+	k.mu.Lock()
+	for i := range s.Slots() {
+		c.reuse(s.Slot(i))
+	}
+	k.mu.Unlock()
 	for {
 		k.mu.Lock()
 		n, err := c.recvLocked(s)
@@ -55,6 +62,7 @@ func (c *Conn) recvLocked(s *transport.Slab) (n int, err error) {
 		d := c.waiting[n]
 		c.used -= d.charge
 		copied := copy(s.Slot(n), d.data)
+		c.show(d, s.Slot(n), copied)
 		*s.Datagram(n) = transport.Datagram{Len: copied, Truncated: d.truncated || copied < len(d.data)}
 	}
 	c.waiting = c.waiting[n:]
@@ -106,13 +114,13 @@ func (c *Conn) deliver(d datagram) bool {
 	return true
 }
 
-// deliverPacket is deliver for a PACKET message.
-func (c *Conn) deliverPacket(msg []byte, charge int) bool {
+// deliverPacket is deliver for the PACKET message of a packet, of which payload bytes are at the end.
+func (c *Conn) deliverPacket(msg []byte, charge int, packet packetID, payload int) bool {
 	if c.overrun > 0 {
 		c.overrun--
 		return false
 	}
-	d := datagram{data: msg, charge: charge}
+	d := datagram{data: msg, charge: charge, packet: packet, payload: payload}
 	if n, ok := c.truncate.next(); ok && n < len(msg) {
 		d.data, d.truncated = msg[:n], true
 	}

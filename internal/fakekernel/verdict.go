@@ -66,6 +66,9 @@ func (k *Kernel) verdict(c *Conn, number uint16, body []byte, batch bool) int32 
 	// The whole batch has left the queue before the first of it goes on.
 	for _, f := range taken {
 		f.outcome.Hops = append(f.outcome.Hops, Hop{f.queue, f.id, v, batch})
+		if c.rewritten(packetID{f.queue, f.id}) && v&verdictMask != verdictDrop && a[attrPayload] == nil {
+			f.outcome.LostChange = true
+		}
 		if !batch {
 			if errno := k.edit(f, a); errno != 0 {
 				return errno

@@ -24,6 +24,12 @@ const (
 
 func number(errno int32) error { return unix.Errno(errno) }
 
+func numberOf(err error) (int32, bool) {
+	var errno unix.Errno
+	ok := errors.As(err, &errno)
+	return int32(errno), ok
+}
+
 func unsupported(target error) bool {
 	return target == errors.ErrUnsupported || target == unix.EOPNOTSUPP
 }

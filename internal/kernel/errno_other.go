@@ -42,6 +42,12 @@ type linuxErrno int32
 
 func number(errno int32) error { return linuxErrno(errno) }
 
+func numberOf(err error) (int32, bool) {
+	var errno linuxErrno
+	ok := errors.As(err, &errno)
+	return int32(errno), ok
+}
+
 func (e linuxErrno) Error() string {
 	if s, ok := texts[int32(e)]; ok {
 		return s

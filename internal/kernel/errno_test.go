@@ -4,7 +4,9 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"syscall"
 	"testing"
 )
 
@@ -30,5 +32,27 @@ func TestErrorMatches(t *testing.T) {
 	}
 	if err := Error(0); err != nil {
 		t.Errorf("no error is %q", err)
+	}
+}
+
+// TestNumber: Number is the inverse of Error, and knows the names of other errors.
+func TestNumber(t *testing.T) {
+	for _, errno := range []int32{EPERM, ENOENT, EBUSY, ENODEV, EINVAL, ERANGE, EAGAIN, ENOMEM, ENOBUFS, EOPNOTSUPP, ENOTSUPP} {
+		if got, ok := Number(fmt.Errorf("wrapped: %w", Error(errno))); !ok || got != errno {
+			t.Errorf("error %d: %d, %v", errno, got, ok)
+		}
+	}
+	for err, want := range map[error]int32{
+		syscall.EPERM: EPERM, syscall.ENOBUFS: ENOBUFS, syscall.EINVAL: EINVAL,
+		fs.ErrPermission: EPERM, fs.ErrNotExist: ENOENT, errors.ErrUnsupported: EOPNOTSUPP,
+	} {
+		if got, ok := Number(err); !ok || got != want {
+			t.Errorf("%v: %d, %v; want %d", err, got, ok, want)
+		}
+	}
+	for _, err := range []error{nil, errors.New("of no number")} {
+		if got, ok := Number(err); ok {
+			t.Errorf("%v: %d", err, got)
+		}
 	}
 }

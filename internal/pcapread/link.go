@@ -4,8 +4,6 @@ package pcapread
 
 import (
 	"encoding/binary"
-
-	"github.com/gopacket/gopacket/layers"
 )
 
 // Link types (https://www.tcpdump.org/linktypes.html) by their numbers in files.
@@ -45,8 +43,11 @@ type header struct {
 	ethernet  bool
 }
 
+// LinkType is the type of the link header of a frame: a LINKTYPE_ value of the registry at tcpdump.org.
+type LinkType uint16
+
 // links read the link headers of frames. They are false if the header is cut.
-var links = map[layers.LinkType]func(b []byte) (header, bool){
+var links = map[LinkType]func(b []byte) (header, bool){
 	linkEthernet: fixed(14, func(b []byte) header {
 		return header{etherType: be16(b[12:]), source: b[6:12:12], ethernet: true}
 	}),
@@ -316,7 +317,7 @@ func pktap(b []byte) (header, bool) {
 		return header{}, false
 	}
 	n := binary.LittleEndian.Uint32(b)
-	read := links[layers.LinkType(binary.LittleEndian.Uint32(b[8:]))]
+	read := links[LinkType(binary.LittleEndian.Uint32(b[8:]))]
 	if uint64(n) > uint64(len(b)) || n < 12 || read == nil {
 		return header{}, false
 	}

@@ -8,8 +8,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/gopacket/gopacket/layers"
 )
 
 // bytesOf joins hexadecimal digits, in which blanks do not count.
@@ -46,7 +44,7 @@ func TestIP(t *testing.T) {
 	bare6 := &Packet{EtherType: etherTypeIPv6, Payload: six, Len: 49}
 	for _, c := range []struct {
 		name string
-		link layers.LinkType
+		link LinkType
 		data []byte
 		want *Packet // nil if it is not IP
 	}{
@@ -196,7 +194,7 @@ func TestBridged(t *testing.T) {
 	mac := bytesOf("020000000001")
 	for _, c := range []struct {
 		name string
-		link layers.LinkType
+		link LinkType
 		data []byte
 		want *Packet
 	}{
@@ -227,7 +225,7 @@ func TestBridged(t *testing.T) {
 
 // Without a link type that is known, no packet is found.
 func TestUnknownLinkType(t *testing.T) {
-	for _, link := range []layers.LinkType{2, 147, 300} {
+	for _, link := range []LinkType{2, 147, 300} {
 		f := Frame{Number: 9, LinkType: link, Data: bytesOf(ip4), Len: 29}
 		if _, ok := f.IP(); ok || f.Known() {
 			t.Errorf("link type %d: %v, known: %v", link, ok, f.Known())

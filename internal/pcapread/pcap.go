@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/gopacket/gopacket/layers"
 )
 
 // pcapFile reads the format of draft-ietf-opsawg-pcap, and its older forms as libpcap does.
@@ -17,7 +15,7 @@ type pcapFile struct {
 	order    binary.ByteOrder
 	fraction int64 // of a second that the times count, in nanoseconds
 	header   []byte
-	link     layers.LinkType
+	link     LinkType
 	swapped  bool // the length on the wire is before the captured one
 	maybe    bool // it is if it would be shorter otherwise
 }
@@ -55,7 +53,7 @@ func newPcap(r io.Reader, order binary.ByteOrder, magic uint32) (*pcapFile, erro
 		return nil, fmt.Errorf("version %d.%d of pcap is not known; 2.0 to 2.4 are", major, minor)
 	}
 	// The upper bits tell the length of the frame check sequence.
-	p.link = layers.LinkType(order.Uint32(b[20:]))
+	p.link = LinkType(order.Uint32(b[20:]))
 	return p, nil
 }
 

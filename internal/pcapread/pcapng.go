@@ -10,8 +10,6 @@ import (
 	"io"
 	"math/bits"
 	"time"
-
-	"github.com/gopacket/gopacket/layers"
 )
 
 // pcapngFile reads the format of draft-ietf-opsawg-pcapng.
@@ -29,7 +27,7 @@ type pcapngFile struct {
 // ngInterface is an interface of a file.
 type ngInterface struct {
 	name   string
-	link   layers.LinkType
+	link   LinkType
 	snap   uint32 // the longest record, 0 for no bound
 	offset int64  // of the times, in seconds
 	units  uint8  // if_tsresol: a power of 10, or of 2 with the highest bit
@@ -170,7 +168,7 @@ func (p *pcapngFile) readInterface() error {
 		return err
 	}
 	i := ngInterface{
-		link: layers.LinkType(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), units: microseconds,
+		link: LinkType(p.order.Uint16(b)), snap: p.order.Uint32(b[4:]), units: microseconds,
 	}
 	for code := uint16(optionEnd + 1); code != optionEnd && p.left >= 4; {
 		var value []byte

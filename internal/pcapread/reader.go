@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/gopacket/gopacket/layers"
 )
 
 // Frame is one record of a capture file.
@@ -28,7 +26,7 @@ type Frame struct {
 	// Interface is the name of the interface on which it was captured, empty if the file
 	// does not say.
 	Interface string
-	LinkType  layers.LinkType
+	LinkType  LinkType
 	// Data is what was captured of the frame. It belongs to the caller of Next.
 	Data []byte
 	// Len is the length of the frame on the wire, at least that of Data.

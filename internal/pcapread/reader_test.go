@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
@@ -106,7 +105,7 @@ func sameFrame(a, b Frame) bool {
 
 func TestFormats(t *testing.T) {
 	micro := at.Truncate(time.Microsecond)
-	one := func(link layers.LinkType, when time.Time, extra int) []Frame {
+	one := func(link LinkType, when time.Time, extra int) []Frame {
 		return []Frame{
 			{Number: 1, Time: when, LinkType: link, Data: []byte("first"), Len: 5 + extra},
 			{Number: 2, Time: when, LinkType: link, Data: []byte("second!"), Len: 7 + extra},

@@ -238,7 +238,7 @@ func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
 			k := newFaulty(t)
 			q := k.open(nfqueue.Config{FlushAfter: time.Hour})
 			flights := k.send(1)
-			k.RefuseVerdict(0, kernel.EPERM)
+			k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
 			s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 				if p.ID() > 1 {
 					return nfqueue.Accept

@@ -164,7 +164,7 @@ func TestFaultMethodsInOnRefused(t *testing.T) {
 						}
 					}})
 					refused := k.send(2)
-					k.RefuseVerdict(0, kernel.EPERM)
+					k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
 					err := q.Serve(t.Context(), misbehave(func() { panic("so that Serve does not read the answer") }))
 					if err == nil {
 						t.Error("Serve has not ended with the panic")

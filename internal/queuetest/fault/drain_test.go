@@ -127,7 +127,7 @@ func TestFaultDrainBrokenOff(t *testing.T) {
 				q := k.open(cfg)
 				flights := k.send(5)
 				if name == "OnRefused" {
-					k.RefuseVerdict(0, kernel.EPERM)
+					k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
 				}
 				ctx, cancel := context.WithCancel(context.Background())
 				cancel()

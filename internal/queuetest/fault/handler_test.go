@@ -247,7 +247,7 @@ func TestFaultSetPayloadAfterChangeInPlace(t *testing.T) {
 		{"copy", slices.Clone[[]byte]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := nfqueuetest.Do(t, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			r := nfqueuetest.Do(t, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 				b := p.Payload()
 				b[len(b)-1] ^= 1
 				if err := p.SetPayload(c.give(b)); err != nil {

@@ -36,7 +36,7 @@ func TestFaultDatagramRefused(t *testing.T) {
 			told := make(queuelab.Refusals, packets)
 			q := k.open(nfqueue.Config{FlushAfter: time.Hour, OnRefused: told.Add})
 			flights := k.send(packets)
-			k.RefuseVerdict(0, kernel.EPERM)
+			k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
 			s := queuelab.StartServing(q, c.h)
 			e := <-told
 			if e.ID != c.id || e.Verdicts != packets || !errors.Is(e, fs.ErrPermission) {
@@ -74,7 +74,7 @@ func TestFaultPanicInOnRefused(t *testing.T) {
 			panic("mine")
 		}})
 		refused := k.send(2)
-		k.RefuseVerdict(0, kernel.EPERM)
+		k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
 		if err := q.Serve(t.Context(), misbehave(func() { panic("so that Serve does not read the answer") })); err == nil {
 			t.Error("Serve has not ended with the panic")
 		}
@@ -115,7 +115,7 @@ func TestFaultPanicInOnRefusedWhileServing(t *testing.T) {
 					told++
 					panic("mine")
 				}})
-				k.RefuseVerdict(0, kernel.EPERM)
+				k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
 				refused := k.send(1)
 				panicked := make(chan any, 1)
 				go func() {

@@ -133,7 +133,7 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 
 // replayAll shows and records the packets of a capture. Passed may be nil.
 func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, shown *dump.Text, passed *recording) (total replaySummary, err error) {
-	for r, err := range nfqueuetest.Replay(capture, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
+	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return total, err
 		}

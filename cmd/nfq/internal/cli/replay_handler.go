@@ -62,9 +62,9 @@ func comes(r nfqueuetest.Replayed) bool {
 }
 
 // linkName is the number of a link type, with a name if gopacket has one.
-func linkName(t layers.LinkType) string {
+func linkName(t uint16) string {
 	number := strconv.Itoa(int(t))
-	if name := t.String(); name != "" && name != "UnknownLinkType" {
+	if name := layers.LinkType(t).String(); name != "" && name != "UnknownLinkType" {
 		return number + " (" + name + ")"
 	}
 	return number

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/layerbuild"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/gopacket/gopacket/layers"
@@ -13,13 +14,13 @@ import (
 
 // A rule matches here what it would in the kernel.
 func TestReplayMatches(t *testing.T) {
-	udp := nfqueuetest.Build(
+	udp := layerbuild.Build(
 		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
 		&layers.UDP{SrcPort: 4000, DstPort: 53})
-	ping := nfqueuetest.Build(
+	ping := layerbuild.Build(
 		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
 		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)})
-	later := nfqueuetest.Build(
+	later := layerbuild.Build(
 		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, FragOffset: 100, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
 	)
 	for _, c := range []struct {
@@ -61,7 +62,7 @@ func TestReplayMatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nfqueuetest.Do(t, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		nfqueuetest.Do(t, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			if got := matches(r, p); got != c.want {
 				t.Errorf("%q: %v", c.rule, got)
 			}

@@ -69,7 +69,7 @@ func TestDump(t *testing.T) {
 		Match: func(p *nfqueue.Packet) bool { return p.Payload()[p.FullLen()-1] != 'x' },
 	}, &out)
 	for i, body := range []string{"a", "x", "b", "c", "d", "x"} {
-		result := nfqueuetest.Do(t, d, spec(body))
+		result := nfqueuetest.Do(t, nfqueue.Config{}, d, spec(body))
 		if result.Verdict != nfqueue.Repeat || result.Mark != mark {
 			t.Errorf("packet %d: %+v", i, result)
 		}
@@ -100,7 +100,7 @@ func TestSlowOutput(t *testing.T) {
 	out := memory{hold: make(chan struct{}), holding: make(chan struct{}, 1)}
 	d := New(Config{Verdict: nfqueue.Accept}, &out)
 	serve := func(body string) { // without a queue: a double for each packet would take long
-		nfqueuetest.Do(t, d, spec(body))
+		nfqueuetest.Do(t, nfqueue.Config{}, d, spec(body))
 	}
 	serve("first")
 	<-out.holding
@@ -130,7 +130,7 @@ func TestSlowOutput(t *testing.T) {
 // packetOf returns the packet that a handler gets.
 func packetOf(t *testing.T, s nfqueuetest.Spec) (p *nfqueue.Packet) {
 	t.Helper()
-	nfqueuetest.Do(t, nfqueue.HandlerFunc(func(q *nfqueue.Packet) nfqueue.Verdict {
+	nfqueuetest.Do(t, nfqueue.Config{}, nfqueue.HandlerFunc(func(q *nfqueue.Packet) nfqueue.Verdict {
 		p = q.Clone()
 		return nfqueue.Accept
 	}), s)
@@ -200,10 +200,10 @@ func TestFailingOutput(t *testing.T) {
 	errFull := errors.New("disk full")
 	out := memory{fail: errFull}
 	d := New(Config{Verdict: nfqueue.Accept}, &out)
-	nfqueuetest.Do(t, d, spec("a"))
+	nfqueuetest.Do(t, nfqueue.Config{}, d, spec("a"))
 	<-d.Done()
 	for i := range 3 {
-		nfqueuetest.Do(t, d, spec(fmt.Sprint(i))) // has its verdict
+		nfqueuetest.Do(t, nfqueue.Config{}, d, spec(fmt.Sprint(i))) // has its verdict
 	}
 	if err := d.Close(); !errors.Is(err, errFull) {
 		t.Errorf("error %v", err)

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
-	"github.com/gopacket/gopacket/layers"
 )
 
 var (
@@ -26,7 +25,7 @@ var damaged = []struct {
 }{
 	{"udp4", nfqueuetest.UDP(from4, to4, []byte("damage me")), 20, 28},
 	{"udp6", nfqueuetest.UDP(from6, to6, []byte("damage me")), 40, 48},
-	{"tcp4", nfqueuetest.TCP(from4, to4, layers.TCP{}, []byte("damage me")), 20, 40},
+	{"tcp4", nfqueuetest.TCP(from4, to4, nfqueuetest.TCPHeader{}, []byte("damage me")), 20, 40},
 	{"empty udp4", nfqueuetest.UDP(from4, to4, nil), 20, 28},
 	{"not ip", []byte{0, 1, 2, 3, 4, 5}, 0, 0},
 }

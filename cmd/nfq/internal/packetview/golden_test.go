@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/layerbuild"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -31,7 +32,12 @@ func udp(src, dst netip.Addr, port uint16, body []byte) []byte {
 }
 
 func tcpSegment(port uint16, header layers.TCP, body string) []byte {
-	return nfqueuetest.TCP(netip.AddrPortFrom(a4, 40000), netip.AddrPortFrom(b4, port), header, []byte(body))
+	header.SrcPort, header.DstPort = 40000, layers.TCPPort(port)
+	if header.Window == 0 {
+		header.Window = 65535
+	}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: a4.AsSlice(), DstIP: b4.AsSlice()}
+	return layerbuild.Build(ip, &header, gopacket.Payload(body))
 }
 
 func dnsMessage(m layers.DNS) []byte {
@@ -44,12 +50,12 @@ func dnsMessage(m layers.DNS) []byte {
 
 func ip4(protocol layers.IPProtocol, stack ...gopacket.SerializableLayer) []byte {
 	h := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Id: 4711, Protocol: protocol, SrcIP: a4.AsSlice(), DstIP: b4.AsSlice()}
-	return nfqueuetest.Build(append([]gopacket.SerializableLayer{h}, stack...)...)
+	return layerbuild.Build(append([]gopacket.SerializableLayer{h}, stack...)...)
 }
 
 func ip6(protocol layers.IPProtocol, stack ...gopacket.SerializableLayer) []byte {
 	h := &layers.IPv6{Version: 6, HopLimit: 255, NextHeader: protocol, SrcIP: a6.AsSlice(), DstIP: b6.AsSlice()}
-	return nfqueuetest.Build(append([]gopacket.SerializableLayer{h}, stack...)...)
+	return layerbuild.Build(append([]gopacket.SerializableLayer{h}, stack...)...)
 }
 
 // clientHello is one of TLS 1.3 with an extension before the name, and one behind it.
@@ -132,8 +138,8 @@ func samples() []sample {
 		packet("icmp timestamp", ip4(layers.IPProtocolICMPv4, &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(13, 0)})),
 		packet("icmp6 neighbour solicitation", ip6(layers.IPProtocolICMPv6, &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(135, 0)},
 			gopacket.Payload(append(make([]byte, 4), b6.AsSlice()...)))),
-		packet("first fragment", nfqueuetest.Build(&first, gopacket.Payload(udp(a4, b4, 9, make([]byte, 80))[20:]))),
-		packet("later fragment", nfqueuetest.Build(fragment, gopacket.Payload("rest"))),
+		packet("first fragment", layerbuild.Build(&first, gopacket.Payload(udp(a4, b4, 9, make([]byte, 80))[20:]))),
+		packet("later fragment", layerbuild.Build(fragment, gopacket.Payload("rest"))),
 		packet("sctp", ip4(layers.IPProtocolSCTP, &layers.SCTP{SrcPort: 1, DstPort: 2})),
 		packet("esp", ip4(layers.IPProtocolESP, gopacket.Payload("12345678"))),
 		packet("unknown protocol", ip4(253, gopacket.Payload("x"))),

@@ -158,7 +158,7 @@ func TestOf(t *testing.T) {
 			continue
 		}
 		var got bool
-		nfqueuetest.Do(t, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		nfqueuetest.Do(t, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 			got = f.Match(Of(p))
 			return nfqueue.Accept
 		}), c.spec)

@@ -127,7 +127,7 @@ func TestReplayJSON(t *testing.T) {
 	}
 	defer file.Close()
 	n := 0
-	for r, err := range nfqueuetest.Replay(file, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }), nfqueuetest.Spec{}) {
+	for r, err := range nfqueuetest.Replay(file, nfqueue.Config{}, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }), nfqueuetest.Spec{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
