@@ -190,7 +190,7 @@ func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {
 	}
 	show = newImpairScreen(os.Stdout, f.json, session)
 	show.begin(cfg.Seed, "; interrupt to end")
-	defer terminal.OnStop(session.Pause, session.Resume, warn)()
+	defer terminal.OnStop(session.Pause, show.resume, warn)()
 
 	limited, cancel := context.WithCancel(ctx)
 	if f.duration > 0 {

@@ -53,7 +53,7 @@ func (s *impairScreen) printf(format string, args ...any) {
 	}
 }
 
-// begin says what is done, and how to end it if that is up to the user, who then sees the table at once.
+// begin says what is done, and how to end it.
 func (s *impairScreen) begin(seed uint64, end string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,9 +69,6 @@ func (s *impairScreen) begin(seed uint64, end string) {
 	}
 	if !s.json {
 		s.printf("seed %d%s\n", seed, end)
-		if s.columns != nil && end != "" {
-			s.draw(s.seen, s.session.Elapsed(), false)
-		}
 		return
 	}
 	type way struct {
@@ -106,12 +103,17 @@ func (s *impairScreen) watch(ctx context.Context, interval time.Duration) {
 	defer ticks.Stop()
 	redraw, stop := terminal.Redraws()
 	defer stop()
+	if s.columns != nil {
+		s.show(false)
+	}
 	for s.failed() == nil {
 		select {
 		case <-ticks.C:
 			s.show(false)
 		case signal := <-redraw:
-			s.redraw(signal == unix.SIGCONT)
+			if signal == unix.SIGWINCH {
+				s.redraw()
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -125,17 +127,26 @@ func (s *impairScreen) failed() error {
 	return s.err
 }
 
-// redraw draws the table of the last time again, below what the shell has written if the process was stopped.
-func (s *impairScreen) redraw(stopped bool) {
+// redraw draws the table again, with present counters.
+func (s *impairScreen) redraw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.columns == nil || s.drawn == nil {
-		return
+	if s.drawn != nil {
+		s.draw(s.session.Report(), s.session.Elapsed(), false)
 	}
-	if stopped {
+}
+
+// resume has the session impair packets again after a stop, and draws the table below what the shell has
+// written.
+func (s *impairScreen) resume() error {
+	err := s.session.Resume()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drawn != nil {
 		s.drawn = nil
+		s.draw(s.session.Report(), s.session.Elapsed(), false)
 	}
-	s.draw(s.session.Report(), s.session.Elapsed(), false)
+	return err
 }
 
 // end shows the counters of a session that has ended.
