@@ -15,7 +15,7 @@ import (
 
 const demoHelp = `demo makes a client, a router and a server in network namespaces of its own, and queues every packet that the
 router forwards. It sends ICMP echo, UDP, DNS and TCP over IPv4 and IPv6, and accepts, drops, rewrites and marks
-the packets. One line is shown for each, then a table of what was sent, decided and received.
+the packets. Some packets of each kind are shown, with -v all, then a table of what was sent, decided and received.
 
 The exit code is 0 only if the server and the client received, byte for byte, what the verdicts allow.
 
@@ -23,7 +23,8 @@ Nothing needs to be installed, nothing outside of the namespaces is touched, and
 it needs a kernel that lets users make user namespaces, and on Linux 7.1 and later it rewrites nothing.`
 
 func newDemo() *cobra.Command {
-	return &cobra.Command{
+	var all bool
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show in a network of its own, and check, what a queue can do",
 		Long:  demoHelp,
@@ -35,9 +36,11 @@ func newDemo() *cobra.Command {
 			if err := enter(); err != nil {
 				return err
 			}
-			return demo.Run(cmd.Context(), os.Stdout, terminal.Colourful(os.Stdout))
+			return demo.Run(cmd.Context(), os.Stdout, terminal.Colourful(os.Stdout), all)
 		},
 	}
+	cmd.Flags().BoolVarP(&all, "verbose", "v", false, "show every packet")
+	return cmd
 }
 
 // enter makes the process able to make hosts.

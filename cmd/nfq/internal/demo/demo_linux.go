@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -19,11 +20,11 @@ var ErrFailed = errors.New("the far end did not receive exactly what the verdict
 // timeLimit is for traffic that is lost although it should arrive. Without loss the scenario is much faster.
 const timeLimit = 20 * time.Second
 
-// Run runs the scenario and shows it on out. It returns nil if everything is as expected, an error that matches
+// Run runs the scenario and shows it on out, with all packets or some of each kind. It returns nil if everything is as expected, an error that matches
 // ErrFailed if not, and that of ctx when it ended first. The process has to be able to make hosts, see netlab.Enter and
 // netlab.Check.
-func Run(ctx context.Context, out io.Writer, colour bool) error {
-	return run(ctx, &screen{out: out, colour: colour}, timeLimit, func(h nfqueue.Handler) nfqueue.Handler { return h })
+func Run(ctx context.Context, out io.Writer, colour, all bool) error {
+	return run(ctx, &screen{out: out, colour: colour, all: all}, timeLimit, func(h nfqueue.Handler) nfqueue.Handler { return h })
 }
 
 // run is Run with another time limit and with a handler around the scenario's.
@@ -54,8 +55,8 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 		return err
 	}
 	all := newFlows()
-	h := &handler{flows: all, screen: s, start: time.Now(), intact: !replaces}
-	s.printf("client %v, %v  --  router, queue %d in its forward hook  --  server %v, %v\n\n",
+	h := &handler{flows: all, screen: s, start: time.Now(), intact: !replaces, server: []netip.Addr{network.Server4, network.Server6}}
+	s.printf("client %v, %v -- router, forward, queue %d -- server %v, %v\n\n",
 		network.Client4, network.Client6, queueNumber, network.Server4, network.Server6)
 	s.packetHeader()
 
@@ -78,8 +79,8 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 		err = errors.Join(err, p.collect())
 	}
 	err = errors.Join(err, marks.count(all))
-	failed := s.report(all)
 	s.summary(h, q.Stats())
+	failed := s.report(all)
 	switch {
 	case err != nil:
 		return err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -30,41 +31,61 @@ func rows(out, result string) []string {
 
 func TestScenario(t *testing.T) {
 	labtest.NeedReplace(t)
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprintf("all %t", all), func(t *testing.T) { testScenario(t, all) })
+	}
+}
+
+func testScenario(t *testing.T, all bool) {
 	var out bytes.Buffer
-	if err := Run(t.Context(), &out, false); err != nil {
+	if err := Run(t.Context(), &out, false, all); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	if n, want := len(rows(out.String(), "ok")), 2*int(kinds-1); n != want {
 		t.Errorf("%d flows ok, want %d", n, want)
 	}
 	for _, want := range []string{
-		// Flow, family, sent, queued, accepted, dropped, rewritten, marked, seen by the rule, received, expected.
-		"echo request, 2nd dropped, 3rd rewritten ip6 4 4 3 1 1 0 - 3 3",
-		"echo reply ip 3 3 3 0 0 0 - 3 3",
-		"udp 5001, accepted ip 2 2 2 0 0 0 - 2 2",
-		"udp 5002, dropped ip6 2 2 0 2 0 0 - 0 0",
-		"udp 5003, a word replaced ip 2 2 2 0 1 0 - 2 2",
-		"udp 5004, a word replaced by a longer one ip6 2 2 2 0 1 0 - 2 2",
-		"udp 5005, marked, counted by a rule behind ip 2 2 2 0 0 2 2 2 2",
-		"udp 5006, marked, dropped by a rule behind ip6 2 2 2 0 0 2 2 0 0",
-		"dns answer, address rewritten ip6 1 1 1 0 1 0 - 1 1",
+		// Flow, family, sent, accepted, dropped, rewritten, marked, seen by the rule, received, expected.
+		"echo, 2nd dropped, 3rd rewritten ip6 4 3 1 1 0 - 3 3",
+		"echo reply ip 3 3 0 0 0 - 3 3",
+		"udp 5001, accepted ip 2 2 0 0 0 - 2 2",
+		"udp 5002, dropped ip6 2 0 2 0 0 - 0 0",
+		"udp 5003, a word replaced ip 2 2 0 1 0 - 2 2",
+		"udp 5004, a word made longer ip6 2 2 0 1 0 - 2 2",
+		"udp 5005, marked, a rule counts it ip 2 2 0 0 2 2 2 2",
+		"udp 5006, marked, a rule drops it ip6 2 2 0 0 2 2 0 0",
+		"dns answer, address rewritten ip6 1 1 0 1 0 - 1 1",
 	} {
 		if !slices.Contains(rows(out.String(), "ok"), want) {
 			t.Errorf("the table has no row %q", want)
 		}
 	}
-	for _, want := range []string{
-		"forward  client0>server0  192.0.2.1              198.51.100.1           icmp echo request 2      36  drop\n",
-		"forward  server0>client0  2001:db8:2::1          2001:db8:1::1          icmp echo reply 3        58  accept\n",
-		"[2001:db8:2::1]:5004   udp                      59  accept, \"cat\" to \"elephant\"\n",
-		"198.51.100.1:5006      udp                      33  accept, mark 0xf1\n",
-		"accept, answer to 2001:db8:3::99\n",
-		" gso ",
+	wanted := []string{
+		" ip  client       server        echo request 2     36  drop\n",
+		" server:5004   udp                39  accept, \"cat\" to \"elephant\"\n",
+		" server:5006   udp                33  accept, mark 0xf1\n",
+		"accept, answer to 203.0.113.99\n",
 		"to upper case\n",
-	} {
+	}
+	if all {
+		wanted = append(wanted, " ip6 server       client        echo reply 3       58  accept\n", " gso ", "accept, answer to 2001:db8:3::99\n")
+	}
+	for _, want := range wanted {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no packet line with %q", want)
 		}
+	}
+	lines := strings.Split(out.String(), "\n")
+	for _, line := range lines {
+		if len(line) > columns {
+			t.Errorf("%d columns: %q", len(line), line)
+		}
+	}
+	if before := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "FLOW") }); !all && before > 25 {
+		t.Errorf("%d lines come before the table", before)
+	}
+	if last := lines[len(lines)-2]; !strings.HasPrefix(last, "all 28 flows as expected") || !strings.Contains(lines[len(lines)-3], "  ok") {
+		t.Errorf("the last lines are not the table and the verdict: %q", lines[len(lines)-4:])
 	}
 	if t.Failed() {
 		t.Logf("%s", &out)
@@ -228,7 +249,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
 func TestOutputFails(t *testing.T) {
 	labtest.Need(t)
-	if err := Run(t.Context(), full{}, false); err == nil || !strings.Contains(err.Error(), "no room") {
+	if err := Run(t.Context(), full{}, false, true); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("error %v, want that of the writer", err)
 	}
 }

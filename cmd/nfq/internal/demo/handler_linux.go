@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -13,7 +14,8 @@ type handler struct {
 	flows  flows
 	screen *screen
 	start  time.Time
-	intact bool // no payload is replaced
+	server []netip.Addr // its addresses
+	intact bool         // no payload is replaced
 
 	segmented int // packets larger than the MTU, to be segmented behind the queue
 	largest   int // length of the largest packet
@@ -24,10 +26,9 @@ func (h *handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	v := viewOf(p.Payload())
 	k := classify(v)
 	l := line{
-		time: time.Since(h.start), queue: p.Queue(), id: p.ID(), hook: p.Hook(), in: p.InDevName(), out: p.OutDevName(),
-		protocol: v.protocol(), length: len(v.packet),
+		kind: k, family: p.Family(), time: time.Since(h.start), id: p.ID(), protocol: v.protocol(), length: len(v.packet),
 	}
-	l.source, l.destination = v.Ends()
+	l.source, l.destination = v.ends(h.server...)
 	if p.SKBInfo()&nfqueue.SegmentationPending != 0 {
 		l.protocol += " gso"
 		h.segmented++

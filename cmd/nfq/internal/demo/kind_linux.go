@@ -33,18 +33,18 @@ const (
 
 var kindNames = [kinds]string{
 	unknown:       "unknown",
-	echoRequest:   "echo request, 2nd dropped, 3rd rewritten",
+	echoRequest:   "echo, 2nd dropped, 3rd rewritten",
 	echoReply:     "echo reply",
 	udpAccepted:   "udp 5001, accepted",
 	udpDropped:    "udp 5002, dropped",
 	udpReplaced:   "udp 5003, a word replaced",
-	udpLengthened: "udp 5004, a word replaced by a longer one",
-	udpCounted:    "udp 5005, marked, counted by a rule behind",
-	udpFiltered:   "udp 5006, marked, dropped by a rule behind",
+	udpLengthened: "udp 5004, a word made longer",
+	udpCounted:    "udp 5005, marked, a rule counts it",
+	udpFiltered:   "udp 5006, marked, a rule drops it",
 	dnsQuery:      "dns query",
 	dnsAnswer:     "dns answer, address rewritten",
 	tcpToServer:   "tcp 7000, to the server",
-	tcpToClient:   "tcp 7000, to the client, made upper case",
+	tcpToClient:   "tcp 7000, upper case to the client",
 	markerThere:   "marker, to the server",
 	markerBack:    "marker, to the client",
 }

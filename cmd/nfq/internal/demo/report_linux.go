@@ -10,11 +10,11 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-const rowFormat = "%-42s  %-3v  %8v  %6v  %6v  %4v  %7v  %4v  %4v  %8v  %8v  %s\n"
+const rowFormat = "%-34s %-3v %8v %6v %4v %4v %4v %4v %8v %8v  %s\n"
 
 // report shows the flows and returns how many of them failed.
 func (s *screen) report(all flows) (failed int) {
-	s.printf("\n"+rowFormat, "FLOW", "IP", "SENT", "QUEUED", "ACCEPT", "DROP", "REWRITE", "MARK", "RULE", "RECEIVED", "EXPECTED", "RESULT")
+	s.printf("\n"+rowFormat, "FLOW", "IP", "SENT", "ACCEPT", "DROP", "EDIT", "MARK", "RULE", "RECEIVED", "EXPECTED", "RESULT")
 	var problems []string
 	for _, f := range all.inOrder() {
 		result := s.paint(green, "ok")
@@ -28,7 +28,7 @@ func (s *screen) report(all flows) (failed int) {
 			rule = strconv.FormatUint(f.matched, 10)
 		}
 		t := f.tally
-		s.printf(rowFormat, f.kind, f.family, f.amount(f.sent), t.queued(), t.accepted, t.dropped, t.rewritten, t.marked,
+		s.printf(rowFormat, f.kind, f.family, f.amount(f.sent), t.accepted, t.dropped, t.rewritten, t.marked,
 			rule, f.amount(f.got), f.amount(f.want), result)
 	}
 	for _, problem := range problems {
@@ -90,6 +90,9 @@ func excerpt(b []byte, at int) string {
 
 // summary tells of the queue as a whole.
 func (s *screen) summary(h *handler, q nfqueue.Stats) {
-	s.printf("\nqueue %d: %d packets in %d receive calls, %d datagrams with verdicts; %d packets above the MTU (GSO), the largest of %d bytes; %d lost\n",
-		queueNumber, q.Received, q.Batches, q.Sends, h.segmented, h.largest, q.Lost)
+	if !s.all {
+		s.printf("... %d packets in all, IPv6 treated alike; nfq demo -v shows each\n", q.Received)
+	}
+	s.printf("\n%d packets in %d receive calls, %d sends; %d above the MTU (GSO), up to %d bytes; %d lost\n",
+		q.Received, q.Batches, q.Sends, h.segmented, h.largest, q.Lost)
 }

@@ -43,7 +43,7 @@ func TestProblem(t *testing.T) {
 func TestColour(t *testing.T) {
 	for colour, want := range map[bool]string{false: "  drop\n", true: "  \x1b[31mdrop\x1b[0m\n"} {
 		var out bytes.Buffer
-		s := &screen{out: &out, colour: colour}
+		s := &screen{out: &out, colour: colour, all: true}
 		s.packet(line{decision: decision{verdict: nfqueue.Drop}})
 		if !bytes.HasSuffix(out.Bytes(), []byte(want)) {
 			t.Errorf("colour %v: %q, want %q at its end", colour, &out, want)

@@ -14,7 +14,10 @@ import (
 type screen struct {
 	out    io.Writer
 	colour bool
+	all    bool  // every packet, not some of each kind
 	err    error // the first of out
+
+	seen map[kind]int
 }
 
 func (s *screen) printf(format string, args ...any) {
@@ -40,24 +43,55 @@ func (s *screen) paint(colour int, text string) string {
 
 // line is a packet on the screen.
 type line struct {
+	kind
+	family              nfqueue.Family
 	time                time.Duration // since the start
-	queue               uint16
 	id                  uint32
-	hook                nfqueue.Hook
-	in, out             string
 	source, destination string
 	protocol            string
 	length              int // before it was edited
 	decision
 }
 
-const lineFormat = "%8s %5v %4v  %-7v  %-15s  %-21s  %-21s  %-19s  %6v  %s\n"
+// columns is how wide the lines are at most.
+const columns = 100
+
+const lineFormat = "%8s %3v %-3v %-12s %-12s  %-14s %6v  %s\n"
 
 func (s *screen) packetHeader() {
-	s.printf(lineFormat, "TIME", "QUEUE", "ID", "HOOK", "IN>OUT", "SOURCE", "DESTINATION", "PROTOCOL", "LENGTH", "VERDICT")
+	s.printf(lineFormat, "TIME", "ID", "IP", "SOURCE", "DESTINATION", "PROTOCOL", "LENGTH", "VERDICT")
+}
+
+// enough returns how many packets of a kind tell what becomes of them.
+func enough(k kind) int {
+	switch k {
+	case markerThere, markerBack:
+		return 0
+	case echoRequest:
+		return 3
+	}
+	return 1
+}
+
+// wants reports whether a packet is shown. IPv6 is treated as IPv4 is.
+func (s *screen) wants(l line) bool {
+	if s.all {
+		return true
+	}
+	if l.family != nfqueue.FamilyIPv4 || l.kind == tcpToClient && l.what == "" {
+		return false
+	}
+	if s.seen == nil {
+		s.seen = make(map[kind]int)
+	}
+	s.seen[l.kind]++
+	return s.seen[l.kind] <= enough(l.kind)
 }
 
 func (s *screen) packet(l line) {
+	if !s.wants(l) {
+		return
+	}
 	verdict := l.verdict.String()
 	if l.what != "" {
 		verdict += ", " + l.what
@@ -70,6 +104,6 @@ func (s *screen) packet(l line) {
 	case l.edit == marked:
 		verdict = s.paint(cyan, verdict)
 	}
-	s.printf(lineFormat, fmt.Sprintf("%.6f", l.time.Seconds()), l.queue, l.id, l.hook, l.in+">"+l.out,
+	s.printf(lineFormat, fmt.Sprintf("%.6f", l.time.Seconds()), l.id, l.family,
 		l.source, l.destination, l.protocol, l.length, verdict)
 }

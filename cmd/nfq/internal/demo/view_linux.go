@@ -5,7 +5,8 @@ package demo
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
+	"net/netip"
+	"slices"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"golang.org/x/sys/unix"
@@ -40,7 +41,8 @@ func (v view) echoSequence() uint16 {
 	return binary.BigEndian.Uint16(v.header[6:])
 }
 
-var tcpFlags = []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG"}
+// tcpFlags are tcpdump's letters, from the lowest bit on.
+const tcpFlags = "FSRP.U"
 
 // protocol describes the packet in a few words.
 func (v view) protocol() string {
@@ -48,23 +50,39 @@ func (v view) protocol() string {
 	case unix.IPPROTO_UDP:
 		return "udp"
 	case unix.IPPROTO_TCP:
-		words := []string{"tcp"}
+		var flags []byte
 		if len(v.header) > 13 {
-			for i, name := range tcpFlags {
+			for i := range len(tcpFlags) {
 				if v.header[13]&(1<<i) != 0 {
-					words = append(words, name)
+					flags = append(flags, tcpFlags[i])
 				}
 			}
 		}
-		return strings.Join(words, " ")
+		return fmt.Sprintf("tcp [%s]", flags)
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
 		switch e := echoOf(v.Src.Is6()); v.ICMPType {
 		case e.request:
-			return fmt.Sprintf("icmp echo request %d", v.echoSequence())
+			return fmt.Sprintf("echo request %d", v.echoSequence())
 		case e.reply:
-			return fmt.Sprintf("icmp echo reply %d", v.echoSequence())
+			return fmt.Sprintf("echo reply %d", v.echoSequence())
 		}
 		return fmt.Sprintf("icmp type %d", v.ICMPType)
 	}
 	return fmt.Sprintf("protocol %d", v.Protocol)
+}
+
+// ends returns where a packet comes from and goes to, by the names of the hosts, of which the server has
+// these addresses.
+func (v view) ends(server ...netip.Addr) (source, destination string) {
+	end := func(a netip.Addr, port uint16) string {
+		name := "client"
+		if slices.Contains(server, a) {
+			name = "server"
+		}
+		if port == 0 {
+			return name
+		}
+		return fmt.Sprintf("%s:%d", name, port)
+	}
+	return end(v.Src, v.SrcPort), end(v.Dst, v.DstPort)
 }
