@@ -72,7 +72,7 @@ func TestCapturesAsTshark(t *testing.T) {
 			case notFound[links[i+1]]:
 				unknown++
 			case want == "": // its header is cut, or has another version, so that a kernel drops it
-			case !found || got != want:
+			case !found || got != want && got != "": // empty if it is cut, too
 				t.Errorf("%s: packet %d, %s, is from %s; found: %v, from %q, link type %q",
 					file, i+1, f[0], want, found, got, links[i+1])
 			}
@@ -96,14 +96,14 @@ func replayed(t *testing.T, file string, mayFail bool) (senders, links map[int]s
 	for d := json.NewDecoder(&out); d.More(); {
 		var p struct {
 			Number   int
-			Version  int `json:"ip_version"`
+			Queue    *int // of those that are found, since the rule is for all
 			Src      string
 			LinkType string `json:"link_type"`
 		}
 		if err := d.Decode(&p); err != nil {
 			t.Fatal(err)
 		}
-		if p.Version != 0 {
+		if p.Queue != nil {
 			senders[p.Number] = p.Src
 		}
 		links[p.Number], _, _ = strings.Cut(p.LinkType, " ")
