@@ -23,6 +23,7 @@ type snippets struct {
 
 var snippetsOf = []snippets{
 	{".", `var ctx context.Context; var handler nfqueue.Handler`, modulePath},
+	{"connection", `var ctx context.Context`, modulePath},
 	{"rules", `var ctx context.Context; var r rules.Rule; var handler nfqueue.Handler`, modulePath},
 	{"nfqueuetest", `var t *testing.T; var handler nfqueue.Handler; var file io.Reader; var client, resolver netip.AddrPort`, modulePath},
 	{"nfqueue", ``, modulePath + "/nfqueue"},
@@ -30,7 +31,7 @@ var snippetsOf = []snippets{
 
 // imports are what this code may refer to.
 var imports = map[string]string{
-	"context": "context", "fmt": "fmt", "io": "io", "log": "log", "netip": "net/netip", "syscall": "syscall", "testing": "testing",
+	"bytes": "bytes", "connection": modulePath + "/connection", "context": "context", "fmt": "fmt", "io": "io", "log": "log", "netip": "net/netip", "syscall": "syscall", "testing": "testing",
 	"time":        "time",
 	"layers":      "github.com/gopacket/gopacket/layers",
 	"nfqueuetest": modulePath + "/nfqueuetest", "rules": modulePath + "/rules",
