@@ -55,7 +55,7 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	q := newQueue(conn, cfg)
 	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
-	q.loss.resetBaseline()
+	q.loss.ResetBaseline()
 	return q, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
+	"github.com/chifflier/nfqueue-go/internal/losslog"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
@@ -28,7 +29,7 @@ type Queue struct {
 	links   transport.Links
 	stats   counters
 	log     sender.Log
-	loss    lossWatch
+	loss    losslog.Watch
 }
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
@@ -96,8 +97,8 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.log.To = cfg.Logger.With("queue", cfg.Queue)
 	q.links.Conn = conn
 	q.replies.Init(rand.Uint32())
-	q.held.init(q)
-	q.loss.init(q)
+	q.held.Init(func(h *Held) { h.expire(&q.stats.fallbackExpired) }, func() { q.out.Kick() })
+	q.loss.Init(q.log.To, q.lossTotals)
 	q.out = sender.New(sender.Config{
 		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter, Fallback: uint32(cfg.Fallback), Log: &q.log,
 	})
@@ -141,8 +142,11 @@ func (q *Queue) Close() error {
 	}
 	err := q.conn.Close()
 	q.out.Close()
-	q.held.close()
-	q.loss.close()
+	q.held.Stop()
+	for _, h := range q.held.Owners() {
+		h.abandon()
+	}
+	q.loss.Stop()
 	q.abandonStash()
 	if err != nil {
 		return q.opError("close", err)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
-	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/chifflier/nfqueue-go/internal/sender"
@@ -49,7 +48,7 @@ func (r *receiver) receive() error {
 		r.n, r.failed = n, 0
 		q.stats.batches.Add(1)
 		r.countArrivals()
-		q.loss.traffic()
+		q.loss.Traffic()
 		return nil
 	}
 	if q.life.IsClosed() {
@@ -72,27 +71,6 @@ const (
 	receivePause     = 10 * time.Microsecond
 	maxReceivePauses = 10
 )
-
-// countArrivals counts a batch before dispatching it, so that a handler that never returns
-// cannot hide packets. Ids that were left out are packets that did not fit into the receive
-// buffer.
-func (r *receiver) countArrivals() {
-	var received, lost uint64
-	alone := r.q.life.Sharing() == lifecycle.Unshared
-	for i := r.cur; i < r.n; i++ {
-		id, ok := nfqmsg.ArrivedID(r.slab.Slot(i)[:r.slab.Datagram(i).Len])
-		if !ok {
-			continue
-		}
-		received++
-		if alone {
-			lost += uint64(id - r.lastID - 1)
-		}
-		r.lastID = id
-	}
-	r.q.stats.lost.Add(lost)
-	r.q.stats.received.Add(received)
-}
 
 // empty reports whether everything that was received has been dispatched.
 func (r *receiver) empty() bool { return r.cur == r.n && len(r.stash) == 0 }
@@ -249,4 +227,4 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 }
 
 // mayBatch reports whether all packets before the current one have their verdict.
-func (q *Queue) mayBatch() bool { return !q.rx.spread && q.held.live.Load() == 0 }
+func (q *Queue) mayBatch() bool { return !q.rx.spread && q.held.Len() == 0 }

@@ -127,11 +127,8 @@ func (q *Queue) finish(s *lifecycle.Stop, d dispatcher) (err error) {
 		return ErrClosed
 	}
 
-	// 5. Wait for deferred packets. Those left get the Fallback; for those that somebody is
-	//    about to resolve, wait again.
-	q.held.wait(limit.Ctx)
-	q.held.expire()
-	q.held.wait(context.Background())
+	// 5. Wait for deferred packets. Those left get the Fallback.
+	q.decideHeld(limit.Ctx)
 
 	// 6. Send the last verdicts, and receive what the kernel says of them.
 	err = errors.Join(err, q.out.Flush())

@@ -145,15 +145,15 @@ func (q *Queue) Stats() Stats {
 
 // snapshot returns what the queue counts by itself.
 func (q *Queue) snapshot() Stats {
-	q.held.mu.Lock()
-	defer q.held.mu.Unlock()
+	q.held.Lock()
+	defer q.held.Unlock()
 	c, out := &q.stats, &q.out.Counters
 	s := Stats{
 		Bytes: c.bytes.Load(), Batches: c.batches.Load(),
 		Accepted: atLeast0(&out.Accepted), Dropped: atLeast0(&out.Dropped), Repeated: atLeast0(&out.Repeated),
 		Stopped: atLeast0(&out.Stopped), Requeued: atLeast0(&out.Requeued),
 		BusyPolled: q.conn.BusyPolled(),
-		Sends:      out.Sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.live.Load()),
+		Sends:      out.Sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.Len()),
 		Fallback: FallbackStats{
 			Panic: c.fallbackPanic.Load(), Invalid: c.fallbackInvalid.Load(),
 			Malformed: c.fallbackMalformed.Load(), Truncated: c.fallbackTruncated.Load(),

@@ -63,7 +63,7 @@ func (w *worker) decide(p *Packet, v Verdict, d sender.Verdict) (due bool) {
 				"id", p.id, "verdict", v)
 			return false
 		}
-		q.held.remove(p.held, nil)
+		q.held.Remove(&p.held.entry, nil)
 	}
 	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
 		if err := v.check(); err != nil {
@@ -95,7 +95,7 @@ func (w *worker) panicked(p *Packet, v any) error {
 		if !p.held.claim() {
 			return err
 		}
-		w.q.held.remove(p.held, nil)
+		w.q.held.Remove(&p.held.entry, nil)
 	}
 	t := sender.Now()
 	w.q.fallback(p.id, &w.q.stats.fallbackPanic, sender.Verdict{Called: t, Returned: t, SendNext: true})
