@@ -83,10 +83,10 @@ func (p *Packet) SetBody(b []byte) error {
 	return p.setPayload(whole[:end], b, l.BodyOffset)
 }
 
-// SetPayloadRaw is SetPayload without any correction of lengths or checksums. The kernel sends the
-// bytes as they are, even a checksum that it has not completed, see ChecksumNotReady. It segments a
-// super-packet and computes the checksums of the segments, except of UDP before Linux 6.12, where
-// SetPayloadRaw fails like SetPayload.
+// SetPayloadRaw is SetPayload without any correction of lengths or checksums, and without a check
+// of the IP version and the MTU. The kernel sends the bytes as they are, even a checksum that it
+// has not completed, see ChecksumNotReady. It segments a super-packet and computes the checksums
+// of the segments, except of UDP before Linux 6.12, where SetPayloadRaw fails like SetPayload.
 func (p *Packet) SetPayloadRaw(b []byte) error {
 	if err := p.checkPayload(b, true); err != nil {
 		return p.editError("payload", err)
@@ -142,7 +142,7 @@ func (p *Packet) checkPayload(b []byte, raw bool) error {
 	if p.original.UDPSegments() && p.queue != nil && !p.queue.conn.CutsReplacedUDP() {
 		return rewrite.ErrSegments
 	}
-	if err := p.original.Check(b, raw); err != nil || !p.original.MustFit(b) {
+	if err := p.original.Check(b, raw); err != nil || raw || !p.original.MustFit(b) {
 		return err
 	}
 	out := p.queue.link(p.OutDev())

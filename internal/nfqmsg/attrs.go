@@ -86,6 +86,45 @@ func (a *Attrs) Decode(msg []byte) bool {
 // Has reports whether an attribute is there.
 func (a *Attrs) Has(attr uint) bool { return a.present&(1<<attr) != 0 }
 
+// Data returns the data of an attribute of msg, nil if it is not there.
+func (a *Attrs) Data(msg []byte, attr uint) []byte {
+	if !a.Has(attr) {
+		return nil
+	}
+	at := a.At[attr]
+	return msg[at.Off : at.Off+at.Len : at.Off+at.Len]
+}
+
+// Uint32 returns the number in an attribute of msg.
+func (a *Attrs) Uint32(msg []byte, attr uint) (v uint32, ok bool) {
+	if !a.Has(attr) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(msg[a.At[attr].Off:]), true
+}
+
+// VLAN reads the data of NFQA_VLAN. It reports false unless it has a whole tag.
+func VLAN(nest []byte) (tci, proto uint16, ok bool) {
+	var have int
+	for {
+		typ, d, rest, more := nlwire.NextAttr(nest)
+		if !more {
+			return tci, proto, have == 1<<AttrVLANProto|1<<AttrVLANTCI
+		}
+		if nest = rest; len(d) < 2 {
+			continue
+		}
+		switch typ {
+		case AttrVLANProto:
+			proto = binary.BigEndian.Uint16(d)
+			have |= 1 << AttrVLANProto
+		case AttrVLANTCI:
+			tci = binary.BigEndian.Uint16(d)
+			have |= 1 << AttrVLANTCI
+		}
+	}
+}
+
 // packetHdrAt is where NFQA_PACKET_HDR begins with the id: the kernel puts it first.
 const packetHdrAt = HeadersLen + nlwire.AttrHeaderLen
 
