@@ -25,9 +25,9 @@ type carried struct {
 	index   int // of a Rule that wants it
 }
 
-// numbered is a Rule without Port and the index of the Rule that it is from.
+// numbered is a single and the index of the Rule that it is from.
 type numbered struct {
-	Rule
+	single
 	index int
 }
 
@@ -47,7 +47,7 @@ func chainsOf(rules []Rule) []*chain {
 	}
 	for i, r := range rules {
 		c := get(r, r.chain(), r.Priority)
-		for _, one := range r.oneWay() {
+		for _, one := range r.singles() {
 			c.queue = append(c.queue, numbered{one, i})
 		}
 		if r.Offload != (Offload{}) {

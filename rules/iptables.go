@@ -48,7 +48,7 @@ func (r Rule) IPTables() ([]string, error) {
 	}
 	var lines []string
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
-		if n := r.network(); n == 0 || n == f {
+		if n := r.network(); (n == 0 || n == f) && r.iptablesMatches(f) {
 			for _, args := range append(r.Offload.iptablesSteps(f), r.iptablesArgs()) {
 				args = append([]string{iptablesProgram(f), "-t", table, "-A", strings.ToUpper(r.Hook.String())}, args...)
 				for i, a := range args {
@@ -59,6 +59,15 @@ func (r Rule) IPTables() ([]string, error) {
 		}
 	}
 	return lines, nil
+}
+
+// anyICMPType is how iptables says any type.
+const anyICMPType = 255
+
+// iptablesMatches reports whether the protocol can match in packets of a family: ip6tables looks
+// behind extension headers, AH included.
+func (r Rule) iptablesMatches(f nfqueue.Family) bool {
+	return f != nfqueue.FamilyIPv6 || r.Protocol == 0 || r.Protocol != nfqueue.AH && !isExtension(r.Protocol)
 }
 
 func iptablesProgram(f nfqueue.Family) string {
@@ -90,6 +99,10 @@ func (r Rule) iptablesLacks() error {
 	switch {
 	case r.Family == nfqueue.FamilyBridge:
 		return &FieldError{"Family", errors.New("iptables sees no bridged frames, and ebtables cannot queue")}
+	case r.Protocol == nfqueue.AH && r.network() == nfqueue.FamilyIPv6:
+		return &FieldError{"Protocol", errors.New("ip6tables looks behind AH, so its -p never matches it")}
+	case r.ICMPType.set && r.ICMPType.number == anyICMPType:
+		return &FieldError{"ICMPType", fmt.Errorf("iptables takes the type %d for any type", anyICMPType)}
 	case r.InDevName != "" && r.Hook == nfqueue.HookPostrouting:
 		return &FieldError{"InDevName", errors.New("iptables does not take the incoming interface at postrouting")}
 	case strings.HasSuffix(r.InDevName, "+"):

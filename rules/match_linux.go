@@ -22,12 +22,12 @@ type part struct {
 // of the list.
 const register = unix.NFT_REG_1
 
-// matches returns the expressions for all that a rule without Port matches.
-func (r Rule) matches() []part {
+// matches returns the expressions for all that must match.
+func (r single) matches() []part {
 	var m matcher
 	m.iface("incoming interface", expr.MetaKeyIIFNAME, r.InDevName)
 	m.iface("outgoing interface", expr.MetaKeyOIFNAME, r.OutDevName)
-	m.network(r)
+	m.network(r.Rule, r.Rule.network())
 	m.address("source address", r.Src, networkOffset{v4: 12, v6: 8})
 	m.address("destination address", r.Dst, networkOffset{v4: 16, v6: 24})
 	if r.Protocol != 0 {
@@ -39,6 +39,7 @@ func (r Rule) matches() []part {
 		m.transport("ICMP type", 0, 1)
 		m.compare("ICMP type", expr.CmpOpEq, []byte{r.ICMPType.number})
 	}
+	m.transportHeader(r)
 	m.mark(r.Mark, r.MarkMask)
 	m.ctState(r.CTState)
 	m.ctMark(r.CTMark, r.CTMarkMask)
@@ -74,10 +75,9 @@ func (m *matcher) iface(what string, key expr.MetaKey, name string) {
 	m.meta(what, key, padded)
 }
 
-// network matches IPv4 or IPv6 if the rule can match only one, which makes sure of the
-// header that addresses are in.
-func (m *matcher) network(r Rule) {
-	n := r.network()
+// network matches IPv4 or IPv6, if n is one of them, which makes sure of the header that addresses
+// are in.
+func (m *matcher) network(r Rule, n nfqueue.Family) {
 	if n == 0 {
 		return
 	}
@@ -117,6 +117,35 @@ func (m *matcher) mask(what string, mask []byte) {
 
 func (m *matcher) transport(what string, offset, size uint32) {
 	m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: size})
+}
+
+// transportHeader matches packets that are not later fragments. The fragment header of IPv6 has the
+// offset in the upper 13 bits of its third and fourth byte.
+func (m *matcher) transportHeader(r single) {
+	if r.has == anyPacket {
+		return
+	}
+	if r.Rule.network() == 0 {
+		m.network(r.Rule, r.network())
+	}
+	const what = "fragment"
+	switch r.has {
+	case firstIPv4:
+		m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2})
+		m.mask(what, []byte{0x1f, 0xff})
+		m.compare(what, expr.CmpOpEq, []byte{0, 0})
+	case unfragmented:
+		m.add(what, &expr.Exthdr{
+			DestRegister: register, Op: expr.ExthdrOpIpv6, Type: unix.IPPROTO_FRAGMENT, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT,
+		})
+		m.compare(what, expr.CmpOpEq, []byte{0})
+	case firstIPv6:
+		m.add(what, &expr.Exthdr{
+			DestRegister: register, Op: expr.ExthdrOpIpv6, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2,
+		})
+		m.mask(what, []byte{0xff, 0xf8})
+		m.compare(what, expr.CmpOpEq, []byte{0, 0})
+	}
 }
 
 func (m *matcher) ports(what string, offset uint32, p Ports) {

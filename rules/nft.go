@@ -15,7 +15,7 @@ const nftTable = "nfqueue"
 
 // NFT returns shell commands that make the same rule with nft, in a table of the name
 // nfqueue: for the table and the chains, which do nothing if those exist, for the rules of
-// an Offload, and for the rule, two of them for a Port. The table stays until somebody deletes it. The error
+// an Offload, and for the rule, several of them for a Port, or if packets must have a transport header. The table stays until somebody deletes it. The error
 // is a *FieldError.
 func (r Rule) NFT() ([]string, error) {
 	if err := r.Validate(); err != nil {
@@ -39,7 +39,7 @@ func (r Rule) NFT() ([]string, error) {
 			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chainBehind(), o.nftStep(s)))
 		}
 	}
-	for _, one := range r.oneWay() {
+	for _, one := range r.singles() {
 		lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(), one.nftRule()))
 	}
 	for i, l := range lines {
@@ -59,20 +59,8 @@ func (r Rule) chain() string {
 // chainBehind is the name of the chain for packets that the queue has accepted.
 func (r Rule) chainBehind() string { return r.chain() + ".decided" }
 
-// oneWay returns the rules without Port that match the same together. They exclude
-// each other in effect: what one queues does not reach the next.
-func (r Rule) oneWay() []Rule {
-	if r.Port == (Ports{}) {
-		return []Rule{r}
-	}
-	src, dst := r, r
-	src.Port, src.SrcPort = Ports{}, r.Port
-	dst.Port, dst.DstPort = Ports{}, r.Port
-	return []Rule{src, dst}
-}
-
 // nftRule returns the matches and the statement.
-func (r Rule) nftRule() string {
+func (r single) nftRule() string {
 	var s []string
 	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
 	if r.InDevName != "" {
@@ -102,6 +90,9 @@ func (r Rule) nftRule() string {
 	if r.Protocol != 0 && r.SrcPort == (Ports{}) && r.DstPort == (Ports{}) && !r.ICMPType.set {
 		add("meta l4proto %s", protocolText(r.Protocol))
 	}
+	if c := nftConditions[r.has]; c != "" {
+		add("%s", c)
+	}
 	if r.MarkMask != 0 {
 		add("%s", nftBits("meta mark", r.Mark, r.MarkMask))
 	}
@@ -119,6 +110,11 @@ func (r Rule) nftRule() string {
 	}
 	add("queue num %s%s", r.queues("-"), r.nftQueueFlags())
 	return strings.Join(s, " ")
+}
+
+var nftConditions = [...]string{
+	anyPacket: "", firstIPv4: "ip frag-off & 0x1fff == 0",
+	unfragmented: "exthdr frag missing", firstIPv6: "frag frag-off 0",
 }
 
 func nftBits(what string, value, mask uint32) string {
@@ -167,8 +163,8 @@ func (o Offload) nftStep(s step) string {
 }
 
 // nftNetwork matches the network protocol if no address does it.
-func (r Rule) nftNetwork() string {
-	n := r.network()
+func (r single) nftNetwork() string {
+	n := r.Rule.network()
 	if n == 0 || r.Src.Bits() > 0 || r.Dst.Bits() > 0 {
 		return ""
 	}

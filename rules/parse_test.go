@@ -167,6 +167,7 @@ func TestParseErrors(t *testing.T) {
 		{"out packets 0", "0", 12, "expected how many"},
 		{"out bytes", "", 9, "expected how many"},
 		{"out offload priority 2147483647", "offload", 4, "no room"},
+		{"in ip6 proto 60", "60", 13, "extension header"},
 		{"out fanout", "fanout", 4, "only one"},
 		{"out udp port 53 dport 53", "53", 13, "cannot be combined"},
 		{"in iif 0123456789abcdef", "0123456789abcdef", 7, "15 bytes"},

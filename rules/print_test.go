@@ -18,19 +18,22 @@ func TestNFT(t *testing.T) {
 		rules []string
 	}{
 		{"out tcp dport 443", "output { type filter hook output priority 0; policy accept; }",
-			[]string{"inet nfqueue output tcp dport 443 queue num 0 bypass"}},
+			[]string{"inet nfqueue output tcp dport 443 ip frag-off & 0x1fff == 0 queue num 0 bypass",
+				"inet nfqueue output tcp dport 443 exthdr frag missing queue num 0 bypass",
+				"inet nfqueue output tcp dport 443 frag frag-off 0 queue num 0 bypass"}},
 		{"in iif eth0 nobypass", "input { type filter hook input priority 0; policy accept; }",
 			[]string{`inet nfqueue input iifname "eth0" queue num 0`}},
-		{"forward udp port 53 oif eth0 queue 7", "forward { type filter hook forward priority 0; policy accept; }", []string{
-			`inet nfqueue forward oifname "eth0" udp sport 53 queue num 7 bypass`,
-			`inet nfqueue forward oifname "eth0" udp dport 53 queue num 7 bypass`}},
+		{"forward ip udp port 53 oif eth0 queue 7", "forward { type filter hook forward priority 0; policy accept; }", []string{
+			`inet nfqueue forward oifname "eth0" meta nfproto ipv4 udp sport 53 ip frag-off & 0x1fff == 0 queue num 7 bypass`,
+			`inet nfqueue forward oifname "eth0" meta nfproto ipv4 udp dport 53 ip frag-off & 0x1fff == 0 queue num 7 bypass`}},
 		{"in ip6 icmpv6 type echo-request", "input { type filter hook input priority 0; policy accept; }",
-			[]string{"inet nfqueue input meta nfproto ipv6 icmpv6 type echo-request queue num 0 bypass"}},
+			[]string{"inet nfqueue input meta nfproto ipv6 icmpv6 type echo-request exthdr frag missing queue num 0 bypass",
+				"inet nfqueue input meta nfproto ipv6 icmpv6 type echo-request frag frag-off 0 queue num 0 bypass"}},
 		{"in icmp", "input { type filter hook input priority 0; policy accept; }",
 			[]string{"inet nfqueue input meta nfproto ipv4 meta l4proto icmp queue num 0 bypass"}},
 		{"out tcp daddr 192.0.2.0/24 saddr 198.51.100.1 dport 80-90 sport 1024-65535 ct established,new mark 0x1/0xff queue 3-5 fanout nobypass",
 			"output { type filter hook output priority 0; policy accept; }",
-			[]string{"inet nfqueue output ip saddr 198.51.100.1 ip daddr 192.0.2.0/24 tcp sport 1024-65535 tcp dport 80-90 " +
+			[]string{"inet nfqueue output ip saddr 198.51.100.1 ip daddr 192.0.2.0/24 tcp sport 1024-65535 tcp dport 80-90 ip frag-off & 0x1fff == 0 " +
 				"meta mark & 0xff == 0x1 ct state new,established queue num 3-5 fanout"}},
 		{"prerouting bridge priority -300 daddr 2001:db8::/32 mark 2 proto 47 queue 0-1 fanout",
 			"prerouting.-300 { type filter hook prerouting priority -300; policy accept; }",
@@ -85,7 +88,8 @@ nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 met
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x20000000 drop'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
-nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 queue num 0 bypass'`},
+nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 exthdr frag missing queue num 0 bypass'
+nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 frag frag-off 0 queue num 0 bypass'`},
 		{r.IPTables, `ip6tables -t filter -A OUTPUT -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x10000000/0x30000000 -m mark --mark 0x0/0x30000000 -j ACCEPT
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -m tcp --tcp-flags RST RST -j ACCEPT
@@ -144,6 +148,9 @@ func TestIPTables(t *testing.T) {
 		{"in ip ctmark 5 packets 10 bytes 4096", []string{
 			"iptables -t filter -A INPUT -m connmark --mark 0x5 -m connbytes --connbytes 0:10 --connbytes-dir both --connbytes-mode packets " +
 				"-m connbytes --connbytes 0:4096 --connbytes-dir both --connbytes-mode bytes -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		// What ip6tables does not take for a protocol.
+		{"in proto 60", []string{"iptables -t filter -A INPUT -p 60 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in proto 51", []string{"iptables -t filter -A INPUT -p 51 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"in priority 50 ip", []string{"iptables -t security -A INPUT -j NFQUEUE --queue-num 0 --queue-bypass"}},
 	} {
 		got, err := parse(t, c.rule).IPTables()
@@ -163,6 +170,9 @@ func TestIPTablesLacks(t *testing.T) {
 		"postrouting priority -150 iif eth0": "InDevName",
 		"in iif ppp+":                        "InDevName",
 		"out offload priority -150":          "Offload",
+		"in icmp type 255":                   "ICMPType",
+		"in icmpv6 type 255":                 "ICMPType",
+		"in ip6 proto 51":                    "Protocol",
 		"out oif ppp+":                       "OutDevName",
 	} {
 		got, err := parse(t, rule).IPTables()

@@ -34,21 +34,24 @@ type Rule struct {
 	// FamilyBridge the port. There is none at prerouting and input.
 	OutDevName string
 
-	// Protocol is the transport protocol.
+	// Protocol is the transport protocol. In IPv6 it is that behind the extension headers, of
+	// which AH is not one for nf_tables: the protocol is 51 where it is there, whatever follows.
+	// Rules of ip6tables look behind it.
 	Protocol Protocol
 	// Src is where the packet comes from: an address (all bits) or a prefix.
 	Src netip.Prefix
 	// Dst is where the packet goes to: an address (all bits) or a prefix.
 	Dst netip.Prefix
 	// SrcPort needs a Protocol with ports. Of a fragmented packet only the first
-	// fragment has them, unless conntrack reassembles it before the rule.
+	// fragment has them, unless conntrack reassembles it before the rule, and later ones do
+	// not match.
 	SrcPort Ports
 	// DstPort is like SrcPort, for the destination.
 	DstPort Ports
 	// Port matches when the source or the destination port does, so that one rule
 	// gets both directions of a flow. It excludes SrcPort and DstPort.
 	Port Ports
-	// ICMPType needs the Protocol ICMP or ICMPv6.
+	// ICMPType needs the Protocol ICMP or ICMPv6. Later fragments do not match.
 	ICMPType ICMPType
 
 	// Mark is the packet's mark, of which only the bits in MarkMask are looked at.

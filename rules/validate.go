@@ -139,6 +139,9 @@ func (r Rule) checkProtocol() error {
 	if need := networkOf(r.Protocol); need != 0 && r.network() != need {
 		return fmt.Errorf("%v is not carried by the family %v but by %v", r.Protocol, r.network(), need)
 	}
+	if r.Protocol != 0 && isExtension(r.Protocol) && r.network() == nfqueue.FamilyIPv6 {
+		return fmt.Errorf("no packet matches: %d is an IPv6 extension header, and the protocol is what follows", uint8(r.Protocol))
+	}
 	return nil
 }
 

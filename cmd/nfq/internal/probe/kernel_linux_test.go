@@ -91,7 +91,7 @@ func nothing() (*Report, error) { return &Report{}, nil }
 
 func TestRun(t *testing.T) {
 	h := labtest.Host(t)
-	install(t, h, "out udp dport 1 queue 1 nobypass", "out udp dport 2 queue 2", "out udp dport 3 queue 3 nobypass", "out udp dport 20 queue 20-29 nobypass")
+	install(t, h, "out ip udp dport 1 queue 1 nobypass", "out ip udp dport 2 queue 2", "out ip udp dport 3 queue 3 nobypass", "out ip udp dport 20 queue 20-29 nobypass")
 	for _, cfg := range []nfqueue.Config{
 		{Queue: 3, MaxLen: 2}, {Queue: 4}, {Queue: 20}, {Queue: 21}, {Queue: 22, CopyMode: nfqueue.CopyNone},
 	} {
@@ -141,7 +141,7 @@ func TestRun(t *testing.T) {
 // others, both with packets coming during the check.
 func TestHungWithTraffic(t *testing.T) {
 	h := labtest.Host(t)
-	install(t, h, "out udp dport 5 queue 5", "out udp dport 6 queue 6")
+	install(t, h, "out ip udp dport 5 queue 5", "out ip udp dport 6 queue 6")
 	open(t, h, nfqueue.Config{Queue: 5, MaxLen: 3})
 	busy, err := nfqueue.Open(nfqueue.Config{Queue: 6, NetNS: h.FD()})
 	labtest.Must(t, err)

@@ -25,7 +25,7 @@ func TestNFTables(t *testing.T) {
 		t.Errorf("before: %v, %v", found, err)
 	}
 	var all []rules.Rule
-	for _, text := range []string{"out udp dport 9 queue 5", "out tcp queue 10-12 nobypass"} {
+	for _, text := range []string{"out ip udp dport 9 queue 5", "out tcp queue 10-12 nobypass"} {
 		r, err := rules.Parse(text)
 		labtest.Must(t, err)
 		all = append(all, r)

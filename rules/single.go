@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules
+
+import "github.com/chifflier/nfqueue-go"
+
+// single is what nf_tables can say in one rule.
+type single struct {
+	Rule // without Port
+	has  transportHeader
+}
+
+// transportHeader is how a packet is known to have its transport header. nf_tables reads ports from
+// where they would be also in a later fragment, which has other data there.
+type transportHeader int
+
+const (
+	anyPacket    transportHeader = iota
+	firstIPv4                    // the fragment offset is 0
+	unfragmented                 // IPv6 without a fragment header
+	firstIPv6                    // IPv6 with a fragment header whose offset is 0
+)
+
+// network returns the family that the condition is for, or that of the Rule.
+func (s single) network() nfqueue.Family {
+	switch s.has {
+	case firstIPv4:
+		return nfqueue.FamilyIPv4
+	case unfragmented, firstIPv6:
+		return nfqueue.FamilyIPv6
+	}
+	return s.Rule.network()
+}
+
+// singles returns the rules that match the same together. They exclude each other in effect: what
+// one queues does not reach the next.
+func (r Rule) singles() []single {
+	sides := []Rule{r}
+	if r.Port != (Ports{}) {
+		src, dst := r, r
+		src.Port, src.SrcPort = Ports{}, r.Port
+		dst.Port, dst.DstPort = Ports{}, r.Port
+		sides = []Rule{src, dst}
+	}
+	var all []single
+	for _, side := range sides {
+		for _, has := range r.transportHeaders() {
+			all = append(all, single{side, has})
+		}
+	}
+	return all
+}
+
+func (r Rule) transportHeaders() []transportHeader {
+	if r.SrcPort == (Ports{}) && r.DstPort == (Ports{}) && r.Port == (Ports{}) && !r.ICMPType.set {
+		return []transportHeader{anyPacket}
+	}
+	switch r.network() {
+	case nfqueue.FamilyIPv4:
+		return []transportHeader{firstIPv4}
+	case nfqueue.FamilyIPv6:
+		return []transportHeader{unfragmented, firstIPv6}
+	}
+	return []transportHeader{firstIPv4, unfragmented, firstIPv6}
+}
