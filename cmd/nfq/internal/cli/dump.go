@@ -25,6 +25,10 @@ Packets get their verdict before they are shown or recorded. A terminal or disk 
 comes too fast is not shown, and counted. Should more packets come than nfq can judge, they pass unseen, unless the
 verdict is drop. Packets larger than the MTU are shown as they leave or enter the kernel, before segmentation.
 
+-v and --json name the processes that have the socket of a packet open, and their cgroup. dump looks for them with sock_diag
+and in /proc before the verdict, once a second for each flow. Only root sees the processes of other users, and nobody those of
+other process namespaces. A process that has ended by then, or passed its socket on, is not named.
+
 A filter (-f) is in the language of pcap-filter(7): host, net, port, portrange, proto, src, dst, ip, ip6, tcp, udp, icmp, arp,
 inbound, outbound, less, greater, len, bytes such as tcp[13] or tcp[tcpflags] & tcp-syn != 0, and, or, not and parentheses.
 It decides what is shown. All packets of the rule get their verdict.

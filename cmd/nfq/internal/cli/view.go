@@ -18,7 +18,7 @@ import (
 type view struct{ verbose, hex, json bool }
 
 func (v *view) flags(f *pflag.FlagSet) {
-	f.BoolVarP(&v.verbose, "verbose", "v", false, "show all that the kernel says: owner, devices, mark, conntrack and more")
+	f.BoolVarP(&v.verbose, "verbose", "v", false, "show all that is known: user, program, cgroup, devices, mark, conntrack and more")
 	f.BoolVarP(&v.hex, "hex", "x", false, "show the bytes, from the network header on")
 	f.BoolVar(&v.json, "json", false, "show an object in JSON in each line; -x adds the bytes")
 }

@@ -121,6 +121,9 @@ func (w *watch) config(cfg *intercept.Config) {
 	if w.verbose || w.json && !w.quiet || w.write != "" {
 		cfg.Flags |= nfqueue.UIDGID | nfqueue.SecCtx | nfqueue.Conntrack
 	}
+	if w.verbose || w.json && !w.quiet {
+		w.dump.Processes = dump.NewProcesses(cfg.Queue.NetNS)
+	}
 }
 
 // run shows the packets of cfg until ctx ends, the count is reached, or while, if there is one, returns. While is

@@ -22,6 +22,8 @@ type Config struct {
 	Decide nfqueue.Handler
 	// Match chooses the packets that are shown. Nil is all.
 	Match func(*nfqueue.Packet) bool
+	// Processes, if it is not nil, finds the processes behind the packets that are shown, before their verdict.
+	Processes *Processes
 	// Count is the number of packets that are shown, 0 for any number.
 	Count uint64
 }
@@ -98,6 +100,9 @@ func (d *Dump) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	var r *packetview.Record
 	if d.wants(p) {
 		r = packetview.Of(p)
+		if d.cfg.Processes != nil {
+			r.Processes = d.cfg.Processes.Of(p)
+		}
 	}
 	if d.cfg.SetMark != nil {
 		p.SetMark(*d.cfg.SetMark)

@@ -12,38 +12,45 @@ import (
 
 // object is a packet in JSON. What does not apply is left out.
 type object struct {
-	Number    int     `json:"number,omitempty"`
-	Time      string  `json:"time,omitempty"` // RFC 3339, nanoseconds
-	Queue     *uint16 `json:"queue,omitempty"`
-	ID        *uint32 `json:"id,omitempty"`
-	Verdict   string  `json:"verdict,omitempty"`
-	SetMark   *uint32 `json:"set_mark,omitempty"`
-	Took      int64   `json:"took_ns,omitempty"`
-	LinkType  string  `json:"link_type,omitempty"` // one that is not known
-	Missed    uint64  `json:"missed,omitempty"`    // packets before this one that came too fast
-	Family    string  `json:"family"`
-	Hook      string  `json:"hook"`
-	EtherType string  `json:"ethertype"`
-	In        string  `json:"in,omitempty"`
-	Out       string  `json:"out,omitempty"`
-	PhysIn    string  `json:"phys_in,omitempty"`
-	PhysOut   string  `json:"phys_out,omitempty"`
-	Mark      uint32  `json:"mark"`
-	Priority  uint32  `json:"priority,omitempty"`
-	HWAddr    string  `json:"hwaddr,omitempty"`
-	UID       *uint32 `json:"uid,omitempty"`
-	GID       *uint32 `json:"gid,omitempty"`
-	ClassID   uint32  `json:"net_cls,omitempty"`
-	SecCtx    string  `json:"secctx,omitempty"`
-	SKBInfo   string  `json:"skb_info,omitempty"`
-	VLAN      *vlan   `json:"vlan,omitempty"`
-	L2        string  `json:"link_header,omitempty"` // hexadecimal
-	Length    int     `json:"length"`
-	Captured  int     `json:"captured"`
+	Number    int       `json:"number,omitempty"`
+	Time      string    `json:"time,omitempty"` // RFC 3339, nanoseconds
+	Queue     *uint16   `json:"queue,omitempty"`
+	ID        *uint32   `json:"id,omitempty"`
+	Verdict   string    `json:"verdict,omitempty"`
+	SetMark   *uint32   `json:"set_mark,omitempty"`
+	Took      int64     `json:"took_ns,omitempty"`
+	LinkType  string    `json:"link_type,omitempty"` // one that is not known
+	Missed    uint64    `json:"missed,omitempty"`    // packets before this one that came too fast
+	Family    string    `json:"family"`
+	Hook      string    `json:"hook"`
+	EtherType string    `json:"ethertype"`
+	In        string    `json:"in,omitempty"`
+	Out       string    `json:"out,omitempty"`
+	PhysIn    string    `json:"phys_in,omitempty"`
+	PhysOut   string    `json:"phys_out,omitempty"`
+	Mark      uint32    `json:"mark"`
+	Priority  uint32    `json:"priority,omitempty"`
+	HWAddr    string    `json:"hwaddr,omitempty"`
+	UID       *uint32   `json:"uid,omitempty"`
+	GID       *uint32   `json:"gid,omitempty"`
+	Processes []process `json:"processes,omitempty"`
+	ClassID   uint32    `json:"net_cls,omitempty"`
+	SecCtx    string    `json:"secctx,omitempty"`
+	SKBInfo   string    `json:"skb_info,omitempty"`
+	VLAN      *vlan     `json:"vlan,omitempty"`
+	L2        string    `json:"link_header,omitempty"` // hexadecimal
+	Length    int       `json:"length"`
+	Captured  int       `json:"captured"`
 	*decoded
 	Summary   string     `json:"summary"`
 	Conntrack *Conntrack `json:"conntrack,omitempty"`
 	Payload   string     `json:"payload,omitempty"` // hexadecimal, from the network header on
+}
+
+type process struct {
+	PID    int    `json:"pid"`
+	Name   string `json:"name"`
+	Cgroup string `json:"cgroup,omitempty"`
 }
 
 type vlan struct {
@@ -75,6 +82,9 @@ func AppendJSON(b []byte, r *Record, payload bool) []byte {
 	}
 	if r.Owner != nil {
 		o.UID, o.GID = &r.Owner.UID, &r.Owner.GID
+	}
+	for _, p := range r.Processes {
+		o.Processes = append(o.Processes, process{p.PID, printable(p.Name), printable(p.Cgroup)})
 	}
 	if r.SKBInfo != 0 {
 		o.SKBInfo = r.SKBInfo.String()

@@ -74,6 +74,10 @@ func (r *Record) senderItems() []string {
 	if r.Owner != nil {
 		l.add(true, "uid %d, gid %d", r.Owner.UID, r.Owner.GID)
 	}
+	for _, p := range r.Processes {
+		l.add(true, "process %s (%d)", printable(p.Name), p.PID)
+		l.add(p.Cgroup != "", "cgroup %s", printable(p.Cgroup))
+	}
 	l.add(r.CgroupClassID != 0, "net_cls class %#x", r.CgroupClassID)
 	l.add(len(r.SecurityContext) > 0, "security context %s", printable(r.SecurityContext))
 	return l

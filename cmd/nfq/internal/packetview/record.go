@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/owner"
 )
 
 // Record is a packet, what the kernel said about it and what was decided. Its memory
@@ -38,6 +39,7 @@ type Record struct {
 	Priority        uint32
 	HardwareAddr    net.HardwareAddr // of the sender
 	Owner           *Owner
+	Processes       []owner.Process // that have the socket, if they were looked for
 	CgroupClassID   uint32
 	SecurityContext []byte
 	SKBInfo         nfqueue.SKBInfo

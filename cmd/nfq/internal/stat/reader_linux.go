@@ -12,6 +12,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netns"
+	"github.com/chifflier/nfqueue-go/internal/procfd"
 )
 
 // Queue is the kernel's account of a bound queue. The counters start when it is bound, and wrap at 2^32.
@@ -50,8 +51,8 @@ type Reader struct {
 	NetNS *os.File                // nil is the namespace of the caller
 	Only  func(queue uint16) bool // nil is all queues
 
-	owners owners
-	last   Snapshot
+	sockets procfd.Sockets
+	last    Snapshot
 }
 
 // Read takes a snapshot. The rates are those since the one before.
@@ -66,7 +67,7 @@ func (r *Reader) Read() (Snapshot, error) {
 			inodes[socket.inode] = true
 		}
 	}
-	found := r.owners.find(inodes)
+	found := findOwners(&r.sockets, inodes)
 	for i := range s.Queues {
 		q := &s.Queues[i]
 		socket := sockets[q.PortID]

@@ -305,3 +305,24 @@ func TestDumpUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestDumpProcesses: with -v and in JSON a packet has the program that sends it.
+func TestDumpProcesses(t *testing.T) {
+	host := labtest.Host(t)
+	comm, err := os.ReadFile("/proc/self/comm")
+	labtest.Must(t, err)
+	name := strings.TrimSpace(string(comm))
+	for flag, want := range map[string]string{
+		"-v":     fmt.Sprintf(", process %s (%d)", name, os.Getpid()),
+		"--json": fmt.Sprintf(`"processes":[{"pid":%d,"name":%q`, os.Getpid(), name),
+	} {
+		f := loopback(t, host, 4000)
+		d := dumpIn(t, host, flag, "-c", "1", "out", "udp", "dport", "4000")
+		f.send("whose?")
+		f.want("whose?")
+		if stdout, _ := d.end(exitOK); !strings.Contains(stdout, want) {
+			t.Errorf("%s: no %q in\n%s", flag, want, stdout)
+		}
+		labtest.Must(t, errors.Join(f.to.Close(), f.from.Close()))
+	}
+}
