@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,8 @@ var (
 	// notInAnchor is what an anchor leaves out of its heading.
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
 	inlineCode  = regexp.MustCompile("`[^`\n]*`")
+	// treeName matches a file or folder in the tree of the architecture.
+	treeName = regexp.MustCompile(`[a-z][a-z_/]*(?:\.go\b|/(?:\s|$))`)
 )
 
 // anchors returns the names by which the headings of a document can be linked.
@@ -69,5 +72,43 @@ func TestGuidesAreListed(t *testing.T) {
 		if filepath.Dir(d.name) == "docs" && d.name != list && !strings.Contains(string(text), "("+name+")") {
 			t.Errorf("%s has no link to %s", list, name)
 		}
+	}
+}
+
+// TestArchitectureTree: what the tree in docs/ARCHITECTURE.md names exists, and it names all files of
+// the root package and all folders of the library.
+func TestArchitectureTree(t *testing.T) {
+	all := documents(t)
+	d := all[slices.IndexFunc(all, func(d document) bool { return d.name == "docs/ARCHITECTURE.md" })]
+	named := map[string]bool{}
+	for _, name := range treeName.FindAllString(d.blocks[0].text, -1) {
+		name = strings.TrimSpace(name)
+		found := false
+		for _, dir := range []string{"", "internal", "cmd/nfq"} {
+			_, err := os.Stat(filepath.Join(root, dir, name))
+			found = found || err == nil
+		}
+		if !found {
+			t.Errorf("there is no %s", name)
+		}
+		named[strings.TrimSuffix(name, "/")] = true
+	}
+	var missing []string
+	for _, pattern := range []string{"*.go", "*/*.go", "internal/*/*.go"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		must(t, err)
+		for _, file := range files {
+			name := filepath.Base(file)
+			if pattern != "*.go" {
+				name = filepath.Base(filepath.Dir(file))
+			}
+			if !strings.HasSuffix(name, "_test.go") && !named[name] {
+				missing = append(missing, name)
+			}
+		}
+	}
+	slices.Sort(missing)
+	if missing = slices.Compact(missing); len(missing) > 0 {
+		t.Errorf("the tree does not have %q", missing)
 	}
 }
