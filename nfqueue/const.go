@@ -2,8 +2,8 @@
 
 package nfqueue
 
-// Verdicts, by their numbers in linux/netfilter.h. They are variables of type int for the sake of old
-// programs; do not change them.
+// Verdicts, by their numbers in linux/netfilter.h. They are variables of type int for the sake of
+// old programs; do not change them.
 var (
 	// NF_DROP discards the packet (nfqueue.Drop).
 	NF_DROP = 0
@@ -18,8 +18,8 @@ var (
 	NF_STOP = 5
 )
 
-// Modes for SetMode, by their numbers in linux/netfilter/nfnetlink_queue.h. They are variables for the
-// sake of old programs; do not change them.
+// Modes for SetMode, by their numbers in linux/netfilter/nfnetlink_queue.h. They are variables for
+// the sake of old programs; do not change them.
 var (
 	// NFQNL_COPY_NONE makes the kernel drop every packet that reaches the queue (nfqueue.CopyNone).
 	NFQNL_COPY_NONE uint8 = 0

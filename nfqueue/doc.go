@@ -24,16 +24,15 @@
 //
 // # Better
 //
-// The package logs nothing. All methods may be called in any order, from any goroutine and more than
-// once; only SetMode and SetQueueMaxLen fail in the callback. They return errors
-// that the cgo package lost. Errors wrap ErrNotInitialized, ErrOpenFailed or ErrRuntime, and the
-// cause, so compare with errors.Is. A Payload, and a copy of it, stays valid as long as the program
-// keeps it. SetVerdictMark needs no build tag. TryRun, the name of Loop until February 2017, is
-// there too.
+// The package logs nothing. All methods may be called in any order, from any goroutine and more
+// than once; only SetMode and SetQueueMaxLen fail in the callback. They return errors that the cgo
+// package lost. Errors wrap ErrNotInitialized, ErrOpenFailed or ErrRuntime, and the cause, so
+// compare with errors.Is. A Payload, and a copy of it, stays valid as long as the program keeps it.
+// SetVerdictMark needs no build tag. TryRun, the name of Loop until February 2017, is there too.
 //
-// If the callback panics, its packet is dropped. If the program lets go of a Payload, and of all its
-// copies, without a verdict, the packet is dropped when the garbage collector finds that out. In the
-// cgo package such packets wait in the kernel until the queue ends.
+// If the callback panics, its packet is dropped. If the program lets go of a Payload, and of all
+// its copies, without a verdict, the packet is dropped when the garbage collector finds that out.
+// In the cgo package such packets wait in the kernel until the queue ends.
 //
 // # Different
 //
@@ -42,8 +41,8 @@
 // destroyed only the second. Here the second CreateQueue returns an error: use a Queue for each
 // number.
 //
-// A Queue has one Loop at a time. In the cgo package a second Loop stole packets from the first, and
-// called the callback concurrently. Here it returns an error that wraps nfqueue.ErrServing.
+// A Queue has one Loop at a time. In the cgo package a second Loop stole packets from the first,
+// and called the callback concurrently. Here it returns an error that wraps nfqueue.ErrServing.
 //
 // DestroyQueue ends a Loop. In the cgo package Loop went on without a queue until Close.
 //

@@ -11,14 +11,15 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/bridge"
 )
 
-// linger is how long Loop goes on waiting after its queue was destroyed, as long as the select(2) of
-// the cgo package. Programs rely on it that close the queue, remove their rules and exit on one
+// linger is how long Loop goes on waiting after its queue was destroyed, as long as the select(2)
+// of the cgo package. Programs rely on it that close the queue, remove their rules and exit on one
 // goroutine, and call log.Fatal(q.Loop()) on another.
 const linger = 500 * time.Millisecond
 
 // Loop calls the callback for each packet, one after the other and on the goroutine of its caller,
-// until StopLoop is called, and then returns nil. The queue stays open: packets wait in it, and Loop
-// may be called again. A Queue has one Loop at a time; a second one fails with nfqueue.ErrServing.
+// until StopLoop is called, and then returns nil. The queue stays open: packets wait in it, and
+// Loop may be called again. A Queue has one Loop at a time; a second one fails with
+// nfqueue.ErrServing.
 //
 // If another call of the program destroys the queue, Loop returns an error that wraps
 // nfqueue.ErrClosed, half a second later. The program can meanwhile remove its rules.
@@ -55,7 +56,8 @@ func (q *Queue) Loop() error {
 func (q *Queue) TryRun() error { return q.Loop() }
 
 // StopLoop makes a running Loop return as soon as its callback has returned. If no Loop runs it has
-// no effect. It may be called from the callback. The context of nfqueue.Queue.Serve takes its place.
+// no effect. It may be called from the callback. The context of nfqueue.Queue.Serve takes its
+// place.
 func (q *Queue) StopLoop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -26,16 +26,17 @@ func (q *Queue) SetMode(mode uint8) error {
 	case NFQNL_COPY_PACKET:
 		m = nfqueue.CopyPacket
 	default:
-		return runtimeError(fmt.Errorf("mode %d: it must be NFQNL_COPY_NONE, NFQNL_COPY_META or NFQNL_COPY_PACKET", mode))
+		return runtimeError(
+			fmt.Errorf("mode %d: it must be NFQNL_COPY_NONE, NFQNL_COPY_META or NFQNL_COPY_PACKET", mode),
+		)
 	}
 	return runtimeError(queue.SetCopy(m, 0))
 }
 
-// SetQueueMaxLen sets how many packets may wait for their verdict. The kernel drops the packets beyond
-// that. Like SetMode it may be called while packets flow, but not from the callback. With 0 the
-// kernel queues none.
-// nfqueue.Config.MaxLen takes its place, which also sizes the socket's receive buffer, and
-// nfqueue.Queue.SetMaxLen.
+// SetQueueMaxLen sets how many packets may wait for their verdict. The kernel drops the packets
+// beyond that. Like SetMode it may be called while packets flow, but not from the callback. With 0
+// the kernel queues none. nfqueue.Config.MaxLen takes its place, which also sizes the socket's
+// receive buffer, and nfqueue.Queue.SetMaxLen.
 func (q *Queue) SetQueueMaxLen(maxlen uint32) error {
 	queue, err := q.created()
 	if err != nil {

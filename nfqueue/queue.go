@@ -13,8 +13,8 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Callback is called for each packet. The program must call SetVerdict or one of its variants, in the
-// callback or later. The result of the callback is ignored. Use nfqueue.Handler instead, which
+// Callback is called for each packet. The program must call SetVerdict or one of its variants, in
+// the callback or later. The result of the callback is ignored. Use nfqueue.Handler instead, which
 // returns the verdict.
 type Callback func(*Payload) int
 
@@ -30,12 +30,15 @@ type Queue struct {
 	stop    context.CancelFunc                           // ends running
 }
 
-// Init prepares q. A second call does nothing; after Close, Init prepares q anew. It does not open the
-// socket: CreateQueue does, and fails if privileges are missing. On systems other than Linux Init
-// fails with ErrOpenFailed and errors.ErrUnsupported.
+// Init prepares q. A second call does nothing; after Close, Init prepares q anew. It does not open
+// the socket: CreateQueue does, and fails if privileges are missing. On systems other than Linux
+// Init fails with ErrOpenFailed and errors.ErrUnsupported.
 func (q *Queue) Init() error {
 	if runtime.GOOS != "linux" {
-		return fmt.Errorf("%w: %w: NFQUEUE is a part of Linux, this is %s", ErrOpenFailed, errors.ErrUnsupported, runtime.GOOS)
+		return fmt.Errorf(
+			"%w: %w: NFQUEUE is a part of Linux, this is %s", ErrOpenFailed, errors.ErrUnsupported,
+			runtime.GOOS,
+		)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,9 +73,9 @@ func (q *Queue) initialized() error {
 	return nil
 }
 
-// CreateQueue binds the queue with a number from 0 to 65535. Whole packets are copied. Call Init and
-// SetCallback before. From then on packets wait in the queue. A Queue can have one queue at a time: a
-// second call fails with ErrRuntime until DestroyQueue. Use nfqueue.Open instead; this is
+// CreateQueue binds the queue with a number from 0 to 65535. Whole packets are copied. Call Init
+// and SetCallback before. From then on packets wait in the queue. A Queue can have one queue at a
+// time: a second call fails with ErrRuntime until DestroyQueue. Use nfqueue.Open instead; this is
 // nfqueue.Config{Queue: queue_num, Flags: nfqueue.NoGSO}.
 func (q *Queue) CreateQueue(queue_num int) error {
 	q.mu.Lock()
@@ -81,9 +84,16 @@ func (q *Queue) CreateQueue(queue_num int) error {
 	case q.open == nil || q.cb == nil:
 		return ErrNotInitialized
 	case queue_num < 0 || queue_num > math.MaxUint16:
-		return runtimeError(fmt.Errorf("queue %d: the number must be from 0 to %d", queue_num, math.MaxUint16))
+		return runtimeError(
+			fmt.Errorf("queue %d: the number must be from 0 to %d", queue_num, math.MaxUint16),
+		)
 	case q.queue != nil:
-		return runtimeError(fmt.Errorf("queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num, q.queue.Number()))
+		return runtimeError(
+			fmt.Errorf(
+				"queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num,
+				q.queue.Number(),
+			),
+		)
 	}
 	// StopLoop leaves packets in the kernel, so do not receive more than one ahead.
 	opened, err := q.open(nfqueue.Config{Queue: uint16(queue_num), Flags: nfqueue.NoGSO, Batch: 1})

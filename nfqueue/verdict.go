@@ -28,8 +28,9 @@ func (p *Payload) SetVerdict(verdict int) error { return p.decide(verdict, nil, 
 
 // SetVerdictModified is SetVerdict with another packet in place of this one. data is copied. It is
 // sent as it is: lengths and checksums must be right. If data is empty the packet stays as it was.
-// Errors wrap ErrRuntime. After nfqueue.ErrTruncated, because the mode is NFQNL_COPY_META, and after
-// an error because data is longer than nfqueue.MaxPayload, the packet still waits for its verdict.
+// Errors wrap ErrRuntime. After nfqueue.ErrTruncated, because the mode is NFQNL_COPY_META, and
+// after an error because data is longer than nfqueue.MaxPayload, the packet still waits for its
+// verdict.
 //
 // nfqueue.Packet.SetPayloadRaw takes its place, or SetPayload, which sets lengths and checksums to
 // fit.
@@ -50,12 +51,17 @@ func (p *Payload) SetVerdictMarkModified(verdict int, mark uint32, data []byte) 
 func (p *Payload) decide(verdict int, mark *uint32, data []byte) error {
 	k := p.packet
 	if k == nil {
-		return fmt.Errorf("%w: the Payload does not come from a callback, so it has no packet to decide", ErrNotInitialized)
+		return fmt.Errorf(
+			"%w: the Payload does not come from a callback, so it has no packet to decide",
+			ErrNotInitialized,
+		)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock() // which also keeps k from being abandoned before
 	if int64(verdict) < math.MinInt32 || int64(verdict) > math.MaxUint32 {
-		return runtimeError(fmt.Errorf("%w: %#x has more than the 32 bits of a verdict", nfqueue.ErrInvalidVerdict, verdict))
+		return runtimeError(
+			fmt.Errorf("%w: %#x has more than the 32 bits of a verdict", nfqueue.ErrInvalidVerdict, verdict),
+		)
 	}
 	v := nfqueue.Verdict(verdict)
 	if bridge.CheckVerdict(uint32(v)) != nil {
@@ -77,8 +83,8 @@ func (p *Payload) decide(verdict int, mark *uint32, data []byte) error {
 	return runtimeError(k.held.Resolve(v))
 }
 
-// watch has a packet dropped that the callback has left undecided, as soon as no copy of its Payload
-// exists any more.
+// watch has a packet dropped that the callback has left undecided, as soon as no copy of its
+// Payload exists any more.
 func (k *packet) watch() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

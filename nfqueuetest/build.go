@@ -86,7 +86,8 @@ func TCP(src, dst netip.AddrPort, h TCPHeader, body []byte) []byte {
 	return IP(src.Addr(), dst.Addr(), nfqueue.TCP, append(b, body...))
 }
 
-// Echo makes an ICMP or ICMPv6 echo request, by the family of the addresses, which must be the same.
+// Echo makes an ICMP or ICMPv6 echo request, by the family of the addresses, which must be the
+// same.
 func Echo(src, dst netip.Addr, id, seq uint16, body []byte) []byte {
 	protocol, request := nfqueue.ICMP, byte(8)
 	if src.Is6() {

@@ -73,7 +73,9 @@ func DNSResponse(query []byte, answers ...netip.Addr) []byte {
 		}
 		m.Answers = append(m.Answers, r)
 	}
-	return UDP(netip.AddrPortFrom(flow.Dst, flow.DstPort), netip.AddrPortFrom(flow.Src, flow.SrcPort), pack(m))
+	return UDP(
+		netip.AddrPortFrom(flow.Dst, flow.DstPort), netip.AddrPortFrom(flow.Src, flow.SrcPort), pack(m),
+	)
 }
 
 func pack(m dnsmessage.Message) []byte {

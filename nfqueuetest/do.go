@@ -66,7 +66,10 @@ func Do(tb testing.TB, cfg nfqueue.Config, h nfqueue.Handler, s Spec) Result {
 		where := f.String()
 		q.Close()
 		k.queues = nil // the message below says that the handler may not end
-		tb.Fatalf("nfqueuetest: no verdict within %v: %s; has the handler not returned, or deferred the packet and not resolved it?", limit, where)
+		tb.Fatalf(
+			"nfqueuetest: no verdict within %v: %s; has the handler not returned, or deferred the packet and not resolved it?",
+			limit, where,
+		)
 	}
 	stats := q.Stats()
 	switch {

@@ -11,9 +11,9 @@
 //		t.Errorf("verdict %v", got.Verdict)
 //	}
 //
-// Kernel is a whole nfnetlink_queue in memory, for tests of what happens between packets: queues that
-// overflow, packets sent on to other queues, deferred packets, shutdown, and errors at the wrong
-// moment:
+// Kernel is a whole nfnetlink_queue in memory, for tests of what happens between packets: queues
+// that overflow, packets sent on to other queues, deferred packets, shutdown, and errors at the
+// wrong moment:
 //
 //	k := nfqueuetest.NewKernel(t)
 //	k.Serve(nfqueue.Config{Queue: 5}, handler)
@@ -29,19 +29,20 @@
 //		t.Log(r.Number, r.Verdict, r.Took)
 //	}
 //
-// A test may also send the Spec of each result to a queue of a Kernel, which it serves in another way.
+// A test may also send the Spec of each result to a queue of a Kernel, which it serves in another
+// way.
 //
 // Queues are real: everything but the socket is the code that runs in production. The kernel behind
 // them passes the same tests as Linux. It works in a bubble of testing/synctest, where time limits
 // pass at once.
 //
-// All three find two mistakes of handlers that production hides: a packet's memory that is used after
-// the verdict, which they overwrite, and a payload that is changed without SetPayload, for which the
-// test fails.
+// All three find two mistakes of handlers that production hides: a packet's memory that is used
+// after the verdict, which they overwrite, and a payload that is changed without SetPayload, for
+// which the test fails.
 //
-// Nothing beyond the queue is simulated: no routing, no connection tracking, no segmentation, and no
-// rule but the one that queues.
+// Nothing beyond the queue is simulated: no routing, no connection tracking, no segmentation, and
+// no rule but the one that queues.
 //
-// IP, UDP, TCP, Echo and DNSQuery make packets. Spec.Payload takes those of any other library too; the
-// package itself needs none.
+// IP, UDP, TCP, Echo and DNSQuery make packets. Spec.Payload takes those of any other library too;
+// the package itself needs none.
 package nfqueuetest

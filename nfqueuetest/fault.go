@@ -39,7 +39,10 @@ func (k *Kernel) RefuseVerdict(queue uint16, err error) {
 	k.tb.Helper()
 	errno, ok := kernel.Number(err)
 	if !ok {
-		k.tb.Fatalf("nfqueuetest: RefuseVerdict: %v is no error of the kernel; give fs.ErrPermission or a syscall.Errno, for example", err)
+		k.tb.Fatalf(
+			"nfqueuetest: RefuseVerdict: %v is no error of the kernel; give fs.ErrPermission or a syscall.Errno, for example",
+			err,
+		)
 	}
 	k.socket(queue).RefuseVerdict(errno)
 }

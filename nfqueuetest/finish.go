@@ -37,11 +37,16 @@ func (k *Kernel) finish() {
 	for _, q := range queues {
 		err := stop(q)
 		if undecided := q.Stats().Fallback.Shutdown - fallbacks[q]; undecided > 0 {
-			k.tb.Errorf("nfqueuetest: queue %d: %d packets had no verdict when the test ended, of these:", q.Number(), undecided)
+			k.tb.Errorf(
+				"nfqueuetest: queue %d: %d packets had no verdict when the test ended, of these:", q.Number(),
+				undecided,
+			)
 			k.list(waiting)
 		}
 		if err != nil {
-			k.tb.Errorf("nfqueuetest: queue %d does not end: %v; does its handler not return?", q.Number(), err)
+			k.tb.Errorf(
+				"nfqueuetest: queue %d does not end: %v; does its handler not return?", q.Number(), err,
+			)
 			return // its packets and goroutines are left, of course
 		}
 	}
@@ -63,7 +68,9 @@ func (k *Kernel) finish() {
 		}
 	}
 	if len(closed) > 0 {
-		k.tb.Error("nfqueuetest: packets were dropped because their queue was closed before they had a verdict, and the test has not asked for their result:")
+		k.tb.Error(
+			"nfqueuetest: packets were dropped because their queue was closed before they had a verdict, and the test has not asked for their result:",
+		)
 		k.list(closed)
 	}
 	if changed = withoutFallback(changed, queues); len(changed) > 0 {

@@ -39,8 +39,8 @@ func (f *Flight) Wait(ctx context.Context) (Result, error) {
 	}
 }
 
-// Result waits for the end of the flight and returns the result. After 10 seconds it ends the test. It
-// must be called on the goroutine of the test.
+// Result waits for the end of the flight and returns the result. After 10 seconds it ends the test.
+// It must be called on the goroutine of the test.
 func (f *Flight) Result() Result {
 	f.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -76,5 +76,7 @@ func summary(payload []byte) string {
 		return fmt.Sprintf("protocol %d, %v:%d to %v:%d, %d bytes",
 			flow.Protocol, flow.Src, flow.SrcPort, flow.Dst, flow.DstPort, len(payload))
 	}
-	return fmt.Sprintf("protocol %d, %v to %v, %d bytes", flow.Protocol, flow.Src, flow.Dst, len(payload))
+	return fmt.Sprintf(
+		"protocol %d, %v to %v, %d bytes", flow.Protocol, flow.Src, flow.Dst, len(payload),
+	)
 }

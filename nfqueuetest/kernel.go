@@ -20,9 +20,9 @@ import (
 // limit bounds every wait for what should happen at once.
 const limit = 10 * time.Second
 
-// Kernel is an nfnetlink_queue in memory. Ids, limits of queues and buffers, effects of verdicts and
-// errors are those of Linux. Methods that make a queue fail take its number. They concern the queue
-// that is open under that number, or else the next one; several calls add up.
+// Kernel is an nfnetlink_queue in memory. Ids, limits of queues and buffers, effects of verdicts
+// and errors are those of Linux. Methods that make a queue fail take its number. They concern the
+// queue that is open under that number, or else the next one; several calls add up.
 //
 // Methods are safe for concurrent use.
 type Kernel struct {
@@ -56,8 +56,8 @@ type socket struct {
 //   - a handler has changed a payload in place, without SetPayload, of a packet that it did not drop;
 //   - Serve does not return.
 //
-// A queue overwrites the memory of a packet with 0xDB, at the latest when it receives again after the
-// packet's verdict: a handler that keeps a slice of a packet without a copy finds that there.
+// A queue overwrites the memory of a packet with 0xDB, at the latest when it receives again after
+// the packet's verdict: a handler that keeps a slice of a packet without a copy finds that there.
 func NewKernel(tb testing.TB) *Kernel {
 	k := &Kernel{tb: tb, fake: fakekernel.New(), sockets: make(map[uint16]*socket)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
@@ -85,8 +85,8 @@ func (k *Kernel) Open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
 	return q, nil
 }
 
-// Serve opens a queue and serves it with h until the test ends. It ends the test if the queue cannot
-// be opened. If Queue.Serve fails, for example because h panics, the test fails in the end.
+// Serve opens a queue and serves it with h until the test ends. It ends the test if the queue
+// cannot be opened. If Queue.Serve fails, for example because h panics, the test fails in the end.
 func (k *Kernel) Serve(cfg nfqueue.Config, h nfqueue.Handler) *nfqueue.Queue {
 	k.tb.Helper()
 	q, err := k.Open(cfg)
@@ -103,8 +103,8 @@ func (k *Kernel) Serve(cfg nfqueue.Config, h nfqueue.Handler) *nfqueue.Queue {
 	return q
 }
 
-// Send sends a packet to a queue. It returns when the packet waits there, or has been dropped or let
-// pass without being queued.
+// Send sends a packet to a queue. It returns when the packet waits there, or has been dropped or
+// let pass without being queued.
 func (k *Kernel) Send(queue uint16, s Spec) *Flight {
 	k.tb.Helper()
 	s = s.withDefaults()
@@ -116,7 +116,10 @@ func (k *Kernel) Send(queue uint16, s Spec) *Flight {
 	select {
 	case <-f.flight.Done():
 		if Cause(f.flight.Outcome().Cause) == NotSegmented {
-			k.tb.Errorf("nfqueuetest: %v has SegmentationPending but queue %d was opened with NoGSO; send the segments instead", f, queue)
+			k.tb.Errorf(
+				"nfqueuetest: %v has SegmentationPending but queue %d was opened with NoGSO; send the segments instead",
+				f, queue,
+			)
 		}
 	default:
 	}
@@ -138,9 +141,9 @@ func (k *Kernel) SetFlags(f nfqueue.Flags) { k.fake.SetFlags(uint32(f ^ nfqueue.
 // them, of queues opened from now on. The default is no limit.
 func (k *Kernel) SetReadBufferLimit(n int) { k.fake.SetReadBufferLimit(n) }
 
-// SetMaxSend sets the size in bytes of the largest datagram that queues opened from now on can send. A
-// verdict with a larger payload fails with EMSGSIZE. The default is that of a socket with a send
-// buffer of 512 KiB.
+// SetMaxSend sets the size in bytes of the largest datagram that queues opened from now on can
+// send. A verdict with a larger payload fails with EMSGSIZE. The default is that of a socket with a
+// send buffer of 512 KiB.
 func (k *Kernel) SetMaxSend(n int) { k.fake.SetMaxSend(n) }
 
 // SetPrivileged gives the test CAP_NET_ADMIN, or takes it away. Without it the kernel refuses every

@@ -83,8 +83,8 @@ func TestDoFailsForLostChange(t *testing.T) {
 	}
 }
 
-// The same for a Kernel, with one handler and with several, and for packets of which the test does not
-// ask for the result.
+// The same for a Kernel, with one handler and with several, and for packets of which the test does
+// not ask for the result.
 func TestKernelFailsForLostChange(t *testing.T) {
 	serve := map[string]func(ctx context.Context, q *nfqueue.Queue, h nfqueue.Handler) error{
 		"Serve": func(ctx context.Context, q *nfqueue.Queue, h nfqueue.Handler) error { return q.Serve(ctx, h) },

@@ -132,8 +132,8 @@ func (p *player) check() error {
 	return nil
 }
 
-// decided returns the packets that have a verdict by now. An error says which handler's mistake one of
-// them shows.
+// decided returns the packets that have a verdict by now. An error says which handler's mistake one
+// of them shows.
 func (p *player) decided() (done []Replayed, err error) {
 	left := p.flying[:0]
 	for _, f := range p.flying {
@@ -164,7 +164,9 @@ func (p *player) rest(yield func(Replayed) bool) error {
 				decided = true
 			case <-p.calls: // again, after Repeat
 			case <-timeout.C:
-				return fmt.Errorf("packet %d: deferred, and without verdict %v after the end of the capture", f.Number, limit)
+				return fmt.Errorf(
+					"packet %d: deferred, and without verdict %v after the end of the capture", f.Number, limit,
+				)
 			}
 		}
 		if f.flight.Outcome().LostChange {

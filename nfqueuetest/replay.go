@@ -33,12 +33,12 @@ type Replayed struct {
 // compressed with gzip. Replay reads it while the loop runs, so there can be one loop only. Records
 // of more than 262144 bytes are an error, as for tcpdump.
 //
-// The handler sees packets as a kernel would show them: from the network header on, without padding,
-// and cut where the capture is cut, with the original length. Replay removes link headers (Ethernet,
-// Linux "cooked" captures, BSD loopback, PPP, Frame Relay, IEEE 802.11 and a few more) and what the
-// kernel's interfaces would remove: VLAN tags, MPLS labels, PPPoE. Packets other than IP pass by the
-// queue. With Spec.Family FamilyBridge the handler sees all Ethernet frames, with link header and
-// VLAN tag.
+// The handler sees packets as a kernel would show them: from the network header on, without
+// padding, and cut where the capture is cut, with the original length. Replay removes link headers
+// (Ethernet, Linux "cooked" captures, BSD loopback, PPP, Frame Relay, IEEE 802.11 and a few more)
+// and what the kernel's interfaces would remove: VLAN tags, MPLS labels, PPPoE. Packets other than
+// IP pass by the queue. With Spec.Family FamilyBridge the handler sees all Ethernet frames, with
+// link header and VLAN tag.
 //
 // s has what the file does not say, for all packets: the hook, marks, owners. The file replaces its
 // Payload, FullLen, EtherType, Time, HardwareAddr, LinkHeader and VLAN, and the name of the
@@ -52,7 +52,9 @@ type Replayed struct {
 //
 // The loop ends with an error, which names the packet, if the file cannot be read and if Do would
 // fail the test.
-func Replay(capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec) iter.Seq2[Replayed, error] {
+func Replay(
+	capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec,
+) iter.Seq2[Replayed, error] {
 	return func(yield func(Replayed, error) bool) {
 		err := replay(capture, cfg, h, s, func(r Replayed) bool { return yield(r, nil) })
 		if err != nil {
@@ -62,7 +64,9 @@ func Replay(capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec) it
 }
 
 // replay is Replay. It returns nil if yield ends the loop.
-func replay(capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec, yield func(Replayed) bool) error {
+func replay(
+	capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec, yield func(Replayed) bool,
+) error {
 	file, err := pcapread.NewReader(capture)
 	if err != nil {
 		return err
@@ -83,7 +87,13 @@ func replay(capture io.Reader, cfg nfqueue.Config, h nfqueue.Handler, s Spec, yi
 		spec, meets := s.of(frame)
 		r := Replayed{Number: frame.Number, Spec: spec, LinkType: uint16(frame.LinkType)}
 		if !meets {
-			r.Result = Result{Passed: true, Cause: NotIP, Payload: spec.Payload, Mark: spec.Mark, Priority: spec.Priority}
+			r.Result = Result{
+				Passed:   true,
+				Cause:    NotIP,
+				Payload:  spec.Payload,
+				Mark:     spec.Mark,
+				Priority: spec.Priority,
+			}
 			if !frame.Known() {
 				r.Cause = UnknownLink
 			}
@@ -127,8 +137,8 @@ func (s Spec) of(f pcapread.Frame) (spec Spec, meets bool) {
 	return s, meets
 }
 
-// name names the interface that a packet was captured on, unless s does: the input interface, or the
-// output interface at the hooks that know no other.
+// name names the interface that a packet was captured on, unless s does: the input interface, or
+// the output interface at the hooks that know no other.
 func (s *Spec) name(captured string) {
 	index, name := s.ingress()
 	if out := s.Hook == nfqueue.HookOutput || s.Hook == nfqueue.HookPostrouting; out {

@@ -44,8 +44,8 @@ type Hop struct {
 	Batch bool
 }
 
-// Edits says which of Payload, Mark, Priority, VLAN and LinkHeader a verdict has set, also if it was
-// to the old value.
+// Edits says which of Payload, Mark, Priority, VLAN and LinkHeader a verdict has set, also if it
+// was to the old value.
 type Edits struct{ Payload, Mark, Priority, VLAN, LinkHeader bool }
 
 // Cause is why a packet was let through or dropped.
@@ -109,7 +109,13 @@ func resultOf(o fakekernel.Outcome) Result {
 		Passed: o.Passed, Cause: Cause(o.Cause),
 		Payload: o.Packet.Payload, Mark: o.Packet.Mark, Priority: o.Packet.Priority,
 		VLAN: nfqueue.VLAN(o.Packet.VLAN), LinkHeader: o.Packet.LinkHeader,
-		Edits:     Edits{o.Edits.Payload, o.Edits.Mark, o.Edits.Priority, o.Edits.VLAN, o.Edits.LinkHeader},
+		Edits: Edits{
+			o.Edits.Payload,
+			o.Edits.Mark,
+			o.Edits.Priority,
+			o.Edits.VLAN,
+			o.Edits.LinkHeader,
+		},
 		Conntrack: o.Edits.Conntrack, Expect: o.Edits.Expect,
 	}
 	for _, h := range o.Hops {

@@ -12,11 +12,11 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/fakekernel"
 )
 
-// Spec describes a packet and the rule that queues it. The zero value is an IPv4 UDP packet that has
-// arrived on eth0, at the prerouting hook.
+// Spec describes a packet and the rule that queues it. The zero value is an IPv4 UDP packet that
+// has arrived on eth0, at the prerouting hook.
 //
-// A Spec says what the kernel knows. As with a real one a queue is told less: it depends on the hook,
-// the copy mode and range, and the flags of the queue.
+// A Spec says what the kernel knows. As with a real one a queue is told less: it depends on the
+// hook, the copy mode and range, and the flags of the queue.
 type Spec struct {
 	// Payload is the packet from its network header on. Nil is a UDP packet of Family with a few
 	// bytes of text, between two addresses for documentation.
@@ -89,7 +89,11 @@ func (s Spec) withDefaults() Spec {
 	if s.Payload == nil {
 		src, dst := netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("198.51.100.1:9")
 		if s.Family == nfqueue.FamilyIPv6 || s.EtherType == etherTypeIPv6 {
-			src, dst = netip.MustParseAddrPort("[2001:db8::1]:1024"), netip.MustParseAddrPort("[2001:db8:1::1]:9")
+			src, dst = netip.MustParseAddrPort(
+				"[2001:db8::1]:1024",
+			), netip.MustParseAddrPort(
+				"[2001:db8:1::1]:9",
+			)
 		}
 		s.Payload = UDP(src, dst, []byte("nfqueuetest"))
 	}

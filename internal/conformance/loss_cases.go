@@ -95,7 +95,8 @@ func testBufferFull(l lab) {
 		last = p.ID()
 		return nfqueue.Accept
 	})
-	if k := q.Stats().Kernel; k != nil && (k.LastID != 40 || k.UserDropped != uint32(40-room) || k.QueueDropped != 0 || uint64(k.Backlog) != room) {
+	if k := q.Stats().Kernel; k != nil &&
+		(k.LastID != 40 || k.UserDropped != uint32(40-room) || k.QueueDropped != 0 || uint64(k.Backlog) != room) {
 		l.Errorf("%+v", *k)
 	}
 	close(released)

@@ -94,7 +94,16 @@ func testRepeat(l lab) {
 func testRequeue(l lab) {
 	first, second := l.open(nfqueue.Config{}), l.open(nfqueue.Config{Queue: 1})
 	l.send("a", "b", "c")
-	l.drain(first, by(map[string]nfqueue.Verdict{"a": nfqueue.ToQueue(1), "b": nfqueue.Drop, "c": nfqueue.ToQueueOrAccept(1)}))
+	l.drain(
+		first,
+		by(
+			map[string]nfqueue.Verdict{
+				"a": nfqueue.ToQueue(1),
+				"b": nfqueue.Drop,
+				"c": nfqueue.ToQueueOrAccept(1),
+			},
+		),
+	)
 	if n := l.Passed(); n != 0 {
 		l.Errorf("%d have passed before the second queue", n)
 	}
@@ -145,8 +154,10 @@ func testEdits(l lab) {
 		}
 		return nfqueue.Accept
 	})
-	l.wantReceived("mark", "other mark", "PAYLOAD", "longer than it was", "much longer"+strings.Repeat("x", 3000),
-		"short", "both of them", "unchanged")
+	l.wantReceived(
+		"mark", "other mark", "PAYLOAD", "longer than it was", "much longer"+strings.Repeat("x", 3000),
+		"short", "both of them", "unchanged",
+	)
 	if n := l.Marked(); n != 2 {
 		l.Errorf("%d datagrams with the mark, want 2", n)
 	}
@@ -162,8 +173,13 @@ func testIDs(l lab) {
 			if p.ID() != next || text(p) != names(5)[next-1] {
 				l.Errorf("packet %d is %q", p.ID(), text(p))
 			}
-			if p.Hook() != nfqueue.HookOutput || p.Family() != nfqueue.FamilyIPv4 || p.EtherType() != 0x0800 || p.OutDevName() != "lo" || p.InDev() != 0 {
-				l.Errorf("%v %v %#x in %d out %s", p.Hook(), p.Family(), p.EtherType(), p.InDev(), p.OutDevName())
+			if p.Hook() != nfqueue.HookOutput || p.Family() != nfqueue.FamilyIPv4 ||
+				p.EtherType() != 0x0800 ||
+				p.OutDevName() != "lo" ||
+				p.InDev() != 0 {
+				l.Errorf(
+					"%v %v %#x in %d out %s", p.Hook(), p.Family(), p.EtherType(), p.InDev(), p.OutDevName(),
+				)
 			}
 			next++
 			return nfqueue.Drop
@@ -418,7 +434,8 @@ func testLiveChanges(l lab) {
 		l.Errorf("%d have passed", n)
 	}
 	small := l.open(nfqueue.Config{CopyMode: nfqueue.CopyMeta})
-	if err := small.SetCopy(nfqueue.CopyPacket, 0); err == nil || !strings.Contains(err.Error(), "without room for payloads") {
+	if err := small.SetCopy(nfqueue.CopyPacket, 0); err == nil ||
+		!strings.Contains(err.Error(), "without room for payloads") {
 		l.Errorf("SetCopy of a queue that was opened without payloads: %v", err)
 	}
 }

@@ -28,7 +28,9 @@ func Each(n *netlab.Network, scenario func(client, server netip.Addr)) {
 // Listen makes a TCP listener of a host, which is closed when the test ends.
 func Listen(t testing.TB, h *netlab.Host, at netip.AddrPort) net.Listener {
 	t.Helper()
-	l, err := netlab.In(h, func() (net.Listener, error) { return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at)) })
+	l, err := netlab.In(
+		h, func() (net.Listener, error) { return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at)) },
+	)
 	labtest.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	return l
@@ -36,7 +38,9 @@ func Listen(t testing.TB, h *netlab.Host, at netip.AddrPort) net.Listener {
 
 // Dial connects a host to a TCP address. The connection has until Patience is over.
 func Dial(h *netlab.Host, to netip.AddrPort) (net.Conn, error) {
-	c, err := netlab.In(h, func() (net.Conn, error) { return net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to)) })
+	c, err := netlab.In(
+		h, func() (net.Conn, error) { return net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to)) },
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,9 @@ func MustDial(t testing.TB, h *netlab.Host, to netip.AddrPort) net.Conn {
 // ListenUDP makes a UDP socket of a host, which is closed when the test ends.
 func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
-	c, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
+	c, err := netlab.In(
+		h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) },
+	)
 	labtest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
@@ -64,7 +70,9 @@ func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 // DialUDP makes a UDP socket of a host that sends to an address. It has until Patience is
 // over.
 func DialUDP(h *netlab.Host, to netip.AddrPort) (*net.UDPConn, error) {
-	c, err := netlab.In(h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) })
+	c, err := netlab.In(
+		h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) },
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +112,13 @@ func Identity(t testing.TB, name string) (server, client *tls.Config) {
 	labtest.Must(t, err)
 	trusted := x509.NewCertPool()
 	trusted.AddCert(cert)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12},
-		&tls.Config{RootCAs: trusted, ServerName: name, MinVersion: tls.VersionTLS12}
+	return &tls.Config{
+			Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+			MinVersion:   tls.VersionTLS12,
+		},
+		&tls.Config{
+			RootCAs:    trusted,
+			ServerName: name,
+			MinVersion: tls.VersionTLS12,
+		}
 }

@@ -53,7 +53,12 @@ func (f *file) add(at time.Time, name string, data []byte) {
 		described := pcapgo.NgInterface{Name: name, LinkType: f.link, TimestampResolution: 9}
 		var err error
 		if f.w == nil {
-			f.w, err = pcapgo.NewNgWriterInterface(f.out, described, pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: "nfqueue-go internal/corpus"}})
+			f.w, err = pcapgo.NewNgWriterInterface(
+				f.out, described,
+				pcapgo.NgWriterOptions{
+					SectionInfo: pcapgo.NgSectionInfo{Application: "nfqueue-go internal/corpus"},
+				},
+			)
 		} else {
 			_, err = f.w.AddInterface(described)
 		}
@@ -95,10 +100,17 @@ type Recorder struct {
 func Record(t testing.TB, name string) (*netlab.Network, *Recorder) {
 	t.Helper()
 	n := labtest.Routed(t)
-	r := &Recorder{t: t, file: create(t, name, layers.LinkTypeRaw), done: make(chan error, 1), changed: make(chan struct{})}
+	r := &Recorder{
+		t:       t,
+		file:    create(t, name, layers.LinkTypeRaw),
+		done:    make(chan error, 1),
+		changed: make(chan struct{}),
+	}
 	var err error
 	// Without GSO packets are as they are on a wire: no longer than the MTU, and complete.
-	r.queue, err = nfqueue.Open(nfqueue.Config{NetNS: n.Middle.FD(), Flags: nfqueue.NoGSO, Fallback: nfqueue.Accept})
+	r.queue, err = nfqueue.Open(
+		nfqueue.Config{NetNS: n.Middle.FD(), Flags: nfqueue.NoGSO, Fallback: nfqueue.Accept},
+	)
 	labtest.Must(t, err)
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		for _, hook := range []netlab.Hook{netlab.Prerouting, netlab.Output} {

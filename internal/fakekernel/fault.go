@@ -54,7 +54,8 @@ func (c *Conn) RefuseVerdict(errno int32) {
 // refusesDatagram reports whether a datagram is to be refused whose first message has
 // the given type.
 func (c *Conn) refusesDatagram(typ uint16) bool {
-	if typ != subsystem<<8|msgVerdict && typ != subsystem<<8|msgVerdictBatch || len(c.refuse) == 0 || c.refuse[0] != kernel.EPERM {
+	if typ != subsystem<<8|msgVerdict && typ != subsystem<<8|msgVerdictBatch || len(c.refuse) == 0 ||
+		c.refuse[0] != kernel.EPERM {
 		return false
 	}
 	c.refuse.next()

@@ -58,7 +58,8 @@ func (q *queue) message(id uint32, p *Packet) []byte {
 
 	hdr := binary.BigEndian.AppendUint32(nil, id)
 	hdr = binary.BigEndian.AppendUint16(hdr, p.EtherType)
-	b = nlwire.AppendAttr(b, attrPacketHdr, append(hdr, p.Hook)) // struct nfqnl_msg_packet_hdr is packed
+	// struct nfqnl_msg_packet_hdr is packed.
+	b = nlwire.AppendAttr(b, attrPacketHdr, append(hdr, p.Hook))
 
 	b = appendDevs(b, p.Family, attrInDev, p.InDev, attrPhysInDev, p.PhysInDev)
 	b = appendDevs(b, p.Family, attrOutDev, p.OutDev, attrPhysOutDev, p.PhysOutDev)
@@ -74,7 +75,9 @@ func (q *queue) message(id uint32, p *Packet) []byte {
 	}
 	if p.Hook <= hookForward && !p.Time.IsZero() {
 		ts := binary.BigEndian.AppendUint64(nil, uint64(p.Time.Unix()))
-		b = nlwire.AppendAttr(b, attrTimestamp, binary.BigEndian.AppendUint64(ts, uint64(p.Time.Nanosecond()/1000)))
+		b = nlwire.AppendAttr(
+			b, attrTimestamp, binary.BigEndian.AppendUint64(ts, uint64(p.Time.Nanosecond()/1000)),
+		)
 	}
 	if q.flags&flagUIDGID != 0 && p.Owner != nil {
 		b = nlwire.AppendAttrU32(b, attrUID, p.Owner.UID)
@@ -109,7 +112,9 @@ func appendUnlessZero(b []byte, attr uint16, v uint32) []byte {
 
 // appendDevs appends a device and the bridge port behind it, which comes first in
 // the bridge family.
-func appendDevs(b []byte, family uint8, attr uint16, dev uint32, physAttr uint16, phys uint32) []byte {
+func appendDevs(
+	b []byte, family uint8, attr uint16, dev uint32, physAttr uint16, phys uint32,
+) []byte {
 	if family == familyBridge {
 		return appendUnlessZero(appendUnlessZero(b, physAttr, phys), attr, dev)
 	}

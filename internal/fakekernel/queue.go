@@ -92,7 +92,9 @@ func (k *Kernel) enqueue(f *Flight, number uint16, bypass bool) {
 		}
 		payload := min(len(p.Payload), int(q.copyRange))
 		size := payload + len(p.Conntrack) + len(p.SecCtx) + len(p.LinkHeader)
-		if !q.owner.deliverPacket(q.message(q.lastID, p), charge(size), packetID{q.number, q.lastID}, payload) {
+		if !q.owner.deliverPacket(
+			q.message(q.lastID, p), charge(size), packetID{q.number, q.lastID}, payload,
+		) {
 			q.overflow(f, BufferFull, &q.userDropped)
 			return
 		}

@@ -114,7 +114,8 @@ func (c *Conn) deliver(d datagram) bool {
 	return true
 }
 
-// deliverPacket is deliver for the PACKET message of a packet, of which payload bytes are at the end.
+// deliverPacket is deliver for the PACKET message of a packet, of which payload bytes are at the
+// end.
 func (c *Conn) deliverPacket(msg []byte, charge int, packet packetID, payload int) bool {
 	if c.overrun > 0 {
 		c.overrun--

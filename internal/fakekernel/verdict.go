@@ -24,8 +24,14 @@ const (
 
 // Least lengths of attributes; shorter ones are refused.
 var (
-	verdictPolicy = policy{attrVerdictHdr: 8, attrMark: 4, attrVLAN: 4, attrPriority: 4, attrCgroupClassID: 0}
-	batchPolicy   = policy{attrVerdictHdr: 8, attrMark: 4, attrPriority: 4, attrCgroupClassID: 0}
+	verdictPolicy = policy{
+		attrVerdictHdr:    8,
+		attrMark:          4,
+		attrVLAN:          4,
+		attrPriority:      4,
+		attrCgroupClassID: 0,
+	}
+	batchPolicy = policy{attrVerdictHdr: 8, attrMark: 4, attrPriority: 4, attrCgroupClassID: 0}
 )
 
 // verdict acts on VERDICT, or on VERDICT_BATCH if batch is set, and returns the

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AddAddr gives addresses to an interface, usable when it returns: IPv6 does without duplicate address detection.
+// AddAddr gives addresses to an interface, usable when it returns: IPv6 does without duplicate
+// address detection.
 func (h *Host) AddAddr(name string, addrs ...netip.Prefix) error {
 	link, err := h.link(name)
 	if err != nil {
@@ -34,7 +35,8 @@ func (h *Host) AddAddr(name string, addrs ...netip.Prefix) error {
 	return nil
 }
 
-// AddRoute makes the host send packets for dst to the router via, which has to be on one of its links.
+// AddRoute makes the host send packets for dst to the router via, which has to be on one of its
+// links.
 func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	if err := h.route.RouteAdd(&rtnl.Route{Dst: ipNet(dst), Gw: via.AsSlice()}); err != nil {
 		return fmt.Errorf("netlab: route to %v via %v: %w", dst, via, err)
@@ -42,8 +44,8 @@ func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
-// AddNeighbours tells the host that an interface of another host on the same link has all the addresses which it has,
-// so that neither ARP nor neighbour discovery is needed.
+// AddNeighbours tells the host that an interface of another host on the same link has all the
+// addresses which it has, so that neither ARP nor neighbour discovery is needed.
 func (h *Host) AddNeighbours(name string, other *Host, otherName string) error {
 	link, err := h.link(name)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check tries whether this process can make hosts, and whether packets can be queued in them. The error matches
-// errors.ErrUnsupported when the kernel lacks nf_tables, NFQUEUE or a rule for it.
+// Check tries whether this process can make hosts, and whether packets can be queued in them. The
+// error matches errors.ErrUnsupported when the kernel lacks nf_tables, NFQUEUE or a rule for it.
 func Check() error {
 	// At first: emulators of a processor lack more than this, and fail in other ways.
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
@@ -28,7 +28,9 @@ func Check() error {
 	}
 	defer func() { _ = h.Close() }()
 	if err := h.bindQueue(); errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("netlab: the kernel has no NFQUEUE, load nfnetlink_queue (%w): %w", errors.ErrUnsupported, err)
+		return fmt.Errorf(
+			"netlab: the kernel has no NFQUEUE, load nfnetlink_queue (%w): %w", errors.ErrUnsupported, err,
+		)
 	} else if err != nil {
 		return fmt.Errorf("netlab: bind a queue: %w", err)
 	}

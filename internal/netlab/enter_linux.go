@@ -14,16 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enteredEnv tells the second run of the program that it is the second, so that a kernel which hands out user
-// namespaces without capabilities cannot make it run for ever.
+// enteredEnv tells the second run of the program that it is the second, so that a kernel which
+// hands out user namespaces without capabilities cannot make it run for ever.
 const enteredEnv = "NFQUEUE_NETLAB_ENTERED"
 
 // Enter makes the process able to create hosts. Call it first thing in main or TestMain.
 //
-// With CAP_SYS_ADMIN and CAP_NET_ADMIN it returns nil at once. Without, it runs this program again, with the same
-// arguments, environment and standard streams, as root of a new user namespace and network namespace, passes signals
-// on to it, and ends with its exit status (128 plus the signal's number if a signal ended it): Enter then does not
-// return in the first process, and returns nil in the second.
+// With CAP_SYS_ADMIN and CAP_NET_ADMIN it returns nil at once. Without, it runs this program again,
+// with the same arguments, environment and standard streams, as root of a new user namespace and
+// network namespace, passes signals on to it, and ends with its exit status (128 plus the signal's
+// number if a signal ended it): Enter then does not return in the first process, and returns nil in
+// the second.
 //
 // An error says why the kernel refused and how to get leave; the process is then unchanged.
 func Enter() error {
@@ -38,8 +39,8 @@ func Enter() error {
 	switch {
 	case second && able:
 		entered = true
-		// The new network namespace starts with a dead loopback, on which package net would conclude once and for
-		// all that there is no IPv6.
+		// The new network namespace starts with a dead loopback, on which package net would conclude once
+		// and for all that there is no IPv6.
 		return loopbackUp()
 	case second:
 		return refusal(unix.EPERM, readSysctl)
@@ -59,7 +60,8 @@ var entered bool
 // Entered reports whether Enter has run the program again, so that it is in namespaces of its own.
 func Entered() bool { return entered }
 
-// capable reports whether the calling thread has the capabilities for making and entering network namespaces.
+// capable reports whether the calling thread has the capabilities for making and entering network
+// namespaces.
 func capable() (bool, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -121,8 +123,8 @@ func runAgain() (int, error) {
 	}
 }
 
-// Foreground reports whether the process is in the foreground of its terminal. The terminal then sends SIGINT,
-// SIGQUIT and SIGHUP to the child too, for which a second one would mean "at once".
+// Foreground reports whether the process is in the foreground of its terminal. The terminal then
+// sends SIGINT, SIGQUIT and SIGHUP to the child too, for which a second one would mean "at once".
 func Foreground() bool {
 	tty, err := os.Open("/dev/tty")
 	if err != nil {

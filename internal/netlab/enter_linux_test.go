@@ -29,7 +29,8 @@ const (
 	programEnv      = "NETLAB_TEST_PROGRAM"
 )
 
-// dropCapabilities takes from the thread what Enter looks for. It leaves CAP_SETFCAP, which mapping root needs.
+// dropCapabilities takes from the thread what Enter looks for. It leaves CAP_SETFCAP, which mapping
+// root needs.
 func dropCapabilities() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -138,7 +139,8 @@ func TestEnterEndedBySignal(t *testing.T) {
 	}
 }
 
-// lines starts the program and returns its standard output line by line; the program is ended with the test.
+// lines starts the program and returns its standard output line by line; the program is ended with
+// the test.
 func lines(t *testing.T, cmd *exec.Cmd, out io.Reader) func() string {
 	t.Helper()
 	if err := out.(*os.File).SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -173,7 +175,8 @@ func want(t *testing.T, got, want string) {
 }
 
 func TestEnterForwardsSignals(t *testing.T) {
-	// Children inherit that a signal is ignored, as SIGINT is by what a shell starts in the background, but not that it is caught.
+	// Children inherit that a signal is ignored, as SIGINT is by what a shell starts in the
+	// background, but not that it is caught.
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, unix.SIGINT)
 	defer signal.Stop(interrupts)

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Expr is a part of a rule: a match or an action. It returns the nf_tables expressions that do it on the host.
+// Expr is a part of a rule: a match or an action. It returns the nf_tables expressions that do it
+// on the host.
 type Expr func(*Host) ([]expr.Any, error)
 
 // register is the one all expressions use; none leaves a value for another.
@@ -36,7 +37,8 @@ func transport(offset uint32, value []byte) Expr {
 	}, equal(value))
 }
 
-// L4Proto matches the transport protocol (IPPROTO_*). A match on ports or ICMP types has to come after it.
+// L4Proto matches the transport protocol (IPPROTO_*). A match on ports or ICMP types has to come
+// after it.
 func L4Proto(proto uint8) Expr { return meta(expr.MetaKeyL4PROTO, []byte{proto}) }
 
 // SrcPort matches the source port of TCP, UDP or SCTP.
@@ -77,8 +79,8 @@ const (
 	CTUntracked   = CTState(expr.CtStateBitUNTRACKED)
 )
 
-// InCTState matches a packet in one of the states. As long as there is such a rule, the kernel tracks the
-// connections of the host.
+// InCTState matches a packet in one of the states. As long as there is such a rule, the kernel
+// tracks the connections of the host.
 func InCTState(states CTState) Expr {
 	none := make([]byte, 4)
 	return just(

@@ -53,8 +53,11 @@ func (h *Host) setFeatures(name string, features map[string]bool) error {
 		return err
 	}
 	_, err = c.Execute(netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(family), Flags: netlink.Request | netlink.Acknowledge},
-		Data:   data,
+		Header: netlink.Header{
+			Type:  netlink.HeaderType(family),
+			Flags: netlink.Request | netlink.Acknowledge,
+		},
+		Data: data,
 	})
 	return err
 }

@@ -81,8 +81,8 @@ func (h *Host) Routed(p netip.Prefix) (bool, error) {
 	return false, nil
 }
 
-// Close gives the host up; calling it again does nothing. The kernel removes the namespace with the links and rules in
-// it once no socket made inside is open any more.
+// Close gives the host up; calling it again does nothing. The kernel removes the namespace with the
+// links and rules in it once no socket made inside is open any more.
 func (h *Host) Close() error {
 	var err error
 	h.close.Do(func() {
@@ -92,5 +92,6 @@ func (h *Host) Close() error {
 	return err
 }
 
-// FD returns the descriptor of the network namespace. It belongs to the host and is valid until Close.
+// FD returns the descriptor of the network namespace. It belongs to the host and is valid until
+// Close.
 func (h *Host) FD() int { return int(h.ns.Fd()) }

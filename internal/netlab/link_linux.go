@@ -21,25 +21,29 @@ type End struct {
 	Bridge string         // bridge in Host whose port the end becomes, none if empty
 }
 
-// nearIndex returns an index for the first end of a pair. The kernel takes up to a second to notice the carrier of an
-// interface whose index is that of its peer (linkwatch_urgent_event), which in hosts with one link it is; so the pair has one above
-// all that the kernel gives by itself. It is random since other processes make pairs in the same host.
+// nearIndex returns an index for the first end of a pair. The kernel takes up to a second to notice
+// the carrier of an interface whose index is that of its peer (linkwatch_urgent_event), which in
+// hosts with one link it is; so the pair has one above all that the kernel gives by itself. It is
+// random since other processes make pairs in the same host.
 func nearIndex() int {
 	const above = 1 << 16
 	return above + rand.IntN(math.MaxInt32-above)
 }
 
-// Connect makes a veth pair between two hosts, or inside one. When it returns, both ends pass packets, their addresses
-// are in use, and each knows the other's hardware address. MTU and offloads are the kernel's defaults.
+// Connect makes a veth pair between two hosts, or inside one. When it returns, both ends pass
+// packets, their addresses are in use, and each knows the other's hardware address. MTU and
+// offloads are the kernel's defaults.
 //
-// The ends have no IPv6 link-local address, so that the kernel does not speak by itself, but for the multicast listener
-// reports that come with an address. A router without one cannot discover neighbours: where a bridge is between it
-// and them, use Host.AddNeighbours.
+// The ends have no IPv6 link-local address, so that the kernel does not speak by itself, but for
+// the multicast listener reports that come with an address. A router without one cannot discover
+// neighbours: where a bridge is between it and them, use Host.AddNeighbours.
 func Connect(a, b End) error {
 	attrs := rtnl.NewLinkAttrs()
 	attrs.Name, attrs.Namespace = a.Name, rtnl.NsFd(a.Host.FD())
 	attrs.Index = nearIndex()
-	err := a.Host.route.LinkAdd(&rtnl.Veth{LinkAttrs: attrs, PeerName: b.Name, PeerNamespace: rtnl.NsFd(b.Host.FD())})
+	err := a.Host.route.LinkAdd(
+		&rtnl.Veth{LinkAttrs: attrs, PeerName: b.Name, PeerNamespace: rtnl.NsFd(b.Host.FD())},
+	)
 	if err != nil {
 		return fmt.Errorf("netlab: veth pair %s, %s: %w", a.Name, b.Name, err)
 	}
@@ -53,7 +57,9 @@ func Connect(a, b End) error {
 
 // introduce makes two ends neighbours of each other.
 func introduce(a, b End) error {
-	return errors.Join(a.Host.AddNeighbours(a.Name, b.Host, b.Name), b.Host.AddNeighbours(b.Name, a.Host, a.Name))
+	return errors.Join(
+		a.Host.AddNeighbours(a.Name, b.Host, b.Name), b.Host.AddNeighbours(b.Name, a.Host, a.Name),
+	)
 }
 
 func (e End) setUp() error {
@@ -70,8 +76,8 @@ func (e End) setUp() error {
 	return nil
 }
 
-// awaitCarrier waits until the interface is operational. One that was set up before its peer drops what it is given
-// until the kernel has noticed the carrier, which it does later on its own.
+// awaitCarrier waits until the interface is operational. One that was set up before its peer drops
+// what it is given until the kernel has noticed the carrier, which it does later on its own.
 func (e End) awaitCarrier() error { return e.Host.awaitCarrier(e.Name) }
 
 // attach makes the end a port of its bridge. A port that has its carrier by then forwards at once.
@@ -95,7 +101,8 @@ func (e End) attach() error {
 
 func (e End) address() error { return e.Host.AddAddr(e.Name, e.Addrs...) }
 
-// AddBridge makes a bridge without ports, which is up, with neither spanning tree nor multicast snooping.
+// AddBridge makes a bridge without ports, which is up, with neither spanning tree nor multicast
+// snooping.
 func (h *Host) AddBridge(name string) error {
 	attrs := rtnl.NewLinkAttrs()
 	attrs.Name = name
@@ -118,8 +125,8 @@ func (h *Host) SetMTU(name string, mtu int) error {
 	return nil
 }
 
-// SetUp sets an interface up, or down. The kernel drops the packets in any queue that came by an interface which goes
-// down, or were to leave by it, and forgets its routes and neighbours.
+// SetUp sets an interface up, or down. The kernel drops the packets in any queue that came by an
+// interface which goes down, or were to leave by it, and forgets its routes and neighbours.
 func (h *Host) SetUp(name string, up bool) error {
 	link, err := h.link(name)
 	if err != nil {

@@ -17,7 +17,8 @@ func TestMain(m *testing.M) {
 	labtest.Main(m)
 }
 
-// listen opens a UDP socket on addr in a host; it has a deadline, so that a missing datagram is a failure.
+// listen opens a UDP socket on addr in a host; it has a deadline, so that a missing datagram is a
+// failure.
 func listen(t *testing.T, h *netlab.Host, addr netip.Addr) *net.UDPConn {
 	t.Helper()
 	conn, err := netlab.In(h, func() (*net.UDPConn, error) {

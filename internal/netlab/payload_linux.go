@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReplacesPayload reports whether a verdict can replace the payload of a packet in hosts of this process. Linux 7.1 and
-// later drop such packets, and call it success, in all user namespaces but the first ("netfilter: disable payload
-// mangling in userns", 968cc2c96390). It tries, with messages made here.
+// ReplacesPayload reports whether a verdict can replace the payload of a packet in hosts of this
+// process. Linux 7.1 and later drop such packets, and call it success, in all user namespaces but
+// the first ("netfilter: disable payload mangling in userns", 968cc2c96390). It tries, with
+// messages made here.
 func ReplacesPayload() (bool, error) {
 	h, err := New()
 	if err != nil {
@@ -38,7 +39,10 @@ func (h *Host) replacesPayload() (bool, error) {
 		return false, err
 	}
 	defer func() { _ = queue.Close() }()
-	c, err := In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) })
+	c, err := In(
+		h,
+		func() (*net.UDPConn, error) { return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) },
+	)
 	if err != nil {
 		return false, err
 	}

@@ -24,9 +24,9 @@ type Queue struct {
 // queueExpr makes the expression that queues, in one of the ways that kernels have.
 type queueExpr func(Queue) expr.Any
 
-// ToQueue queues the packet for userspace (NFQUEUE). It uses the nf_tables expression, or the xt target where the kernel
-// lacks that; the target does not work in the bridge family. The error of Chain.AddRule matches errors.ErrUnsupported
-// when the kernel has neither.
+// ToQueue queues the packet for userspace (NFQUEUE). It uses the nf_tables expression, or the xt
+// target where the kernel lacks that; the target does not work in the bridge family. The error of
+// Chain.AddRule matches errors.ErrUnsupported when the kernel has neither.
 func ToQueue(q Queue) Expr {
 	return func(h *Host) ([]expr.Any, error) {
 		way, err := h.queue()
@@ -84,6 +84,8 @@ func (h *Host) probeQueueExpr() (queueExpr, error) {
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("netlab: no queue rules: load nft_queue, or nft_compat and xt_NFQUEUE (%w): %w",
-		errors.ErrUnsupported, errors.Join(errs...))
+	return nil, fmt.Errorf(
+		"netlab: no queue rules: load nft_queue, or nft_compat and xt_NFQUEUE (%w): %w",
+		errors.ErrUnsupported, errors.Join(errs...),
+	)
 }

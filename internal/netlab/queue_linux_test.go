@@ -19,7 +19,8 @@ func attr(b []byte, kind uint16, value []byte) []byte {
 	return append(b, make([]byte, -len(value)&3)...)
 }
 
-// Only one of the two forms works on any one kernel, so both are compared with the bytes the kernel's headers ask for.
+// Only one of the two forms works on any one kernel, so both are compared with the bytes the
+// kernel's headers ask for.
 func TestQueueBytes(t *testing.T) {
 	host := func(values ...uint16) (b []byte) {
 		for _, v := range values {

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusal explains why the kernel did not make a usable user namespace. sysctl reads one below /proc/sys, "" if absent.
+// refusal explains why the kernel did not make a usable user namespace. sysctl reads one below
+// /proc/sys, "" if absent.
 func refusal(err error, sysctl func(path string) string) error {
 	var why string
 	switch {
@@ -28,8 +29,12 @@ func refusal(err error, sysctl func(path string) string) error {
 	default:
 		why = "a container's seccomp filter, a chroot or a security module forbids it"
 	}
-	return fmt.Errorf("netlab: no capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, and no user namespace to have them in: %w; "+
-		"run as root (sudo), or: %s", err, why)
+	return fmt.Errorf(
+		"netlab: no capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, and no user namespace to have them in: %w; "+
+			"run as root (sudo), or: %s",
+		err,
+		why,
+	)
 }
 
 // readSysctl returns the value of a sysctl of the machine, "" if it is not there.

@@ -18,10 +18,12 @@ type Rule struct {
 	nft   *nftables.Rule
 }
 
-// ruleTags numbers the rules of this process. The tag is stored with the rule in the kernel and finds it again.
+// ruleTags numbers the rules of this process. The tag is stored with the rule in the kernel and
+// finds it again.
 var ruleTags atomic.Uint64
 
-// AddRule appends a rule. Its expressions are evaluated in order; the first match that fails ends the rule.
+// AddRule appends a rule. Its expressions are evaluated in order; the first match that fails ends
+// the rule.
 func (c *Chain) AddRule(exprs ...Expr) (*Rule, error) {
 	r := &Rule{chain: c, nft: &nftables.Rule{
 		Table:    c.nft.Table,

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// SetSysctl writes a sysctl of the host's network namespace. path is below /proc/sys/net, such as "ipv4/ip_forward".
+// SetSysctl writes a sysctl of the host's network namespace. path is below /proc/sys/net, such as
+// "ipv4/ip_forward".
 func (h *Host) SetSysctl(path, value string) error {
 	return h.Do(func() error {
 		f, err := os.OpenFile("/proc/sys/net/"+path, os.O_WRONLY, 0)
@@ -46,8 +47,9 @@ func (h *Host) Forward() error {
 	return nil
 }
 
-// FilterBridged makes bridged IPv4 and IPv6 packets traverse the ip and ip6 hooks as well (br_netfilter). The error
-// matches errors.ErrUnsupported where the kernel has no br_netfilter for this namespace.
+// FilterBridged makes bridged IPv4 and IPv6 packets traverse the ip and ip6 hooks as well
+// (br_netfilter). The error matches errors.ErrUnsupported where the kernel has no br_netfilter for
+// this namespace.
 func (h *Host) FilterBridged() error {
 	for _, path := range []string{"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"} {
 		err := h.SetSysctl(path, "1")

@@ -41,7 +41,8 @@ const (
 	PolicyAccept = Policy(nftables.ChainPolicyAccept)
 )
 
-// Table is an nf_tables table in a host. Tables, chains and rules may be used by several goroutines at once.
+// Table is an nf_tables table in a host. Tables, chains and rules may be used by several goroutines
+// at once.
 type Table struct {
 	host *Host
 	nft  *nftables.Table
@@ -62,8 +63,8 @@ func (h *Host) AddTable(family Family, name string) (*Table, error) {
 	return t, nil
 }
 
-// AddChain makes a base chain. Chains of one hook are visited from the lowest priority to the highest; filters are
-// usually at 0, connection tracking is at -200.
+// AddChain makes a base chain. Chains of one hook are visited from the lowest priority to the
+// highest; filters are usually at 0, connection tracking is at -200.
 func (t *Table) AddChain(name string, hook Hook, priority int32, policy Policy) (*Chain, error) {
 	c := &Chain{table: t, nft: &nftables.Chain{
 		Table:    t.nft,
@@ -79,7 +80,8 @@ func (t *Table) AddChain(name string, hook Hook, priority int32, policy Policy) 
 	return c, nil
 }
 
-// Delete removes the table with its chains and rules. As with Chain.Delete, all queued packets of the host are dropped.
+// Delete removes the table with its chains and rules. As with Chain.Delete, all queued packets of
+// the host are dropped.
 func (t *Table) Delete() error {
 	if err := t.host.commit(func(c *nftables.Conn) { c.DelTable(t.nft) }); err != nil {
 		return fmt.Errorf("netlab: delete table %s: %w", t.nft.Name, err)
@@ -87,8 +89,8 @@ func (t *Table) Delete() error {
 	return nil
 }
 
-// Delete removes the chain with its rules. The kernel drops the packets that wait in any queue of the host when a hook
-// goes; delete rules and drain the queues before, if they matter.
+// Delete removes the chain with its rules. The kernel drops the packets that wait in any queue of
+// the host when a hook goes; delete rules and drain the queues before, if they matter.
 func (c *Chain) Delete() error {
 	err := c.table.host.commit(func(conn *nftables.Conn) {
 		conn.FlushChain(c.nft)
@@ -110,7 +112,8 @@ func (h *Host) commit(fill func(*nftables.Conn)) error {
 	return conn.Flush()
 }
 
-// nftables returns a connection into the host's namespace. It dials for each transaction, so there is nothing to close.
+// nftables returns a connection into the host's namespace. It dials for each transaction, so there
+// is nothing to close.
 func (h *Host) nftables() (*nftables.Conn, error) {
 	return nftables.New(nftables.WithNetNSFd(h.FD()))
 }

@@ -15,8 +15,9 @@ const (
 	Br0      = "br0"     // of the host in the middle of NewBridged
 )
 
-// Network is a client and a server, with at most one host between them. The addresses are from the prefixes for
-// documentation. Neighbours are known from the start: neither ARP nor neighbour discovery packets appear.
+// Network is a client and a server, with at most one host between them. The addresses are from the
+// prefixes for documentation. Neighbours are known from the start: neither ARP nor neighbour
+// discovery packets appear.
 type Network struct {
 	Client, Server   *Host
 	Middle           *Host // router or bridge, nil in a pair
@@ -31,46 +32,56 @@ const (
 )
 
 func addrs(net4, net6, host string) []netip.Prefix {
-	return []netip.Prefix{netip.MustParsePrefix(net4 + host + "/24"), netip.MustParsePrefix(net6 + host + "/64")}
+	return []netip.Prefix{
+		netip.MustParsePrefix(net4 + host + "/24"),
+		netip.MustParsePrefix(net6 + host + "/64"),
+	}
 }
 
 // NewPair makes a client and a server on the two ends of a veth pair.
 func NewPair() (*Network, error) {
-	return build(addrs(near4, near6, "1"), addrs(near4, near6, "2"), func(n *Network, client, server End) error {
-		return Connect(client, server)
-	})
+	return build(
+		addrs(near4, near6, "1"), addrs(near4, near6, "2"),
+		func(n *Network, client, server End) error {
+			return Connect(client, server)
+		},
+	)
 }
 
-// NewBridged makes a client and a server on one link, with a bridge between them in Middle. The bridge has no address.
-// See Host.FilterBridged for the ip hooks.
+// NewBridged makes a client and a server on one link, with a bridge between them in Middle. The
+// bridge has no address. See Host.FilterBridged for the ip hooks.
 func NewBridged() (*Network, error) {
-	return build(addrs(near4, near6, "1"), addrs(near4, near6, "2"), func(n *Network, client, server End) error {
-		return inOrder(
-			n.addMiddle,
-			func() error { return n.Middle.AddBridge(Br0) },
-			func() error { return Connect(client, End{Host: n.Middle, Name: ToClient, Bridge: Br0}) },
-			func() error { return Connect(server, End{Host: n.Middle, Name: ToServer, Bridge: Br0}) },
-			func() error { return introduce(client, server) },
-		)
-	})
+	return build(
+		addrs(near4, near6, "1"), addrs(near4, near6, "2"),
+		func(n *Network, client, server End) error {
+			return inOrder(
+				n.addMiddle, func() error { return n.Middle.AddBridge(Br0) },
+				func() error { return Connect(client, End{Host: n.Middle, Name: ToClient, Bridge: Br0}) },
+				func() error { return Connect(server, End{Host: n.Middle, Name: ToServer, Bridge: Br0}) },
+				func() error { return introduce(client, server) },
+			)
+		},
+	)
 }
 
 // NewRouted makes a client and a server on two links, with a router between them in Middle.
 func NewRouted() (*Network, error) {
-	return build(addrs(near4, near6, "1"), addrs(far4, far6, "1"), func(n *Network, client, server End) error {
-		if err := n.addMiddle(); err != nil {
-			return err
-		}
-		toClient := End{Host: n.Middle, Name: ToClient, Addrs: addrs(near4, near6, "2")}
-		toServer := End{Host: n.Middle, Name: ToServer, Addrs: addrs(far4, far6, "2")}
-		return inOrder(
-			n.Middle.Forward,
-			func() error { return Connect(client, toClient) },
-			func() error { return Connect(server, toServer) },
-			func() error { return routeAll(client.Host, toClient) },
-			func() error { return routeAll(server.Host, toServer) },
-		)
-	})
+	return build(
+		addrs(near4, near6, "1"), addrs(far4, far6, "1"),
+		func(n *Network, client, server End) error {
+			if err := n.addMiddle(); err != nil {
+				return err
+			}
+			toClient := End{Host: n.Middle, Name: ToClient, Addrs: addrs(near4, near6, "2")}
+			toServer := End{Host: n.Middle, Name: ToServer, Addrs: addrs(far4, far6, "2")}
+			return inOrder(
+				n.Middle.Forward, func() error { return Connect(client, toClient) },
+				func() error { return Connect(server, toServer) },
+				func() error { return routeAll(client.Host, toClient) },
+				func() error { return routeAll(server.Host, toServer) },
+			)
+		},
+	)
 }
 
 // Close gives up all hosts, as Host.Close does.
@@ -85,7 +96,9 @@ func (n *Network) Close() error {
 }
 
 // build makes client and server, lets wire connect them, and leaves nothing behind if that fails.
-func build(client, server []netip.Prefix, wire func(n *Network, client, server End) error) (*Network, error) {
+func build(
+	client, server []netip.Prefix, wire func(n *Network, client, server End) error,
+) (*Network, error) {
 	n := &Network{
 		Client4: client[0].Addr(), Client6: client[1].Addr(),
 		Server4: server[0].Addr(), Server6: server[1].Addr(),
@@ -94,7 +107,9 @@ func build(client, server []netip.Prefix, wire func(n *Network, client, server E
 		func() (err error) { n.Client, err = New(); return err },
 		func() (err error) { n.Server, err = New(); return err },
 		func() error {
-			return wire(n, End{Host: n.Client, Name: Eth, Addrs: client}, End{Host: n.Server, Name: Eth, Addrs: server})
+			return wire(
+				n, End{Host: n.Client, Name: Eth, Addrs: client}, End{Host: n.Server, Name: Eth, Addrs: server},
+			)
 		},
 	)
 	if err != nil {

@@ -17,8 +17,9 @@ const VXLANPort = 4789
 // Vx0 is the name of the ends of a tunnel.
 const Vx0 = "vx0"
 
-// Tunnel makes a VXLAN tunnel between the client and the server of a pair, over IPv4, where its datagrams have
-// checksums, or over IPv6, where they have none. It returns the addresses of its ends. The kernel must have VXLAN.
+// Tunnel makes a VXLAN tunnel between the client and the server of a pair, over IPv4, where its
+// datagrams have checksums, or over IPv6, where they have none. It returns the addresses of its
+// ends. The kernel must have VXLAN.
 func (n *Network) Tunnel(over6 bool) (client, server netip.Addr, err error) {
 	from, to := n.Client4, n.Server4
 	if over6 {

@@ -87,7 +87,9 @@ func DoFD(fd int, fn func() error) error {
 // enter moves the calling thread into a namespace.
 func enter(fd int) error {
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter the network namespace of descriptor %d (needs CAP_SYS_ADMIN): %w", fd, err)
+		return fmt.Errorf(
+			"enter the network namespace of descriptor %d (needs CAP_SYS_ADMIN): %w", fd, err,
+		)
 	}
 	return nil
 }

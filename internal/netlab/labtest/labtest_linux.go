@@ -21,9 +21,9 @@ const requireEnv = "NFQUEUE_REQUIRE_KERNEL"
 
 var check = sync.OnceValue(netlab.Check)
 
-// Need skips the test where no packets can be queued in namespaces of our own: no privileges, no NFQUEUE in the kernel, no
-// rule for it. With the environment variable NFQUEUE_REQUIRE_KERNEL=1 the test fails instead. The package's TestMain
-// has to call Main.
+// Need skips the test where no packets can be queued in namespaces of our own: no privileges, no
+// NFQUEUE in the kernel, no rule for it. With the environment variable NFQUEUE_REQUIRE_KERNEL=1 the
+// test fails instead. The package's TestMain has to call Main.
 func Need(tb testing.TB) {
 	tb.Helper()
 	if refused != nil {
@@ -86,7 +86,8 @@ func NeedReplace(tb testing.TB) {
 	}
 }
 
-// Host makes a host with lo. Like everything made here, it needs what Need needs and is closed when the test ends.
+// Host makes a host with lo. Like everything made here, it needs what Need needs and is closed when
+// the test ends.
 func Host(tb testing.TB) *netlab.Host { tb.Helper(); return build(tb, netlab.New) }
 
 // Pair makes client and server on a veth pair, see netlab.NewPair.
@@ -115,7 +116,9 @@ func build[T io.Closer](tb testing.TB, construct func() (T, error)) T {
 var tables atomic.Uint64
 
 // Chain makes a table with one base chain in it, which accepts what no rule decides.
-func Chain(tb testing.TB, h *netlab.Host, family netlab.Family, hook netlab.Hook, priority int32) *netlab.Chain {
+func Chain(
+	tb testing.TB, h *netlab.Host, family netlab.Family, hook netlab.Hook, priority int32,
+) *netlab.Chain {
 	tb.Helper()
 	table, err := h.AddTable(family, "t"+strconv.FormatUint(tables.Add(1), 10))
 	Must(tb, err)

@@ -18,9 +18,9 @@ var refused error
 //
 //	func TestMain(m *testing.M) { labtest.Main(m) }
 //
-// It enters the namespaces that hosts need (see netlab.Enter), runs the tests, fails when they leave goroutines or
-// descriptors behind, and ends the process. Where the kernel refuses the namespaces, the tests run all the same; those
-// that call Need say so.
+// It enters the namespaces that hosts need (see netlab.Enter), runs the tests, fails when they
+// leave goroutines or descriptors behind, and ends the process. Where the kernel refuses the
+// namespaces, the tests run all the same; those that call Need say so.
 func Main(m interface{ Run() int }) {
 	refused = netlab.Enter()
 	before := descriptors()
@@ -39,7 +39,8 @@ func fuzzing() bool {
 	return f != nil && f.Value.String() != ""
 }
 
-// leaks reports the goroutines which do not end soon, or else the descriptors which are open that were not before.
+// leaks reports the goroutines which do not end soon, or else the descriptors which are open that
+// were not before.
 func leaks(before map[string]string) error {
 	if err := goleak.Find(); err != nil {
 		return err
@@ -52,7 +53,8 @@ func leaks(before map[string]string) error {
 	return nil
 }
 
-// descriptors returns what each open descriptor refers to, without those that package runtime opens when it needs them.
+// descriptors returns what each open descriptor refers to, without those that package runtime opens
+// when it needs them.
 func descriptors() map[string]string {
 	const dir = "/proc/self/fd"
 	open := make(map[string]string)

@@ -20,7 +20,8 @@ const programEnv = "LABTEST_PROGRAM"
 // patience bounds every wait for something that must come.
 const patience = 20 * time.Second
 
-// IsProgram reports whether Start has started this process. TestMain must then call main and return.
+// IsProgram reports whether Start has started this process. TestMain must then call main and
+// return.
 func IsProgram() bool { return os.Getenv(programEnv) != "" }
 
 // Program is a program that runs in a host.
@@ -30,7 +31,8 @@ type Program struct {
 	ended  chan error
 }
 
-// Start runs the program whose package is tested in a host, and returns when it has bound its queues. See IsProgram.
+// Start runs the program whose package is tested in a host, and returns when it has bound its
+// queues. See IsProgram.
 func Start(tb testing.TB, h *netlab.Host, queues int, args ...string) *Program {
 	tb.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
@@ -68,8 +70,8 @@ func Run(tb testing.TB, h *netlab.Host, queues int, cmd *exec.Cmd) *Program {
 // PID returns the id of the process.
 func (p *Program) PID() int { return p.cmd.Process.Pid }
 
-// Interrupt ends the program with SIGINT, as a terminal does. It must exit with 0. Interrupt returns what it
-// has printed, which must contain the texts.
+// Interrupt ends the program with SIGINT, as a terminal does. It must exit with 0. Interrupt
+// returns what it has printed, which must contain the texts.
 func (p *Program) Interrupt(tb testing.TB, texts ...string) string {
 	tb.Helper()
 	return p.end(tb, unix.SIGINT, texts)

@@ -21,7 +21,9 @@ func SendUDP(tb testing.TB, from, to *netlab.Host, at netip.AddrPort) *UDP {
 	in, err := netlab.In(to, func() (*net.UDPConn, error) { return net.ListenUDP("udp", address) })
 	Must(tb, err)
 	tb.Cleanup(func() { in.Close() })
-	out, err := netlab.In(from, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, address) })
+	out, err := netlab.In(
+		from, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, address) },
+	)
 	Must(tb, err)
 	tb.Cleanup(func() { out.Close() })
 	return &UDP{From: out, To: in}

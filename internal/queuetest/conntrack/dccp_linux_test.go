@@ -34,8 +34,8 @@ func dccpPacket(from, to netip.AddrPort, typ byte, seq uint64, more ...byte) []b
 	return b
 }
 
-// TestConntrackDCCP: a request makes an entry, and the answer has the sequence number of the handshake. Linux 6.17 and
-// later take DCCP for any protocol.
+// TestConntrackDCCP: a request makes an entry, and the answer has the sequence number of the
+// handshake. Linux 6.17 and later take DCCP for any protocol.
 func TestConntrackDCCP(t *testing.T) {
 	lab := track(t, noEdit, netlab.L4Proto(dccp))
 	listen := func(h *netlab.Host, at netip.Addr) net.PacketConn {

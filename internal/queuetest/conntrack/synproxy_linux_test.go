@@ -50,8 +50,8 @@ func segment(t *testing.T, p *nfqueue.Packet) (header *layers.TCP, value, echo u
 	return header, 0, 0
 }
 
-// TestConntrackSynproxy: the SYN proxy remembers what it has told a client, and shifts sequence numbers and timestamps
-// of the server by the difference to that.
+// TestConntrackSynproxy: the SYN proxy remembers what it has told a client, and shifts sequence
+// numbers and timestamps of the server by the difference to that.
 func TestConntrackSynproxy(t *testing.T) {
 	lab := newTrackLab(t)
 	labtest.Must(t, lab.Server.SetSysctl("netfilter/nf_conntrack_tcp_loose", "0"))

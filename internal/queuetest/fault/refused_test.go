@@ -103,8 +103,8 @@ func TestFaultPanicInOnRefused(t *testing.T) {
 	})
 }
 
-// A panic of OnRefused comes out of whatever serves, leaves no goroutine and no packet behind, and the queue can be
-// served again.
+// A panic of OnRefused comes out of whatever serves, leaves no goroutine and no packet behind, and
+// the queue can be served again.
 func TestFaultPanicInOnRefusedWhileServing(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		t.Run(name, func(t *testing.T) {

@@ -28,8 +28,8 @@ func startFlows(ctx context.Context, q *nfqueue.Queue, n int, newHandler func(wo
 	return served
 }
 
-// TestFlowsKeepTheirOrder sends on ten thousand flows at once, or on a thousand. Half of the packets are
-// altered, the last of every fourth flow is deferred and resolved by another goroutine,
+// TestFlowsKeepTheirOrder sends on ten thousand flows at once, or on a thousand. Half of the
+// packets are altered, the last of every fourth flow is deferred and resolved by another goroutine,
 // and handlers take their time with some, so that workers overtake each other.
 func TestFlowsKeepTheirOrder(t *testing.T) {
 	labtest.NeedReplace(t)

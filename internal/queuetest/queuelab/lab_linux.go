@@ -121,7 +121,9 @@ func QueueUDP(t testing.TB, c *netlab.Chain, q netlab.Queue) *netlab.Rule {
 // ListenUDP listens for datagrams in a host.
 func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
-	l, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
+	l, err := netlab.In(
+		h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) },
+	)
 	labtest.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	roomy(t, l)
@@ -132,7 +134,9 @@ func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 // DialUDP makes a socket in a host which sends to an address.
 func DialUDP(t testing.TB, h *netlab.Host, to netip.AddrPort) *net.UDPConn {
 	t.Helper()
-	c, err := netlab.In(h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) })
+	c, err := netlab.In(
+		h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) },
+	)
 	labtest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	roomy(t, c)
@@ -193,8 +197,20 @@ var Families = []struct {
 	Server   func(*netlab.Network) netip.Addr
 	Loopback netip.Addr
 }{
-	{"ip", nfqueue.FamilyIPv4, netlab.IP, func(n *netlab.Network) netip.Addr { return n.Server4 }, netip.MustParseAddr("127.0.0.1")},
-	{"ip6", nfqueue.FamilyIPv6, netlab.IP6, func(n *netlab.Network) netip.Addr { return n.Server6 }, netip.IPv6Loopback()},
+	{
+		"ip",
+		nfqueue.FamilyIPv4,
+		netlab.IP,
+		func(n *netlab.Network) netip.Addr { return n.Server4 },
+		netip.MustParseAddr("127.0.0.1"),
+	},
+	{
+		"ip6",
+		nfqueue.FamilyIPv6,
+		netlab.IP6,
+		func(n *netlab.Network) netip.Addr { return n.Server6 },
+		netip.IPv6Loopback(),
+	},
 }
 
 // WaitFor returns the next value that a handler has sent.

@@ -9,8 +9,8 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Settled fails the test unless the counters of a queue that has ended balance. It returns the number
-// of verdicts that had an effect.
+// Settled fails the test unless the counters of a queue that has ended balance. It returns the
+// number of verdicts that had an effect.
 func Settled(t testing.TB, q *nfqueue.Queue) (effective uint64) {
 	t.Helper()
 	s := q.Stats()

@@ -31,12 +31,14 @@ func NewVerdictLab(t *testing.T, rules netlab.Family, lo netip.Addr) VerdictLab 
 	}
 }
 
-// Counted adds a chain behind the queueing one, with a rule that counts datagrams and then evaluates
-// the given expressions.
+// Counted adds a chain behind the queueing one, with a rule that counts datagrams and then
+// evaluates the given expressions.
 func Counted(t *testing.T, h *netlab.Host, rules netlab.Family, then ...netlab.Expr) *netlab.Rule {
 	t.Helper()
 	later := labtest.Chain(t, h, rules, netlab.Output, 10)
-	return labtest.Rule(t, later, append([]netlab.Expr{netlab.L4Proto(UDP), netlab.DstPort(Port), netlab.Counter()}, then...)...)
+	return labtest.Rule(
+		t, later,
+		append([]netlab.Expr{netlab.L4Proto(UDP), netlab.DstPort(Port), netlab.Counter()}, then...)...)
 }
 
 // WantCount fails the test unless a rule has counted a number of packets.

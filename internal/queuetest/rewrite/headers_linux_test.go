@@ -18,8 +18,8 @@ import (
 // options fill the header of an IPv4 packet: 40 bytes of an empty record route.
 var options = "\x07\x27\x04" + strings.Repeat("\x00", 37)
 
-// TestRewriteHeaders changes the length of the headers in front of a datagram. What the kernel would lose is
-// refused, as far as that can be known, and then arrives as it was.
+// TestRewriteHeaders changes the length of the headers in front of a datagram. What the kernel
+// would lose is refused, as far as that can be known, and then arrives as it was.
 func TestRewriteHeaders(t *testing.T) {
 	labtest.NeedReplace(t)
 	const arrives, refused, lost = "arrives", "is refused", "is lost"

@@ -39,8 +39,8 @@ var netlabHooks = [...]netlab.Hook{
 	netlab.Prerouting, netlab.Input, netlab.Forward, netlab.Output, netlab.Postrouting,
 }
 
-// TestRewriteOtherVersion: a packet of the other IP version is refused at every hook, and the packet
-// arrives as it was.
+// TestRewriteOtherVersion: a packet of the other IP version is refused at every hook, and the
+// packet arrives as it was.
 func TestRewriteOtherVersion(t *testing.T) {
 	labtest.NeedReplace(t)
 	other := func(p *nfqueue.Packet, n *netlab.Network) []byte {
@@ -140,7 +140,8 @@ func TestRewriteBeyondMTU(t *testing.T) {
 	}
 }
 
-// TestRewriteStreamBeyondMTU: a TCP segment that grows beyond the MTU would be sent again and again.
+// TestRewriteStreamBeyondMTU: a TCP segment that grows beyond the MTU would be sent again and
+// again.
 func TestRewriteStreamBeyondMTU(t *testing.T) {
 	labtest.NeedReplace(t)
 	text := strings.Repeat("a", 1400)

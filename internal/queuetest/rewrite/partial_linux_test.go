@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestRewriteListOfDatagrams changes a super-packet that GRO put together as a list (rx-gro-list). Its
-// checksum is the sum of the pseudo-header of one datagram.
+// TestRewriteListOfDatagrams changes a super-packet that GRO put together as a list (rx-gro-list).
+// Its checksum is the sum of the pseudo-header of one datagram.
 func TestRewriteListOfDatagrams(t *testing.T) {
 	if !labtest.AtLeast(t, 6, 12) {
 		t.Skip("before Linux 6.12 no UDP super-packet can be replaced")
@@ -55,8 +55,8 @@ func TestRewriteListOfDatagrams(t *testing.T) {
 	}
 }
 
-// TestRewriteSourceRoute changes a datagram with a loose source route. Its checksum is the sum of the
-// pseudo-header with the next hop.
+// TestRewriteSourceRoute changes a datagram with a loose source route. Its checksum is the sum of
+// the pseudo-header with the next hop.
 func TestRewriteSourceRoute(t *testing.T) {
 	labtest.NeedReplace(t)
 	n := labtest.Routed(t)

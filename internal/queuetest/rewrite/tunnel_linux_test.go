@@ -14,8 +14,9 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// TestRewriteTunnel changes the header of packets in which a tunnel carries a stream. Whose checksum inside is not
-// complete cannot be changed, and arrives as it was; the others arrive changed.
+// TestRewriteTunnel changes the header of packets in which a tunnel carries a stream. Whose
+// checksum inside is not complete cannot be changed, and arrives as it was; the others arrive
+// changed.
 func TestRewriteTunnel(t *testing.T) {
 	labtest.NeedReplace(t)
 	for _, f := range queuelab.Families {

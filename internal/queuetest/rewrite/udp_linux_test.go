@@ -28,8 +28,8 @@ func setOption(t *testing.T, c *net.UDPConn, level, option int, value string) {
 	labtest.Must(t, set)
 }
 
-// TestRewriteUDPSegments changes datagrams that are sent as one super-packet, which the kernel cuts in
-// front of the queue or behind it.
+// TestRewriteUDPSegments changes datagrams that are sent as one super-packet, which the kernel cuts
+// in front of the queue or behind it.
 func TestRewriteUDPSegments(t *testing.T) {
 	labtest.NeedReplace(t)
 	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {

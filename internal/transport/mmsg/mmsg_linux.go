@@ -97,7 +97,9 @@ func (s *Sender) Send(fd uintptr, pieces [][]byte) error {
 	s.hdr.SetIovlen(len(s.iovs))
 	defer clear(s.iovs)
 	for {
-		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.hdr)), unix.MSG_DONTWAIT)
+		_, _, errno := unix.RawSyscall(
+			unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&s.hdr)), unix.MSG_DONTWAIT,
+		)
 		switch errno {
 		case 0:
 			return nil
