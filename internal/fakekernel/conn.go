@@ -54,8 +54,7 @@ func portID(n uint32) uint32 {
 	return math.MaxUint32 - 4095 - n
 }
 
-// PortID returns the port id of the socket, by which the kernel knows the owner of a
-// queue.
+// PortID returns the port id of the socket, which identifies the owner of a queue.
 func (c *Conn) PortID() uint32 { return c.portID }
 
 // Send implements transport.Conn.
@@ -120,8 +119,7 @@ func (c *Conn) BusyPolled() time.Duration { return 0 }
 // CutsReplacedUDP implements transport.Conn.
 func (c *Conn) CutsReplacedUDP() bool { return true }
 
-// File implements transport.Conn. There is no descriptor that a process could
-// inherit.
+// File implements transport.Conn. It fails: a socket in memory has no descriptor.
 func (c *Conn) File() (*os.File, error) {
 	return nil, fmt.Errorf("a socket in memory has no file: %w", errors.ErrUnsupported)
 }

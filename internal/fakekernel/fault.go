@@ -4,7 +4,7 @@ package fakekernel
 
 import "github.com/chifflier/nfqueue-go/internal/kernel"
 
-// faults are what is to go wrong with a socket.
+// faults are the failures that a test has ordered for a socket.
 type faults struct {
 	failSend  pending[error]
 	failRecv  pending[error]
@@ -25,16 +25,16 @@ func (p *pending[T]) next() (v T, ok bool) {
 	return v, true
 }
 
-// FailSend makes the next Send fail with err, and do nothing else. Further calls are
-// for the Sends after that.
+// FailSend makes the next Send fail with err, without any other effect. Further calls are for the
+// Sends after that.
 func (c *Conn) FailSend(err error) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
 	c.failSend = append(c.failSend, err)
 }
 
-// FailRecv makes the next Recv, or the one that waits, fail with err. Further calls
-// are for the Recvs after that.
+// FailRecv makes the current or next Recv fail with err. Further calls are for the Recvs after
+// that.
 func (c *Conn) FailRecv(err error) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
@@ -42,17 +42,17 @@ func (c *Conn) FailRecv(err error) {
 	c.wake()
 }
 
-// RefuseVerdict makes the kernel answer the next VERDICT or VERDICT_BATCH with an
-// error number, and do nothing else. Further calls are for those after that. EPERM is
-// for a datagram of them: the kernel discards the whole of it and answers the first.
+// RefuseVerdict makes the kernel answer the next VERDICT or VERDICT_BATCH with an error number,
+// without any other effect. Further calls are for the messages after that. EPERM concerns a
+// datagram of such messages: the kernel discards it as a whole and answers the first message.
 func (c *Conn) RefuseVerdict(errno int32) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
 	c.refuse = append(c.refuse, errno)
 }
 
-// refusesDatagram reports whether a datagram is to be refused whose first message has
-// the given type.
+// refusesDatagram reports whether the kernel refuses a datagram whose first message has the given
+// type.
 func (c *Conn) refusesDatagram(typ uint16) bool {
 	if typ != subsystem<<8|msgVerdict && typ != subsystem<<8|msgVerdictBatch || len(c.refuse) == 0 ||
 		c.refuse[0] != kernel.EPERM {
@@ -62,8 +62,8 @@ func (c *Conn) refusesDatagram(typ uint16) bool {
 	return true
 }
 
-// LoseReply makes the next reply get lost, as it does when the receive buffer is
-// full. What was asked for is done. Further calls are for the replies after that.
+// LoseReply makes the kernel lose the next reply, as it does if the receive buffer is full. The
+// request has its effect. Further calls are for the replies after that.
 func (c *Conn) LoseReply() {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
@@ -78,16 +78,15 @@ func (c *Conn) Overrun(n int) {
 	c.overrun += n
 }
 
-// Truncate cuts the message of the next packet after n bytes, as recvmsg(2) does when
-// the buffer is too small. Further calls are for the packets after that.
+// Truncate cuts the message of the next packet after n bytes, as recvmsg(2) does if the buffer is
+// too small. Further calls are for the packets after that.
 func (c *Conn) Truncate(n int) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
 	c.truncate = append(c.truncate, n)
 }
 
-// Deliver puts a datagram of any content into the receive queue, whatever room there
-// is. It is copied.
+// Deliver puts a copy of a datagram with any content into the receive queue, even if that is full.
 func (c *Conn) Deliver(b []byte) {
 	c.kernel.mu.Lock()
 	defer c.kernel.mu.Unlock()
@@ -95,8 +94,8 @@ func (c *Conn) Deliver(b []byte) {
 	c.wake()
 }
 
-// Steal makes a queue another socket's, as if it had been unbound through a copy of the
-// socket that owned it and bound by the thief. What waits in it is dropped.
+// Steal gives a queue to another socket, as if a copy of the owner's socket had unbound it and the
+// other socket had bound it. The packets that wait in it are dropped.
 func (k *Kernel) Steal(number uint16, thief *Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -6,12 +6,12 @@ package fakekernel
 type Rule struct {
 	Queue  uint16
 	Bypass bool // the packet passes if nobody has bound the queue
-	// Match is asked after a REPEAT verdict whether the packet, as it is then,
-	// matches the rule again; it passes otherwise. Nil always matches.
+	// Match reports, after a REPEAT verdict, whether the edited packet matches the rule again; if not,
+	// it passes. Nil always matches.
 	Match func(Packet) bool
 }
 
-// Flight is the way of one packet through the queues.
+// Flight is one packet on its way through the queues.
 type Flight struct {
 	kernel *Kernel
 	rule   Rule
@@ -25,17 +25,17 @@ type Flight struct {
 	outcome Outcome
 }
 
-// Outcome tells what became of a packet.
+// Outcome is the fate of a packet.
 type Outcome struct {
-	// Passed says that it goes on; it was dropped otherwise.
+	// Passed says that the packet was let through. Otherwise it was dropped.
 	Passed bool
-	// Cause is what decided that.
+	// Cause is the reason.
 	Cause Cause
-	// Hops are the verdicts it was given, in order. It may have none.
+	// Hops are the verdicts of the packet, in order. There may be none.
 	Hops []Hop
-	// Packet is the packet as it goes on.
+	// Packet is the packet in the end.
 	Packet Packet
-	// Edits tells what came with verdicts and was applied.
+	// Edits are the attributes of verdicts that were applied.
 	Edits Edits
 	// LostChange says that a verdict other than drop came without a payload, although the payload
 	// had been changed in the memory into which it was received.
@@ -50,14 +50,14 @@ type Hop struct {
 	Batch   bool   // it came by a VERDICT_BATCH
 }
 
-// Edits are the attributes that came with verdicts.
+// Edits are attributes of verdicts.
 type Edits struct {
 	Payload, Mark, Priority, VLAN, LinkHeader bool
 	// Conntrack and Expect hold the attributes in NFQA_CT and NFQA_EXP.
 	Conntrack, Expect []byte
 }
 
-// Cause is why a packet has passed or was dropped.
+// Cause is why a packet was let through or dropped.
 type Cause uint8
 
 const (
@@ -67,8 +67,8 @@ const (
 	NotBound
 	// ModeNone: the copy mode of the queue was NFQNL_COPY_NONE.
 	ModeNone
-	// NotSegmented: a GSO packet met a queue without the flag GSO. A kernel would cut
-	// it to pieces, which this one does not.
+	// NotSegmented: a GSO packet met a queue without the flag GSO. A real kernel would queue the
+	// segments; this one cannot.
 	NotSegmented
 	// QueueFull: the queue had its maximum length.
 	QueueFull
@@ -78,15 +78,15 @@ const (
 	Unbound
 	// Flushed: by Kernel.Flush while the packet waited.
 	Flushed
-	// BadPayload: the payload that came with the verdict was shorter than the
-	// packet's headers. The kernel answers with success all the same.
+	// BadPayload: the payload of the verdict was shorter than the packet's headers. The kernel reports
+	// no error.
 	BadPayload
-	// BadLink: the VLAN tag or link header that came with the verdict was not valid.
+	// BadLink: the VLAN tag or link header of the verdict was invalid.
 	BadLink
 )
 
-// Send sends a packet to a rule. It has been queued, or its flight has ended, when
-// Send returns. The packet is copied.
+// Send sends a copy of a packet to a rule. When Send returns the packet is queued, or its flight
+// has ended.
 func (k *Kernel) Send(r Rule, p Packet) *Flight {
 	f := &Flight{kernel: k, rule: r, done: make(chan struct{}), packet: p.clone()}
 	k.mu.Lock()
@@ -98,8 +98,8 @@ func (k *Kernel) Send(r Rule, p Packet) *Flight {
 // Done returns a channel that is closed when the flight has ended.
 func (f *Flight) Done() <-chan struct{} { return f.done }
 
-// Outcome returns what became of the packet. It must not be called before Done is
-// closed. The memory is shared between all callers.
+// Outcome returns the fate of the packet. It must not be called before Done is closed. All callers
+// share its memory.
 func (f *Flight) Outcome() Outcome { return f.outcome }
 
 // Queued returns where the packet waits.
@@ -115,8 +115,8 @@ func (f *Flight) end(c Cause, passed bool) {
 	close(f.done)
 }
 
-// again asks the rule whether it matches the packet now. The lock is free
-// meanwhile, so that Match may use the kernel.
+// again reports whether the rule matches the packet now. It releases the lock meanwhile, so that
+// Match may use the kernel.
 func (f *Flight) again() bool {
 	if f.rule.Match == nil {
 		return true

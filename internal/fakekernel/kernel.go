@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package fakekernel is the kernel's side of nfnetlink_queue in memory. It speaks
-// the netlink bytes, keeps the queues and counters, and does with packets what a
-// kernel does; what it leaves out is the network around them. It runs on every
-// operating system and needs no privilege. Its byte order is that of the host, its
-// error numbers are Linux's.
+// Package fakekernel is the kernel's side of nfnetlink_queue in memory. It reads and writes netlink
+// messages, keeps queues and counters, and treats packets as the kernel does. The network around
+// the queues is missing. The package runs on every operating system without privileges. Its byte
+// order is the host's, its error numbers are Linux's.
 //
-// What a kernel has no way to be told to do, to fail or to lose something at the
-// right moment, are methods of Conn and Kernel.
+// Methods of Conn and Kernel make it fail or lose something at the right moment, which no message
+// to a real kernel can do.
 package fakekernel
 
 import (
@@ -50,16 +49,16 @@ func (k *Kernel) SetFirstID(id uint32) {
 	k.firstID = id
 }
 
-// SetFlags sets which of the flags FAIL_OPEN to SECCTX (NFQA_CFG_F_*) the kernel
-// has been built with. Asking for another fails with EOPNOTSUPP.
+// SetFlags sets which of the flags FAIL_OPEN to SECCTX (NFQA_CFG_F_*) the kernel supports. A
+// request for another fails with EOPNOTSUPP.
 func (k *Kernel) SetFlags(supported uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.flags = supported
 }
 
-// SetReadBufferLimit sets the largest receive buffer that is granted, in bytes as
-// the kernel counts them: twice net.core.rmem_max.
+// SetReadBufferLimit sets the size of the largest receive buffer, in bytes as the kernel counts
+// them: twice net.core.rmem_max.
 func (k *Kernel) SetReadBufferLimit(n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -74,7 +73,7 @@ func (k *Kernel) SetMaxSend(n int) {
 	k.maxSend = n
 }
 
-// SetPrivileged gives or takes CAP_NET_ADMIN, which the kernel asks for with every
+// SetPrivileged gives the sockets CAP_NET_ADMIN, or takes it away. The kernel checks it for every
 // datagram.
 func (k *Kernel) SetPrivileged(yes bool) {
 	k.mu.Lock()
@@ -93,8 +92,8 @@ func (k *Kernel) SetLink(index uint32, name string) {
 	k.links[index] = name
 }
 
-// LinkIndex returns the index of the interface with that name, which it adds if
-// there is none.
+// LinkIndex returns the index of the interface with a name, and adds the interface if there is
+// none.
 func (k *Kernel) LinkIndex(name string) uint32 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -109,8 +108,8 @@ func (k *Kernel) LinkIndex(name string) uint32 {
 	return index
 }
 
-// Flush drops all packets that wait in any queue, as the kernel does when a chain
-// is removed or a device goes down. A verdict that comes later gets ENOENT.
+// Flush drops all packets that wait in any queue, as the kernel does when a base chain is removed.
+// The answer to a later verdict is ENOENT.
 func (k *Kernel) Flush() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -49,8 +49,8 @@ const (
 	attrVLANTCI   = 2
 )
 
-// message makes the PACKET message by which q tells its owner of p. The order is
-// that of nfqnl_build_packet_message. The payload is last and not padded.
+// message makes the PACKET message of p for the owner of q. The order of attributes is that of
+// nfqnl_build_packet_message. The payload is last, without padding.
 func (q *queue) message(id uint32, p *Packet) []byte {
 	b := nlwire.AppendHeader(nil, subsystem<<8|msgPacket, 0, 0)
 	b = append(b, p.Family, 0)
@@ -110,8 +110,8 @@ func appendUnlessZero(b []byte, attr uint16, v uint32) []byte {
 	return nlwire.AppendAttrU32(b, attr, v)
 }
 
-// appendDevs appends a device and the bridge port behind it, which comes first in
-// the bridge family.
+// appendDevs appends a device and then its bridge port, or the other way round in the bridge
+// family.
 func appendDevs(
 	b []byte, family uint8, attr uint16, dev uint32, physAttr uint16, phys uint32,
 ) []byte {
@@ -121,7 +121,7 @@ func appendDevs(
 	return appendUnlessZero(appendUnlessZero(b, attr, dev), physAttr, phys)
 }
 
-// appendLink appends what only the bridge family has.
+// appendLink appends the attributes of the bridge family.
 func appendLink(b []byte, p *Packet) []byte {
 	if p.VLAN != (VLAN{}) {
 		at := len(b)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Packet is a packet as it meets a queue rule, with all that a kernel could know
-// about it. What a queue is told depends on the hook and the flags of the queue.
+// Packet is a packet when it meets a rule that queues it, with all that a kernel could know about
+// it. The kernel tells a queue some of that, depending on the hook and the flags of the queue.
 type Packet struct {
 	Family    uint8  // NFPROTO_*: 2 IPv4, 7 bridge, 10 IPv6
 	EtherType uint16 // of Payload

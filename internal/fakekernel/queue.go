@@ -28,8 +28,7 @@ const (
 const (
 	maxCopyRange  = 0xffff - 4
 	defaultMaxLen = 1024
-	// maxPending is what the hash table of a queue takes, whatever its maximum
-	// length says.
+	// maxPending is the capacity of the hash table of a queue, also if its maximum length is larger.
 	maxPending = 65536
 )
 
@@ -63,7 +62,7 @@ func newQueue(number uint16, owner *Conn, firstID uint32) *queue {
 	}
 }
 
-// enqueue queues a packet under a number, or ends its flight. bypass lets it pass
+// enqueue queues a packet to a queue by number, or ends its flight. With bypass the packet passes
 // if nobody has bound the queue.
 func (k *Kernel) enqueue(f *Flight, number uint16, bypass bool) {
 	q := k.queues[number]
@@ -80,7 +79,7 @@ func (k *Kernel) enqueue(f *Flight, number uint16, bypass bool) {
 	default:
 		if q.mode == copyPacket && q.flags&flagGSO == 0 && p.SKBInfo&skbChecksumNotReady != 0 {
 			if p.Len <= len(p.Payload) {
-				// skb_checksum_help. What has no checksum that it knows stays as it is.
+				// skb_checksum_help. A packet of another protocol stays as it is.
 				_ = ippkt.Complete(p.Payload)
 			}
 			p.SKBInfo &^= skbChecksumNotReady
@@ -104,7 +103,7 @@ func (k *Kernel) enqueue(f *Flight, number uint16, bypass bool) {
 	}
 }
 
-// overflow ends a packet for which there is no room.
+// overflow ends the flight of a packet for which there is no room.
 func (q *queue) overflow(f *Flight, cause Cause, counter *uint32) {
 	if q.flags&flagFailOpen != 0 {
 		f.end(cause, true)
@@ -123,8 +122,8 @@ func (q *queue) take(id uint32) *Flight {
 	return q.remove(el)
 }
 
-// takeUpTo removes all entries from the oldest on to the first whose id is after
-// max, in the arithmetic of numbers that wrap around.
+// takeUpTo removes the entries from the oldest one up to the last whose id is not after max, in
+// wrap-around arithmetic.
 func (q *queue) takeUpTo(max uint32) (taken []*Flight) {
 	for el := q.order.Front(); el != nil && int32(el.Value.(*entry).id-max) <= 0; el = q.order.Front() {
 		taken = append(taken, q.remove(el))
@@ -139,7 +138,7 @@ func (q *queue) remove(el *list.Element) *Flight {
 	return e.flight
 }
 
-// drop drops everything that waits.
+// drop drops all waiting packets.
 func (q *queue) drop(cause Cause) {
 	for el := q.order.Front(); el != nil; el = q.order.Front() {
 		q.remove(el).end(cause, false)

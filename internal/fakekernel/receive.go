@@ -47,7 +47,7 @@ func (c *Conn) Recv(s *transport.Slab) (int, error) {
 	}
 }
 
-// recvLocked returns 0 and no error when there is nothing yet.
+// recvLocked returns 0 and no error if there is nothing to receive yet.
 func (c *Conn) recvLocked(s *transport.Slab) (n int, err error) {
 	if c.closed {
 		return 0, net.ErrClosed
@@ -96,14 +96,14 @@ func (c *Conn) setDeadline(t time.Time) {
 	c.wake()
 }
 
-// wake makes a waiting Recv look again.
+// wake makes the current Recv check again.
 func (c *Conn) wake() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
-// deliver puts a datagram into the receive queue. It reports false when the receive
-// buffer has no room; an empty one takes anything.
+// deliver puts a datagram into the receive queue. It reports false if the receive buffer has no
+// room; an empty one has room for any datagram.
 func (c *Conn) deliver(d datagram) bool {
 	if len(c.waiting) > 0 && c.used+d.charge > c.size {
 		return false

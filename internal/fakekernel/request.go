@@ -12,8 +12,8 @@ import (
 // minType is NLMSG_MIN_TYPE: lower ones are control messages.
 const minType = 0x10
 
-// receive acts on the messages of a datagram one after the other. The error of one
-// is answered and does not keep the others from being acted on.
+// receive acts on the messages of a datagram one after the other. If one fails the kernel answers
+// with an error and goes on with the next.
 func (k *Kernel) receive(c *Conn, b []byte) {
 	for first := true; ; first = false {
 		msg, rest, ok := nlwire.Next(b)
@@ -61,9 +61,8 @@ func (k *Kernel) request(c *Conn, typ uint16, body []byte) int32 {
 	return kernel.EINVAL
 }
 
-// reply answers a request: NLMSG_ERROR with the error number, 0 for an
-// acknowledgement, and the header of the request without its payload, as with
-// NETLINK_CAP_ACK.
+// reply answers a request with NLMSG_ERROR: the error number, 0 for an acknowledgement, and the
+// header of the request without its payload, as with NETLINK_CAP_ACK.
 func (c *Conn) reply(request []byte, errno int32) {
 	hdr, _ := nlwire.ParseHeader(request)
 	const capped = 0x100 // NLM_F_CAPPED

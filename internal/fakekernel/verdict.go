@@ -69,7 +69,7 @@ func (k *Kernel) verdict(c *Conn, number uint16, body []byte, batch bool) int32 
 	if len(taken) == 0 {
 		return kernel.ENOENT
 	}
-	// The whole batch has left the queue before the first of it goes on.
+	// The whole batch leaves the queue before its first packet goes on.
 	for _, f := range taken {
 		f.outcome.Hops = append(f.outcome.Hops, Hop{f.queue, f.id, v, batch})
 		if c.rewritten(packetID{f.queue, f.id}) && v&verdictMask != verdictDrop && a[attrPayload] == nil {
@@ -89,8 +89,8 @@ func (k *Kernel) verdict(c *Conn, number uint16, body []byte, batch bool) int32 
 	return 0
 }
 
-// edit applies the attributes that only a VERDICT may have. It ends the flight of
-// a packet that cannot go on with them, in part without an error.
+// edit applies the attributes that only a VERDICT may have. If one of them is invalid it ends the
+// flight; for some the kernel reports no error.
 func (k *Kernel) edit(f *Flight, a [][]byte) int32 {
 	p, e := &f.packet, &f.outcome.Edits
 	if a[attrCT] != nil && k.flags&flagConntrack != 0 && p.Conntrack != nil {
@@ -141,7 +141,7 @@ func (f *Flight) editLink(a [][]byte) int32 {
 	return 0
 }
 
-// mark applies the attributes that a VERDICT_BATCH may have too.
+// mark applies the attributes that a VERDICT_BATCH may also have.
 func (f *Flight) mark(a [][]byte) {
 	if b := a[attrMark]; b != nil {
 		f.packet.Mark, f.outcome.Edits.Mark = binary.BigEndian.Uint32(b), true
@@ -174,8 +174,8 @@ func (k *Kernel) reinject(f *Flight, v uint32) {
 	}
 }
 
-// transportOffset is where the kernel has the transport header of a packet, which
-// no verdict can cut into.
+// transportOffset returns where the kernel sees the transport header of a packet. A payload of a
+// verdict must reach up to there.
 func (p *Packet) transportOffset() int {
 	if len(p.Payload) == 0 {
 		return 1
@@ -189,12 +189,12 @@ func (p *Packet) transportOffset() int {
 	return 1
 }
 
-// policy is what the kernel checks of attributes before it looks at them: the
-// index is the type, the value the least length in bytes.
+// policy has the least length in bytes of each attribute, by type. The kernel checks it before it
+// reads any of them.
 type policy []uint8
 
-// parse returns the attributes by type, nil for those that are absent. Unknown ones
-// are left out, the last of a type counts.
+// parse returns the attributes by type, nil for absent ones. It ignores unknown types; of several
+// attributes of a type the last one counts.
 func (p policy) parse(b []byte) (attrs [][]byte, errno int32) {
 	attrs = make([][]byte, len(p))
 	for {

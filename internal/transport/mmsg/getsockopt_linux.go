@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Getsockopt is getsockopt(2): b is what the kernel reads, and is overwritten with the answer,
-// whose length is returned. It must not be empty.
+// Getsockopt is getsockopt(2). The kernel reads b and overwrites it with the answer; Getsockopt
+// returns the answer's length. b must not be empty.
 func Getsockopt(fd uintptr, level, name int, b []byte) (int, error) {
 	n := uint32(len(b))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(name),

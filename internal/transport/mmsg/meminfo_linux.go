@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReceiveMemory returns the size of a socket's receive buffer and how much of it
-// is in use, in the kernel's count (SO_MEMINFO, linux/sock_diag.h).
+// ReceiveMemory returns the size of a socket's receive buffer, and how many bytes of it are used,
+// as the kernel counts them (SO_MEMINFO, linux/sock_diag.h).
 func ReceiveMemory(fd uintptr) (size, used int, err error) {
 	var info [9]uint32 // SK_MEMINFO_VARS
 	n := uint32(unsafe.Sizeof(info))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package mmsg receives many datagrams with one system call and sends one from
-// many pieces (recvmmsg(2), sendmsg(2)). It holds all unsafe code of the module.
+// Package mmsg receives many datagrams with one system call (recvmmsg(2)), and sends one datagram
+// from many pieces (sendmsg(2)). It has all unsafe code of the module.
 package mmsg
 
 import (
@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls never wait for anything, and a batch is done in some tens to hundreds of
-// microseconds. They are raw: around an ordinary system call of that length Go's
-// scheduler takes the processor away and wakes another thread for it, which costs as
-// much as the call itself.
+// The system calls never block. They are raw: during an ordinary system call of some tens to
+// hundreds of microseconds, as a batch takes, Go's scheduler gives the processor to another thread,
+// and that handover costs as much as the call itself.
 
 // mmsghdr is struct mmsghdr; Go pads it as C does on every word size.
 type mmsghdr struct {
@@ -28,8 +27,8 @@ type Receiver struct {
 	iovs []unix.Iovec
 }
 
-// NewReceiver makes a Receiver for n slots, the memory of which slot returns. It
-// must stay in use, and is written to by Recv only.
+// NewReceiver makes a Receiver for n slots; slot returns the memory of each. Only Recv writes to
+// that memory.
 func NewReceiver(n int, slot func(int) []byte) *Receiver {
 	r := &Receiver{hdrs: make([]mmsghdr, n), iovs: make([]unix.Iovec, n)}
 	for i := range r.hdrs {
@@ -40,13 +39,13 @@ func NewReceiver(n int, slot func(int) []byte) *Receiver {
 	return r
 }
 
-// SetSlot makes b the memory of slot i.
+// SetSlot replaces the memory of slot i.
 func (r *Receiver) SetSlot(i int, b []byte) {
 	r.iovs[i].Base = &b[0]
 	r.iovs[i].SetLen(len(b))
 }
 
-// Recv receives what is there, into the slots from the first on, without waiting.
+// Recv receives the datagrams that are there into the first slots. It does not wait.
 func (r *Receiver) Recv(fd uintptr) (n int, err error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd,
@@ -61,8 +60,7 @@ func (r *Receiver) Recv(fd uintptr) (n int, err error) {
 	}
 }
 
-// Datagram returns the length of what Recv put into slot i, and whether the
-// datagram was longer than the slot.
+// Datagram returns how many bytes Recv has put into slot i, and whether the datagram was longer.
 func (r *Receiver) Datagram(i int) (n int, truncated bool) {
 	h := &r.hdrs[i]
 	return int(h.len), h.hdr.Flags&unix.MSG_TRUNC != 0
@@ -78,14 +76,14 @@ type Sender struct {
 // NewSender makes a Sender.
 func NewSender() *Sender {
 	s := &Sender{to: unix.RawSockaddrNetlink{Family: unix.AF_NETLINK}}
-	// With the address given the kernel asks for the capability of the sender
-	// alone, not also for that of whoever opened the socket (netlink_sendmsg).
+	// If the address is given, the kernel checks the capability of the sender only, and not also that
+	// of the process that opened the socket (netlink_sendmsg).
 	s.hdr.Name = (*byte)(unsafe.Pointer(&s.to))
 	s.hdr.Namelen = unix.SizeofSockaddrNetlink
 	return s
 }
 
-// Send sends one datagram made of pieces, none of which may be empty.
+// Send sends one datagram of several pieces. None of them may be empty.
 func (s *Sender) Send(fd uintptr, pieces [][]byte) error {
 	s.iovs = s.iovs[:0]
 	for _, p := range pieces {
