@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package bridge lets packages of the module do with queues what is not part of the API.
-// Package nfqueue sets its variables.
+// Package bridge gives other packages of the module access to queues beyond the API. Package
+// nfqueue sets its variables.
 package bridge
 
 import (
@@ -18,14 +18,15 @@ var OpenOver func(conn transport.Conn, cfg any) (queue any, err error)
 // error is that of ctx.
 var AwaitServe func(ctx context.Context, queue any) error
 
-// CheckVerdict says why the kernel would not take a verdict, as nfqueue.Held.Resolve does.
+// CheckVerdict returns the error of nfqueue.Held.Resolve for a verdict that the kernel would
+// refuse.
 var CheckVerdict func(verdict uint32) error
 
 // Message returns the netlink message of a packet, an *nfqueue.Packet. It is valid as long as the
 // packet's payload.
 var Message func(packet any) []byte
 
-// ServeFor serves a queue as nfqueue.Queue.Serve does, but leaves it open when ctx
-// ends: packets then wait in it until it is served again. queue is an *nfqueue.Queue,
-// handler an nfqueue.Handler.
+// ServeFor serves a queue as nfqueue.Queue.Serve does, but leaves it open when ctx ends: packets
+// then wait until the queue is served again. queue is an *nfqueue.Queue, handler an
+// nfqueue.Handler.
 var ServeFor func(ctx context.Context, queue, handler any) error

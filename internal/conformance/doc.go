@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package conformance holds tests that run against the kernel in memory and the real
-// one alike, so that what is tested with the first holds for the second.
+// Package conformance has tests that run on the kernel in memory and on the real one. They show
+// that the first behaves like the second.
 //
-// TestNetlink compares the answers to netlink messages. TestQueues opens queues and
-// sends packets through them, and looks at what arrives.
+// TestNetlink compares the answers to netlink messages. TestQueues sends packets through queues and
+// checks what arrives.
 package conformance

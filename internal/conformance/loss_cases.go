@@ -57,8 +57,8 @@ func testBufferHoldsQueue(l lab) {
 	l.wantReceived()
 }
 
-// overrun opens a queue with room for only a few packets, sends 40, and returns how many
-// found room.
+// overrun opens a queue with room for only a few packets, sends 40, and returns how many were
+// queued.
 func overrun(l lab, flags nfqueue.Flags) (q *nfqueue.Queue, room uint64) {
 	q = l.open(nfqueue.Config{Flags: flags, ReadBuffer: 8192, CopyMode: nfqueue.CopyMeta})
 	l.send(names(40)...)
@@ -83,7 +83,7 @@ func testBufferFull(l lab) {
 	_, room := overrun(l, 0)
 	l.wantReceived(names(40)[:room]...)
 
-	// The ids of what was lost are missing from what comes next.
+	// The next packets show that the ids of the lost ones are missing.
 	q := l.open(nfqueue.Config{ReadBuffer: 8192, CopyMode: nfqueue.CopyMeta})
 	l.send(names(40)...)
 	released := make(chan struct{})

@@ -31,7 +31,7 @@ func (l lab) wantPassed(n int) {
 	}
 }
 
-// A verdict is compared with all 32 bits, unless it drops.
+// The kernel compares all 32 bits of a verdict, unless it drops.
 func testUpperBits(l lab) {
 	s := l.bound(100)
 	passed := 0
@@ -56,8 +56,8 @@ func testUpperBits(l lab) {
 	}
 }
 
-// A batch reaches from the oldest packet to the first whose id is after the given one, in
-// the arithmetic of numbers that wrap around.
+// A batch reaches from the oldest packet to the last whose id is not after the given one, in
+// wrap-around arithmetic.
 func testBatchReach(l lab) {
 	for _, c := range []struct {
 		id    uint32
@@ -98,7 +98,7 @@ func testBatchAttributes(l lab) {
 	}
 }
 
-// All packets of a batch have left the queue before the first of them comes again.
+// All packets of a batch leave the queue before the first of them is queued again.
 func testBatchOfRepeats(l lab) {
 	s := l.bound(2)
 	l.send("a", "b")

@@ -26,17 +26,16 @@ const (
 	odd  = -2 // an answer that is not what it should look like
 )
 
-// step is a datagram, and what the kernel answers to its messages. Several values for
-// one message are those of kernels of different age.
+// step is a datagram and the kernel's answers to its messages. Several values for one message are
+// those of different kernel versions.
 type step struct {
 	datagram []byte
 	answers  [][]int32
 	foreign  bool // by a second socket
 }
 
-// TestNetlink asks a kernel for what it ought to do and what it ought to refuse, and
-// compares the error numbers. dial opens a socket; those of one test are in one
-// network namespace.
+// TestNetlink sends requests that a kernel must accept or must refuse, and compares the error
+// numbers. dial opens a socket; the sockets of one test are in one network namespace.
 func TestNetlink(t *testing.T, dial func(t *testing.T) func() Socket) {
 	for _, c := range netlinkCases {
 		t.Run(c.name, func(t *testing.T) {

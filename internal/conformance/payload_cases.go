@@ -4,8 +4,8 @@ package conformance
 
 import "github.com/chifflier/nfqueue-go"
 
-// The checksum of a packet that has not left the machine is partial, unless the kernel is
-// asked for segments. Written back as it is, such a packet is lost.
+// The checksum of a packet that has not left the machine is partial, unless the queue asks for
+// segments. A packet that is written back like that is lost.
 func testPartialChecksum(l lab) {
 	l.NeedReplace()
 	raw := func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -38,7 +38,7 @@ func testPartialChecksum(l lab) {
 	}
 }
 
-// testShortPayload: the kernel would drop the packet and call the verdict a success.
+// testShortPayload: the kernel would drop the packet without an error.
 func testShortPayload(l lab) {
 	q := l.open(nfqueue.Config{})
 	l.send("whole")

@@ -163,7 +163,7 @@ func testEdits(l lab) {
 	}
 }
 
-// Ids count from 1 each time a queue is bound.
+// Ids start with 1 each time a queue is bound.
 func testIDs(l lab) {
 	for range 2 {
 		q := l.open(nfqueue.Config{})
@@ -238,7 +238,7 @@ func testBatchAboveHeld(l lab) {
 	}
 }
 
-// CopyNone drops all, uncounted and in spite of bypass.
+// CopyNone drops all packets, without counting them and in spite of bypass.
 func testModeNone(l lab) {
 	q := l.open(nfqueue.Config{CopyMode: nfqueue.CopyNone, Flags: nfqueue.FailOpen})
 	l.send("none")
@@ -302,7 +302,7 @@ func testNotBoundBypass(l lab) {
 	l.wantReceived("passes")
 }
 
-// Closing drops what waits, also with fail-open and bypass.
+// Closing drops the packets that wait, also with fail-open and bypass.
 func testClosePending(l lab) {
 	q := l.open(nfqueue.Config{Flags: nfqueue.FailOpen})
 	l.send("a", "b")
@@ -330,8 +330,8 @@ func testShutdown(fallback nfqueue.Verdict) func(lab) {
 	}
 }
 
-// A running Serve decides what waits, held packets are waited for, and new ones pass
-// meanwhile without being seen.
+// A running Serve decides the packets that wait, Shutdown waits for held packets, and new packets
+// pass without being queued.
 func testShutdownServes(l lab) {
 	q := l.open(nfqueue.Config{Fallback: nfqueue.Accept})
 	l.send(names(3)...)
@@ -440,7 +440,7 @@ func testLiveChanges(l lab) {
 	}
 }
 
-// The table in /proc, as far as it may be read.
+// The table in /proc, if the process may read it.
 func testAccount(l lab) {
 	q := l.open(nfqueue.Config{Queue: 7, CopyRange: 100, MaxLen: 2, ReadBuffer: 1 << 16})
 	l.send(names(3)...)

@@ -10,32 +10,31 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Kernel is a kernel, and a path for datagrams through it with a rule that queues them
-// at the output hook.
+// Kernel is a kernel with a path for datagrams, and a rule at the output hook that queues them.
 type Kernel interface {
 	// Open opens a queue.
 	Open(nfqueue.Config) (*nfqueue.Queue, error)
-	// Dial opens a socket, to bind a queue on and decide its packets by messages of the
-	// test's own.
+	// Dial opens a socket, with which the test binds a queue and decides its packets by its own
+	// messages.
 	Dial() Socket
-	// Send sends a datagram with some text. It has been queued, dropped or let pass when
-	// Send returns.
+	// Send sends a datagram with a text. When it returns the datagram has been queued, dropped or let
+	// through.
 	Send(text string)
 	// Receive waits for a datagram to arrive at its destination, and returns its text. It
 	// fails the test if there is none.
 	Receive() string
-	// Passed returns how many datagrams have passed the rule. One that is given a verdict
-	// counts as soon as the kernel has taken that.
+	// Passed returns how many datagrams have passed the rule. A verdict counts as soon as the kernel
+	// has accepted it.
 	Passed() int
 	// Marked returns how many of those had the mark 1.
 	Marked() int
 	// NeedReplace skips the test if the kernel drops packets with a replaced payload.
 	NeedReplace()
-	// Flush drops all packets that wait in a queue, as when a chain is removed.
+	// Flush drops all packets that wait in a queue, as the removal of a chain does.
 	Flush()
 }
 
-// Rule is the rule of a Kernel. Datagrams with mark 2 are let pass before it.
+// Rule is the rule of a Kernel. Datagrams with mark 2 pass before it.
 type Rule struct {
 	Queue  uint16
 	Bypass bool
@@ -47,8 +46,8 @@ type lab struct {
 	Kernel
 }
 
-// TestQueues runs all tests of queues. The kernels that make returns are new, and vanish
-// with their tests.
+// TestQueues runs all tests of queues. make returns a new kernel for each, which vanishes with the
+// test.
 func TestQueues(t *testing.T, make func(*testing.T, Rule) Kernel) {
 	for _, c := range queueCases {
 		t.Run(c.name, func(t *testing.T) { c.test(lab{t, make(t, c.rule)}) })
@@ -96,7 +95,7 @@ func (l lab) wantToCome(texts ...string) {
 	}
 }
 
-// serving is a Serve that runs.
+// serving is a running Serve.
 type serving struct {
 	lab
 	queue  *nfqueue.Queue
@@ -128,7 +127,7 @@ func (l lab) drain(q *nfqueue.Queue, h nfqueue.HandlerFunc) nfqueue.Stats {
 	return l.serve(q, h).stop()
 }
 
-// text returns what was sent in a UDP datagram.
+// text returns the text of a UDP datagram.
 func text(p *nfqueue.Packet) string {
 	const headers = 20 + 8
 	if b := p.Payload(); len(b) > headers {
@@ -137,7 +136,7 @@ func text(p *nfqueue.Packet) string {
 	return ""
 }
 
-// by answers by the text of the packet.
+// by chooses the verdict by the text of the packet.
 func by(verdicts map[string]nfqueue.Verdict) nfqueue.HandlerFunc {
 	return func(p *nfqueue.Packet) nfqueue.Verdict { return verdicts[text(p)] }
 }

@@ -25,7 +25,7 @@ func Each(n *netlab.Network, scenario func(client, server netip.Addr)) {
 	scenario(n.Client6, n.Server6)
 }
 
-// Listen makes a TCP listener of a host, which is closed when the test ends.
+// Listen makes a TCP listener in a host, and closes it when the test ends.
 func Listen(t testing.TB, h *netlab.Host, at netip.AddrPort) net.Listener {
 	t.Helper()
 	l, err := netlab.In(
@@ -36,7 +36,7 @@ func Listen(t testing.TB, h *netlab.Host, at netip.AddrPort) net.Listener {
 	return l
 }
 
-// Dial connects a host to a TCP address. The connection has until Patience is over.
+// Dial connects a host to a TCP address. The deadline of the connection is after Patience.
 func Dial(h *netlab.Host, to netip.AddrPort) (net.Conn, error) {
 	c, err := netlab.In(
 		h, func() (net.Conn, error) { return net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to)) },
@@ -47,7 +47,7 @@ func Dial(h *netlab.Host, to netip.AddrPort) (net.Conn, error) {
 	return c, c.SetDeadline(time.Now().Add(Patience))
 }
 
-// MustDial is Dial; the test fails at once without the connection, and closes it in the end.
+// MustDial is Dial, but ends the test if that fails, and closes the connection when the test ends.
 func MustDial(t testing.TB, h *netlab.Host, to netip.AddrPort) net.Conn {
 	t.Helper()
 	c, err := Dial(h, to)
@@ -56,7 +56,7 @@ func MustDial(t testing.TB, h *netlab.Host, to netip.AddrPort) net.Conn {
 	return c
 }
 
-// ListenUDP makes a UDP socket of a host, which is closed when the test ends.
+// ListenUDP makes a UDP socket in a host, and closes it when the test ends.
 func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	c, err := netlab.In(
@@ -67,8 +67,7 @@ func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	return c
 }
 
-// DialUDP makes a UDP socket of a host that sends to an address. It has until Patience is
-// over.
+// DialUDP makes a UDP socket in a host that sends to an address. Its deadline is after Patience.
 func DialUDP(h *netlab.Host, to netip.AddrPort) (*net.UDPConn, error) {
 	c, err := netlab.In(
 		h, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to)) },
@@ -79,7 +78,8 @@ func DialUDP(h *netlab.Host, to netip.AddrPort) (*net.UDPConn, error) {
 	return c, c.SetDeadline(time.Now().Add(Patience))
 }
 
-// MustDialUDP is DialUDP; the test fails at once without the socket, and closes it in the end.
+// MustDialUDP is DialUDP, but ends the test if that fails, and closes the socket when the test
+// ends.
 func MustDialUDP(t testing.TB, h *netlab.Host, to netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	c, err := DialUDP(h, to)

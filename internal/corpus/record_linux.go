@@ -18,10 +18,10 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// writeEnv is the directory in which recordings are kept. They go to a temporary one without it.
+// writeEnv names the directory for recordings. Without it they go to a temporary one.
 const writeEnv = "NFQUEUE_WRITE_CAPTURES"
 
-// Patience bounds every wait for something that must come.
+// Patience bounds every wait for something that must happen.
 const Patience = 20 * time.Second
 
 // file is a capture that is being written.
@@ -95,8 +95,8 @@ type Recorder struct {
 	changed chan struct{} // closed when there are more flows
 }
 
-// Record queues all packets that come to the router, and those it sends by itself, until
-// the test ends. They are then in the file with a name.
+// Record queues all packets that reach the router, and those that it sends itself, until the test
+// ends. The file with the given name then has them.
 func Record(t testing.TB, name string) (*netlab.Network, *Recorder) {
 	t.Helper()
 	n := labtest.Routed(t)
@@ -107,7 +107,7 @@ func Record(t testing.TB, name string) (*netlab.Network, *Recorder) {
 		changed: make(chan struct{}),
 	}
 	var err error
-	// Without GSO packets are as they are on a wire: no longer than the MTU, and complete.
+	// Without GSO packets are as on a wire: no longer than the MTU, and with complete checksums.
 	r.queue, err = nfqueue.Open(
 		nfqueue.Config{NetNS: n.Middle.FD(), Flags: nfqueue.NoGSO, Fallback: nfqueue.Accept},
 	)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package exampletb lets Example functions call what wants a testing.TB, such as package
-// nfqueuetest.
+// Package exampletb has a testing.TB for Example functions, which have none.
 package exampletb
 
 import (
@@ -10,8 +9,8 @@ import (
 	"testing"
 )
 
-// T prints what would fail a test, so that the example's output is not what it should be.
-// Its other methods must not be called.
+// T prints the messages of a test that fails. They change the example's output, so it fails too.
+// Methods that are not defined here must not be called.
 type T struct {
 	testing.TB
 	cleanups []func()
@@ -21,10 +20,10 @@ type T struct {
 // Helper does nothing.
 func (t *T) Helper() {}
 
-// Cleanup has f called by End.
+// Cleanup makes End call f.
 func (t *T) Cleanup(f func()) { t.cleanups = append(t.cleanups, f) }
 
-// End does what is done at the end of a test.
+// End calls the functions of Cleanup, the last one first.
 func (t *T) End() {
 	for _, f := range slices.Backward(t.cleanups) {
 		f()

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AddAddr gives addresses to an interface, usable when it returns: IPv6 does without duplicate
+// AddAddr adds addresses to an interface. They are usable when it returns: IPv6 skips duplicate
 // address detection.
 func (h *Host) AddAddr(name string, addrs ...netip.Prefix) error {
 	link, err := h.link(name)
@@ -44,8 +44,8 @@ func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
-// AddNeighbours tells the host that an interface of another host on the same link has all the
-// addresses which it has, so that neither ARP nor neighbour discovery is needed.
+// AddNeighbours tells the host all addresses of an interface of another host on the same link, so
+// that neither ARP nor neighbour discovery is needed.
 func (h *Host) AddNeighbours(name string, other *Host, otherName string) error {
 	link, err := h.link(name)
 	if err != nil {

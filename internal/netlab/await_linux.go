@@ -15,17 +15,16 @@ import (
 )
 
 const (
-	// awaitLimit bounds the wait for something that the kernel does by itself within milliseconds.
+	// awaitLimit bounds the wait for something that the kernel does within milliseconds.
 	awaitLimit = 10 * time.Second
-	// awaitAgain is when to ask without news: the kernel tells of a new IPv6 route just before lookups
-	// find it.
+	// awaitAgain is the time after which to check again without a notification: the kernel announces a
+	// new IPv6 route just before lookups find it.
 	awaitAgain = 2 * time.Millisecond
 )
 
-// await returns once done does so with true. done is asked again after every change of a link or an
-// IPv6 route.
+// await waits until done returns true. It calls done after every change of a link or an IPv6 route.
 func (h *Host) await(what string, done func() (bool, error)) error {
-	// Subscribing before the first question leaves no gap for a change to be missed in.
+	// Subscribe before the first check, or a change in between would be missed.
 	events, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{
 		NetNS:  h.FD(),
 		Groups: unix.RTMGRP_LINK | unix.RTMGRP_IPV6_ROUTE,
@@ -56,8 +55,8 @@ func (h *Host) awaitCarrier(name string) error {
 	})
 }
 
-// awaitLocal waits until packets for an IPv6 address are taken in. The kernel adds the route for
-// that from a work queue.
+// awaitLocal waits until the host accepts packets for an IPv6 address. The kernel adds the route
+// for that from a work queue.
 func (h *Host) awaitLocal(addr netip.Addr) error {
 	return h.await(addr.String()+" to be in use", func() (bool, error) {
 		routes, err := h.route.RouteGet(addr.AsSlice())

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check tries whether this process can make hosts, and whether packets can be queued in them. The
-// error matches errors.ErrUnsupported when the kernel lacks nf_tables, NFQUEUE or a rule for it.
+// Check tries whether this process can make hosts and queue packets in them. The error matches
+// errors.ErrUnsupported if the kernel lacks nf_tables, NFQUEUE or a rule for it.
 func Check() error {
-	// At first: emulators of a processor lack more than this, and fail in other ways.
+	// Check this first: emulators of a processor lack more, and fail in other ways.
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return fmt.Errorf("netlab: the kernel has no nfnetlink (%w): %w", errors.ErrUnsupported, err)
@@ -38,7 +38,7 @@ func Check() error {
 	return err
 }
 
-// openQueue binds queue 0, which vanishes with the socket, and has packets copied whole.
+// openQueue binds queue 0, which vanishes with the socket, to receive whole packets.
 func (h *Host) openQueue() (*netlink.Conn, error) {
 	const (
 		configMsg   = unix.NFNL_SUBSYS_QUEUE<<8 | 2 // NFQNL_MSG_CONFIG

@@ -14,19 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enteredEnv tells the second run of the program that it is the second, so that a kernel which
-// hands out user namespaces without capabilities cannot make it run for ever.
+// enteredEnv marks the second run of the program. Without it the program would run itself for ever
+// on a kernel that gives user namespaces no capabilities.
 const enteredEnv = "NFQUEUE_NETLAB_ENTERED"
 
 // Enter makes the process able to create hosts. Call it first thing in main or TestMain.
 //
-// With CAP_SYS_ADMIN and CAP_NET_ADMIN it returns nil at once. Without, it runs this program again,
-// with the same arguments, environment and standard streams, as root of a new user namespace and
-// network namespace, passes signals on to it, and ends with its exit status (128 plus the signal's
-// number if a signal ended it): Enter then does not return in the first process, and returns nil in
-// the second.
+// With CAP_SYS_ADMIN and CAP_NET_ADMIN it returns nil at once. Otherwise it runs this program
+// again, with the same arguments, environment and standard streams, as root of a new user namespace
+// and network namespace. There Enter returns nil. In the first process it does not return: it
+// forwards signals, and exits with the status of the second process (128 plus the signal's number
+// if a signal ended that).
 //
-// An error says why the kernel refused and how to get leave; the process is then unchanged.
+// An error says why the kernel refused and what allows it; the process is then unchanged.
 func Enter() error {
 	second := os.Getenv(enteredEnv) != ""
 	if err := os.Unsetenv(enteredEnv); err != nil {
@@ -39,8 +39,8 @@ func Enter() error {
 	switch {
 	case second && able:
 		entered = true
-		// The new network namespace starts with a dead loopback, on which package net would conclude once
-		// and for all that there is no IPv6.
+		// The loopback interface of the new network namespace is down. Package net would conclude, once
+		// for the whole process, that there is no IPv6.
 		return loopbackUp()
 	case second:
 		return refusal(unix.EPERM, readSysctl)
@@ -57,11 +57,10 @@ func Enter() error {
 
 var entered bool
 
-// Entered reports whether Enter has run the program again, so that it is in namespaces of its own.
+// Entered reports whether this is the second run of the program, in namespaces of its own.
 func Entered() bool { return entered }
 
-// capable reports whether the calling thread has the capabilities for making and entering network
-// namespaces.
+// capable reports whether the calling thread may make and enter network namespaces.
 func capable() (bool, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -107,7 +106,7 @@ func runAgain() (int, error) {
 		select {
 		case s := <-signals:
 			if s == unix.SIGTERM || !Foreground() {
-				// An error means that the child has just ended, which comes through the other channel.
+				// An error means that the child has just ended; the other channel tells.
 				_ = cmd.Process.Signal(s)
 			}
 		case err := <-ended:

@@ -13,7 +13,7 @@ import (
 // on the host.
 type Expr func(*Host) ([]expr.Any, error)
 
-// register is the one all expressions use; none leaves a value for another.
+// register is used by all expressions. None leaves a value in it for another.
 const register = unix.NFT_REG_1
 
 func just(exprs ...expr.Any) Expr {
@@ -37,8 +37,8 @@ func transport(offset uint32, value []byte) Expr {
 	}, equal(value))
 }
 
-// L4Proto matches the transport protocol (IPPROTO_*). A match on ports or ICMP types has to come
-// after it.
+// L4Proto matches the transport protocol (IPPROTO_*). It must precede a match on ports or ICMP
+// types.
 func L4Proto(proto uint8) Expr { return meta(expr.MetaKeyL4PROTO, []byte{proto}) }
 
 // SrcPort matches the source port of TCP, UDP or SCTP.
@@ -55,10 +55,10 @@ func Mark(mark uint32) Expr {
 	return meta(expr.MetaKeyMARK, binary.NativeEndian.AppendUint32(nil, mark))
 }
 
-// InDevName matches the name of the interface through which the packet came.
+// InDevName matches the name of the input interface.
 func InDevName(name string) Expr { return meta(expr.MetaKeyIIFNAME, ifname(name)) }
 
-// OutDevName matches the name of the interface through which the packet leaves.
+// OutDevName matches the name of the output interface.
 func OutDevName(name string) Expr { return meta(expr.MetaKeyOIFNAME, ifname(name)) }
 
 func ifname(name string) []byte {
@@ -79,8 +79,8 @@ const (
 	CTUntracked   = CTState(expr.CtStateBitUNTRACKED)
 )
 
-// InCTState matches a packet in one of the states. As long as there is such a rule, the kernel
-// tracks the connections of the host.
+// InCTState matches a packet in one of the states. The kernel tracks the connections of the host
+// while such a rule exists.
 func InCTState(states CTState) Expr {
 	none := make([]byte, 4)
 	return just(
@@ -96,7 +96,7 @@ func InCTState(states CTState) Expr {
 	)
 }
 
-// Counter counts the packets that get as far as this expression, see Rule.Count.
+// Counter counts the packets that reach this expression, see Rule.Count.
 func Counter() Expr { return just(&expr.Counter{}) }
 
 // SetMark sets the packet's mark.
@@ -123,7 +123,7 @@ func RestoreMark() Expr {
 	)
 }
 
-// Accept ends the visit of the chain and lets the packet go on.
+// Accept ends the chain and lets the packet go on.
 func Accept() Expr { return just(&expr.Verdict{Kind: expr.VerdictAccept}) }
 
 // Drop drops the packet.

@@ -62,7 +62,8 @@ func Current() (*Host, error) {
 	return h, nil
 }
 
-// Routed reports whether the host has a route to any address in a prefix, but for a default route.
+// Routed reports whether the host has a route, other than a default route, to any address in a
+// prefix.
 func (h *Host) Routed(p netip.Prefix) (bool, error) {
 	routes, err := h.route.RouteList(nil, rtnl.FAMILY_ALL)
 	if err != nil {
@@ -81,8 +82,8 @@ func (h *Host) Routed(p netip.Prefix) (bool, error) {
 	return false, nil
 }
 
-// Close gives the host up; calling it again does nothing. The kernel removes the namespace with the
-// links and rules in it once no socket made inside is open any more.
+// Close releases the host; a second call does nothing. The kernel removes the namespace, with its
+// links and rules, when the last socket in it is closed.
 func (h *Host) Close() error {
 	var err error
 	h.close.Do(func() {

@@ -22,21 +22,21 @@ type End struct {
 }
 
 // nearIndex returns an index for the first end of a pair. The kernel takes up to a second to notice
-// the carrier of an interface whose index is that of its peer (linkwatch_urgent_event), which in
-// hosts with one link it is; so the pair has one above all that the kernel gives by itself. It is
-// random since other processes make pairs in the same host.
+// the carrier of an interface whose index is that of its peer (linkwatch_urgent_event), as in two
+// hosts with one link each. So this index is above all that the kernel assigns. It is random, since
+// other processes may make pairs in the same host.
 func nearIndex() int {
 	const above = 1 << 16
 	return above + rand.IntN(math.MaxInt32-above)
 }
 
 // Connect makes a veth pair between two hosts, or inside one. When it returns, both ends pass
-// packets, their addresses are in use, and each knows the other's hardware address. MTU and
+// packets, their addresses are usable, and each knows the other's hardware address. MTU and
 // offloads are the kernel's defaults.
 //
-// The ends have no IPv6 link-local address, so that the kernel does not speak by itself, but for
-// the multicast listener reports that come with an address. A router without one cannot discover
-// neighbours: where a bridge is between it and them, use Host.AddNeighbours.
+// The ends have no IPv6 link-local address, so the kernel sends nothing on its own, except
+// multicast listener reports when an address is added. A router without a link-local address cannot
+// discover neighbours: if a bridge is in between, use Host.AddNeighbours.
 func Connect(a, b End) error {
 	attrs := rtnl.NewLinkAttrs()
 	attrs.Name, attrs.Namespace = a.Name, rtnl.NsFd(a.Host.FD())
@@ -76,11 +76,11 @@ func (e End) setUp() error {
 	return nil
 }
 
-// awaitCarrier waits until the interface is operational. One that was set up before its peer drops
-// what it is given until the kernel has noticed the carrier, which it does later on its own.
+// awaitCarrier waits until the interface is operational. An interface that was set up before its
+// peer drops packets until the kernel has noticed the carrier, which happens some time later.
 func (e End) awaitCarrier() error { return e.Host.awaitCarrier(e.Name) }
 
-// attach makes the end a port of its bridge. A port that has its carrier by then forwards at once.
+// attach makes the end a port of its bridge. A port that already has its carrier forwards at once.
 func (e End) attach() error {
 	if e.Bridge == "" {
 		return nil
@@ -125,8 +125,8 @@ func (h *Host) SetMTU(name string, mtu int) error {
 	return nil
 }
 
-// SetUp sets an interface up, or down. The kernel drops the packets in any queue that came by an
-// interface which goes down, or were to leave by it, and forgets its routes and neighbours.
+// SetUp sets an interface up, or down. If it goes down the kernel drops the packets in any queue
+// that arrived on it or would leave by it, and removes its routes and neighbours.
 func (h *Host) SetUp(name string, up bool) error {
 	link, err := h.link(name)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 )
 
 // ReplacesPayload reports whether a verdict can replace the payload of a packet in hosts of this
-// process. Linux 7.1 and later drop such packets, and call it success, in all user namespaces but
-// the first ("netfilter: disable payload mangling in userns", 968cc2c96390). It tries, with
-// messages made here.
+// process. Linux 7.1 and later drop such packets without an error in all user namespaces except the
+// initial one ("netfilter: disable payload mangling in userns", 968cc2c96390). ReplacesPayload
+// tries it, with messages of its own.
 func ReplacesPayload() (bool, error) {
 	h, err := New()
 	if err != nil {
@@ -30,7 +30,7 @@ func ReplacesPayload() (bool, error) {
 	return replaces, nil
 }
 
-// probeLimit bounds the wait for packets that must come.
+// probeLimit bounds the wait for packets that must arrive.
 const probeLimit = 20 * time.Second
 
 func (h *Host) replacesPayload() (bool, error) {
@@ -62,7 +62,7 @@ func (h *Host) replacesPayload() (bool, error) {
 	if _, err := chain.AddRule(L4Proto(unix.IPPROTO_UDP), ToQueue(Queue{})); err != nil {
 		return false, err
 	}
-	// The second packet, which nothing is done to, arrives behind the first or alone.
+	// The second packet, which stays unchanged, arrives after the first or alone.
 	for _, text := range []string{"1st.", "2nd."} {
 		if _, err := c.WriteTo([]byte(text), c.LocalAddr()); err != nil {
 			return false, err

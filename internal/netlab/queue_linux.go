@@ -21,12 +21,12 @@ type Queue struct {
 	Fanout bool   // choose among the queues by CPU instead of by addresses; needs Total above 1
 }
 
-// queueExpr makes the expression that queues, in one of the ways that kernels have.
+// queueExpr makes the expression that queues, in one of the forms that kernels have.
 type queueExpr func(Queue) expr.Any
 
 // ToQueue queues the packet for userspace (NFQUEUE). It uses the nf_tables expression, or the xt
-// target where the kernel lacks that; the target does not work in the bridge family. The error of
-// Chain.AddRule matches errors.ErrUnsupported when the kernel has neither.
+// target if the kernel lacks that; the target does not work in the bridge family. If the kernel has
+// neither, the error of Chain.AddRule matches errors.ErrUnsupported.
 func ToQueue(q Queue) Expr {
 	return func(h *Host) ([]expr.Any, error) {
 		way, err := h.queue()
@@ -66,7 +66,7 @@ func xtQueue(q Queue) expr.Any {
 	return &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info}
 }
 
-// probeQueueExpr finds the way to queue by trying. The transaction also removes what it makes.
+// probeQueueExpr finds out by trying which form works. The transaction also removes what it makes.
 func (h *Host) probeQueueExpr() (queueExpr, error) {
 	var errs []error
 	for _, way := range []queueExpr{nativeQueue, xtQueue} {

@@ -43,7 +43,7 @@ func (c *Chain) AddRule(exprs ...Expr) (*Rule, error) {
 	return r, nil
 }
 
-// Count returns what the rule's Counter has counted.
+// Count returns the packets and bytes that the rule's Counter has counted.
 func (r *Rule) Count() (packets, bytes uint64, err error) {
 	nft, err := r.find()
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 	Postrouting Hook = unix.NF_INET_POST_ROUTING
 )
 
-// Policy decides packets on which no rule of a base chain does.
+// Policy decides the packets that no rule of a base chain decides.
 type Policy uint32
 
 // The policies.
@@ -89,8 +89,8 @@ func (t *Table) Delete() error {
 	return nil
 }
 
-// Delete removes the chain with its rules. The kernel drops the packets that wait in any queue of
-// the host when a hook goes; delete rules and drain the queues before, if they matter.
+// Delete removes the chain with its rules. When a hook is unregistered the kernel drops the packets
+// that wait in any queue of the host: if they matter, delete the rules and drain the queues first.
 func (c *Chain) Delete() error {
 	err := c.table.host.commit(func(conn *nftables.Conn) {
 		conn.FlushChain(c.nft)

@@ -10,7 +10,9 @@ func (h *Host) Do(fn func() error) error { return netns.Do(h.ns, fn) }
 
 // In runs fn as Host.Do does and returns its result:
 //
-//	conn, err := netlab.In(host, func() (net.PacketConn, error) { return net.ListenPacket("udp", "127.0.0.1:0") })
+//	conn, err := netlab.In(host, func() (net.PacketConn, error) {
+//		return net.ListenPacket("udp", "127.0.0.1:0")
+//	})
 func In[T any](h *Host, fn func() (T, error)) (T, error) {
 	var result T
 	err := h.Do(func() (err error) {

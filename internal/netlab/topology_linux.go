@@ -84,7 +84,7 @@ func NewRouted() (*Network, error) {
 	)
 }
 
-// Close gives up all hosts, as Host.Close does.
+// Close closes all hosts.
 func (n *Network) Close() error {
 	var errs []error
 	for _, h := range []*Host{n.Client, n.Middle, n.Server} {
@@ -95,7 +95,7 @@ func (n *Network) Close() error {
 	return errors.Join(errs...)
 }
 
-// build makes client and server, lets wire connect them, and leaves nothing behind if that fails.
+// build makes client and server and has wire connect them. If that fails it removes everything.
 func build(
 	client, server []netip.Prefix, wire func(n *Network, client, server End) error,
 ) (*Network, error) {
@@ -123,7 +123,7 @@ func (n *Network) addMiddle() (err error) {
 	return err
 }
 
-// routeAll makes an end of the host's link its router for everything.
+// routeAll makes an end of the host's link its default router, for IPv4 and IPv6.
 func routeAll(h *Host, via End) error {
 	for _, p := range via.Addrs {
 		if err := h.AddRoute(netip.PrefixFrom(zero(p.Addr()), 0), p.Addr()); err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package labtest brings netlab into tests: it skips, or fails, where the kernel refuses, and
-// cleans up by itself.
+// Package labtest is netlab for tests. It skips a test, or fails it, if the kernel refuses, and
+// cleans up when the test ends.
 //
 // The package exists on Linux only.
 package labtest

@@ -16,14 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requireEnv, when 1, turns what would be a skip for want of a kernel or privileges into a failure.
+// requireEnv, when 1, makes a test fail that would be skipped because the kernel or privileges are
+// missing.
 const requireEnv = "NFQUEUE_REQUIRE_KERNEL"
 
 var check = sync.OnceValue(netlab.Check)
 
-// Need skips the test where no packets can be queued in namespaces of our own: no privileges, no
-// NFQUEUE in the kernel, no rule for it. With the environment variable NFQUEUE_REQUIRE_KERNEL=1 the
-// test fails instead. The package's TestMain has to call Main.
+// Need skips the test if the process cannot queue packets in namespaces of its own: without
+// privileges, without NFQUEUE in the kernel, or without a rule for it. With the environment
+// variable NFQUEUE_REQUIRE_KERNEL=1 the test fails instead. The package's TestMain must call Main.
 func Need(tb testing.TB) {
 	tb.Helper()
 	if refused != nil {
@@ -78,7 +79,7 @@ func Replaces(tb testing.TB) bool {
 	return ok
 }
 
-// NeedReplace skips the test where the kernel drops packets with a replaced payload, on purpose.
+// NeedReplace skips the test if the kernel drops packets with a replaced payload on purpose.
 func NeedReplace(tb testing.TB) {
 	tb.Helper()
 	if !Replaces(tb) {
@@ -86,7 +87,7 @@ func NeedReplace(tb testing.TB) {
 	}
 }
 
-// Host makes a host with lo. Like everything made here, it needs what Need needs and is closed when
+// Host makes a host with lo. Like the other constructors it calls Need, and it closes the host when
 // the test ends.
 func Host(tb testing.TB) *netlab.Host { tb.Helper(); return build(tb, netlab.New) }
 
@@ -112,10 +113,10 @@ func build[T io.Closer](tb testing.TB, construct func() (T, error)) T {
 	return thing
 }
 
-// tables numbers the tables, so that a test may have several in one host.
+// tables numbers the tables, so that a test can have several in one host.
 var tables atomic.Uint64
 
-// Chain makes a table with one base chain in it, which accepts what no rule decides.
+// Chain makes a table with one base chain, which accepts the packets that no rule decides.
 func Chain(
 	tb testing.TB, h *netlab.Host, family netlab.Family, hook netlab.Hook, priority int32,
 ) *netlab.Chain {

@@ -18,9 +18,9 @@ var refused error
 //
 //	func TestMain(m *testing.M) { labtest.Main(m) }
 //
-// It enters the namespaces that hosts need (see netlab.Enter), runs the tests, fails when they
-// leave goroutines or descriptors behind, and ends the process. Where the kernel refuses the
-// namespaces, the tests run all the same; those that call Need say so.
+// It enters the namespaces that hosts need (see netlab.Enter), runs the tests, fails if they leave
+// goroutines or descriptors behind, and ends the process. If the kernel refuses the namespaces the
+// tests run anyway; those that call Need are skipped or fail.
 func Main(m interface{ Run() int }) {
 	refused = netlab.Enter()
 	before := descriptors()
@@ -39,8 +39,8 @@ func fuzzing() bool {
 	return f != nil && f.Value.String() != ""
 }
 
-// leaks reports the goroutines which do not end soon, or else the descriptors which are open that
-// were not before.
+// leaks returns an error for goroutines that do not end soon, or else for descriptors that were not
+// open before.
 func leaks(before map[string]string) error {
 	if err := goleak.Find(); err != nil {
 		return err
@@ -53,7 +53,7 @@ func leaks(before map[string]string) error {
 	return nil
 }
 
-// descriptors returns what each open descriptor refers to, without those that package runtime opens
+// descriptors returns the target of each open descriptor, except those that package runtime opens
 // when it needs them.
 func descriptors() map[string]string {
 	const dir = "/proc/self/fd"

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// programEnv makes a test binary the program that it tests.
+// programEnv makes a test binary run the program that it tests.
 const programEnv = "LABTEST_PROGRAM"
 
-// patience bounds every wait for something that must come.
+// patience bounds every wait for something that must happen.
 const patience = 20 * time.Second
 
 // IsProgram reports whether Start has started this process. TestMain must then call main and
@@ -40,7 +40,7 @@ func Start(tb testing.TB, h *netlab.Host, queues int, args ...string) *Program {
 	return Run(tb, h, queues, cmd)
 }
 
-// Run is Start for any program. It is killed when the test ends.
+// Run is Start for any program. It kills the program when the test ends.
 func Run(tb testing.TB, h *netlab.Host, queues int, cmd *exec.Cmd) *Program {
 	tb.Helper()
 	p := &Program{cmd: cmd, ended: make(chan error, 1)}

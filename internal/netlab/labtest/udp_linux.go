@@ -11,10 +11,10 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 )
 
-// UDP is a socket which sends datagrams to another one.
+// UDP is a socket that sends datagrams to another one.
 type UDP struct{ From, To *net.UDPConn }
 
-// SendUDP makes a socket in one host that sends to a socket in another, at an address of that.
+// SendUDP makes a socket in one host, and a socket at an address of another host to which it sends.
 func SendUDP(tb testing.TB, from, to *netlab.Host, at netip.AddrPort) *UDP {
 	tb.Helper()
 	address := net.UDPAddrFromAddrPort(at)

@@ -8,7 +8,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/kernel"
 )
 
-// AtLeast is kernel.AtLeast, which must not fail.
+// AtLeast is kernel.AtLeast. The test fails if that returns an error.
 func AtLeast(tb testing.TB, major, minor int) bool {
 	tb.Helper()
 	ok, err := kernel.AtLeast(major, minor)
