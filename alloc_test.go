@@ -51,7 +51,9 @@ func loaded(t testing.TB, msg []byte) (q *Queue, reload func()) {
 // TestNoAllocations: decoding, the handler and the verdict allocate nothing, whatever
 // is changed on the packet.
 func TestNoAllocations(t *testing.T) {
-	plain := packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
+	plain := packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr,
+		packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)},
+		attr{nfqmsg.AttrPayload, udpPacket})
 	for _, c := range []struct {
 		name string
 		h    HandlerFunc
@@ -116,7 +118,9 @@ func TestNoAllocations(t *testing.T) {
 // BenchmarkHandle is the work in Go for one packet: decoding, an empty handler, and
 // its verdict in a datagram that goes nowhere.
 func BenchmarkHandle(b *testing.B) {
-	msg := packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
+	msg := packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr,
+		packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)},
+		attr{nfqmsg.AttrPayload, udpPacket})
 	for _, c := range []struct {
 		name string
 		h    HandlerFunc

@@ -174,7 +174,8 @@ func (p *Packet) SetExpect(x conntrack.Expectation) error {
 		return b, err
 	})
 	if err == nil {
-		p.edits.Set |= nfqmsg.EditExpect // with EditConntrack: the kernel reads NFQA_EXP only behind NFQA_CT
+		// With EditConntrack: the kernel reads NFQA_EXP only behind NFQA_CT.
+		p.edits.Set |= nfqmsg.EditExpect
 	}
 	return err
 }

@@ -70,7 +70,8 @@ func equalAttrs(a, b map[uint16][]byte) bool {
 	return true
 }
 
-var tcpTuple = cttest.Nest(ctattr.TupleOrig, cttest.IP("192.0.2.1", "198.51.100.1"), cttest.Ports(6, 40000, 21))
+var tcpTuple = cttest.Nest(ctattr.TupleOrig, cttest.IP("192.0.2.1", "198.51.100.1"),
+	cttest.Ports(6, 40000, 21))
 
 func ctStatus(s conntrack.Status) []byte { return cttest.Attr(ctattr.Status, be32(uint32(s))...) }
 
@@ -108,7 +109,8 @@ func TestSetConnLabels(t *testing.T) {
 	p := tracked(t, conntrack.StateNew, tcpTuple)
 	labels, mask := bytes.Repeat([]byte{0xf5}, 16), bytes.Repeat([]byte{0x0f}, 16)
 	mustSet(t, p.SetConnLabels(labels, mask))
-	wantCT(t, p, map[uint16][]byte{ctattr.Labels: bytes.Repeat([]byte{0x05}, 16), ctattr.LabelsMask: mask})
+	wantCT(t, p, map[uint16][]byte{ctattr.Labels: bytes.Repeat([]byte{0x05}, 16),
+		ctattr.LabelsMask: mask})
 	if labels[0] != 0xf5 {
 		t.Error("the caller's labels were changed")
 	}
@@ -127,7 +129,8 @@ func TestSetConnLabels(t *testing.T) {
 func TestSetConnStatus(t *testing.T) {
 	const have = conntrack.StatusSeenReply | conntrack.StatusConfirmed | conntrack.StatusHelper
 	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(have))
-	mustSet(t, p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusFixedTimeout, conntrack.StatusHelper))
+	mustSet(t, p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusFixedTimeout,
+		conntrack.StatusHelper))
 	wantCT(t, p, map[uint16][]byte{ctattr.Status: be32(uint32(conntrack.StatusSeenReply | conntrack.StatusConfirmed | conntrack.StatusAssured | conntrack.StatusFixedTimeout))})
 	for name, set := range map[string]func() error{
 		"setting confirmed":    func() error { return p.SetConnStatus(conntrack.StatusConfirmed, 0) },
@@ -135,7 +138,10 @@ func TestSetConnStatus(t *testing.T) {
 		"setting unknown bits": func() error { return p.SetConnStatus(1<<31, 0) },
 		"clearing seen-reply":  func() error { return p.SetConnStatus(0, conntrack.StatusSeenReply) },
 		"clearing assured":     func() error { return p.SetConnStatus(0, conntrack.StatusAssured) },
-		"both":                 func() error { return p.SetConnStatus(conntrack.StatusHelper, conntrack.StatusHelper) },
+		"both": func() error {
+			return p.SetConnStatus(conntrack.StatusHelper,
+				conntrack.StatusHelper)
+		},
 	} {
 		wantRefused(t, name, p, set)
 	}
@@ -149,7 +155,8 @@ func TestSetConnTimeout(t *testing.T) {
 		d    time.Duration
 		want uint32
 	}{
-		{0, 0}, {1, 1}, {time.Second, 1}, {time.Second + 1, 2}, {time.Hour, 3600}, {math.MaxInt64, math.MaxUint32},
+		{0, 0}, {1, 1}, {time.Second, 1}, {time.Second + 1, 2}, {time.Hour, 3600}, {math.MaxInt64,
+			math.MaxUint32},
 	} {
 		mustSet(t, p.SetConnTimeout(c.d))
 		wantCT(t, p, map[uint16][]byte{ctattr.Timeout: be32(c.want)})
@@ -162,16 +169,21 @@ func TestSetConnTimeout(t *testing.T) {
 }
 
 func TestSetConnHelperInfo(t *testing.T) {
-	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 1, 2, 3, 4, 5))
+	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"),
+		cttest.Attr(ctattr.HelpInfo, 1, 2, 3, 4, 5))
 	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed), help)
 
 	mustSet(t, p.SetConnHelperInfo([]byte{0, 0, 0, 0, 0}))
 	mustSet(t, p.SetConnHelperInfo([]byte{5, 4, 3, 2, 1}))
 	_, ct := verdictAttrs(t, p)
-	if got := splitAttrs(t, ct[ctattr.Help]); len(ct) != 1 || !equalAttrs(got, map[uint16][]byte{ctattr.HelpName: []byte("sip\x00"), ctattr.HelpInfo: {5, 4, 3, 2, 1}}) {
+	if got := splitAttrs(t, ct[ctattr.Help]); len(ct) != 1 || !equalAttrs(got,
+		map[uint16][]byte{ctattr.HelpName: []byte("sip\x00"), ctattr.HelpInfo: {5, 4, 3, 2, 1}}) {
 		t.Errorf("NFQA_CT has %x, CTA_HELP %x", ct, got)
 	}
-	wantRefused(t, "another length", p, func() error { return p.SetConnHelperInfo([]byte{1, 2, 3, 4}) })
+	wantRefused(t, "another length", p, func() error {
+		return p.SetConnHelperInfo([]byte{1, 2, 3,
+			4})
+	})
 
 	for name, attrs := range map[string][][]byte{
 		"no helper": {ctStatus(conntrack.StatusConfirmed)},
@@ -180,7 +192,8 @@ func TestSetConnHelperInfo(t *testing.T) {
 		p := tracked(t, conntrack.StateEstablished, append(attrs, tcpTuple)...)
 		wantRefused(t, name, p, func() error { return p.SetConnHelperInfo([]byte{5, 4, 3, 2, 1}) })
 	}
-	p = tracked(t, conntrack.StateEstablished, tcpTuple, cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "ftp\x00")))
+	p = tracked(t, conntrack.StateEstablished, tcpTuple, cttest.Nest(ctattr.Help,
+		cttest.Text(ctattr.HelpName, "ftp\x00")))
 	wantRefused(t, "a helper of the kernel", p, func() error { return p.SetConnHelperInfo(nil) })
 }
 
@@ -192,9 +205,13 @@ func TestAdjustSequence(t *testing.T) {
 		return p
 	}
 	dnat := ctStatus(conntrack.StatusConfirmed | conntrack.StatusDstNAT)
-	proxied := cttest.Nest(ctattr.Synproxy, cttest.Attr(ctattr.SynproxyISN, be32(1)...), cttest.Attr(ctattr.SynproxyITS, be32(2)...), cttest.Attr(ctattr.SynproxyTSOff, be32(3)...))
-	adjustment := append(cttest.Attr(ctattr.SeqAdjCorrectionPos, be32(1)...), append(cttest.Attr(ctattr.SeqAdjOffsetBefore, be32(2)...), cttest.Attr(ctattr.SeqAdjOffsetAfter, be32(3)...)...)...)
-	adjusted := append(cttest.Nest(ctattr.SeqAdjOrig, adjustment), cttest.Nest(ctattr.SeqAdjReply, adjustment)...)
+	proxied := cttest.Nest(ctattr.Synproxy, cttest.Attr(ctattr.SynproxyISN, be32(1)...),
+		cttest.Attr(ctattr.SynproxyITS, be32(2)...), cttest.Attr(ctattr.SynproxyTSOff, be32(3)...))
+	adjustment := append(cttest.Attr(ctattr.SeqAdjCorrectionPos, be32(1)...),
+		append(cttest.Attr(ctattr.SeqAdjOffsetBefore, be32(2)...),
+			cttest.Attr(ctattr.SeqAdjOffsetAfter, be32(3)...)...)...)
+	adjusted := append(cttest.Nest(ctattr.SeqAdjOrig, adjustment),
+		cttest.Nest(ctattr.SeqAdjReply, adjustment)...)
 	for _, room := range [][]byte{ftp, proxied, adjusted} {
 		p := segment(tcpTuple, dnat, room)
 		mustSet(t, p.AdjustSequence())
@@ -204,10 +221,12 @@ func TestAdjustSequence(t *testing.T) {
 	p.Payload()[9] = uint8(ICMP)
 	wantRefused(t, "an ICMP error", p, p.AdjustSequence)
 	for name, attrs := range map[string][][]byte{
-		"no NAT":        {tcpTuple, ctStatus(conntrack.StatusConfirmed), ftp},
-		"no helper":     {tcpTuple, ctStatus(conntrack.StatusSrcNAT)},
-		"UDP":           {cttest.Nest(ctattr.TupleOrig, cttest.IP("192.0.2.1", "198.51.100.1"), cttest.Ports(17, 1, 2)), ctStatus(conntrack.StatusSrcNAT), ftp},
-		"IPv6":          {cttest.Nest(ctattr.TupleOrig, cttest.IP("::1", "::2"), cttest.Ports(6, 1, 2)), ctStatus(conntrack.StatusSrcNAT), ftp},
+		"no NAT":    {tcpTuple, ctStatus(conntrack.StatusConfirmed), ftp},
+		"no helper": {tcpTuple, ctStatus(conntrack.StatusSrcNAT)},
+		"UDP": {cttest.Nest(ctattr.TupleOrig, cttest.IP("192.0.2.1", "198.51.100.1"),
+			cttest.Ports(17, 1, 2)), ctStatus(conntrack.StatusSrcNAT), ftp},
+		"IPv6": {cttest.Nest(ctattr.TupleOrig, cttest.IP("::1", "::2"), cttest.Ports(6, 1, 2)),
+			ctStatus(conntrack.StatusSrcNAT), ftp},
 		"without tuple": {ctStatus(conntrack.StatusSrcNAT), ftp},
 	} {
 		p := segment(attrs...)
@@ -218,7 +237,8 @@ func TestAdjustSequence(t *testing.T) {
 // TestConnEditsTogether: each says its part of the connection once, in whatever
 // order and however often they are called, and the next packet starts anew.
 func TestConnEditsTogether(t *testing.T) {
-	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 1, 2, 3))
+	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"),
+		cttest.Attr(ctattr.HelpInfo, 1, 2, 3))
 	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed), help)
 	labels := []byte("0123456789abcdef")
 	edits := []func() error{
@@ -229,9 +249,12 @@ func TestConnEditsTogether(t *testing.T) {
 		func() error { return p.SetConnHelperInfo([]byte{3, 2, 1}) },
 	}
 	want := map[uint16][]byte{
-		ctattr.Mark: be32(7), ctattr.MarkMask: be32(0xff), ctattr.Labels: labels, ctattr.LabelsMask: labels,
-		ctattr.Status: be32(uint32(conntrack.StatusConfirmed | conntrack.StatusFixedTimeout)), ctattr.Timeout: be32(60),
-		ctattr.Help: append(cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 3, 2, 1)...),
+		ctattr.Mark: be32(7), ctattr.MarkMask: be32(0xff), ctattr.Labels: labels,
+		ctattr.LabelsMask: labels,
+		ctattr.Status:     be32(uint32(conntrack.StatusConfirmed | conntrack.StatusFixedTimeout)),
+		ctattr.Timeout:    be32(60),
+		ctattr.Help: append(cttest.Text(ctattr.HelpName, "sip\x00"),
+			cttest.Attr(ctattr.HelpInfo, 3, 2, 1)...),
 	}
 	for i := range edits {
 		for _, edit := range slices.Concat(edits[i:], edits[:i], edits) {
@@ -246,14 +269,16 @@ func TestConnEditsTogether(t *testing.T) {
 	}
 }
 
-// TestConnEditsOfTemplate: what all connections of a rule begin with is not changed by the packet of one.
+// TestConnEditsOfTemplate: what all connections of a rule begin with is not changed by the packet
+// of one.
 func TestConnEditsOfTemplate(t *testing.T) {
 	p := tracked(t, conntrack.StateNew, ctStatus(conntrack.StatusTemplate))
 	wantRefused(t, "mark", p, func() error { return p.SetConnMark(1, 1) })
 }
 
 func TestConnEditsWithoutEntry(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 9, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	p, err := decoded(packetMessage(FamilyIPv4, 9, attr{nfqmsg.AttrPacketHdr, packetHdr(7,
+		etherTypeIPv4, HookInput)}))
 	mustSet(t, err)
 	for name, set := range map[string]func() error{
 		"SetConnMark":       func() error { return p.SetConnMark(1, 1) },
@@ -273,7 +298,8 @@ func TestConnEditsWithoutEntry(t *testing.T) {
 
 // TestConnEditsNoAllocations: a packet's memory for edits serves the next one too.
 func TestConnEditsNoAllocations(t *testing.T) {
-	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"), cttest.Attr(ctattr.HelpInfo, 1, 2, 3))
+	help := cttest.Nest(ctattr.Help, cttest.Text(ctattr.HelpName, "sip\x00"),
+		cttest.Attr(ctattr.HelpInfo, 1, 2, 3))
 	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(conntrack.StatusConfirmed), help)
 	labels := []byte("0123456789abcdef")
 	expect := conntrack.Expectation{Protocol: 6, Dst: netip.MustParseAddr("192.0.2.1"), DstPort: 1024}

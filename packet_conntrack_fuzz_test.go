@@ -42,7 +42,8 @@ func FuzzConntrack(f *testing.F) {
 			conntrack.Tuple
 			ok bool
 		}{{v.Original, v.OriginalOK}, {v.Reply, v.ReplyOK}, {v.Master, v.MasterOK}} {
-			if tuple.ok != tuple.Src.IsValid() || tuple.ok != tuple.Dst.IsValid() || tuple.Src.Is4() != tuple.Dst.Is4() {
+			if tuple.ok != tuple.Src.IsValid() || tuple.ok != tuple.Dst.IsValid() ||
+				tuple.Src.Is4() != tuple.Dst.Is4() {
 				t.Fatalf("tuple %v, %v", tuple.Tuple, tuple.ok)
 			}
 			_ = tuple.String()
@@ -64,7 +65,8 @@ func FuzzConntrack(f *testing.F) {
 		_ = p.AdjustSequence()
 		_ = p.SetExpect(conntrack.Expectation{Protocol: 6, Dst: dst})
 		all, ct := verdictAttrs(t, p)
-		if (ct != nil) != changes || all[nfqmsg.AttrExp] != nil && (ct == nil || v.Helper == "" && e.Helper() == nil) {
+		if (ct != nil) != changes || all[nfqmsg.AttrExp] != nil && (ct == nil || v.Helper == "" &&
+			e.Helper() == nil) {
 			t.Fatalf("verdict with %x", all)
 		}
 		if exp, ok := all[nfqmsg.AttrExp]; ok {

@@ -51,15 +51,18 @@ func TestConntrack(t *testing.T) {
 
 // TestFlowTuple: the flow of a packet in the original direction is the entry's tuple.
 func TestFlowTuple(t *testing.T) {
-	p := tracked(t, conntrack.StateNew, cttest.Nest(ctattr.TupleOrig, cttest.IP("127.0.0.1", "127.0.0.1"), cttest.Ports(17, 12345, 4000)))
+	p := tracked(t, conntrack.StateNew, cttest.Nest(ctattr.TupleOrig,
+		cttest.IP("127.0.0.1", "127.0.0.1"), cttest.Ports(17, 12345, 4000)))
 	flow, _ := p.Flow()
-	if original, ok := entryFrom(t, p).Original(); !ok || flow.Tuple() != original || flow.String() != original.String() {
+	if original, ok := entryFrom(t, p).Original(); !ok || flow.Tuple() != original ||
+		flow.String() != original.String() {
 		t.Errorf("tuple %v of flow %v, want %v", flow.Tuple(), flow, original)
 	}
 }
 
 func TestNoConntrack(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7,
+		etherTypeIPv4, HookInput)}))
 	if err != nil {
 		t.Fatal(err)
 	}

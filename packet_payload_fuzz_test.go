@@ -10,8 +10,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
-// FuzzSetPayload: a payload is refused, and the packet is as before, or it goes out with lengths that fit,
-// from memory of the packet, and the caller's is left alone.
+// FuzzSetPayload: a payload is refused, and the packet is as before, or it goes out with lengths
+// that fit, from memory of the packet, and the caller's is left alone.
 func FuzzSetPayload(f *testing.F) {
 	f.Add(udpPacket, append(bytes.Clone(udpPacket), " there"...), uint8(0), uint8(HookOutput), false)
 	f.Add(udpPacket, udpPacket[:28], uint8(0), uint8(HookOutput), true)
@@ -25,7 +25,8 @@ func FuzzSetPayload(f *testing.F) {
 		fam := []Family{FamilyIPv4, FamilyIPv6, FamilyBridge}[family%3]
 		attrs := []attr{{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, Hook(hook%5))}}
 		if gso {
-			attrs = append(attrs, attr{nfqmsg.AttrSKBInfo, be32(uint32(ChecksumNotReady | SegmentationPending))})
+			attrs = append(attrs, attr{nfqmsg.AttrSKBInfo,
+				be32(uint32(ChecksumNotReady | SegmentationPending))})
 		}
 		p, err := decoded(packetMessage(fam, 1, append(attrs, attr{nfqmsg.AttrPayload, old})...))
 		if err != nil {

@@ -18,7 +18,8 @@ import (
 // queued returns a packet with a payload, as a kernel with GSO queues it.
 func queued(t *testing.T, family Family, hook Hook, info SKBInfo, payload []byte) *Packet {
 	t.Helper()
-	p, err := decoded(packetMessage(family, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, hook)},
+	p, err := decoded(packetMessage(family, 1, attr{nfqmsg.AttrPacketHdr,
+		packetHdr(1, etherTypeIPv4, hook)},
 		attr{nfqmsg.AttrSKBInfo, be32(uint32(info))}, attr{nfqmsg.AttrPayload, payload}))
 	if err != nil {
 		t.Fatal(err)
@@ -30,17 +31,20 @@ func queued(t *testing.T, family Family, hook Hook, info SKBInfo, payload []byte
 func built(t *testing.T, parts ...gopacket.SerializableLayer) []byte {
 	t.Helper()
 	buf := gopacket.NewSerializeBuffer()
-	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...); err != nil {
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true,
+		ComputeChecksums: true}, parts...); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
 }
 
 func ipv4(protocol layers.IPProtocol) *layers.IPv4 {
-	return &layers.IPv4{Version: 4, TTL: 64, Protocol: protocol, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{192, 0, 2, 2}}
+	return &layers.IPv4{Version: 4, TTL: 64, Protocol: protocol, SrcIP: []byte{192, 0, 2, 1},
+		DstIP: []byte{192, 0, 2, 2}}
 }
 
-// TestRefusedPayloadLeavesPacket: after a refusal the packet is as before it, in all that it shows and sends.
+// TestRefusedPayloadLeavesPacket: after a refusal the packet is as before it, in all that it
+// shows and sends.
 func TestRefusedPayloadLeavesPacket(t *testing.T) {
 	cut := bytes.Clone(udpPacket[:27])
 	cut[12]++ // another source
@@ -55,7 +59,8 @@ func TestRefusedPayloadLeavesPacket(t *testing.T) {
 		if err := p.SetPayload(cut); err == nil {
 			t.Fatal("a packet that ends inside its transport header was taken")
 		}
-		if !bytes.Equal(p.Payload(), payload) || flowOf(p) != flow || p.edits.Has(nfqmsg.EditPayload) != first {
+		if !bytes.Equal(p.Payload(), payload) || flowOf(p) != flow ||
+			p.edits.Has(nfqmsg.EditPayload) != first {
 			t.Errorf("the packet became %x, is to be sent: %v", p.Payload(), p.edits.Has(nfqmsg.EditPayload))
 		}
 	}
@@ -66,7 +71,8 @@ func flowOf(p *Packet) Flow {
 	return f
 }
 
-// TestSetPayloadSetsStaleLengths: lengths in the headers of a payload do not matter, whatever they are.
+// TestSetPayloadSetsStaleLengths: lengths in the headers of a payload do not matter, whatever
+// they are.
 func TestSetPayloadSetsStaleLengths(t *testing.T) {
 	p := queued(t, FamilyIPv4, HookOutput, 0, udpPacket)
 	b := append(bytes.Clone(udpPacket[:20]), bytes.Repeat([]byte{1}, 12)...)
@@ -83,13 +89,15 @@ func TestSetPayloadSetsStaleLengths(t *testing.T) {
 	}
 }
 
-// TestHeadersKeepTheirLength: where the kernel goes on behind the headers that it has seen, they keep their length, also
-// without any correction. A bridge has not gone through them.
+// TestHeadersKeepTheirLength: where the kernel goes on behind the headers that it has seen, they
+// keep their length, also without any correction. A bridge has not gone through them.
 func TestHeadersKeepTheirLength(t *testing.T) {
 	longer := append(bytes.Clone(udpPacket[:20]), 1, 1, 1, 0)
 	longer = append(longer, udpPacket[20:]...)
 	longer[0]++
-	ipv6 := built(t, &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolNoNextHeader, SrcIP: make([]byte, 16), DstIP: make([]byte, 16)}, gopacket.Payload("hi"))
+	ipv6 := built(t, &layers.IPv6{Version: 6, HopLimit: 64,
+		NextHeader: layers.IPProtocolNoNextHeader, SrcIP: make([]byte, 16), DstIP: make([]byte,
+			16)}, gopacket.Payload("hi"))
 	hopByHop := bytes.Clone(ipv6[:40])
 	hopByHop[5], hopByHop[6] = 8, 0
 	hopByHop = append(hopByHop, 59, 0, 1, 4, 0, 0, 0, 0)
@@ -121,7 +129,8 @@ func TestHeadersKeepTheirLength(t *testing.T) {
 	}
 }
 
-// TestPaddingIsNoPayload: what an Ethernet frame has behind a short packet can be neither seen nor sent.
+// TestPaddingIsNoPayload: what an Ethernet frame has behind a short packet can be neither seen
+// nor sent.
 func TestPaddingIsNoPayload(t *testing.T) {
 	padded := append(bytes.Clone(udpPacket), make([]byte, 16)...)
 	for _, c := range []struct {
@@ -131,7 +140,10 @@ func TestPaddingIsNoPayload(t *testing.T) {
 	}{
 		{"in place", func(b []byte) []byte { b[28] = 'H'; return b }, "Hi"},
 		{"longer", func(b []byte) []byte { return append(b, " there"...) }, "hi there"},
-		{"as long as the frame", func(b []byte) []byte { return append(b, "sixteen bytes ..."[:16]...) }, "hisixteen bytes .."},
+		{"as long as the frame", func(b []byte) []byte {
+			return append(b,
+				"sixteen bytes ..."[:16]...)
+		}, "hisixteen bytes .."},
 		{"shorter", func(b []byte) []byte { return b[:29] }, "h"},
 	} {
 		p := queued(t, FamilyBridge, HookForward, 0, padded)
@@ -142,18 +154,21 @@ func TestPaddingIsNoPayload(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := p.Payload()
-		if string(b[28:]) != c.want || int(binary.BigEndian.Uint16(b[2:])) != len(b) || int(binary.BigEndian.Uint16(b[24:])) != len(b)-20 {
+		if string(b[28:]) != c.want || int(binary.BigEndian.Uint16(b[2:])) != len(b) ||
+			int(binary.BigEndian.Uint16(b[24:])) != len(b)-20 {
 			t.Errorf("%s: %x", c.name, b)
 		}
 	}
 	arp := bytes.Repeat([]byte{0x45}, 46) // not IP, though it begins like it
-	p, err := decoded(packetMessage(FamilyBridge, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(1, 0x0806, HookForward)}, attr{nfqmsg.AttrPayload, arp}))
+	p, err := decoded(packetMessage(FamilyBridge, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(1, 0x0806,
+		HookForward)}, attr{nfqmsg.AttrPayload, arp}))
 	if err != nil || !bytes.Equal(p.Payload(), arp) {
 		t.Errorf("%v, %x", err, p.Payload())
 	}
 }
 
-// TestSetPayloadKeepsSurplus: bytes behind a UDP datagram stay that unless the packet's length changes.
+// TestSetPayloadKeepsSurplus: bytes behind a UDP datagram stay that unless the packet's length
+// changes.
 func TestSetPayloadKeepsSurplus(t *testing.T) {
 	surplus := append(bytes.Clone(udpPacket), "option"...)
 	surplus[3] += 6
@@ -199,7 +214,8 @@ func TestSetBody(t *testing.T) {
 		surplus string
 	}{
 		{"in place", udpPacket, func(b []byte) []byte { b[0]++; return b }, "ii", ""},
-		{"appended in place", udpPacket, func(b []byte) []byte { return append(b, " there"...) }, "hi there", ""},
+		{"appended in place", udpPacket, func(b []byte) []byte { return append(b, " there"...) },
+			"hi there", ""},
 		{"shortened in place", udpPacket, func(b []byte) []byte { return b[:1] }, "h", ""},
 		{"its end", udpPacket, func(b []byte) []byte { return b[1:] }, "i", ""},
 		{"another slice", udpPacket, func([]byte) []byte { return []byte("other") }, "other", ""},
@@ -255,7 +271,8 @@ func TestRefusedBodyLeavesPacket(t *testing.T) {
 			attrs = append(attrs, attr{nfqmsg.AttrCapLen, be32(uint32(c.full))})
 			c.packet[3] = byte(c.full)
 		}
-		p, err := decoded(packetMessage(FamilyIPv4, 1, append(attrs, attr{nfqmsg.AttrPayload, c.packet})...))
+		p, err := decoded(packetMessage(FamilyIPv4, 1, append(attrs, attr{nfqmsg.AttrPayload,
+			c.packet})...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,8 +294,10 @@ func TestTruncationSaysWhatHelps(t *testing.T) {
 		want  string
 	}{
 		{[]attr{hdr}, "CopyPacket"},
-		{[]attr{hdr, {nfqmsg.AttrCapLen, be32(1500)}, {nfqmsg.AttrPayload, udpPacket}}, "30 of 1500 bytes were; raise the copy range"},
-		{[]attr{hdr, {nfqmsg.AttrCapLen, be32(MaxPayload + 1)}, {nfqmsg.AttrPayload, udpPacket}}, "gso_max_size"},
+		{[]attr{hdr, {nfqmsg.AttrCapLen, be32(1500)}, {nfqmsg.AttrPayload, udpPacket}},
+			"30 of 1500 bytes were; raise the copy range"},
+		{[]attr{hdr, {nfqmsg.AttrCapLen, be32(MaxPayload + 1)}, {nfqmsg.AttrPayload, udpPacket}},
+			"gso_max_size"},
 	} {
 		p, err := decoded(packetMessage(FamilyIPv4, 1, c.attrs...))
 		if err != nil {
@@ -296,25 +315,27 @@ func TestTruncationSaysWhatHelps(t *testing.T) {
 	}
 }
 
-// partialUDP returns udpPacket with what the kernel has in a checksum that it has yet to complete: the
-// sum of addresses, protocol and length.
+// partialUDP returns udpPacket with what the kernel has in a checksum that it has yet to
+// complete: the sum of addresses, protocol and length.
 func partialUDP() []byte {
 	b := bytes.Clone(udpPacket)
 	binary.BigEndian.PutUint16(b[26:], 0x7f00+1+0x7f00+1+17+10)
 	return b
 }
 
-// TestPartialChecksums: the packet around one whose checksum is not complete cannot be replaced, however it was edited
-// before.
+// TestPartialChecksums: the packet around one whose checksum is not complete cannot be replaced,
+// however it was edited before.
 func TestPartialChecksums(t *testing.T) {
 	inner := ipv4(layers.IPProtocolTCP)
 	tcp := &layers.TCP{SrcPort: 1, DstPort: 2, SYN: true}
 	outer := ipv4(layers.IPProtocolUDP)
 	udp := &layers.UDP{SrcPort: 3, DstPort: 4789}
-	if err := errors.Join(tcp.SetNetworkLayerForChecksum(inner), udp.SetNetworkLayerForChecksum(outer)); err != nil {
+	if err := errors.Join(tcp.SetNetworkLayerForChecksum(inner),
+		udp.SetNetworkLayerForChecksum(outer)); err != nil {
 		t.Fatal(err)
 	}
-	overUDP := built(t, outer, udp, &layers.VXLAN{VNI: 1}, &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}, inner, tcp)
+	overUDP := built(t, outer, udp, &layers.VXLAN{VNI: 1}, &layers.Ethernet{SrcMAC: make([]byte, 6),
+		DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}, inner, tcp)
 	noSum := bytes.Clone(overUDP)
 	noSum[26], noSum[27] = 0, 0
 	for _, c := range []struct {
@@ -325,7 +346,8 @@ func TestPartialChecksums(t *testing.T) {
 		{"TCP", built(t, inner, tcp), false},
 		{"UDP", partialUDP(), false},
 		{"IP in IP", built(t, ipv4(layers.IPProtocolIPv4), inner, tcp), true},
-		{"GRE", built(t, ipv4(layers.IPProtocolGRE), &layers.GRE{Protocol: layers.EthernetTypeIPv4}, inner, tcp), true},
+		{"GRE", built(t, ipv4(layers.IPProtocolGRE), &layers.GRE{Protocol: layers.EthernetTypeIPv4},
+			inner, tcp), true},
 		{"VXLAN", overUDP, true},
 		{"VXLAN without checksum", noSum, true},
 	} {
@@ -336,7 +358,8 @@ func TestPartialChecksums(t *testing.T) {
 			b[1] = 4
 			b[26], b[27] = 0, 0 // also what tells
 			err := p.SetPayload(b)
-			if refused := c.refused && info != 0; refused && !errors.Is(err, errors.ErrUnsupported) || !refused && err != nil {
+			if refused := c.refused && info != 0; refused && !errors.Is(err,
+				errors.ErrUnsupported) || !refused && err != nil {
 				t.Errorf("%s, %v: %v", c.name, info, err)
 			}
 		}

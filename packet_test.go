@@ -24,9 +24,11 @@ func everything() []byte {
 		attr{nfqmsg.AttrMark, be32(0xdeadbeef)},
 		attr{nfqmsg.AttrPriority, be32(9)},
 		attr{nfqmsg.AttrHWAddr, []byte{0, 6, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0}},
-		attr{0x8000 | nfqmsg.AttrVLAN, append(append([]byte(nil), nested(nfqmsg.AttrVLANTCI, be16(0xe064))...), nested(nfqmsg.AttrVLANProto, be16(0x8100))...)},
+		attr{0x8000 | nfqmsg.AttrVLAN, append(append([]byte(nil), nested(nfqmsg.AttrVLANTCI,
+			be16(0xe064))...), nested(nfqmsg.AttrVLANProto, be16(0x8100))...)},
 		attr{nfqmsg.AttrL2Hdr, []byte("fourteen bytes")},
-		attr{nfqmsg.AttrTimestamp, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, 1700000000), 123456)},
+		attr{nfqmsg.AttrTimestamp, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil,
+			1700000000), 123456)},
 		attr{nfqmsg.AttrUID, be32(1000)},
 		attr{nfqmsg.AttrGID, be32(100)},
 		attr{nfqmsg.AttrCgroupClassID, be32(0x10001)},
@@ -103,7 +105,8 @@ func TestEveryAttribute(t *testing.T) {
 }
 
 func TestAbsentAttributes(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv6, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv6, HookOutput)}))
+	p, err := decoded(packetMessage(FamilyIPv6, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1,
+		etherTypeIPv6, HookOutput)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +119,10 @@ func TestAbsentAttributes(t *testing.T) {
 	if priority || uid || gid || class || vlan || stamp {
 		t.Error("an absent attribute is reported as present")
 	}
-	if p.Mark() != 0 || p.InDev() != 0 || p.OutDevName() != "" || p.HardwareAddr() != nil || p.LinkHeader() != nil ||
-		p.SecurityContext() != nil || p.Payload() != nil || p.FullLen() != 0 || p.Truncated() || p.SKBInfo() != 0 {
+	if p.Mark() != 0 || p.InDev() != 0 || p.OutDevName() != "" || p.HardwareAddr() != nil ||
+		p.LinkHeader() != nil ||
+		p.SecurityContext() != nil || p.Payload() != nil || p.FullLen() != 0 || p.Truncated() ||
+		p.SKBInfo() != 0 {
 		t.Error("an absent attribute is not zero")
 	}
 	if err := p.SetPayload(udpPacket); !errors.Is(err, ErrTruncated) {
@@ -138,8 +143,10 @@ func TestMalformedMessages(t *testing.T) {
 		{"short packet header", packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, be32(7)}), true},
 		{"short mark", packetMessage(FamilyIPv4, 1, hdr, attr{nfqmsg.AttrMark, be16(1)}), true},
 		{"short timestamp", packetMessage(FamilyIPv4, 1, hdr, attr{nfqmsg.AttrTimestamp, be32(1)}), true},
-		{"attribute beyond the end", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0xff, 0xff, 0xff, 0xff), true},
-		{"attribute shorter than its header", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0, 0, 0, 0), true},
+		{"attribute beyond the end", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0xff, 0xff, 0xff,
+			0xff), true},
+		{"attribute shorter than its header", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0, 0, 0, 0),
+			true},
 	} {
 		if _, err := decoded(c.msg); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", c.name, err)
@@ -152,7 +159,8 @@ func TestMalformedMessages(t *testing.T) {
 
 // TestHardwareAddrLength: an address longer than its field is cut.
 func TestHardwareAddrLength(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)},
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7,
+		etherTypeIPv4, HookInput)},
 		attr{nfqmsg.AttrHWAddr, []byte{0xff, 0xff, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}}))
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +173,8 @@ func TestHardwareAddrLength(t *testing.T) {
 // TestPayloadRoom: appending to the payload stays in the slot, and spares what does
 // not belong to the packet.
 func TestPayloadRoom(t *testing.T) {
-	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
+	p, err := decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7,
+		etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +189,8 @@ func TestPayloadRoom(t *testing.T) {
 		t.Error("the payload was copied, or its length is not set")
 	}
 	// A message as no kernel sends it: something behind the payload.
-	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)},
+	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7,
+		etherTypeIPv4, HookInput)},
 		attr{nfqmsg.AttrPayload, udpPacket}, attr{nfqmsg.AttrMark, be32(5)}))
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +220,8 @@ func TestSetLinkLayer(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	p, err = decoded(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7,
+		etherTypeIPv4, HookInput)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,14 +240,16 @@ func TestClone(t *testing.T) {
 	p.SetMark(1)
 	c := p.Clone()
 	clear(slot)
-	if c.ID() != 0x01020304 || string(c.Payload()) != string(udpPacket) || c.Mark() != 1 || string(c.LinkHeader()) != "fourteen bytes" {
+	if c.ID() != 0x01020304 || string(c.Payload()) != string(udpPacket) || c.Mark() != 1 ||
+		string(c.LinkHeader()) != "fourteen bytes" {
 		t.Error("the clone changed with the original")
 	}
 }
 
 func FuzzPacket(f *testing.F) {
 	f.Add(everything())
-	f.Add(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(math.MaxUint32, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
+	f.Add(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr,
+		packetHdr(math.MaxUint32, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrPayload, udpPacket}))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		if len(msg) < 20 {
 			return

@@ -24,7 +24,8 @@ type Entry struct {
 
 // minLen is the size of attributes that have a fixed one. A shorter attribute counts as absent.
 var minLen = [ctattr.Max + 1]uint8{
-	ctattr.Status: 4, ctattr.Timeout: 4, ctattr.Mark: 4, ctattr.ID: 4, ctattr.Zone: 2, ctattr.Labels: ctattr.LabelsLen,
+	ctattr.Status: 4, ctattr.Timeout: 4, ctattr.Mark: 4, ctattr.ID: 4, ctattr.Zone: 2,
+	ctattr.Labels: ctattr.LabelsLen,
 }
 
 // Parse finds the attributes of an entry in the data of NFQA_CT, a list of CTA_* attributes. It
@@ -52,7 +53,8 @@ func (e *Entry) data(typ uint16) []byte {
 	if at == 0 {
 		return nil
 	}
-	end := at - nlwire.AttrHeaderLen + int(binary.NativeEndian.Uint16(e.nest[at-nlwire.AttrHeaderLen:]))
+	header := e.nest[at-nlwire.AttrHeaderLen:]
+	end := at - nlwire.AttrHeaderLen + int(binary.NativeEndian.Uint16(header))
 	return e.nest[at:end:end]
 }
 
@@ -130,7 +132,9 @@ func (e Entry) Timeout() (d time.Duration, ok bool) {
 
 // Helper returns the name of the connection's helper, such as "ftp", nil for none. The slice is
 // part of the message (CTA_HELP_NAME).
-func (e Entry) Helper() []byte { return cString(ctattr.Find(e.data(ctattr.Help), ctattr.HelpName, 1)) }
+func (e Entry) Helper() []byte {
+	return cString(ctattr.Find(e.data(ctattr.Help), ctattr.HelpName, 1))
+}
 
 // HelperInfo returns the private data of a userspace helper, nil for none. The slice is part of
 // the message (CTA_HELP_INFO).
@@ -210,7 +214,8 @@ func (e Entry) Counters() (original, reply Counters, ok bool) {
 }
 
 func parseCounters(nest []byte) (c Counters, ok bool) {
-	packets, bytes := ctattr.Find(nest, ctattr.CountersPackets, 8), ctattr.Find(nest, ctattr.CountersBytes, 8)
+	packets := ctattr.Find(nest, ctattr.CountersPackets, 8)
+	bytes := ctattr.Find(nest, ctattr.CountersBytes, 8)
 	if packets == nil || bytes == nil {
 		return Counters{}, false
 	}

@@ -36,7 +36,8 @@ func canExpect(p ippkt.Protocol) bool {
 func checkExpect(e *conntrack.Expectation, ipv4 bool) error {
 	switch {
 	case !canExpect(e.Protocol):
-		return fmt.Errorf("Expectation.Protocol is %s; the kernel expects ports of TCP, UDP, SCTP and GRE only", e.Protocol)
+		return fmt.Errorf("Expectation.Protocol is %s; the kernel expects ports of TCP, UDP, SCTP "+
+			"and GRE only", e.Protocol)
 	case !e.Dst.IsValid():
 		return errors.New("Expectation.Dst is not set; the kernel needs a destination")
 	case e.DstPort == 0 && e.Protocol != ippkt.GRE:
@@ -56,10 +57,12 @@ func checkExpect(e *conntrack.Expectation, ipv4 bool) error {
 	case e.NAT.Function == "":
 		return errors.New("Expectation.NAT has no Function; the kernel ignores the rest then")
 	case len(e.NAT.Function) > maxExpectFunction:
-		return fmt.Errorf("the name of Expectation.NAT.Function has %d bytes; the kernel's functions have %d at most",
+		return fmt.Errorf("the name of Expectation.NAT.Function has %d bytes; the kernel's functions "+
+			"have %d at most",
 			len(e.NAT.Function), maxExpectFunction)
 	case !e.NAT.Addr.IsValid() || e.NAT.Addr.Is4() != ipv4:
-		return errors.New("Expectation.NAT.Addr must be an address of the IP version of the packet's connection")
+		return errors.New("Expectation.NAT.Addr must be an address of the IP version of the " +
+			"packet's connection")
 	}
 	return nil
 }
@@ -85,7 +88,8 @@ func appendExpect(b []byte, e *conntrack.Expectation) []byte {
 		none = netip.IPv4Unspecified()
 	}
 	// The kernel uses only the source of the mask, but needs a whole tuple.
-	tuple := conntrack.Tuple{Protocol: e.Protocol, Src: none, Dst: e.Dst, SrcPort: e.SrcPort, DstPort: e.DstPort}
+	tuple := conntrack.Tuple{Protocol: e.Protocol, Src: none, Dst: e.Dst, SrcPort: e.SrcPort,
+		DstPort: e.DstPort}
 	mask := conntrack.Tuple{Protocol: e.Protocol, Src: none, Dst: allOnes(e.Dst), DstPort: 0xffff}
 	if e.Src.IsValid() {
 		tuple.Src, mask.Src = e.Src, allOnes(e.Src)
@@ -117,7 +121,8 @@ func appendNAT(b []byte, n *conntrack.ExpectNAT, protocol ippkt.Protocol, none n
 		dir = 1
 	}
 	b = nlwire.AppendAttrU32(b, ctattr.ExpectNATDir, dir)
-	b = appendTuple(b, ctattr.ExpectNATTuple, conntrack.Tuple{Protocol: protocol, Src: n.Addr, Dst: none, SrcPort: n.Port})
+	b = appendTuple(b, ctattr.ExpectNATTuple, conntrack.Tuple{Protocol: protocol, Src: n.Addr,
+		Dst: none, SrcPort: n.Port})
 	nlwire.EndNest(b, start)
 	return b
 }

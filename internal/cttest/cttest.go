@@ -33,26 +33,31 @@ func Nest(typ uint16, attrs ...[]byte) []byte {
 func IP(src, dst string) []byte {
 	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
 	if s.Is4() {
-		return Nest(ctattr.TupleIP, Attr(ctattr.IPv4Src, s.AsSlice()...), Attr(ctattr.IPv4Dst, d.AsSlice()...))
+		return Nest(ctattr.TupleIP, Attr(ctattr.IPv4Src, s.AsSlice()...),
+			Attr(ctattr.IPv4Dst, d.AsSlice()...))
 	}
-	return Nest(ctattr.TupleIP, Attr(ctattr.IPv6Src, s.AsSlice()...), Attr(ctattr.IPv6Dst, d.AsSlice()...))
+	return Nest(ctattr.TupleIP, Attr(ctattr.IPv6Src, s.AsSlice()...),
+		Attr(ctattr.IPv6Dst, d.AsSlice()...))
 }
 
 // Ports is the part of a tuple with the ports of a protocol.
 func Ports(proto uint8, src, dst uint16) []byte {
-	return Nest(ctattr.TupleProto, Attr(ctattr.ProtoNum, proto), Attr(ctattr.ProtoSrcPort, be16(src)...), Attr(ctattr.ProtoDstPort, be16(dst)...))
+	return Nest(ctattr.TupleProto, Attr(ctattr.ProtoNum, proto),
+		Attr(ctattr.ProtoSrcPort, be16(src)...), Attr(ctattr.ProtoDstPort, be16(dst)...))
 }
 
 // ICMP is the part of a tuple with an ICMP query.
 func ICMP(id uint16, typ, code uint8) []byte {
 	return Nest(ctattr.TupleProto, Attr(ctattr.ProtoNum, 1),
-		Attr(ctattr.ProtoICMPID, be16(id)...), Attr(ctattr.ProtoICMPType, typ), Attr(ctattr.ProtoICMPCode, code))
+		Attr(ctattr.ProtoICMPID, be16(id)...), Attr(ctattr.ProtoICMPType,
+			typ), Attr(ctattr.ProtoICMPCode, code))
 }
 
 // ICMPv6 is the part of a tuple with an ICMPv6 query.
 func ICMPv6(id uint16, typ, code uint8) []byte {
 	return Nest(ctattr.TupleProto, Attr(ctattr.ProtoNum, 58),
-		Attr(ctattr.ProtoICMPv6ID, be16(id)...), Attr(ctattr.ProtoICMPv6Type, typ), Attr(ctattr.ProtoICMPv6Code, code))
+		Attr(ctattr.ProtoICMPv6ID, be16(id)...), Attr(ctattr.ProtoICMPv6Type,
+			typ), Attr(ctattr.ProtoICMPv6Code, code))
 }
 
 // Told is everything that an entry has.
@@ -98,7 +103,8 @@ func Tell(e conntrack.Entry) (v Told) {
 	v.TCP, v.TCPOK = e.TCP()
 	v.SCTP, v.SCTPOK = e.SCTP()
 	v.DCCP, v.DCCPOK = e.DCCP()
-	v.Helper, v.HelperInfo, v.SecurityContext = string(e.Helper()), string(e.HelperInfo()), string(e.SecurityContext())
+	v.Helper, v.HelperInfo, v.SecurityContext = string(e.Helper()), string(e.HelperInfo()),
+		string(e.SecurityContext())
 	v.OriginalAdj, v.ReplyAdj, v.AdjOK = e.SeqAdj()
 	v.Synproxy, v.SynproxyOK = e.Synproxy()
 	v.OriginalCount, v.ReplyCount, v.CountOK = e.Counters()
@@ -113,8 +119,10 @@ func Tell(e conntrack.Entry) (v Told) {
 }
 
 // Tuple returns a tuple of a protocol with ports.
-func Tuple(src string, srcPort uint16, dst string, dstPort uint16, protocol conntrack.Protocol) conntrack.Tuple {
-	return conntrack.Tuple{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: srcPort, DstPort: dstPort, Protocol: protocol}
+func Tuple(src string, srcPort uint16, dst string, dstPort uint16,
+	protocol conntrack.Protocol) conntrack.Tuple {
+	return conntrack.Tuple{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst),
+		SrcPort: srcPort, DstPort: dstPort, Protocol: protocol}
 }
 
 func zoned(zone uint16, t conntrack.Tuple) conntrack.Tuple {

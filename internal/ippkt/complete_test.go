@@ -20,19 +20,24 @@ var kernelPackets = []struct {
 }{
 	{"TCP SYN", 36, 0, false, "4500003c21304000400605780a0900010a090002d7f00fa04ebd52bc00000000a002faf075730000020405b40402080a6e6dcc0c000000000103030a"},
 	{"TCP SYN, IPv6", 56, 0, false, "600a2ebe00280640fd000009000000000000000000000001fd000009000000000000000000000002d9280fa0405a261a00000000a002fd2029750000020405a00402080a9e9f3988000000000103030a"},
-	{"TCP SYN, loose source route", 44, 0, false, "47000044d0054000400641bd0a0900010a09004d018307040a090002d7e60fa01d1eef3000000000a002faf0a4e60000020405b40402080a06ef994c000000000103030a"},
-	{"TCP SYN, segment routing header", 96, 0, false, "6009ca0000502b40fd000009000000000000000000000001fd0000090000000000000000000000990604040101000000fd000009000000000000000000000002fd000009000000000000000000000099d9300fa0b973832e00000000a002fd201fb00000020405a00402080a3f1dcc99000000000103030a"},
+	{"TCP SYN, loose source route", 44, 0, false,
+		"47000044d0054000400641bd0a0900010a09004d018307040a090002d7e60fa01d1eef3000000000a002faf0a4e60000020405b40402080a06ef994c000000000103030a"},
+	{"TCP SYN, segment routing header", 96, 0, false,
+		"6009ca0000502b40fd000009000000000000000000000001fd0000090000000000000000000000990604040101000000fd000009000000000000000000000002fd000009000000000000000000000099d9300fa0b973832e00000000a002fd201fb00000020405a00402080a3f1dcc99000000000103030a"},
 	{"UDP", 26, 24, false, "4500008bbcd64000401169770a0900010a090002a8a10fa0007796fe6f767d848b9299a0a7aeb5bcc3cad1d8dfe6edf4fb020910171e252c333a41484f565d646b727980878e959ca3aab1b8bfc6cdd4dbe2e9f0f7fe050c131a21282f363d444b525960676e757c838a91989fa6adb4bbc2c9d0d7dee5ecf3fa01080f161d242b323940474e555c636a71"},
 	{"UDP, IPv6", 46, 44, false, "600a444a00631140fd000009000000000000000000000001fd0000090000000000000000000000029bfc0fa000634dff5b626970777e858c939aa1a8afb6bdc4cbd2d9e0e7eef5fc030a11181f262d343b424950575e656c737a81888f969da4abb2b9c0c7ced5dce3eaf1f8ff060d141b222930373e454c535a61686f767d848b9299a0a7aeb5bcc3cad1"},
-	{"UDP, hop-by-hop and destination options", 70, 68, false, "600d95ba00630040fd000009000000000000000000000001fd0000090000000000000000000000023c0005020000010011010104000000001e0401020304000089d30fa0004bc652434a51585f666d747b828990979ea5acb3bac1c8cfd6dde4ebf2f900070e151c232a31383f464d545b626970777e858c939aa1a8afb6bdc4cbd2d9e0e7eef5fc030a11"},
-	{"UDP, segment routing header", 86, 84, false, "600fe92300632b40fd000009000000000000000000000001fd0000090000000000000000000000991104040101000000fd000009000000000000000000000002fd000009000000000000000000000099ed760fa0003b082d333a41484f565d646b727980878e959ca3aab1b8bfc6cdd4dbe2e9f0f7fe050c131a21282f363d444b525960676e757c838a91"},
+	{"UDP, hop-by-hop and destination options", 70, 68, false,
+		"600d95ba00630040fd000009000000000000000000000001fd0000090000000000000000000000023c0005020000010011010104000000001e0401020304000089d30fa0004bc652434a51585f666d747b828990979ea5acb3bac1c8cfd6dde4ebf2f900070e151c232a31383f464d545b626970777e858c939aa1a8afb6bdc4cbd2d9e0e7eef5fc030a11"},
+	{"UDP, segment routing header", 86, 84, false,
+		"600fe92300632b40fd000009000000000000000000000001fd0000090000000000000000000000991104040101000000fd000009000000000000000000000002fd000009000000000000000000000099ed760fa0003b082d333a41484f565d646b727980878e959ca3aab1b8bfc6cdd4dbe2e9f0f7fe050c131a21282f363d444b525960676e757c838a91"},
 	{"UDP-Lite", 26, 0, false, "4500008b1977400040880c600a0900010a090002ddf30fa0000061ac6f767d848b9299a0a7aeb5bcc3cad1d8dfe6edf4fb020910171e252c333a41484f565d646b727980878e959ca3aab1b8bfc6cdd4dbe2e9f0f7fe050c131a21282f363d444b525960676e757c838a91989fa6adb4bbc2c9d0d7dee5ecf3fa01080f161d242b323940474e555c636a71"},
 	{"UDP-Lite, coverage 21", 26, 0, false, "4500008b1a97400040880b400a0900010a090002ed950fa00015bb066f767d848b9299a0a7aeb5bcc3cad1d8dfe6edf4fb020910171e252c333a41484f565d646b727980878e959ca3aab1b8bfc6cdd4dbe2e9f0f7fe050c131a21282f363d444b525960676e757c838a91989fa6adb4bbc2c9d0d7dee5ecf3fa01080f161d242b323940474e555c636a71"},
 	{"UDP-Lite, coverage 8, IPv6", 46, 0, false, "600aca4e00638840fd000009000000000000000000000001fd000009000000000000000000000002ea810fa000080ad45b626970777e858c939aa1a8afb6bdc4cbd2d9e0e7eef5fc030a11181f262d343b424950575e656c737a81888f969da4abb2b9c0c7ced5dce3eaf1f8ff060d141b222930373e454c535a61686f767d848b9299a0a7aeb5bcc3cad1"},
 	{"ICMP echo", 22, 0, false, "4500008b83c540004001a2980a0900010a0900020800666c547ea1a8afb6bdc4cbd2d9e0e7eef5fc030a11181f262d343b424950575e656c737a81888f969da4abb2b9c0c7ced5dce3eaf1f8ff060d141b222930373e454c535a61686f767d848b9299a0a7aeb5bcc3cad1d8dfe6edf4fb020910171e252c333a41484f565d646b727980878e959ca3aab1"},
 	{"ICMPv6 echo", 42, 0, false, "6000807600633a40fd000009000000000000000000000001fd00000900000000000000000000000280001781547f8d949ba2a9b0b7bec5ccd3dae1e8eff6fd040b121920272e353c434a51585f666d747b828990979ea5acb3bac1c8cfd6dde4ebf2f900070e151c232a31383f464d545b626970777e858c939aa1a8afb6bdc4cbd2d9e0e7eef5fc030a11"},
 	{"ICMPv6 router solicitation", 42, 0, false, "6000000000083afffe800000000000007be9a66f56082001ff0200000000000000000000000000028500e4d400000000"},
-	{"IGMPv3 report, router alert", 26, 0, false, "46c00028000040000102f9ef0a090001e0000016940400002200e8f90000000104000000ef010203"},
+	{"IGMPv3 report, router alert", 26, 0, false,
+		"46c00028000040000102f9ef0a090001e0000016940400002200e8f90000000104000000ef010203"},
 }
 
 func TestCompleteKernelPackets(t *testing.T) {
@@ -73,7 +78,8 @@ func TestCompleteStatedLengths(t *testing.T) {
 		checkSum(t, slowPseudo(addr4A, addr4B, 17, 41), v4[20:], 41)
 		checkSum(t, slowPseudo(addr6A, addr6B, 17, 41), v6[40:], 41)
 		for _, n := range []uint16{
-			binary.BigEndian.Uint16(v4[24:]), binary.BigEndian.Uint16(v6[4:]), binary.BigEndian.Uint16(v6[44:]),
+			binary.BigEndian.Uint16(v4[24:]), binary.BigEndian.Uint16(v6[4:]),
+			binary.BigEndian.Uint16(v6[44:]),
 		} {
 			if n != 41 {
 				t.Errorf("stated %d: a length is %d, want 41", stated, n)
@@ -92,7 +98,8 @@ func TestCompleteUDPZero(t *testing.T) {
 	}{
 		{"UDP over IPv4", ip4(17, 0, nil, udp(1000, 2000, 0, 0)), 20, slowPseudo(addr4A, addr4B, 17, 10)},
 		{"UDP over IPv6", ip6(17, udp(1000, 2000, 0, 0)), 40, slowPseudo(addr6A, addr6B, 17, 10)},
-		{"UDP-Lite over IPv4", ip4(136, 0, nil, udp(1000, 2000, 0, 0)), 20, slowPseudo(addr4A, addr4B, 136, 10)},
+		{"UDP-Lite over IPv4", ip4(136, 0, nil, udp(1000, 2000, 0, 0)), 20,
+			slowPseudo(addr4A, addr4B, 136, 10)},
 		{"UDP-Lite over IPv6", ip6(136, udp(1000, 2000, 0, 0)), 40, slowPseudo(addr6A, addr6B, 136, 10)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -378,7 +385,10 @@ func TestNoAllocations(t *testing.T) {
 // TestPartialChecksumInside: UDP with a sum of its pseudo-header as its checksum, whichever Linux
 // writes there, is no tunnel's.
 func TestPartialChecksumInside(t *testing.T) {
-	sum := func(dst netip.Addr, length int) uint16 { return slowSum(slowPseudo(addr4A, dst, 17, length)) }
+	sum := func(dst netip.Addr, length int) uint16 {
+		return slowSum(slowPseudo(addr4A, dst, 17,
+			length))
+	}
 	datagram := func(sum uint16, body ...byte) []byte {
 		d := udp(1, 4789, body...)
 		binary.BigEndian.PutUint16(d[6:], sum)
@@ -398,14 +408,20 @@ func TestPartialChecksumInside(t *testing.T) {
 	}{
 		{"UDP", ip4(17, 0, nil, datagram(sum(addr4B, 10), 1, 2)), false, false},
 		{"super-packet", ip4(17, 0, nil, datagram(sum(addr4B, 1108), list...)), true, false},
-		{"source route, final destination", ip4(17, 0, route, datagram(sum(addr4C, 10), 1, 2)), false, false},
+		{"source route, final destination", ip4(17, 0, route, datagram(sum(addr4C, 10), 1, 2)), false,
+			false},
 		{"source route, next hop", ip4(17, 0, route, datagram(sum(addr4B, 10), 1, 2)), false, false},
 		{"list of datagrams", ip4(17, 0, nil, datagram(sum(addr4B, 118), list...)), true, false},
-		{"list of datagrams, one too many", ip4(17, 0, nil, datagram(sum(addr4B, 25), list...)), true, true},
-		{"a list that is no super-packet", ip4(17, 0, nil, datagram(sum(addr4B, 118), list...)), false, true},
-		{"a list longer than the packet", ip4(17, 0, nil, datagram(sum(addr4B, 1109), list...)), true, true},
-		{"VXLAN that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), vxlan...)), true, true},
-		{"GENEVE that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), geneve...)), true, true},
+		{"list of datagrams, one too many", ip4(17, 0, nil, datagram(sum(addr4B, 25), list...)), true,
+			true},
+		{"a list that is no super-packet", ip4(17, 0, nil, datagram(sum(addr4B, 118), list...)), false,
+			true},
+		{"a list longer than the packet", ip4(17, 0, nil, datagram(sum(addr4B, 1109), list...)), true,
+			true},
+		{"VXLAN that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), vxlan...)), true,
+			true},
+		{"GENEVE that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), geneve...)), true,
+			true},
 		{"FOU that looks like a list", ip4(17, 0, nil, datagram(sum(addr4B, 118), inner...)), true, true},
 		{"no checksum", ip4(17, 0, nil, datagram(0, list...)), true, true},
 		{"IPv6", ip6(17, datagram(slowSum(slowPseudo(addr6A, addr6B, 17, 118)), list...)), true, false},

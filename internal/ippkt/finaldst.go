@@ -6,7 +6,8 @@ import "errors"
 
 // ErrRoutingHeader is returned by [Complete] for a packet whose transport
 // checksum covers an address that cannot be found.
-var ErrRoutingHeader = errors.New("the IPv6 Routing header is malformed or of an unknown type, so the final destination that the checksum covers is unknown")
+var ErrRoutingHeader = errors.New("the IPv6 Routing header is malformed or of an unknown type, " +
+	"so the final destination that the checksum covers is unknown")
 
 // IPv6 routing types.
 const (

@@ -28,7 +28,8 @@ func TestCompleteRoutingHeader(t *testing.T) {
 		{"type 0", header(0, 2, [4]byte{}, a(x, y, addr6C)), addr6C},
 		{"type 0, one left", header(0, 1, [4]byte{}, a(x, y, addr6C)), addr6C},
 		{"type 0 used up", header(0, 0, [4]byte{}, a(x, y, addr6C)), addr6B},
-		{"type 0, odd length", header(0, 1, [4]byte{}, append(a(addr6C), make([]byte, 8)...)), netip.Addr{}},
+		{"type 0, odd length", header(0, 1, [4]byte{}, append(a(addr6C), make([]byte, 8)...)),
+			netip.Addr{}},
 		{"type 0, more left than there are", header(0, 4, [4]byte{}, a(x, y, addr6C)), netip.Addr{}},
 		{"type 0 without addresses", header(0, 1, [4]byte{}, nil), netip.Addr{}},
 		{"type 2", header(2, 1, [4]byte{}, a(addr6C)), addr6C},
@@ -38,7 +39,8 @@ func TestCompleteRoutingHeader(t *testing.T) {
 		{"type 2 without address", header(2, 1, [4]byte{}, nil), netip.Addr{}},
 		// addr6B and the last hop share 2001:db8:1:2, 8 bytes; the others 4.
 		{"type 3, CmprI 4, CmprE 8, Pad 4",
-			header(3, 2, [4]byte{0x48, 0x40}, append(append(make([]byte, 12), 0, 0, 0, 0, 0, 0, 0xcc, 0xdd), make([]byte, 4)...)),
+			header(3, 2, [4]byte{0x48, 0x40}, append(append(make([]byte, 12), 0, 0, 0, 0, 0, 0, 0xcc,
+				0xdd), make([]byte, 4)...)),
 			netip.MustParseAddr("2001:db8:1:2::ccdd")},
 		{"type 3, CmprI 15, CmprE 15, Pad 5",
 			header(3, 3, [4]byte{0xff, 0x50}, []byte{1, 2, 0x99, 0, 0, 0, 0, 0}),
@@ -57,7 +59,8 @@ func TestCompleteRoutingHeader(t *testing.T) {
 		{"type 4 without list", header(4, 1, [4]byte{}, nil), netip.Addr{}},
 		{"type 5", header(5, 1, [4]byte{}, a(addr6C)), netip.Addr{}},
 		{"type 5 used up", header(5, 0, [4]byte{}, a(addr6C)), addr6B},
-		{"two headers, one used up", cat(ext(43, append([]byte{4, 1, 0, 0, 0, 0}, addr6C.AsSlice()...)...),
+		{"two headers, one used up", cat(ext(43, append([]byte{4, 1, 0, 0, 0, 0},
+			addr6C.AsSlice()...)...),
 			header(4, 0, [4]byte{}, a(x))), addr6C},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -96,8 +99,10 @@ func TestCompleteHomeAddress(t *testing.T) {
 		{"in the second header", ip6(60, ext(60), ext(6, option...), tcp(1, 2)), addr6C},
 		{"wrong length", ip6(60, ext(6, cut...), tcp(1, 2)), addr6A},
 		{"half beyond its header", ip6(60, ext(60, option[:14]...), ext(6), tcp(1, 2)), addr6A},
-		{"behind a header whose option is too long", ip6(60, ext(60, 5, 30), ext(6, option...), tcp(1, 2)), addr6C},
-		{"behind an option that is too long", ip6(60, ext(6, append([]byte{5, 200}, option...)...), tcp(1, 2)), addr6A},
+		{"behind a header whose option is too long", ip6(60, ext(60, 5, 30), ext(6, option...), tcp(1,
+			2)), addr6C},
+		{"behind an option that is too long", ip6(60, ext(6, append([]byte{5, 200}, option...)...),
+			tcp(1, 2)), addr6A},
 		{"option without a length", ip6(60, ext(60, 1, 3, 0, 0, 0, 201), ext(6), tcp(1, 2)), addr6A},
 		{"in the wrong header", ip6(0, ext(6, option...), tcp(1, 2)), addr6A},
 	} {

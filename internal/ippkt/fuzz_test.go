@@ -119,7 +119,8 @@ func FuzzComplete(f *testing.F) {
 		case l.Protocol == SCTP:
 			whole := bytes.Clone(h)
 			clear(whole[8:12])
-			if sum := binary.LittleEndian.Uint32(h[8:]); sum != crc32.Checksum(whole, crc32.MakeTable(crc32.Castagnoli)) {
+			if sum := binary.LittleEndian.Uint32(h[8:]); sum != crc32.Checksum(whole,
+				crc32.MakeTable(crc32.Castagnoli)) {
 				t.Fatalf("SCTP checksum %#08x of %x", sum, whole)
 			}
 			copyField(l.TransportHeaderOffset+8, l.TransportHeaderOffset+12)
@@ -141,7 +142,8 @@ func FuzzFlow(f *testing.F) {
 	addKernelPackets(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		flow, err := FlowOf(b)
-		if flow.Src.IsValid() != flow.Dst.IsValid() || !flow.Src.IsValid() && (err == nil || flow != (Flow{})) {
+		if flow.Src.IsValid() != flow.Dst.IsValid() || !flow.Src.IsValid() && (err == nil ||
+			flow != (Flow{})) {
 			t.Fatalf("%+v, %v", flow, err)
 		}
 		if flow.NoTransport && (flow.HasPorts() || flow.SrcPort|flow.DstPort|flow.ICMPID != 0) {

@@ -135,7 +135,8 @@ func TestHashSpreads(t *testing.T) {
 		"fragments": func(i int) Flow {
 			src := [4]byte{10}
 			binary.BigEndian.PutUint16(src[2:], uint16(i))
-			return Flow{Src: netip.AddrFrom4(src), Dst: addr4B, Protocol: 17, Fragment: true, NoTransport: true}
+			return Flow{Src: netip.AddrFrom4(src), Dst: addr4B, Protocol: 17, Fragment: true,
+				NoTransport: true}
 		},
 	}
 	cuts := map[string]func(h uint64, n int) int{

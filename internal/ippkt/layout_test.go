@@ -16,13 +16,16 @@ func TestParseIPv4(t *testing.T) {
 		want Layout
 	}{
 		{"plain", ip4(6, 0x4000, nil, data), Layout{
-			Version: 4, Protocol: 6, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44, Len: 44,
+			Version: 4, Protocol: 6, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44,
+			Len: 44,
 		}},
 		{"options", ip4(17, 0, []byte{1, 1, 1, 0, 0, 0, 0, 0}, data), Layout{
-			Version: 4, Protocol: 17, ID: 0xbeef, HeaderLen: 28, TransportHeaderOffset: 28, TotalLen: 52, Len: 52,
+			Version: 4, Protocol: 17, ID: 0xbeef, HeaderLen: 28, TransportHeaderOffset: 28, TotalLen: 52,
+			Len: 52,
 		}},
 		{"longest header", ip4(17, 0, make([]byte, 40)), Layout{
-			Version: 4, Protocol: 17, ID: 0xbeef, HeaderLen: 60, TransportHeaderOffset: 60, TotalLen: 60, Len: 60,
+			Version: 4, Protocol: 17, ID: 0xbeef, HeaderLen: 60, TransportHeaderOffset: 60, TotalLen: 60,
+			Len: 60,
 		}},
 		{"first fragment", ip4(17, 0x2000, nil, data), Layout{
 			Version: 4, Protocol: 17, ID: 0xbeef, MoreFragments: true,
@@ -33,10 +36,12 @@ func TestParseIPv4(t *testing.T) {
 			HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44, Len: 44,
 		}},
 		{"padding", append(ip4(6, 0, nil, data), 0, 0, 0), Layout{
-			Version: 4, Protocol: 6, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44, Len: 44,
+			Version: 4, Protocol: 6, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44,
+			Len: 44,
 		}},
 		{"cut", ip4(6, 0, nil, data)[:30], Layout{
-			Version: 4, Protocol: 6, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44, Len: 30,
+			Version: 4, Protocol: 6, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44,
+			Len: 30,
 		}},
 		{"BIG TCP", func() []byte {
 			b := ip4(6, 0, nil, make([]byte, 70000))
@@ -47,7 +52,8 @@ func TestParseIPv4(t *testing.T) {
 		}},
 		// Whether AH is walked over is a matter of IPv6 only.
 		{"authentication header", ip4(51, 0, nil, data), Layout{
-			Version: 4, Protocol: 51, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44, Len: 44,
+			Version: 4, Protocol: 51, ID: 0xbeef, HeaderLen: 20, TransportHeaderOffset: 20, TotalLen: 44,
+			Len: 44,
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,11 +80,16 @@ func TestParseIPv6(t *testing.T) {
 		want Layout
 	}{
 		{"plain", ip6(6, data), Layout{Protocol: 6, TransportHeaderOffset: 40, TotalLen: 60, Len: 60}},
-		{"hop-by-hop", ip6(0, hop, data), Layout{Protocol: 6, TransportHeaderOffset: 48, TotalLen: 68, Len: 68}},
-		{"authentication header", ip6(51, auth, data), Layout{Protocol: 6, TransportHeaderOffset: 64, TotalLen: 84, Len: 84}},
-		{"mobility ends the walk", ip6(60, ext(135), ext(6), data), Layout{Protocol: 135, TransportHeaderOffset: 48, TotalLen: 76, Len: 76}},
-		{"HIP ends the walk", ip6(139, ext(6), data), Layout{Protocol: 139, TransportHeaderOffset: 40, TotalLen: 68, Len: 68}},
-		{"Shim6 ends the walk", ip6(140, ext(6), data), Layout{Protocol: 140, TransportHeaderOffset: 40, TotalLen: 68, Len: 68}},
+		{"hop-by-hop", ip6(0, hop, data), Layout{Protocol: 6, TransportHeaderOffset: 48, TotalLen: 68,
+			Len: 68}},
+		{"authentication header", ip6(51, auth, data), Layout{Protocol: 6, TransportHeaderOffset: 64,
+			TotalLen: 84, Len: 84}},
+		{"mobility ends the walk", ip6(60, ext(135), ext(6), data),
+			Layout{Protocol: 135, TransportHeaderOffset: 48, TotalLen: 76, Len: 76}},
+		{"HIP ends the walk", ip6(139, ext(6), data), Layout{Protocol: 139, TransportHeaderOffset: 40,
+			TotalLen: 68, Len: 68}},
+		{"Shim6 ends the walk", ip6(140, ext(6), data), Layout{Protocol: 140, TransportHeaderOffset: 40,
+			TotalLen: 68, Len: 68}},
 		{"all that come in order", ip6(0, ext(60), ext(43), ext(44), frag6(51, 0, false, 7),
 			append([]byte{60, 4}, make([]byte, 22)...), ext(6), data),
 			Layout{Protocol: 6, ID: 7, TransportHeaderOffset: 104, TotalLen: 124, Len: 124}},
@@ -86,18 +97,24 @@ func TestParseIPv6(t *testing.T) {
 			Layout{Protocol: 6, TransportHeaderOffset: 64, TotalLen: 84, Len: 84}},
 		{"routing header", ip6(43, ext(6, append([]byte{4, 1}, make([]byte, 20)...)...), data),
 			Layout{Protocol: 6, TransportHeaderOffset: 64, TotalLen: 84, Len: 84, routing: 40}},
-		{"home address", ip6(60, ext(6, append([]byte{1, 1, 0, 0, 201, 16}, addr6C.AsSlice()...)...), data),
+		{"home address", ip6(60, ext(6, append([]byte{1, 1, 0, 0, 201, 16}, addr6C.AsSlice()...)...),
+			data),
 			Layout{Protocol: 6, TransportHeaderOffset: 64, TotalLen: 84, Len: 84, homeAddress: 48}},
-		{"ESP ends the walk", ip6(50, ext(6), data), Layout{Protocol: 50, TransportHeaderOffset: 40, TotalLen: 68, Len: 68}},
-		{"no next header", ip6(59, data), Layout{Protocol: 59, TransportHeaderOffset: 40, TotalLen: 60, Len: 60}},
+		{"ESP ends the walk", ip6(50, ext(6), data), Layout{Protocol: 50, TransportHeaderOffset: 40,
+			TotalLen: 68, Len: 68}},
+		{"no next header", ip6(59, data), Layout{Protocol: 59, TransportHeaderOffset: 40, TotalLen: 60,
+			Len: 60}},
 		{"first fragment", ip6(44, frag6(6, 0, true, 0xdeadbeef), data), Layout{
-			Protocol: 6, MoreFragments: true, ID: 0xdeadbeef, TransportHeaderOffset: 48, TotalLen: 68, Len: 68,
+			Protocol: 6, MoreFragments: true, ID: 0xdeadbeef, TransportHeaderOffset: 48, TotalLen: 68,
+			Len: 68,
 		}},
 		{"middle fragment", ip6(44, frag6(6, 1448, true, 9), data), Layout{
-			Protocol: 6, MoreFragments: true, FragmentOffset: 1448, ID: 9, TransportHeaderOffset: 48, TotalLen: 68, Len: 68,
+			Protocol: 6, MoreFragments: true, FragmentOffset: 1448, ID: 9, TransportHeaderOffset: 48,
+			TotalLen: 68, Len: 68,
 		}},
 		{"fragment, reserved bits set", ip6(44, []byte{6, 0xff, 5, 0xaf, 0, 0, 0, 9}, data), Layout{
-			Protocol: 6, MoreFragments: true, FragmentOffset: 1448, ID: 9, TransportHeaderOffset: 48, TotalLen: 68, Len: 68,
+			Protocol: 6, MoreFragments: true, FragmentOffset: 1448, ID: 9, TransportHeaderOffset: 48,
+			TotalLen: 68, Len: 68,
 		}},
 		{"fragment behind extension headers", ip6(44, frag6(60, 65528, false, 9), data), Layout{
 			Protocol: 60, FragmentOffset: 65528, ID: 9, TransportHeaderOffset: 48, TotalLen: 68, Len: 68,
@@ -105,7 +122,8 @@ func TestParseIPv6(t *testing.T) {
 		{"a second fragment header", ip6(44, frag6(44, 0, true, 9), frag6(6, 0, false, 10), data), Layout{
 			Protocol: 6, MoreFragments: true, ID: 9, TransportHeaderOffset: 56, TotalLen: 76, Len: 76,
 		}},
-		{"padding", append(ip6(6, data), 1, 2, 3), Layout{Protocol: 6, TransportHeaderOffset: 40, TotalLen: 60, Len: 60}},
+		{"padding", append(ip6(6, data), 1, 2, 3), Layout{Protocol: 6, TransportHeaderOffset: 40,
+			TotalLen: 60, Len: 60}},
 		{"cut", ip6(6, data)[:50], Layout{Protocol: 6, TransportHeaderOffset: 40, TotalLen: 60, Len: 50}},
 		{"BIG TCP", func() []byte {
 			b := ip6(6, make([]byte, 70000))
@@ -173,10 +191,12 @@ func TestParseErrors(t *testing.T) {
 		{"IPv6 of 39 bytes", short(ip6(6), 39), ErrShortHeader, 0, 0},
 		{"IPv6 extension header missing", ip6(0), ErrShortExtension, 6, 40},
 		{"IPv6 extension header of 7 bytes", ip6(43, make([]byte, 7)), ErrShortExtension, 6, 40},
-		{"IPv6 extension header too long", ip6(60, []byte{6, 1}, make([]byte, 13)), ErrShortExtension, 6, 40},
+		{"IPv6 extension header too long", ip6(60, []byte{6, 1}, make([]byte, 13)), ErrShortExtension,
+			6, 40},
 		{"IPv6 fragment header missing", ip6(60, ext(44), make([]byte, 7)), ErrShortExtension, 6, 48},
 		{"IPv6 AH too long", ip6(51, []byte{6, 1}, make([]byte, 9)), ErrShortExtension, 6, 40},
-		{"IPv6 extension header in the padding", append(ip6(60, ext(60)), ext(6)...), ErrShortExtension, 6, 48},
+		{"IPv6 extension header in the padding", append(ip6(60, ext(60)), ext(6)...), ErrShortExtension,
+			6, 48},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := Parse(tt.b)
@@ -184,7 +204,8 @@ func TestParseErrors(t *testing.T) {
 				t.Errorf("error %v, want %v", err, tt.err)
 			}
 			if l.Version != tt.version || l.TransportHeaderOffset != tt.offset {
-				t.Errorf("version %d, offset %d, want %d, %d", l.Version, l.TransportHeaderOffset, tt.version, tt.offset)
+				t.Errorf("version %d, offset %d, want %d, %d", l.Version, l.TransportHeaderOffset, tt.version,
+					tt.offset)
 			}
 		})
 	}

@@ -24,25 +24,30 @@ type oracleTransport struct {
 
 func oracleTransports() []oracleTransport {
 	return []oracleTransport{
-		{"TCP", layers.IPProtocolTCP, [2]int{16, 18}, false, func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
-			l := &layers.TCP{SrcPort: 51000, DstPort: 443, Seq: 0xdeadbeef, Ack: 77, ACK: true, Window: 502}
-			return l, l.SetNetworkLayerForChecksum(n)
-		}},
-		{"TCP with options", layers.IPProtocolTCP, [2]int{16, 18}, false, func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
-			l := &layers.TCP{SrcPort: 51000, DstPort: 443, SYN: true, Options: []layers.TCPOption{
-				{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}},
-				{OptionType: layers.TCPOptionKindNop},
-			}}
-			return l, l.SetNetworkLayerForChecksum(n)
-		}},
-		{"UDP", layers.IPProtocolUDP, [2]int{6, 8}, true, func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
-			l := &layers.UDP{SrcPort: 5353, DstPort: 53}
-			return l, l.SetNetworkLayerForChecksum(n)
-		}},
-		{"SCTP", layers.IPProtocolSCTP, [2]int{8, 12}, false, func(gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
-			return &layers.SCTP{SrcPort: 36412, DstPort: 36412, VerificationTag: 0xcafebabe}, nil
-		}},
-		{"ICMP", 0, [2]int{2, 4}, false, func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
+		{"TCP", layers.IPProtocolTCP, [2]int{16, 18}, false,
+			func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
+				l := &layers.TCP{SrcPort: 51000, DstPort: 443, Seq: 0xdeadbeef, Ack: 77, ACK: true, Window: 502}
+				return l, l.SetNetworkLayerForChecksum(n)
+			}},
+		{"TCP with options", layers.IPProtocolTCP, [2]int{16, 18}, false,
+			func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
+				l := &layers.TCP{SrcPort: 51000, DstPort: 443, SYN: true, Options: []layers.TCPOption{
+					{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}},
+					{OptionType: layers.TCPOptionKindNop},
+				}}
+				return l, l.SetNetworkLayerForChecksum(n)
+			}},
+		{"UDP", layers.IPProtocolUDP, [2]int{6, 8}, true,
+			func(n gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
+				l := &layers.UDP{SrcPort: 5353, DstPort: 53}
+				return l, l.SetNetworkLayerForChecksum(n)
+			}},
+		{"SCTP", layers.IPProtocolSCTP, [2]int{8, 12}, false,
+			func(gopacket.NetworkLayer) (gopacket.SerializableLayer, error) {
+				return &layers.SCTP{SrcPort: 36412, DstPort: 36412, VerificationTag: 0xcafebabe}, nil
+			}},
+		{"ICMP", 0, [2]int{2, 4}, false, func(n gopacket.NetworkLayer) (gopacket.SerializableLayer,
+			error) {
 			if _, ok := n.(*layers.IPv4); ok {
 				return &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0), Id: 0x1234, Seq: 7}, nil
 			}
@@ -60,7 +65,8 @@ var oracleNetworks = []struct {
 	{"IPv4", 20, func(p layers.IPProtocol) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
 		return oracleIPv4(p, nil)
 	}},
-	{"IPv4 with options", 32, func(p layers.IPProtocol) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
+	{"IPv4 with options", 32, func(p layers.IPProtocol) (gopacket.NetworkLayer,
+		[]gopacket.SerializableLayer) {
 		return oracleIPv4(p, []layers.IPv4Option{
 			{OptionType: 148, OptionLength: 4, OptionData: []byte{0, 0}},          // router alert
 			{OptionType: 7, OptionLength: 7, OptionData: []byte{8, 192, 0, 2, 9}}, // record route
@@ -71,7 +77,8 @@ var oracleNetworks = []struct {
 		ip := oracleIPv6(p)
 		return ip, []gopacket.SerializableLayer{ip}
 	}},
-	{"IPv6 with hop-by-hop options", 48, func(p layers.IPProtocol) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
+	{"IPv6 with hop-by-hop options", 48, func(p layers.IPProtocol) (gopacket.NetworkLayer,
+		[]gopacket.SerializableLayer) {
 		ip := oracleIPv6(layers.IPProtocolIPv6HopByHop)
 		hop := &layers.IPv6HopByHop{Options: []*layers.IPv6HopByHopOption{
 			{OptionType: 5, OptionData: []byte{0, 0}}, {OptionType: 1},
@@ -79,7 +86,8 @@ var oracleNetworks = []struct {
 		hop.NextHeader = p
 		return ip, []gopacket.SerializableLayer{ip, hop}
 	}},
-	{"IPv6 with destination options", 56, func(p layers.IPProtocol) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
+	{"IPv6 with destination options", 56, func(p layers.IPProtocol) (gopacket.NetworkLayer,
+		[]gopacket.SerializableLayer) {
 		ip := oracleIPv6(layers.IPProtocolIPv6Destination)
 		dst := &layers.IPv6Destination{Options: []*layers.IPv6DestinationOption{
 			{OptionType: 0x1e, OptionData: []byte("12345678")},
@@ -87,18 +95,23 @@ var oracleNetworks = []struct {
 		dst.NextHeader = p
 		return ip, []gopacket.SerializableLayer{ip, dst}
 	}},
-	{"IPv6 with destination options and an atomic fragment header", 56, func(p layers.IPProtocol) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
-		ip := oracleIPv6(layers.IPProtocolIPv6Destination)
-		dst := &layers.IPv6Destination{Options: []*layers.IPv6DestinationOption{{OptionType: 0x1e, OptionData: []byte("1234")}}}
-		dst.NextHeader = layers.IPProtocolIPv6Fragment
-		return ip, []gopacket.SerializableLayer{ip, dst, &layers.IPv6Fragment{NextHeader: p, Identification: 0xfeedface}}
-	}},
+	{"IPv6 with destination options and an atomic fragment header", 56,
+		func(p layers.IPProtocol) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
+			ip := oracleIPv6(layers.IPProtocolIPv6Destination)
+			dst := &layers.IPv6Destination{Options: []*layers.IPv6DestinationOption{{OptionType: 0x1e,
+				OptionData: []byte("1234")}}}
+			dst.NextHeader = layers.IPProtocolIPv6Fragment
+			return ip, []gopacket.SerializableLayer{ip, dst, &layers.IPv6Fragment{NextHeader: p,
+				Identification: 0xfeedface}}
+		}},
 }
 
-func oracleIPv4(p layers.IPProtocol, options []layers.IPv4Option) (gopacket.NetworkLayer, []gopacket.SerializableLayer) {
+func oracleIPv4(p layers.IPProtocol, options []layers.IPv4Option) (gopacket.NetworkLayer,
+	[]gopacket.SerializableLayer) {
 	ip := &layers.IPv4{
-		Version: 4, IHL: 5, TTL: 63, Id: 0xabcd, Flags: layers.IPv4DontFragment, Protocol: p, Options: options,
-		SrcIP: net.IP(addr4A.AsSlice()), DstIP: net.IP(addr4B.AsSlice()),
+		Version: 4, IHL: 5, TTL: 63, Id: 0xabcd, Flags: layers.IPv4DontFragment, Protocol: p,
+		Options: options,
+		SrcIP:   net.IP(addr4A.AsSlice()), DstIP: net.IP(addr4B.AsSlice()),
 	}
 	return ip, []gopacket.SerializableLayer{ip}
 }
@@ -185,7 +198,8 @@ func TestFlowAgainstGopacket(t *testing.T) {
 				t.Fatal(err)
 			}
 			buf := gopacket.NewSerializeBuffer()
-			if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true}, append(stack, top)...); err != nil {
+			if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true},
+				append(stack, top)...); err != nil {
 				t.Fatal(err)
 			}
 			first := layers.LayerTypeIPv4
@@ -205,8 +219,10 @@ func TestFlowAgainstGopacket(t *testing.T) {
 				t.Errorf("%s/%s: %v to %v, want %v to %v", network.name, transport.name, f.Src, f.Dst, src, dst)
 			}
 			src, dst = p.TransportLayer().TransportFlow().Endpoints()
-			if got := []byte{byte(f.SrcPort >> 8), byte(f.SrcPort), byte(f.DstPort >> 8), byte(f.DstPort)}; !bytes.Equal(got, cat(src.Raw(), dst.Raw())) {
-				t.Errorf("%s/%s: port %d to %d, want %v to %v", network.name, transport.name, f.SrcPort, f.DstPort, src, dst)
+			if got := []byte{byte(f.SrcPort >> 8), byte(f.SrcPort), byte(f.DstPort >> 8),
+				byte(f.DstPort)}; !bytes.Equal(got, cat(src.Raw(), dst.Raw())) {
+				t.Errorf("%s/%s: port %d to %d, want %v to %v", network.name, transport.name, f.SrcPort,
+					f.DstPort, src, dst)
 			}
 		}
 	}
@@ -231,7 +247,8 @@ func TestCompleteSegments(t *testing.T) {
 		}
 		buf := gopacket.NewSerializeBuffer()
 		opts := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-		if err := gopacket.SerializeLayers(buf, opts, append(stack, udp, gopacket.Payload(pattern(3000)))...); err != nil {
+		if err := gopacket.SerializeLayers(buf, opts, append(stack, udp,
+			gopacket.Payload(pattern(3000)))...); err != nil {
 			t.Fatal(err)
 		}
 		want := bytes.Clone(buf.Bytes())
@@ -247,7 +264,8 @@ func TestCompleteSegments(t *testing.T) {
 		}
 		h[6], h[7] = byte(sum>>8), byte(sum)
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s:\n got %x\nwant %x", network.name, got[:network.headerLen+8], want[:network.headerLen+8])
+			t.Errorf("%s:\n got %x\nwant %x", network.name, got[:network.headerLen+8],
+				want[:network.headerLen+8])
 		}
 
 		tcp := ip4(6, 0, nil, tcp(1, 2, pattern(99)...))

@@ -10,7 +10,8 @@ import (
 // Reasons why [Complete] finds no checksum that would make a packet valid.
 var (
 	ErrShortTransport = errors.New("the packet ends inside its transport header")
-	ErrCoverage       = errors.New("the checksum coverage of the transport header is invalid for the length of the packet")
+	ErrCoverage       = errors.New("the checksum coverage of the transport header is invalid " +
+		"for the length of the packet")
 )
 
 const udpHeaderLen = 8

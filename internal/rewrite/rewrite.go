@@ -151,8 +151,8 @@ func (o *Original) Fit(b []byte, mtu int, name string) error {
 	if mtu == 0 || o.len > mtu || len(b) <= mtu {
 		return nil
 	}
-	return fmt.Errorf("its %d bytes exceed the MTU of %d of %s, and the kernel would not fragment it; "+
-		"make it shorter, or clear Don't Fragment of IPv4", len(b), mtu, name)
+	return fmt.Errorf("its %d bytes exceed the MTU of %d of %s, and the kernel would not fragment "+
+		"it; make it shorter, or clear Don't Fragment of IPv4", len(b), mtu, name)
 }
 
 // Plan plans what makes b, an IP packet that Check accepts, valid.

@@ -67,9 +67,11 @@ func TestRewriteOtherVersion(t *testing.T) {
 		for _, f := range queuelab.Families {
 			t.Run(f.Name+" at "+hook.String(), func(t *testing.T) {
 				n, host := hookLab(t, hook)
-				queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, netlabHooks[hook], 0), netlab.Queue{Num: 1})
+				queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, netlabHooks[hook], 0),
+					netlab.Queue{Num: 1})
 				q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
-					if err := p.SetPayload(other(p, n)); err == nil || !strings.Contains(err.Error(), "IP version") {
+					if err := p.SetPayload(other(p, n)); err == nil || !strings.Contains(err.Error(),
+						"IP version") {
 						t.Errorf("SetPayload: %v", err)
 					}
 					return nfqueue.Accept
@@ -110,7 +112,8 @@ func TestRewriteBeyondMTU(t *testing.T) {
 				f = ip6
 			}
 			n, host := hookLab(t, c.hook)
-			queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, netlabHooks[c.hook], 0), netlab.Queue{Num: 1})
+			queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, netlabHooks[c.hook], 0),
+				netlab.Queue{Num: 1})
 			q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
 				if err := p.SetPayload(append(p.Payload(), more...)); (err != nil) != c.refused ||
 					c.refused && !strings.Contains(err.Error(), "MTU") {
@@ -163,7 +166,10 @@ func TestRewriteStreamBeyondMTU(t *testing.T) {
 					return nfqueue.Accept
 				})
 				to := netip.AddrPortFrom(f.Server(n), queuelab.Port)
-				l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", to.String()) })
+				l, err := netlab.In(n.Server, func() (net.Listener, error) {
+					return net.Listen("tcp",
+						to.String())
+				})
 				labtest.Must(t, err)
 				t.Cleanup(func() { l.Close() })
 				c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", to.String()) })

@@ -26,22 +26,25 @@ func TestRewriteListOfDatagrams(t *testing.T) {
 			n := labtest.Routed(t)
 			// The client's kernel sends datagrams, which the router puts together again.
 			labtest.Must(t, n.Client.SetFeatures(netlab.Eth, map[string]bool{"tx-udp-segmentation": false}))
-			labtest.Must(t, n.Middle.SetFeatures(netlab.ToClient, map[string]bool{"rx-gro": true, "rx-gro-list": true}))
-			queuelab.QueueUDP(t, labtest.Chain(t, n.Middle, f.Rules, netlab.Forward, 0), netlab.Queue{Num: 1})
+			labtest.Must(t, n.Middle.SetFeatures(netlab.ToClient, map[string]bool{"rx-gro": true,
+				"rx-gro-list": true}))
+			queuelab.QueueUDP(t, labtest.Chain(t, n.Middle, f.Rules, netlab.Forward, 0),
+				netlab.Queue{Num: 1})
 			lists := 0
 			r := new(rewriter)
-			r.Queue = queuelab.Serve(t, n.Middle, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
-				const list = nfqueue.SegmentationPending | nfqueue.ChecksumNotReady
-				if p.SKBInfo()&list == list {
-					lists++
-				}
-				datagram, _ := p.Transport()
-				if err := p.SetBody(bytes.ToUpper(datagram.Body)); err != nil {
-					t.Error(err)
-				}
-				r.replaced.Add(1)
-				return nfqueue.Accept
-			})
+			r.Queue = queuelab.Serve(t, n.Middle, nfqueue.Config{Queue: 1},
+				func(p *nfqueue.Packet) nfqueue.Verdict {
+					const list = nfqueue.SegmentationPending | nfqueue.ChecksumNotReady
+					if p.SKBInfo()&list == list {
+						lists++
+					}
+					datagram, _ := p.Transport()
+					if err := p.SetBody(bytes.ToUpper(datagram.Body)); err != nil {
+						t.Error(err)
+					}
+					r.replaced.Add(1)
+					return nfqueue.Accept
+				})
 			sent := []string{strings.Repeat("a", udpSegment), strings.Repeat("b", udpSegment), "last"}
 			to := netip.AddrPortFrom(f.Server(n), queuelab.Port)
 			l := queuelab.ListenUDP(t, n.Server, to)
