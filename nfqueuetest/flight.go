@@ -72,11 +72,5 @@ func summary(payload []byte) string {
 	if err != nil {
 		return fmt.Sprintf("%d bytes", len(payload))
 	}
-	if flow.HasPorts() {
-		return fmt.Sprintf("protocol %d, %v:%d to %v:%d, %d bytes",
-			flow.Protocol, flow.Src, flow.SrcPort, flow.Dst, flow.DstPort, len(payload))
-	}
-	return fmt.Sprintf(
-		"protocol %d, %v to %v, %d bytes", flow.Protocol, flow.Src, flow.Dst, len(payload),
-	)
+	return fmt.Sprintf("%v, %d bytes", flow, len(payload))
 }

@@ -60,7 +60,7 @@ func TestSomethingLeft(t *testing.T) {
 			k.Open(nfqueue.Config{Queue: 4})
 			k.Send(4, nfqueuetest.Spec{})
 			k.Send(4, nfqueuetest.Spec{})
-		}, "queue 4: 2 packets had no verdict", "packet (protocol 17, 192.0.2.1:1024", "kernel_test.go:")
+		}, "queue 4: 2 packets had no verdict", "packet (udp 192.0.2.1:1024", "kernel_test.go:")
 	})
 	inBubble(t, "forgotten Held", func(t *testing.T) {
 		wantFailure(t, func(tb testing.TB) {
@@ -119,7 +119,7 @@ func TestSomethingLeft(t *testing.T) {
 			k.Serve(nfqueue.Config{}, handlerFunc(deferAll))
 			k.Send(0, nfqueuetest.Spec{}).Result()
 			tb.Error("Result returned")
-		}, "no verdict within 10s", "packet 1 of queue 0 (protocol 17")
+		}, "no verdict within 10s", "packet 1 of queue 0 (udp ")
 	})
 	inBubble(t, "not segmented", func(t *testing.T) {
 		wantFailure(t, func(tb testing.TB) {
