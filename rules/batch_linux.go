@@ -80,9 +80,9 @@ func (b *batch) text(typ uint16, s string) {
 
 func (b *batch) number(typ uint16, n uint32) { b.buf = nlwire.AppendAttrU32(b.buf, typ, n) }
 
-// addTable makes a table that must not exist yet.
+// addTable makes a table. One that exists must have the same flags and owner.
 func (b *batch) addTable(family uint8, name string, flags uint32) {
-	b.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family, subject{kind: aboutTable})
+	b.message(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, family, subject{kind: aboutTable})
 	b.text(unix.NFTA_TABLE_NAME, name)
 	b.number(unix.NFTA_TABLE_FLAGS, flags)
 	b.end()
@@ -112,9 +112,10 @@ func (b *batch) deleteChain(family uint8, table, name string) {
 	b.end()
 }
 
-// addChain makes a base chain which accepts what no rule decides.
+// addChain makes a base chain which accepts what no rule decides. One that exists must have the
+// same hook and priority.
 func (b *batch) addChain(family uint8, table, name string, hook uint8, priority int32) {
-	b.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, family, subject{kind: aboutChain})
+	b.message(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE, family, subject{kind: aboutChain})
 	b.text(unix.NFTA_CHAIN_TABLE, table)
 	b.text(unix.NFTA_CHAIN_NAME, name)
 	nest := len(b.buf)
@@ -149,10 +150,12 @@ func (b *batch) addRule(family uint8, table, chain string, index int, parts []pa
 	return nil
 }
 
-// deleteRules deletes all rules of a chain.
+// deleteRules deletes all rules of a chain, or of a table if chain is empty.
 func (b *batch) deleteRules(family uint8, table, chain string) {
 	b.message(unix.NFT_MSG_DELRULE, 0, family, subject{kind: aboutTable})
 	b.text(unix.NFTA_RULE_TABLE, table)
-	b.text(unix.NFTA_RULE_CHAIN, chain)
+	if chain != "" {
+		b.text(unix.NFTA_RULE_CHAIN, chain)
+	}
 	b.end()
 }

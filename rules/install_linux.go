@@ -4,7 +4,6 @@ package rules
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -19,32 +18,55 @@ const tableOwner = 0x2
 
 // install puts rules that are valid and in normal form into the kernel.
 func install(cfg Config, rules []Rule) (*Set, error) {
-	t := &tables{name: tableName(), chains: chainsOf(rules), neighbours: openNeighbours(cfg)}
+	socket, err := dial(cfg.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTables(socket, cfg, rules)
+	if err != nil {
+		return nil, errors.Join(err, socket.close())
+	}
+	owned, err := t.add(rules)
+	if err != nil {
+		// No hook is registered yet, so this costs nobody a packet.
+		return nil, errors.Join(err, t.remove((*batch).deleteTable), t.release())
+	}
+	return &Set{name: t.name, tables: t, owned: owned}, nil
+}
+
+// takeOver replaces the rules in the tables that the socket in f owns.
+func takeOver(f *os.File, cfg Config, rules []Rule) (*Set, error) {
+	socket, err := adopt(f)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTables(socket, cfg, rules)
+	if err != nil {
+		return nil, errors.Join(err, socket.close())
+	}
+	if err := t.replace(rules); err != nil {
+		return nil, errors.Join(err, t.release())
+	}
+	return &Set{name: t.name, tables: t, owned: true}, nil
+}
+
+// newTables describes the tables for rules. The name is of the port id, which nobody else has
+// meanwhile, and from which a process that takes over the socket knows it.
+func newTables(s *socket, cfg Config, rules []Rule) (*tables, error) {
+	id, err := s.portID()
+	if err != nil {
+		return nil, err
+	}
+	t := &tables{
+		socket: s, name: fmt.Sprintf("nfqueue-%d", id),
+		chains: chainsOf(rules), neighbours: openNeighbours(cfg),
+	}
 	for _, r := range rules {
 		if f := r.protocolFamily(); !slices.Contains(t.families, f) {
 			t.families = append(t.families, f)
 		}
 	}
-	var err error
-	if t.socket, err = dial(cfg.NetNS); err != nil {
-		t.neighbours.close()
-		return nil, err
-	}
-	owned, err := t.add(rules)
-	if err != nil {
-		// No hook is registered yet, so this costs nobody a packet.
-		err = errors.Join(err, t.remove((*batch).deleteTable), t.socket.close())
-		t.neighbours.close()
-		return nil, err
-	}
-	return &Set{name: t.name, tables: t, owned: owned}, nil
-}
-
-// tableName returns a name that nobody else has.
-func tableName() string {
-	var b [8]byte
-	rand.Read(b[:])
-	return fmt.Sprintf("nfqueue-%d-%s", os.Getpid(), hex.EncodeToString(b[:]))
+	return t, nil
 }
 
 // add makes the tables with all rules, in steps. Whatever the kernel may refuse is tried in a
@@ -60,6 +82,32 @@ func (t *tables) add(rules []Rule) (owned bool, err error) {
 	}
 	t.neighbours.await(startTimeout, queuedAgain)
 	return owned, t.do(t.hook, queue)
+}
+
+// replace puts rules in the place of those in tables that exist. Chains that both have stay
+// registered, and chains that are no longer needed stay empty.
+func (t *tables) replace(rules []Rule) error {
+	_, queue, err := t.probe(rules)
+	if err != nil {
+		return err
+	}
+	if err := t.do(t.try, queue); err != nil {
+		return err
+	}
+	if err := t.do(t.hook, queue); err != nil {
+		return err
+	}
+	for _, f := range []uint8{unix.NFPROTO_INET, unix.NFPROTO_BRIDGE} {
+		if slices.Contains(t.families, f) {
+			continue
+		}
+		b := newBatch()
+		b.deleteRules(f, t.name, "")
+		if _, err := t.socket.commit(b); err != nil { // refused if there is no such table
+			return err
+		}
+	}
+	return nil
 }
 
 // do commits a transaction.
@@ -109,6 +157,7 @@ func (t *tables) probe(rules []Rule) (owned bool, queue queueExpr, err error) {
 		switch {
 		case flags != 0 && b.about[first.message].kind == aboutTable && unknownFlag(first.errno):
 			flags = 0
+			t.name += "-" + rand.Text() // such a table may be left from an earlier process
 		case b.lacksQueue(first) && len(ways) > 1 && !slices.Contains(t.families, unix.NFPROTO_BRIDGE):
 			ways = ways[1:] // which is not for bridges, though regular chains take it
 		case b.lacksQueue(first):
@@ -122,11 +171,6 @@ func (t *tables) probe(rules []Rule) (owned bool, queue queueExpr, err error) {
 // try adds all rules to the trial chains.
 func (t *tables) try(b *batch, queue queueExpr) error {
 	for _, c := range t.chains {
-		if c.tracks() {
-			if err := b.addTracking(t.name, c); err != nil {
-				return err
-			}
-		}
 		trial := *c
 		trial.name = trialChain
 		if err := errors.Join(b.addCarry(t.name, &trial), b.addQueue(t.name, &trial, queue)); err != nil {
@@ -136,12 +180,18 @@ func (t *tables) try(b *batch, queue queueExpr) error {
 	return nil
 }
 
-// hook replaces the trial chains by the base chains.
+// hook replaces all rules, also those of the trial chains, by those of the base chains.
 func (t *tables) hook(b *batch, queue queueExpr) error {
 	for _, f := range t.families {
+		b.deleteRules(f, t.name, "")
 		b.deleteChain(f, t.name, trialChain)
 	}
 	for _, c := range t.chains {
+		if c.tracks() {
+			if err := b.addTracking(t.name, c); err != nil {
+				return err
+			}
+		}
 		b.addChain(c.family, t.name, c.name, uint8(c.hook), c.priority)
 		if err := errors.Join(b.addCarry(t.name, c), b.addQueue(t.name, c, queue)); err != nil {
 			return err

@@ -50,15 +50,19 @@ func Install(cfg Config, rules ...Rule) (*Set, error) {
 	if err := validate(rules); err != nil {
 		return nil, err
 	}
-	all := make([]Rule, len(rules))
-	for i, r := range rules {
-		all[i] = r.normal()
-	}
-	s, err := install(cfg, all)
+	s, err := install(cfg, normal(rules))
 	if err != nil {
 		return nil, fmt.Errorf("rules: install: %w", err)
 	}
 	return s, nil
+}
+
+func normal(rules []Rule) []Rule {
+	all := make([]Rule, len(rules))
+	for i, r := range rules {
+		all[i] = r.normal()
+	}
+	return all
 }
 
 // validate refuses rules that cannot be installed together.
@@ -90,7 +94,8 @@ func (s *Set) Table() string { return s.name }
 func (s *Set) Owned() bool { return s.owned }
 
 // Stop removes the rules that queue: no more packets are queued by them. What is in a queue
-// stays there, and the rules stay that carry out the decisions of an Offload. Calling it again, or after Close, does nothing.
+// stays there, and the rules stay that carry out the decisions of
+// an Offload. Calling it again, or after Close, does nothing.
 func (s *Set) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

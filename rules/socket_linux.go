@@ -6,15 +6,25 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"syscall"
 
 	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/mdlayher/netlink"
+	mdsocket "github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 )
 
 // socket talks to nf_tables and owns the tables that it makes.
-type socket struct{ conn *netlink.Conn }
+type socket struct{ conn netlinkConn }
+
+// netlinkConn is a netlink.Conn, or a socket.Conn around an inherited descriptor.
+type netlinkConn interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetWriteBuffer(bytes int) error
+	Close() error
+}
 
 func dial(netNS int) (*socket, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netNS})
@@ -30,6 +40,56 @@ func dial(netNS int) (*socket, error) {
 		}
 	}
 	return &socket{conn}, nil
+}
+
+// adopt makes a socket of a descriptor, which stays the caller's.
+func adopt(f *os.File) (*socket, error) {
+	conn, err := mdsocket.FileConn(f, "nf_tables")
+	if err != nil {
+		return nil, err
+	}
+	protocol, err := conn.GetsockoptInt(unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err == nil && protocol != unix.NETLINK_NETFILTER {
+		err = errors.New("not a netfilter netlink socket")
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &socket{conn}, nil
+}
+
+// file returns a duplicate of the descriptor.
+func (s *socket) file() (*os.File, error) {
+	var fd int
+	err := s.control(func(own uintptr) (err error) {
+		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "nf_tables"), nil
+}
+
+// portID returns the netlink port id, by which the kernel knows the owner of a table.
+func (s *socket) portID() (id uint32, err error) {
+	err = s.control(func(fd uintptr) error {
+		address, err := unix.Getsockname(int(fd))
+		if a, ok := address.(*unix.SockaddrNetlink); ok {
+			id = a.Pid
+		}
+		return err
+	})
+	return id, err
+}
+
+func (s *socket) control(do func(fd uintptr) error) error {
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var doErr error
+	return errors.Join(raw.Control(func(fd uintptr) { doErr = do(fd) }), doErr)
 }
 
 func (s *socket) close() error { return s.conn.Close() }

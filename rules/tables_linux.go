@@ -4,6 +4,7 @@ package rules
 
 import (
 	"errors"
+	"os"
 	"slices"
 
 	"github.com/chifflier/nfqueue-go"
@@ -49,10 +50,17 @@ func (t *tables) close() error {
 		errs = append(errs, t.remove(t.deleteChains))
 	}
 	t.neighbours.await(QuietTimeout, dropped)
-	errs = append(errs, t.remove((*batch).deleteTable), t.socket.close())
-	t.neighbours.close()
+	errs = append(errs, t.remove((*batch).deleteTable), t.release())
 	return errors.Join(errs...)
 }
+
+// release closes what this process has of the tables.
+func (t *tables) release() error {
+	t.neighbours.close()
+	return t.socket.close()
+}
+
+func (t *tables) file() (*os.File, error) { return t.socket.file() }
 
 // deleteChains deletes the base chains of a table.
 func (t *tables) deleteChains(b *batch, family uint8, table string) {

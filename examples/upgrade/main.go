@@ -2,9 +2,13 @@
 
 //go:build unix
 
-// Command upgrade serves queue 0. On SIGHUP it starts its program file anew, which may be
-// another version by now, hands the queue to the new process and ends. No packet is lost
-// meanwhile. SIGTERM ends whichever process has the queue, also in the middle of that.
+// Command upgrade serves a rule that its arguments say:
+//
+//	upgrade in tcp dport 443
+//
+// On SIGHUP it starts its program file anew, which may be another version by now, hands the
+// queue and the rule to the new process and ends. No packet is lost meanwhile or judged twice.
+// SIGTERM ends whichever process has the queue, also in the middle of that.
 //
 // The new process is a child of the old one. systemd must be told, or it ends both when the
 // old one does: with Type=notify, send "MAINPID=" and the new process id to $NOTIFY_SOCKET
@@ -19,14 +23,16 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// inherited tells a new process that it has the socket of the queue as descriptor 3, and
-// a pipe for saying that it is ready as descriptor 4.
+// inherited tells a new process that it has the socket of the queue as descriptor 3, that
+// of the rules as descriptor 4, and a pipe for saying that it is ready as descriptor 5.
 const inherited = "UPGRADE_INHERITED"
 
 func main() {
@@ -45,18 +51,27 @@ func run() error {
 	upgrades := make(chan os.Signal, 1)
 	signal.Notify(upgrades, syscall.SIGHUP)
 
-	q, err := open(nfqueue.Config{Queue: 0, Fallback: nfqueue.Accept})
+	rule, err := rules.Parse(strings.Join(os.Args[1:], " "))
 	if err != nil {
 		return err
 	}
+	q, set, err := open(nfqueue.Config{Queue: rule.Queue, Fallback: nfqueue.Accept}, rule)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
 	// Not ctx: a process that has been started must get the queue as it is.
 	serving, end := context.WithCancel(context.Background())
 	defer end()
 	served := make(chan error, 1)
+	judged := 0
 	go func() {
-		served <- q.Serve(serving, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		err := q.Serve(serving, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			judged++
 			return nfqueue.Accept // what the program is for
 		}))
+		log.Printf("process %d judged %d packets", os.Getpid(), judged)
+		served <- err
 	}()
 	log.Printf("process %d serves the queue", os.Getpid())
 	for {
@@ -64,13 +79,11 @@ func run() error {
 		case err := <-served:
 			return err
 		case <-ctx.Done():
-			// Has new packets pass: after an upgrade that failed they would be left to a
-			// process that is not there.
-			err := errors.Join(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen), q.SetMaxLen(nfqueue.MaxLenNone))
+			err := set.Stop() // new packets pass
 			end()
 			return errors.Join(err, <-served)
 		case <-upgrades:
-			next, err := handOver(ctx, q, program)
+			next, err := handOver(ctx, q, set, program)
 			if next == nil {
 				log.Printf("go on without an upgrade: %v", err)
 				continue
@@ -83,29 +96,46 @@ func run() error {
 	}
 }
 
-// open opens the queue, or takes it over from the process that started this one.
-func open(cfg nfqueue.Config) (*nfqueue.Queue, error) {
+// open opens the queue and installs the rule, or takes both over from the process that started
+// this one.
+func open(cfg nfqueue.Config, rule rules.Rule) (q *nfqueue.Queue, set *rules.Set, err error) {
 	if os.Getenv(inherited) == "" {
-		return nfqueue.Open(cfg)
+		if q, err = nfqueue.Open(cfg); err != nil {
+			return nil, nil, err
+		}
+		if set, err = rules.Install(rules.Config{}, rule); err != nil {
+			return nil, nil, errors.Join(err, q.Close())
+		}
+		return q, set, nil
 	}
-	socket, ready := os.NewFile(3, "socket"), os.NewFile(4, "ready")
-	defer socket.Close()
-	defer ready.Close()
-	q, err := nfqueue.OpenFile(socket, cfg)
-	if err == nil {
-		_, err = ready.Write([]byte{1})
+	files := [3]*os.File{}
+	for i := range files {
+		files[i] = os.NewFile(uintptr(3+i), "inherited")
+		defer files[i].Close()
 	}
-	return q, err
+	if q, err = nfqueue.OpenFile(files[0], cfg); err != nil {
+		return nil, nil, err
+	}
+	if set, err = rules.OpenFile(files[1], rules.Config{}, rule); err != nil {
+		return nil, nil, err
+	}
+	_, err = files[2].Write([]byte{1})
+	return q, set, err
 }
 
-// handOver starts program and leaves the queue to the new process, next. Until that is ready,
-// and if it fails or ctx ends before, this one goes on, and there is no next.
-func handOver(ctx context.Context, q *nfqueue.Queue, program string) (next *os.Process, err error) {
+// handOver starts program and leaves the queue and the rule to the new process, next. Until that
+// is ready, and if it fails or ctx ends before, this one goes on, and there is no next.
+func handOver(ctx context.Context, q *nfqueue.Queue, set *rules.Set, program string) (next *os.Process, err error) {
 	socket, err := q.File()
 	if err != nil {
 		return nil, err
 	}
 	defer socket.Close()
+	owner, err := set.File()
+	if err != nil {
+		return nil, err
+	}
+	defer owner.Close()
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -114,7 +144,7 @@ func handOver(ctx context.Context, q *nfqueue.Queue, program string) (next *os.P
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inherited+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{socket, tell}
+	cmd.ExtraFiles = []*os.File{socket, owner, tell}
 	err = cmd.Start()
 	tell.Close()
 	if err != nil {
@@ -131,5 +161,5 @@ func handOver(ctx context.Context, q *nfqueue.Queue, program string) (next *os.P
 	}
 	release, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return cmd.Process, q.Release(release) // Serve returns
+	return cmd.Process, errors.Join(set.Release(), q.Release(release)) // Serve returns
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,11 +46,9 @@ const (
 
 // TestUpgrades upgrades the program again and again while datagrams come in without a
 // pause, a hundred under way at any time. The receiver gets each of them, also when the
-// program file has been moved away and the upgrade fails.
+// program file has been moved away and the upgrade fails, and each was judged once.
 func TestUpgrades(t *testing.T) {
 	h := labtest.Host(t)
-	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0),
-		netlab.L4Proto(unix.IPPROTO_UDP), netlab.DstPort(port), netlab.ToQueue(netlab.Queue{}))
 	at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
 	in, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", at) })
 	labtest.Must(t, err)
@@ -65,7 +64,7 @@ func TestUpgrades(t *testing.T) {
 	labtest.Must(t, err)
 	program := filepath.Join(t.TempDir(), "program")
 	labtest.Must(t, os.WriteFile(program, self, 0o700))
-	first := exec.Command(program)
+	first := exec.Command(program, "out", "udp", "dport", strconv.Itoa(port), "nobypass")
 	first.Env = append(os.Environ(), mainEnv+"=1")
 	first.Stderr = says
 	labtest.Must(t, h.Do(first.Start))
@@ -73,10 +72,28 @@ func TestUpgrades(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- first.Wait() }()
 	lines := bufio.NewScanner(said)
-	saysMore := func() bool {
+	judged, counted := 0, 0 // packets, and the processes that have told how many they judged
+	saysAnything := func() bool {
 		t.Helper()
 		labtest.Must(t, said.SetReadDeadline(time.Now().Add(patience)))
-		return lines.Scan()
+		if !lines.Scan() {
+			return false
+		}
+		var pid, n int
+		_, said, _ := strings.Cut(lines.Text(), "process ")
+		if _, err := fmt.Sscanf(said, "%d judged %d packets", &pid, &n); err == nil {
+			judged += n
+			counted++
+		}
+		return true
+	}
+	saysMore := func() bool {
+		t.Helper()
+		for before := counted; ; before = counted {
+			if more := saysAnything(); !more || counted == before {
+				return more
+			}
+		}
 	}
 	serving := func() (pid int) {
 		t.Helper()
@@ -143,8 +160,16 @@ func TestUpgrades(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the first process does not end")
 	}
-	// In the middle of an upgrade that never ends, SIGTERM ends both processes.
+	// With nothing under way, all that was sent has been judged.
 	labtest.Must(t, os.Rename(program+".old", program))
+	labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
+	pid = serving()
+	for counted < 6 && saysAnything() {
+	}
+	if judged != int(sent) {
+		t.Errorf("%d processes have judged %d of %d packets", counted, judged, sent)
+	}
+	// In the middle of an upgrade that never ends, SIGTERM ends both processes.
 	labtest.Must(t, os.WriteFile(program+hangs, nil, 0o600))
 	labtest.Must(t, unix.Kill(pid, unix.SIGHUP))
 	if !saysMore() || !strings.HasSuffix(lines.Text(), "hangs") {
