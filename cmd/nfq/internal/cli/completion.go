@@ -62,7 +62,7 @@ func completeRule(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 	var offer []string
 	switch {
 	case last == "or":
-		offer = hooks
+		offer = append([]string{"any"}, hooks...)
 	case last == "iif", last == "oif":
 		links, _ := net.Interfaces()
 		for _, l := range links {

@@ -38,7 +38,9 @@ unseen until it goes on.`
 
 const dumpExamples = `  nfq dump out udp dport 53
   nfq dump out udp dport 53 -w x.pcapng -c 10
-  nfq dump -v out tcp dport 443 or in tcp sport 443
+  nfq dump -v any tcp port 443
+  nfq dump -r x.pcapng -f 'udp port 53' -tttt
+  nfq dump -w x-%H.pcapng -G 3600 -W 24 any tcp port 443
   nfq dump forward iif eth0 -f 'host 192.0.2.1 and not port 22'
   nfq dump --queue 3 --verdict drop --json
   nfq dump in icmp -w - | tshark -r -
@@ -46,10 +48,11 @@ const dumpExamples = `  nfq dump out udp dport 53
 
 func newDump() *cobra.Command {
 	w := watch{text: os.Stdout}
-	var queue, namespace string
+	var queue, namespace, read string
+	var replay replayRun
 	var cfg intercept.Config
 	cmd := &cobra.Command{
-		Use:     "dump [flags] RULE... | --queue NUMBER",
+		Use:     "dump [flags] RULE... | --queue NUMBER | -r FILE [RULE]",
 		Short:   "Show or record the packets of a rule or queue",
 		Long:    dumpHelp,
 		Example: dumpExamples,
@@ -57,6 +60,12 @@ func newDump() *cobra.Command {
 		ValidArgsFunction: completeRule,
 		PreRunE: func(_ *cobra.Command, args []string) (err error) {
 			switch {
+			case read != "":
+				if queue != "" || namespace != "" {
+					return errors.New("-r reads a file; leave out --queue and --netns")
+				}
+				replay, err = w.replay(read, strings.Join(args, " "))
+				return err
 			case queue != "" && len(args) > 0:
 				return errors.New("--queue is for rules that are there already; to choose the queue of this rule add the words \"queue NUMBER\" to it")
 			case queue != "":
@@ -74,6 +83,9 @@ func newDump() *cobra.Command {
 			return w.check(&cfg)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if read != "" {
+				return replay(cmd.Context())
+			}
 			if namespace != "" {
 				ns, err := openNetNS(namespace)
 				if err != nil {
@@ -89,6 +101,8 @@ func newDump() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	w.flags(cmd)
+	w.briefFlag(flags)
+	flags.StringVarP(&read, "read", "r", "", "read the packets from `FILE`, as nfq replay does")
 	flags.StringVar(&queue, "queue", "", "serve the queue with this `NUMBER`, or several such as 0-3")
 	flags.StringVar(&namespace, "netns", "", netnsUsage)
 	noValues(cmd, "queue")

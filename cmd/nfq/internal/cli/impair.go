@@ -31,8 +31,9 @@ Ctrl-Z stops the program and not the traffic: packets pass unimpaired until it g
 share one link. With --both the answers pass through a second link with the same settings, with --back one with its own.
 
 A packet first may be lost, then waits for the link (rate), then is delayed. Delays keep the order of packets, unless order is
-free. Times and percentages may be fractions. Settings are the same on the command line and in a schedule, a file with lines
-of a time since the start and all settings from then on ("there" and "back" name one direction):
+free. Times and percentages may be fractions. Settings may also stand before the rule, in the words of tc-netem. They are the
+same in a schedule, a file with lines of a time since the start and all settings from then on ("there" and "back" name one
+direction):
 
     10s  delay 100ms loss 5% burst 3
     20s  back rate 1mbit
@@ -43,6 +44,7 @@ way through rules, routing and connection tracking.`
 
 const impairExamples = `  nfq impair --delay 50ms --jitter 10ms out tcp dport 443
   nfq impair --loss 2% --burst 4 --both out udp dport 53
+  nfq impair delay 100ms 10ms loss random 5% out udp dport 53
   nfq impair --rate 10mbit --limit 100 --back 'rate 1mbit delay 30ms' forward ip daddr 192.0.2.0/24
   nfq impair --corrupt 1% --checksum repair in udp dport 4000 or in tcp dport 4000
   nfq impair --schedule worse.txt --seed 7 --duration 1m --json forward iif eth0`

@@ -9,37 +9,72 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapng"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 )
 
-// recording is a file that packets are recorded in. If the disk gets full, the file ends with the last
-// packet that is complete.
+// recording is a file that packets are recorded in, or several one after the other. If the disk gets full,
+// the file ends with the last packet that is complete.
 type recording struct {
-	packets *pcapng.Writer // writes to pending
+	name     string
+	rotation rotation
+	begin    func() *pcapng.Writer // to pending
+
+	packets *pcapng.Writer
 	pending bytes.Buffer
 	ends    []int // offsets in pending where packets end
 	file    *os.File
+	count   uint32 // of the files so far
+	began   time.Time
 	written int64
 	err     error // of the file
 }
 
 // record makes a file, or takes the standard output if the name is "-". Snap and the comment are those of
 // pcapng.NewWriter.
-func record(name string, snap uint32, comment string) (*recording, error) {
-	file, err := os.Stdout, error(nil)
+func record(name string, rotation rotation, snap uint32, comment string) (*recording, error) {
+	r := &recording{name: name, rotation: rotation}
+	r.begin = func() *pcapng.Writer { return pcapng.NewWriter(&r.pending, snap, "nfq "+version(), comment) }
 	if name != "-" {
-		if file, err = os.Create(name); err != nil {
-			return nil, err
-		}
-	} else if terminal.Is(file) {
+		return r, r.open()
+	}
+	if terminal.Is(os.Stdout) {
 		return nil, errors.New("-w - writes bytes that a terminal does not understand; send the standard output to a file or a program")
 	}
-	r := &recording{file: file}
-	r.packets = pcapng.NewWriter(&r.pending, snap, "nfq "+version(), comment)
+	r.file, r.packets = os.Stdout, r.begin()
 	return r, nil
+}
+
+// open begins the next file.
+func (r *recording) open() (err error) {
+	r.began, r.written = time.Now(), 0
+	r.file, err = os.Create(r.rotation.name(r.name, r.count, r.began))
+	if err != nil {
+		r.file = nil
+		return err
+	}
+	r.count++
+	r.packets = r.begin()
+	return nil
+}
+
+// rotate goes on in the next file if that is due.
+func (r *recording) rotate() error {
+	if !r.rotation.due(r.written+int64(r.pending.Len()), r.began, time.Now()) {
+		return nil
+	}
+	if r.rotation.last(r.count) {
+		r.err = errLastFile
+		return r.err
+	}
+	if err := errors.Join(r.Flush(), r.file.Close()); err != nil {
+		return err
+	}
+	r.err = r.open()
+	return r.err
 }
 
 // Write records a packet. It is in the file after Flush at the latest.
@@ -47,6 +82,9 @@ func (r *recording) Write(p *packetview.Record) error {
 	const enough = 1 << 16
 	if r.err != nil {
 		return r.err
+	}
+	if err := r.rotate(); err != nil {
+		return err
 	}
 	if err := errors.Join(r.packets.Write(p), r.packets.Flush()); err != nil {
 		return err
@@ -60,7 +98,7 @@ func (r *recording) Write(p *packetview.Record) error {
 
 // Flush hands everything to the operating system. A file without a packet gets its header.
 func (r *recording) Flush() error {
-	if r.err != nil {
+	if r.err != nil && !errors.Is(r.err, errLastFile) {
 		return r.err
 	}
 	if err := r.packets.Flush(); err != nil {

@@ -13,10 +13,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/dump"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapfilter"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
@@ -41,8 +44,57 @@ const replayExamples = `  nfq replay x.pcapng
 // replayFlags are the flags of replay.
 type replayFlags struct {
 	view
-	rule, verdict, write string
-	mark                 uint32
+	rule, verdict, write, filter string
+	mark                         uint32
+	count                        uint64
+}
+
+// replayRun replays a file.
+type replayRun func(context.Context) error
+
+// replay returns what shows the packets of a file as dump shows those of a rule, with the same flags.
+func (w *watch) replay(name, rule string) (replayRun, error) {
+	f := replayFlags{view: w.view, rule: rule, verdict: w.verdict, write: w.write, filter: w.filter, count: w.dump.Count}
+	if rule == "" {
+		f.rule = "forward"
+	}
+	var mark *uint32
+	if w.mark != "" {
+		n, err := strconv.ParseUint(w.mark, 0, 32)
+		if err != nil {
+			return nil, fmt.Errorf("--mark %q: want a number of 32 bits, such as 7 or 0x7", w.mark)
+		}
+		f.mark = uint32(n)
+		mark = &f.mark
+	}
+	if w.rotation != (rotation{}) || w.snap != 0 || w.print {
+		return nil, errors.New("-r reads a file; leave out -s, -C, -G, -W and --print")
+	}
+	var h replayHandler
+	err := f.check(&h, mark)
+	return func(ctx context.Context) error { return f.run(ctx, name, &h) }, err
+}
+
+// check finds what is wrong with the flags, and tells h what they say.
+func (f *replayFlags) check(h *replayHandler, mark *uint32) (err error) {
+	if h.rule, err = replayRule(f.rule); err != nil {
+		return err
+	}
+	if h.verdict, err = replayVerdict(f.verdict); err != nil {
+		return err
+	}
+	h.mark = mark
+	if h.mark != nil && h.verdict == nfqueue.Drop {
+		return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
+	}
+	if f.filter != "" {
+		filter, err := pcapfilter.Compile(f.filter)
+		if err != nil {
+			return fmt.Errorf("--filter: %w", err)
+		}
+		h.filter = filter
+	}
+	return f.view.check()
 }
 
 func newReplay() *cobra.Command {
@@ -55,19 +107,11 @@ func newReplay() *cobra.Command {
 		Example: replayExamples,
 		Args:    cobra.ExactArgs(1),
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if h.rule, err = replayRule(f.rule); err != nil {
-				return err
-			}
-			if h.verdict, err = replayVerdict(f.verdict); err != nil {
-				return err
-			}
+			var mark *uint32
 			if cmd.Flags().Changed("mark") {
-				h.mark = &f.mark
+				mark = &f.mark
 			}
-			if h.mark != nil && h.verdict == nfqueue.Drop {
-				return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
-			}
-			return f.view.check()
+			return f.check(&h, mark)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], &h) },
 	}
@@ -77,8 +121,12 @@ func newReplay() *cobra.Command {
 	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
 	flags.Uint32Var(&f.mark, "mark", 0, "set their mark to this `VALUE`")
 	flags.StringVarP(&f.write, "write", "w", "", "record what has passed in `FILE`, as pcapng, - for the standard output")
+	flags.StringVarP(&f.filter, "filter", "f", "", "take the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
+	flags.Uint64VarP(&f.count, "count", "c", 0, "end after this `NUMBER` of packets")
 	f.view.flags(flags)
-	noValues(c, "rule", "mark")
+	f.briefFlag(flags)
+	tcpdumpFlags(flags)
+	noValues(c, "rule", "mark", "filter", "count")
 	completeFlag(c, "verdict", oneOf("accept", "drop"))
 	return c
 }
@@ -115,7 +163,7 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 	screen := os.Stdout
 	var passed *recording
 	if f.write != "" {
-		if passed, err = record(f.write, 0, "passed "+h.rule.String()); err != nil {
+		if passed, err = record(f.write, rotation{}, 0, "passed "+h.rule.String()); err != nil {
 			return err
 		}
 	}
@@ -123,7 +171,7 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 		screen = os.Stderr
 	}
 	text := f.view.on(screen)
-	total, err := replayAll(ctx, in, h, text, passed)
+	total, err := replayAll(ctx, in, h, f.count, text, passed)
 	err = errors.Join(err, text.Flush(), passed.Close())
 	if err != nil {
 		return err
@@ -131,22 +179,27 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 	return total.show(screen, f.json)
 }
 
-// replayAll shows and records the packets of a capture. Passed may be nil.
-func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, shown *dump.Text, passed *recording) (total replaySummary, err error) {
+// replayAll shows and records the packets of a capture, up to a number if that is not 0. Passed may be nil.
+func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, count uint64, shown *dump.Text, passed *recording) (total replaySummary, err error) {
 	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return total, err
+		}
+		if h.filter != nil && !(comes(r) && h.matches) {
+			continue
 		}
 		record := h.record(r)
 		total.add(r, !record.Unqueued)
 		if err := shown.Write(record); err != nil {
 			return total, err
 		}
-		if passed == nil || !r.Passed || !comes(r) {
-			continue
+		if passed != nil && r.Passed && comes(r) {
+			if err := passed.Write(record); err != nil {
+				return total, err
+			}
 		}
-		if err := passed.Write(record); err != nil {
-			return total, err
+		if uint64(total.Packets) == count {
+			break
 		}
 	}
 	return total, nil
@@ -205,6 +258,6 @@ func (t *replaySummary) show(out io.Writer, asJSON bool) error {
 		text += fmt.Sprintf(", %d of link type %s, which is not known", t.UnknownLink[link], link)
 	}
 	_, err := fmt.Fprintf(out, "%s; the handler took %v, at most %v for one\n",
-		text, time.Duration(t.TookNS), time.Duration(t.LongestNS))
+		text, terminal.Plain(time.Duration(t.TookNS).String()), terminal.Plain(time.Duration(t.LongestNS).String()))
 	return err
 }

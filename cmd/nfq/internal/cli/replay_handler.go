@@ -10,6 +10,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/pcapfilter"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/gopacket/gopacket/layers"
@@ -20,12 +21,15 @@ type replayHandler struct {
 	rule    rules.Rule
 	verdict nfqueue.Verdict
 	mark    *uint32            // set with the verdict, nil for none
+	filter  *pcapfilter.Filter // which packets are taken, nil for all
 	last    *packetview.Record // the last packet
+	matches bool               // whether filter does
 }
 
 // ServePacket accepts what the rule does not match: with a kernel it would not be here.
 func (h *replayHandler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	h.last = packetview.Of(p)
+	h.matches = h.filter != nil && h.filter.Match(pcapfilter.Of(p))
 	if !matches(h.rule, p) {
 		h.last.Unqueued, h.last.Verdict = true, nfqueue.Accept
 		return nfqueue.Accept

@@ -75,7 +75,14 @@ func newStat() *cobra.Command {
 	flags.Var(&watchFlag{&f, flags}, "watch", "show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)")
 	flags.Lookup("watch").NoOptDefVal = bareWatch
 	flags.DurationVar(&f.sample, "sample", time.Second, "measure the rates for `DURATION`; 0s shows none, at once")
-	flags.BoolVar(&f.json, "json", false, "write JSON")
+	flags.BoolVarP(&f.json, "json", "j", false, "write JSON")
+	for _, flag := range []struct{ name, short, usage string }{
+		{"all", "a", "as for ss: show all queues, which is so unless some are named"},
+		{"numeric", "n", "as for ss: show numbers, which is always so"},
+		{"processes", "p", "as for ss: show processes, which is always so"},
+	} {
+		flags.BoolP(flag.name, flag.short, false, flag.usage)
+	}
 	flags.StringVar(&f.netns, "netns", "", netnsUsage)
 	flags.StringVar(&f.listen, "listen", "", "serve metrics for Prometheus on `[HOST]:PORT`")
 	cmd.MarkFlagsMutuallyExclusive("listen", "watch")

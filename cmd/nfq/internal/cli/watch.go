@@ -29,6 +29,7 @@ type watch struct {
 	write, filter string
 	verdict, mark string
 	snap          uint32
+	rotation      rotation
 	text          *os.File       // where packets are shown
 	link          *impair.Config // how they are impaired, nil if not
 
@@ -52,14 +53,18 @@ type session interface {
 func (w *watch) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	w.view.flags(f)
+	tcpdumpFlags(f)
 	f.StringVarP(&w.write, "write", "w", "", "record in `FILE`, as pcapng, - for the standard output")
+	f.Uint32VarP(&w.rotation.megabytes, "file-size", "C", 0, "with -w: begin another file after this number of `MEGABYTES`: FILE, FILE1, FILE2 ...")
+	f.Uint32VarP(&w.rotation.seconds, "rotate-seconds", "G", 0, "with -w: begin another file after `SECONDS`; FILE has conversions of strftime(3), such as %H")
+	f.Uint32VarP(&w.rotation.files, "file-count", "W", 0, "with -C: write this `NUMBER` of files again and again; with -G alone: end after it")
 	f.BoolVar(&w.print, "print", false, "show the packets while they are recorded, too")
 	f.Uint64VarP(&w.dump.Count, "count", "c", 0, "end after this `NUMBER` of packets")
 	f.Uint32VarP(&w.snap, "snaplen", "s", 0, "look at this `NUMBER` of bytes of each packet only, 0 for all")
 	f.StringVarP(&w.filter, "filter", "f", "", "show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
 	f.StringVar(&w.verdict, "verdict", "accept", verdictHelp)
 	f.StringVar(&w.mark, "mark", "", "set the mark of each packet to this `VALUE`")
-	noValues(cmd, "count", "snaplen", "filter", "mark")
+	noValues(cmd, "file-size", "rotate-seconds", "file-count", "count", "snaplen", "filter", "mark")
 	completeFlag(cmd, "verdict", oneOf("accept", "drop", "repeat", "stop", "queue:"))
 }
 
@@ -98,7 +103,7 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 	case w.write != "" && !w.print && (w.verbose || w.hex || w.json && w.link == nil):
 		return errors.New("-v, -x and --json say how packets are shown; add --print to show them while they are recorded")
 	}
-	return w.view.check()
+	return errors.Join(w.rotation.check(w.write), w.view.check())
 }
 
 // shows reports whether packets are shown as text.
@@ -174,6 +179,9 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	}()
 	err = session.Serve(serving, d)
 	closeErr := d.Close()
+	if errors.Is(closeErr, errLastFile) {
+		closeErr = nil
+	}
 	if errors.Is(closeErr, dump.ErrStalled) {
 		file = nil // the writer still has it
 	}
@@ -217,7 +225,7 @@ func (w *watch) outputs() (all []dump.Output, file *recording, err error) {
 		all = append(all, w.view.on(w.text))
 	}
 	if w.write != "" {
-		if file, err = record(w.write, w.snap, strings.TrimSpace(w.about+" "+w.filter)); err != nil {
+		if file, err = record(w.write, w.rotation, w.snap, strings.TrimSpace(w.about+" "+w.filter)); err != nil {
 			return nil, nil, err
 		}
 		all = append(all, file)

@@ -25,7 +25,7 @@ PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NU
 
 // ruleHelp says what parseRules reads.
 const ruleHelp = ruleWords + ` Several rules have the word "or"
-between them. Without a queue one is taken that nobody uses.`
+between them, and "any" stands for in and out: "any tcp port 443". Without a queue one is taken that nobody uses.`
 
 // hooks are the words for the hooks.
 var hooks = []string{"in", "out", "forward", "prerouting", "postrouting"}
@@ -43,16 +43,27 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 		if end == 0 && several {
 			return nil, false, errors.New(`the word "or" stands between two rules; one of them is missing`)
 		}
-		r, err := rules.Parse(strings.Join(words[:end], " "))
-		if err != nil {
-			return nil, false, err
+		for _, text := range bothWays(words[:end]) {
+			r, err := rules.Parse(text)
+			if err != nil {
+				return nil, false, err
+			}
+			all = append(all, r)
 		}
-		all = append(all, r)
 		if end == len(words) {
 			return all, anyQueue, nil
 		}
 		words = words[end+1:]
 	}
+}
+
+// bothWays returns a rule, or two in the place of one that has the word "any" for its hook.
+func bothWays(words []string) []string {
+	if len(words) == 0 || words[0] != "any" {
+		return []string{strings.Join(words, " ")}
+	}
+	rest := strings.Join(words[1:], " ")
+	return []string{"in " + rest, "out " + rest}
 }
 
 // explainDashes is for the flag errors of commands that take a rule: it tells those who write the rule as iptables has it.

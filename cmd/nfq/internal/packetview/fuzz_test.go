@@ -23,11 +23,11 @@ func FuzzPrint(f *testing.F) {
 			Data: data, Length: max(int(length%(1<<20)), len(data)), In: device, Hook: nfqueue.HookInput,
 			SecurityContext: data[:min(8, len(data))], LinkHeader: data[:min(14, len(data))],
 		}
-		line := Printer{}.Append(nil, r)
+		line := (&Printer{}).Append(nil, r)
 		if bytes.Count(line, []byte("\n")) != 1 {
 			t.Errorf("%q is not a line", line)
 		}
-		for _, text := range [][]byte{line, Printer{Verbose: true, Hex: true}.Append(nil, r)} {
+		for _, text := range [][]byte{line, (&Printer{Verbose: true, Hex: true}).Append(nil, r)} {
 			if i := strings.IndexFunc(string(text), unprintable); i >= 0 {
 				t.Errorf("%q has %q", text, text[i:])
 			}

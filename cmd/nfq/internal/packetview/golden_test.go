@@ -191,10 +191,10 @@ func TestGolden(t *testing.T) {
 		file  string
 		print func(b []byte, r *Record) []byte
 	}{
-		{"lines.txt", Printer{}.Append},
-		{"verbose.txt", Printer{Verbose: true, Hex: true}.Append},
+		{"lines.txt", (&Printer{}).Append},
+		{"verbose.txt", (&Printer{Verbose: true, Hex: true}).Append},
 		{"colour.txt", func(b []byte, r *Record) []byte {
-			return fmt.Appendf(b, "%q\n", Printer{Colour: true}.Append(nil, r))
+			return fmt.Appendf(b, "%q\n", (&Printer{Colour: true}).Append(nil, r))
 		}},
 		{"objects.json", func(b []byte, r *Record) []byte { return AppendJSON(b, r, true) }},
 	} {

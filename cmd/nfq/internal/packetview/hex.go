@@ -30,3 +30,14 @@ func appendHex(b, data []byte) []byte {
 	}
 	return b
 }
+
+// appendASCII appends bytes as text, as tcpdump -A does: what is not printable is a dot, lines stay.
+func appendASCII(b, data []byte) []byte {
+	for _, c := range data {
+		if !isPrintable(c) && c != '\n' && c != '\t' {
+			c = '.'
+		}
+		b = append(b, c)
+	}
+	return append(b, '\n')
+}

@@ -4,6 +4,7 @@ package packetview
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 )
@@ -12,11 +13,58 @@ import (
 type Printer struct {
 	Colour  bool // with the escape sequences of ECMA-48
 	Verbose bool // a second paragraph with everything that the kernel said
+	Brief   bool // of protocols only their names
 	Hex     bool // the bytes of the packet, from the network header on
+	ASCII   bool // the same as text
+	Stamp   Stamp
+
+	last time.Time // of the packet before
+}
+
+// Stamp is how times are printed, as by tcpdump with as many -t.
+type Stamp int
+
+// The stamps.
+const (
+	StampClock Stamp = iota
+	StampNone
+	StampUnix
+	StampSince // since the packet before
+	StampDate
+)
+
+// stamp returns the time of a packet, with a space behind.
+func (p *Printer) stamp(r *Record) string {
+	at, before := r.Time, p.last
+	p.last = at
+	const clock = "15:04:05.000000"
+	text := "--:--:--.------"
+	switch {
+	case p.Stamp == StampNone:
+		return ""
+	case at.IsZero():
+	case p.Stamp == StampUnix:
+		text = fmt.Sprintf("%d.%06d", at.Unix(), at.Nanosecond()/1000)
+	case p.Stamp == StampSince:
+		var since time.Duration
+		if !before.IsZero() {
+			since = at.Sub(before)
+		}
+		sign := ""
+		if since < 0 {
+			sign, since = "-", -since
+		}
+		text = sign + time.Unix(0, since.Nanoseconds()).UTC().Format(clock)
+	case p.Stamp == StampDate:
+		text = at.Format("2006-01-02 " + clock)
+	default:
+		text = at.Format(clock)
+	}
+	return p.paint(dim, text) + " "
 }
 
 // Append appends the text of a packet to b, which ends with a newline.
-func (p Printer) Append(b []byte, r *Record) []byte {
+func (p *Printer) Append(b []byte, r *Record) []byte {
 	d := decode(r.Data, r.Length)
 	b = p.line(b, r, d)
 	if p.Verbose {
@@ -24,6 +72,9 @@ func (p Printer) Append(b []byte, r *Record) []byte {
 	}
 	if p.Hex {
 		b = appendHex(b, r.Data)
+	}
+	if p.ASCII {
+		b = appendASCII(b, r.Data)
 	}
 	return b
 }
@@ -37,7 +88,7 @@ const (
 	cyan   = 36
 )
 
-func (p Printer) paint(colour int, text string) string {
+func (p *Printer) paint(colour int, text string) string {
 	if !p.Colour || text == "" {
 		return text
 	}
@@ -47,16 +98,11 @@ func (p Printer) paint(colour int, text string) string {
 // line appends the line of a packet:
 //
 //	15:04:05.123456 eth0 output IP 192.0.2.1:40000 > 192.0.2.2:53: UDP, length 29: DNS 4660+ A? example.com.
-func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
+func (p *Printer) line(b []byte, r *Record, d *decoded) []byte {
 	if r.Missed > 0 {
 		b = fmt.Appendf(b, "%s\n", p.paint(yellow, fmt.Sprintf("... %d packets came too fast to be shown", r.Missed)))
 	}
-	const clock = "15:04:05.000000"
-	at := "--:--:--.------"
-	if !r.Time.IsZero() {
-		at = r.Time.Format(clock)
-	}
-	b = fmt.Appendf(b, "%s %s %v ", p.paint(dim, at), r.devices(), r.Hook)
+	b = fmt.Appendf(b, "%s%s %v ", p.stamp(r), r.devices(), r.Hook)
 	switch {
 	case r.LinkType != "":
 		b = fmt.Appendf(b, "link type %s, length %d", r.LinkType, r.Length)
@@ -70,7 +116,10 @@ func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
 		if d.Version == 6 {
 			name = "IP6"
 		}
-		b = fmt.Appendf(b, "%s %s > %s: %s", name, end(d.Src, d.SrcPort), end(d.Dst, d.DstPort), d.transportText())
+		b = fmt.Appendf(b, "%s %s > %s: %s", name, end(d.Src, d.SrcPort), end(d.Dst, d.DstPort), p.transport(d))
+		if p.Brief {
+			break
+		}
 		if app := d.application(); app != "" {
 			b = fmt.Appendf(b, ": %s", p.paint(bold, app))
 		}
@@ -88,6 +137,14 @@ func (p Printer) line(b []byte, r *Record, d *decoded) []byte {
 		b = fmt.Appendf(b, " [%s]", p.paint(cyan, r.Verdict.String()))
 	}
 	return append(b, '\n')
+}
+
+// transport describes the transport header.
+func (p *Printer) transport(d *decoded) string {
+	if p.Brief {
+		return fmt.Sprintf("%s, length %d", ianaName(d.number()), d.length)
+	}
+	return d.transportText()
 }
 
 // devices returns "eth0", or "eth0>eth1" for a packet that goes through.
