@@ -30,8 +30,8 @@ const (
 	anyState = netlab.CTNew | netlab.CTEstablished | netlab.CTRelated
 )
 
-// trackLab is a client and a server that tracks connections and queues what comes
-// in and goes out. seen has the packets as they were queued.
+// trackLab is a client and a server. The server tracks connections and queues its input and output.
+// seen has the packets as they were queued.
 type trackLab struct {
 	*netlab.Network
 	seen chan *nfqueue.Packet
@@ -119,7 +119,7 @@ func wantStatus(t *testing.T, e conntrack.Entry, what string, set, clear conntra
 	}
 }
 
-// wantTimeout checks that what is left of a timeout is at most a little less.
+// wantTimeout checks that the rest of a timeout is at most a little less than the timeout.
 func wantTimeout(t *testing.T, e conntrack.Entry, what string, want time.Duration) {
 	t.Helper()
 	if d, ok := e.Timeout(); !ok || d > want || d < want-queuelab.Patience {
@@ -127,7 +127,7 @@ func wantTimeout(t *testing.T, e conntrack.Entry, what string, want time.Duratio
 	}
 }
 
-// ends are where a flow of a family starts and ends in a pair.
+// ends are the addresses of a flow of a family in a pair.
 func ends(f int, n *netlab.Network) (client, server netip.Addr) {
 	if queuelab.Families[f].Family == nfqueue.FamilyIPv4 {
 		return n.Client4, n.Server4

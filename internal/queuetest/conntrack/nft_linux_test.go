@@ -64,10 +64,9 @@ func attachHelper(t *testing.T, h *netlab.Host, name string, proto uint8, port, 
 	labtest.Must(t, conn.Flush())
 }
 
-// addUserspaceHelper makes the kernel know a helper in userspace with some bytes of
-// data for each connection. Its queue is bound by nobody, so that packets pass it
-// by. Helpers belong to no network namespace, and this one stays: the kernels on
-// which these tests run end with them.
+// addUserspaceHelper registers a helper in userspace, with some bytes of data for each connection.
+// Nobody binds its queue, so packets bypass it. Helpers belong to no network namespace, and this
+// one stays: the kernels on which these tests run end with them.
 func addUserspaceHelper(t *testing.T, name string, proto uint8, dataLen uint32) {
 	t.Helper()
 	const ( // linux/netfilter/nfnetlink_cthelper.h

@@ -23,9 +23,8 @@ import (
 
 func verdictFor(id uint32) nfqueue.Verdict { return nfqueue.Verdict(id % 2) }
 
-// VERDICT_BATCH decides all packets up to an id, so it may not be used while one of
-// those is held. Handlers that accept, drop, defer and resolve at random find out,
-// while ids wrap around.
+// VERDICT_BATCH decides all packets up to an id, so the queue must not send it while one of those
+// is held. Handlers accept, drop, defer and resolve at random, while ids wrap around.
 func TestFaultBatchNeverDecidesHeld(t *testing.T) {
 	const packets = 400
 	batched := 0
@@ -37,7 +36,7 @@ func TestFaultBatchNeverDecidesHeld(t *testing.T) {
 	}
 }
 
-// right is a held packet and the verdict meant for it.
+// right is a held packet and the verdict that it should get.
 type right struct {
 	*nfqueue.Held
 	verdict nfqueue.Verdict
@@ -109,7 +108,7 @@ func batchRandomly(t *testing.T, packets int, rnd *rand.Rand) (batched int) {
 	return batched
 }
 
-// sharedConn is a socket that can be given to another process, which reads what it likes.
+// sharedConn is a socket that another process may read too.
 type sharedConn struct{ *fakekernel.Conn }
 
 func (sharedConn) File() (*os.File, error) { return os.Open(os.DevNull) }
@@ -146,11 +145,10 @@ func TestFaultNoBatchWhileShared(t *testing.T) {
 	}
 }
 
-// oddDropped drops every other packet, so that no two verdicts can go in one message.
+// oddDropped drops every other packet, so that each verdict needs a message of its own.
 var oddDropped = nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict { return verdictFor(p.ID() + 1) })
 
-// A verdict that could not be sent leaves its packet in the queue, where no batch may
-// decide it otherwise.
+// A packet whose verdict could not be sent stays in the queue. No batch may decide it differently.
 func TestFaultUnsentIsNotDecidedByBatch(t *testing.T) {
 	const attempts = 1 + 10 // together, then alone
 	for name, first := range map[string]int{"same datagram": 3, "next datagram": 1} {
@@ -181,8 +179,7 @@ func TestFaultUnsentIsNotDecidedByBatch(t *testing.T) {
 	}
 }
 
-// The same when the batch had been put together before it turned out that the verdict
-// cannot be sent.
+// The same if the batch was encoded before the sending of the verdict failed.
 func TestFaultUnsentIsNotDecidedByWaitingBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := fakekernel.New()
@@ -227,8 +224,8 @@ func TestFaultUnsentIsNotDecidedByWaitingBatch(t *testing.T) {
 	})
 }
 
-// A refused verdict leaves its packet in the queue, where no batch may decide it
-// otherwise, even if the refusal comes behind the packets of that batch.
+// A packet whose verdict was refused stays in the queue. No batch may decide it differently, even
+// if the refusal is behind the packets of that batch.
 func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
 	for name, queueMore := range map[string]func(*faulty) []*nfqueuetest.Flight{
 		"after the refusal":  nil,
@@ -264,8 +261,8 @@ func TestFaultRefusedIsNotDecidedByBatch(t *testing.T) {
 	}
 }
 
-// A verdict of Resolve that must wait to be collected, because it does not fit into the
-// datagram that is being filled, finds no batch before it that decides its packet.
+// A verdict of Resolve does not fit into the datagram that is being filled, and has to wait. No
+// batch before it may decide its packet.
 func TestFaultHeldUntilItsVerdictIsCollected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maxSend = 1000

@@ -19,11 +19,11 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// The tests here are about what Stats says of verdicts without effect. All of them, and
-// all others with a faulty kernel, end with an audit.
+// These tests check how Stats counts verdicts without effect. Like all tests with a faulty kernel
+// they end with an audit.
 
-// A queue that another socket has taken answers each verdict, which are not counted
-// twice.
+// If another socket owns the queue the kernel answers each verdict with an error. Stats counts each
+// once.
 func TestFaultQueueTakenUnderneath(t *testing.T) {
 	k := fakekernel.New()
 	thief := k.Dial()
@@ -56,7 +56,7 @@ func TestFaultQueueTakenUnderneath(t *testing.T) {
 	}
 }
 
-// A batch of which nothing is left had no effect, however many packets it was for.
+// A batch whose packets are all gone has no effect, for however many packets it was.
 func TestFaultBatchGone(t *testing.T) {
 	const packets = 20
 	k := newFaulty(t)
@@ -85,7 +85,7 @@ func TestFaultBatchGone(t *testing.T) {
 	}
 }
 
-// Shutdown hears what the kernel has to say of the last verdicts.
+// Shutdown reads the kernel's errors for the last verdicts.
 func TestFaultAnswersAreReadByShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -110,7 +110,7 @@ func TestFaultAnswersAreReadByShutdown(t *testing.T) {
 	})
 }
 
-// Verdicts that find the queue closed never leave.
+// Verdicts after Close are never sent.
 func TestFaultVerdictsAfterClose(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{FlushAfter: time.Hour})
@@ -132,7 +132,7 @@ func TestFaultVerdictsAfterClose(t *testing.T) {
 	}
 }
 
-// Close takes back the right to decide packets that are held.
+// After Close held packets cannot be decided.
 func TestFaultHeldAreAbandonedByClose(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
@@ -183,8 +183,8 @@ func TestFaultDeferAfterClose(t *testing.T) {
 	}
 }
 
-// While handlers block the books balance, and say where the packets are: an operator looks
-// at them just then.
+// The counters balance while handlers block, and say where the packets are: that is when an
+// operator looks at them.
 func TestFaultBooksWhileHandlersBlock(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		t.Run(name, func(t *testing.T) {
@@ -232,8 +232,8 @@ func TestFaultBooksWhileHandlersBlock(t *testing.T) {
 	}
 }
 
-// A verdict that is overruled while the handler of a later packet blocks is counted as
-// what it has become, and nothing falls below 0.
+// A verdict may be overruled while the handler of a later packet blocks. It is then counted as the
+// new one, and no counter falls below 0.
 func TestFaultOverruledWhileHandlerBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -261,8 +261,8 @@ func TestFaultOverruledWhileHandlerBlocks(t *testing.T) {
 	})
 }
 
-// Packets that were read while nobody served, or that a panic has left, wait for the next
-// Serve. When the queue is closed they are abandoned.
+// Packets that were received while no Serve ran, or that a panic left over, wait for the next
+// Serve. When the queue is closed they count as abandoned.
 func TestFaultLeftIsAbandonedByClose(t *testing.T) {
 	for name, leave := range map[string]func(*testing.T, *nfqueue.Queue){
 		"read with a reply": func(t *testing.T, q *nfqueue.Queue) {
@@ -298,7 +298,7 @@ func TestFaultLeftIsAbandonedByClose(t *testing.T) {
 	}
 }
 
-// So are those that a Serve leaves which another goroutine has waited for.
+// So do those that one Serve leaves over while another goroutine waits to serve.
 func TestFaultLeftIsAbandonedToWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -330,8 +330,8 @@ func TestFaultLeftIsAbandonedToWaiter(t *testing.T) {
 	})
 }
 
-// What waits for workers when the queue is closed is counted, and what one has left that
-// gave up.
+// Packets that wait for workers when the queue is closed are counted, and those that a worker with
+// a panic has left over.
 func TestFaultFlowsAbandonedByClose(t *testing.T) {
 	t.Run("waiting", func(t *testing.T) {
 		k := newFaulty(t)
@@ -382,7 +382,7 @@ func TestFaultFlowsAbandonedByClose(t *testing.T) {
 	})
 }
 
-// The kernel has no memory for a while. No verdict is given up before it has again.
+// The kernel has no memory for a while. The queue gives up no verdict before it has some again.
 func TestFaultSendFailsForAWhile(t *testing.T) {
 	for name, err := range map[string]error{"ENOBUFS": noBuffers, "EAGAIN": kernel.Error(kernel.EAGAIN)} {
 		t.Run(name, func(t *testing.T) {
@@ -410,7 +410,7 @@ func TestFaultSendFailsForAWhile(t *testing.T) {
 	}
 }
 
-// A socket that was closed underneath fails for good.
+// A socket that was closed underneath the queue fails for good.
 func TestFaultSocketBroken(t *testing.T) {
 	broken := errors.New("bad file descriptor")
 	k := newFaulty(t)

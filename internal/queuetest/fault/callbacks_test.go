@@ -16,8 +16,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// methods are all of Queue that a callback might call. Those that would wait for it fail, with
-// the error that is named.
+// methods are all methods of Queue that a callback might call. Those that would wait for the
+// callback fail with the given error.
 var methods = map[string]struct {
 	call func(q *nfqueue.Queue) error
 	want error
@@ -183,8 +183,8 @@ func TestFaultMethodsInOnRefused(t *testing.T) {
 	}
 }
 
-// A method that a Logger calls on a goroutine that serves nothing does its work, although the
-// line is about what the queue is sending.
+// A Logger may call a method on a goroutine that serves nothing. It works, although the queue is
+// sending when it logs.
 func TestFaultChangeInLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -213,7 +213,7 @@ func TestFaultChangeInLogger(t *testing.T) {
 	})
 }
 
-// Shutdown before Serve: the queue has ended as somebody wished.
+// Shutdown before Serve: the queue has ended on purpose, so Serve returns nil.
 func TestFaultServeAfterShutdown(t *testing.T) {
 	for name, end := range map[string]func(q *nfqueue.Queue) error{
 		"Shutdown": func(q *nfqueue.Queue) error { return q.Shutdown(context.Background()) },

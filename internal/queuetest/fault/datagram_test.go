@@ -36,7 +36,7 @@ func TestFaultPayloadTooLongToSend(t *testing.T) {
 	}
 }
 
-// No datagram is larger than the socket can send, and none is sent that is too small.
+// No datagram is larger than the socket can send, and none has less in it than it could.
 func TestFaultDatagramsFitTheSocket(t *testing.T) {
 	const maxSend = 4000
 	k := fakekernel.New()
@@ -81,7 +81,7 @@ func TestFaultDatagramsFitTheSocket(t *testing.T) {
 	}
 }
 
-// Verdicts that do not send a payload back are small, however large their packet is.
+// Verdicts without a payload are small, also for large packets.
 func TestFaultMarksOfLargePackets(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{FlushAfter: time.Hour})

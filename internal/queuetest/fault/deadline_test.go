@@ -93,8 +93,8 @@ func TestFaultResolveBeforeDeferTimeout(t *testing.T) {
 	})
 }
 
-// Whoever holds a packet may be changing it when its time has passed. The Fallback
-// goes without changes, as after a panic.
+// The holder may be changing a packet when its time has passed. The Fallback is sent without
+// changes, as after a panic.
 func TestFaultDeferTimeoutWhileEditing(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
@@ -123,7 +123,7 @@ func TestFaultDeferTimeoutWhileEditing(t *testing.T) {
 	}
 }
 
-// A limit that is set after Defer holds, and so does the last of several.
+// A time limit may be set after Defer. The last of several counts.
 func TestFaultDeferTimeoutAfterDefer(t *testing.T) {
 	for name, c := range map[string]struct {
 		hold func(p *nfqueue.Packet) *nfqueue.Held

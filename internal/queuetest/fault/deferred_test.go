@@ -135,8 +135,7 @@ func TestFaultResolveAfterClose(t *testing.T) {
 	}
 }
 
-// A handler that closes the queue and then defers its packet has nobody who will ever
-// resolve it.
+// If a handler closes the queue and then defers its packet, nobody can resolve that.
 func TestFaultNeverResolvedAfterClose(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		t.Run(name, func(t *testing.T) {
@@ -160,8 +159,7 @@ func TestFaultNeverResolvedAfterClose(t *testing.T) {
 	}
 }
 
-// The right to decide a packet exists once: a copy of the packet must not make
-// another.
+// A packet can be decided once: a copy of the packet must not allow a second verdict.
 func TestFaultDeferOfACopy(t *testing.T) {
 	for name, second := range map[string]func(p *nfqueue.Packet) *nfqueue.Held{
 		"Clone":       func(p *nfqueue.Packet) *nfqueue.Held { return p.Clone().Defer() },
@@ -190,14 +188,13 @@ func TestFaultDeferOfACopy(t *testing.T) {
 	}
 }
 
-// deferOrPanic returns nil if fn refuses by a panic, as Defer does outside of the
-// handler.
+// deferOrPanic returns nil if fn panics, as Defer does outside of the handler.
 func deferOrPanic(fn func(*nfqueue.Packet) *nfqueue.Held, p *nfqueue.Packet) (h *nfqueue.Held) {
 	defer func() { _ = recover() }()
 	return fn(p)
 }
 
-// A verdict that is resolved while another goroutine sends must not be left behind.
+// A verdict of Resolve that is added while another goroutine sends must be sent too.
 func TestFaultResolveWhileSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := fakekernel.New()

@@ -18,8 +18,8 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// While the kernel has no memory to receive into, a drain takes no longer than its time for
-// handlers, and loses nothing if there is memory again by then.
+// While the kernel has no memory for receiving, a drain takes no longer than the time limit for
+// handlers. It loses nothing if there is memory again by then.
 func TestFaultDrainWithoutMemory(t *testing.T) {
 	for name, end := range map[string]func(q *nfqueue.Queue, limit time.Duration) error{
 		"Shutdown": func(q *nfqueue.Queue, limit time.Duration) error {
@@ -64,8 +64,7 @@ func TestFaultDrainWithoutMemory(t *testing.T) {
 	}
 }
 
-// stalling is a socket whose process once loses the processor when it has chosen until when
-// to read.
+// stalling is a socket whose process loses the processor once, after it has set the read deadline.
 type stalling struct {
 	sharedConn
 	stall *atomic.Bool
@@ -113,7 +112,7 @@ func TestFaultDrainStalls(t *testing.T) {
 	}
 }
 
-// A drain that a callback breaks off comes to its end, with the Fallback for what is left.
+// If a callback interrupts a drain, the packets that are left get the Fallback.
 func TestFaultDrainBrokenOff(t *testing.T) {
 	for name, cfg := range map[string]nfqueue.Config{
 		"handler":   {},

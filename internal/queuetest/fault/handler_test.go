@@ -20,7 +20,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// misbehave is what a handler does to packet 2 of 4.
+// misbehave is how a handler mistreats packet 2 of 4.
 func misbehave(what func()) nfqueue.HandlerFunc {
 	return func(p *nfqueue.Packet) nfqueue.Verdict {
 		if p.ID() == 2 {
@@ -43,7 +43,7 @@ func TestFaultPanicInHandler(t *testing.T) {
 	wantVerdicts(t, flights[:2], nfqueue.Drop, nfqueue.Accept)
 	wantWaiting(t, flights[2])
 
-	// The queue is alive, and what was received with the packet is not lost.
+	// The queue works, and the packets that were received in the same batch are not lost.
 	s := queuelab.StartServing(q, queuelab.Always(nfqueue.Drop))
 	wantVerdicts(t, flights[2:], nfqueue.Drop, nfqueue.Drop)
 	wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Drop)
@@ -72,7 +72,7 @@ func TestFaultGoexitInHandler(t *testing.T) {
 	}
 }
 
-// A panic while the queue is being drained must not keep the others from a verdict.
+// A panic while the queue is drained must not leave the other packets without a verdict.
 func TestFaultPanicWhileDraining(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
@@ -142,7 +142,7 @@ func TestFaultCloseFromHandler(t *testing.T) {
 	}
 }
 
-// How long a verdict may wait for a handler that blocks.
+// This long may a verdict wait for a handler that blocks.
 const (
 	watchdog     = nfqueue.DefaultFlushAfter + time.Millisecond
 	busyWatchdog = nfqueue.DefaultFlushAfter + 16*time.Millisecond
@@ -195,8 +195,8 @@ func TestFaultBlockingHandlerDelaysNothing(t *testing.T) {
 	}
 }
 
-// Nor in a queue that was busy for so long that the watchdog looks as seldom as it ever
-// does, whenever it has looked last.
+// Nor in a queue that was busy for so long that the watchdog checks as rarely as it ever does, at
+// any phase of its timer.
 func TestFaultBlockingHandlerInBusyQueue(t *testing.T) {
 	for packets := uint32(3000); packets < 5000; packets += 200 {
 		synctest.Test(t, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestFaultBlockingHandlerInBusyQueue(t *testing.T) {
 	}
 }
 
-// What was changed in place counts as changed, also when SetPayload is given a copy.
+// A payload that was changed in place counts as changed, also if SetPayload gets a copy.
 func TestFaultSetPayloadAfterChangeInPlace(t *testing.T) {
 	want := slices.Clone(smallPacket)
 	want[len(want)-1] ^= 1
@@ -262,8 +262,7 @@ func TestFaultSetPayloadAfterChangeInPlace(t *testing.T) {
 	}
 }
 
-// The clock of a bubble starts in the past; time limits and the log go by it all the
-// same.
+// The clock of a bubble starts in the past; time limits and the log still follow it.
 func TestFaultLogInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -13,8 +13,8 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// faulty is a kernel that can be made to fail. Whatever happens, its books and those of
-// its queues balance in the end.
+// faulty is a kernel that can be made to fail. At the end of every test its counters and those of
+// its queues agree.
 type faulty struct {
 	*nfqueuetest.Kernel
 	t       *testing.T
@@ -47,8 +47,8 @@ func (k *faulty) Send(queue uint16, s nfqueuetest.Spec) *nfqueuetest.Flight {
 	return f
 }
 
-// audit compares the verdicts that the queues have counted with those that the kernel
-// has acted on.
+// audit compares the verdicts that the queues have counted with those that had an effect in the
+// kernel.
 func (k *faulty) audit() {
 	var effective, seen uint64
 	for _, q := range k.queues {
@@ -67,7 +67,7 @@ func (k *faulty) audit() {
 	}
 }
 
-// send sends n packets to queue 0, the ids of which are 1 to n in a new queue.
+// send sends n packets to queue 0. In a new queue their ids are 1 to n.
 func (k *faulty) send(n int) []*nfqueuetest.Flight {
 	flights := make([]*nfqueuetest.Flight, n)
 	for i := range flights {
@@ -102,7 +102,7 @@ func wantWaiting(t *testing.T, f *nfqueuetest.Flight) {
 	}
 }
 
-// gate lets Sends wait.
+// gate can delay Send.
 type gate struct {
 	*fakekernel.Conn
 	before func(pieces [][]byte)

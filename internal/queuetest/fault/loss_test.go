@@ -15,8 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// The log has a line when packets begin to be lost and one when that has ended, however
-// many are lost in between.
+// The log has a line when losses begin and one when they have ended, for however many packets.
 func TestFaultLossIsLogged(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags         nfqueue.Flags
@@ -83,7 +82,7 @@ func TestFaultLossIsLogged(t *testing.T) {
 	}
 }
 
-// A queue that fills up while its handler hangs is told of.
+// The log reports a queue that fills up while its handler hangs.
 func TestFaultLossWhileHandlerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -118,7 +117,7 @@ func (c *tableReads) ProcTable() ([]byte, error) {
 	return c.Conn.ProcTable()
 }
 
-// Nothing is looked at while nothing happens.
+// An idle queue does not read the kernel's table.
 func TestFaultLossIsNotPolled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := fakekernel.New()

@@ -23,8 +23,8 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// With OnPanic a handler may panic again and again; every packet has its verdict, in the
-// right order, and no packet comes twice.
+// With OnPanic a handler may panic again and again. Every packet gets its verdict, in the right
+// order, and no packet is handled twice.
 func TestFaultGoOnAfterPanics(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestFaultGoOnAfterPanicWhileDraining(t *testing.T) {
 	}
 }
 
-// A goroutine that ends cannot go on.
+// A goroutine that has ended cannot go on.
 func TestFaultGoexitEndsServe(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{OnPanic: func(*nfqueue.PanicError) { t.Error("OnPanic was called") }})
@@ -121,8 +121,7 @@ func TestFaultGoexitEndsServe(t *testing.T) {
 	}
 }
 
-// One of several goroutines that ends takes its flows with it, so the others may not go
-// on without it.
+// If one of several workers ends, nobody serves its flows, so the others must stop too.
 func TestFaultGoexitEndsServeFlows(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -149,7 +148,7 @@ func TestFaultGoexitEndsServeFlows(t *testing.T) {
 	}
 }
 
-// OnPanic that does not return ends what serves, and the queue can be served again.
+// If OnPanic does not return, Serve ends, and the queue can be served again.
 func TestFaultOnPanicDoesNotReturn(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		for way, leave := range map[string]func(){
@@ -199,8 +198,8 @@ func TestFaultOnPanicDoesNotReturn(t *testing.T) {
 	}
 }
 
-// What goroutines that gave up have left comes first to the next Serve, in the order of the
-// ids, or a batch would decide packets that come to its handler only later.
+// The next Serve first handles the packets that workers have left over, in the order of ids.
+// Otherwise a batch would decide packets that it handles later.
 func TestFaultPanicsKeepOrder(t *testing.T) {
 	const packets = 60
 	var flows [2][]byte // a packet for each of two goroutines

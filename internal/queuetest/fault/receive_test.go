@@ -42,7 +42,7 @@ func TestFaultMessageCutOff(t *testing.T) {
 	}
 }
 
-// A packet whose id is cut off cannot be decided. Neither may it be by accident.
+// A packet whose id is cut off cannot be decided, and must not be decided by accident.
 func TestFaultIDCutOff(t *testing.T) {
 	for n := range headLen {
 		k := newFaulty(t)
@@ -124,7 +124,7 @@ func TestFaultMalformedDatagrams(t *testing.T) {
 	}
 }
 
-// An unsolicited reply answers nobody.
+// An unsolicited reply is ignored.
 func TestFaultStrayReplies(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
@@ -171,8 +171,8 @@ func TestFaultAllRepliesToOpenLost(t *testing.T) {
 	})
 }
 
-// The reply to a change waits behind a handler. The error names that cause too, and the
-// change has been made.
+// The reply to a change waits while a handler blocks. The error names that cause too, and the
+// change has its effect.
 func TestFaultChangeBehindSlowHandler(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestFaultChangeBehindSlowHandler(t *testing.T) {
 	}
 }
 
-// A reply that has come is not waited for.
+// There is no wait for a reply that has been received.
 func TestFaultRepliesAreTakenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -224,8 +224,7 @@ func TestFaultRepliesAreTakenAtOnce(t *testing.T) {
 	})
 }
 
-// Packets that come while a reply is awaited, or that the awaited reply is lost among,
-// are handled later.
+// Packets that arrive during the wait for a reply, also for one that is lost, are handled later.
 func TestFaultPacketsDuringOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -272,7 +271,7 @@ func TestFaultReceiveFailsForWantOfMemory(t *testing.T) {
 	}
 }
 
-// While it lasts, the processor is left to others.
+// While it lasts, other goroutines can run.
 func TestFaultReceiveFailsForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const failures = 100

@@ -15,7 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// For want of CAP_NET_ADMIN the kernel discards a datagram and answers its first message.
+// Without CAP_NET_ADMIN the kernel discards a datagram and answers its first message.
 func TestFaultDatagramRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -63,8 +63,8 @@ func TestFaultDatagramRefused(t *testing.T) {
 	}
 }
 
-// A panic of OnRefused is the caller's of whatever reads the refusal. If he goes on so does
-// the queue, and the refusal is counted and told once.
+// A panic of OnRefused comes out of the method that reads the refusal. If the caller recovers, the
+// queue goes on, and the refusal is counted and reported once.
 func TestFaultPanicInOnRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -103,8 +103,8 @@ func TestFaultPanicInOnRefused(t *testing.T) {
 	})
 }
 
-// A panic of OnRefused comes out of whatever serves, leaves no goroutine and no packet behind, and
-// the queue can be served again.
+// A panic of OnRefused comes out of the method that serves. It leaves no goroutine and no packet
+// behind, and the queue can be served again.
 func TestFaultPanicInOnRefusedWhileServing(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		t.Run(name, func(t *testing.T) {

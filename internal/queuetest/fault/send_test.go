@@ -35,7 +35,7 @@ func TestFaultSendFailsOnce(t *testing.T) {
 	}
 }
 
-// A packet whose payload the kernel has no memory for is decided by a verdict without.
+// If the kernel has no memory for a payload, a verdict without payload decides the packet.
 func TestFaultSendFailsWithPayload(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
@@ -57,7 +57,7 @@ func TestFaultSendFailsWithPayload(t *testing.T) {
 	}
 }
 
-// The kernel no longer has a packet when a device goes down. That is no fault.
+// When a device goes down the kernel drops its packets. That is no error.
 func TestFaultVerdictForPacketThatIsGone(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
@@ -81,7 +81,7 @@ func TestFaultVerdictForPacketThatIsGone(t *testing.T) {
 	}
 }
 
-// A worker sends altered payloads before others are received into their slots.
+// A worker sends altered payloads before other packets are received into their slots.
 func TestFaultAlteredPayloadsKeepTheirSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const (
@@ -137,8 +137,8 @@ func TestFaultAlteredPayloadsKeepTheirSlots(t *testing.T) {
 	})
 }
 
-// Who sends is not kept for as long as others have verdicts to send, who do not come to an
-// end here before their packets do. All of these leave all the same.
+// A sender does not go on for as long as others add verdicts, who here never stop before their
+// packets end. All these verdicts are sent all the same.
 func TestFaultSenderIsNotKept(t *testing.T) {
 	const packets, few = 500, 4
 	serve := func(k *fakekernel.Kernel, _ *nfqueue.Held, _ chan struct{}) { sendSmall(k, 1) }

@@ -38,7 +38,7 @@ func TestFaultShutdownWithoutServe(t *testing.T) {
 	}
 }
 
-// When the reply to the request that keeps new packets out is lost, Shutdown asks again.
+// If the reply to the request that stops new packets is lost, Shutdown asks again.
 func TestFaultLostReplyToShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -52,8 +52,8 @@ func TestFaultLostReplyToShutdown(t *testing.T) {
 	})
 }
 
-// The way that packets are to take is set before they must take it: within a message the
-// kernel sets the maximum length first, and packets on other processors come in between.
+// Fail-open is set before the maximum length: within one message the kernel would set the length
+// first, and packets on other processors could arrive in between.
 func TestFaultShutdownFallsBackFirst(t *testing.T) {
 	const header, maxLen, mask, flags = 16 + 4, 3, 4, 5 // NFQA_CFG_*
 	for fallback, want := range map[nfqueue.Verdict]byte{nfqueue.Drop: 0, nfqueue.Accept: 1} {
@@ -120,7 +120,7 @@ func TestFaultShutdownWhileHandlerBlocks(t *testing.T) {
 	})
 }
 
-// A handler that takes its time is waited for, and keeps its verdict.
+// Shutdown waits for a slow handler, and its verdict counts.
 func TestFaultShutdownWaitsForHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -166,8 +166,7 @@ func TestFaultShutdownWaitsForHeld(t *testing.T) {
 	})
 }
 
-// Each way of ending, in time or not, gives held packets the Fallback when their time
-// is up.
+// However a queue ends, held packets get the Fallback when their time is up.
 func TestFaultHeldGetFallbackAtTheEnd(t *testing.T) {
 	short := func(ctx context.Context, q *nfqueue.Queue) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -177,7 +176,7 @@ func TestFaultHeldGetFallbackAtTheEnd(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, s *queuelab.Serving) error{
 		"Shutdown": func(t *testing.T, q *nfqueue.Queue, s *queuelab.Serving) error { return short(t.Context(), q) },
 		"context":  func(t *testing.T, q *nfqueue.Queue, s *queuelab.Serving) error { return s.Stop() },
-		// Whoever comes second and is in more of a hurry.
+		// A second call with less time.
 		"context, then Shutdown": func(t *testing.T, q *nfqueue.Queue, s *queuelab.Serving) error {
 			s.Cancel()
 			synctest.Wait()
@@ -205,8 +204,7 @@ func TestFaultHeldGetFallbackAtTheEnd(t *testing.T) {
 	}
 }
 
-// New packets pass with the Fallback Accept and are dropped with Drop, whatever the
-// flags of the queue.
+// New packets pass with the Fallback Accept and are dropped with Drop, with any flags of the queue.
 func TestFaultNewPacketsDuringShutdown(t *testing.T) {
 	for _, fallback := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
 		for _, flags := range []nfqueue.Flags{0, nfqueue.FailOpen} {
@@ -236,8 +234,8 @@ func TestFaultNewPacketsDuringShutdown(t *testing.T) {
 	}
 }
 
-// A change that comes too late does not have packets queued again, neither one that is
-// made while the queue ends nor one that was under way.
+// A change that is too late must not make the kernel queue packets again, whether it is made while
+// the queue ends or was under way.
 func TestFaultChangesDuringShutdown(t *testing.T) {
 	for name, change := range map[string]func(k *faulty, q *nfqueue.Queue) (shutdown, change <-chan error){
 		"later": func(_ *faulty, q *nfqueue.Queue) (shutdown, change <-chan error) {
@@ -314,8 +312,7 @@ func TestFaultServeWithEndedContextDrains(t *testing.T) {
 	}
 }
 
-// A handler that needs longer than the queue may be drained loses the rest to the
-// Fallback.
+// If a handler needs longer than the drain may take, the remaining packets get the Fallback.
 func TestFaultDrainTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -340,8 +337,8 @@ func TestFaultDrainTimeout(t *testing.T) {
 	})
 }
 
-// The time for handlers ends in the middle of what has been received: no packet is lost
-// with handlers that return, and none is called again.
+// The time for handlers ends in the middle of a batch: handlers that return lose no packet, and
+// none is called again.
 func TestFaultNoTimeForBatch(t *testing.T) {
 	const limit, work = 1030 * time.Millisecond, 50 * time.Millisecond
 	for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, cancel func()) error{

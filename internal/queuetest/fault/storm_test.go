@@ -38,14 +38,14 @@ func (k *faulty) flood() (stop func()) {
 	}
 }
 
-// someLost says that packets may have been in a queue when it was closed.
+// someLost allows that packets were in a queue when it was closed.
 func (k *faulty) someLost() {
 	for _, f := range k.flights {
 		f.Done()
 	}
 }
 
-// until waits for a queue to come to a state.
+// until waits until a queue has reached a state.
 func until(q *nfqueue.Queue, reached func(nfqueue.Stats) bool) nfqueue.Stats {
 	for {
 		s := q.Stats()
@@ -63,7 +63,7 @@ func handled(q *nfqueue.Queue, more uint64) {
 	until(q, func(s nfqueue.Stats) bool { return done(s) >= from+more })
 }
 
-// Devices go down and chains are removed while packets flow.
+// The kernel flushes its queues while packets flow, as when chains are removed.
 func TestFaultFlushUnderLoad(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
@@ -80,7 +80,7 @@ func TestFaultFlushUnderLoad(t *testing.T) {
 	}
 }
 
-// CAP_NET_ADMIN goes and comes back while packets flow.
+// CAP_NET_ADMIN is taken away and given back while packets flow.
 func TestFaultCapabilityUnderLoad(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{MaxLen: 1 << 16})
@@ -101,7 +101,7 @@ func TestFaultCapabilityUnderLoad(t *testing.T) {
 	k.someLost()
 }
 
-// The kernel has no memory now and then while packets flow, for verdicts or to receive.
+// The kernel is sometimes out of memory while packets flow, for sending and for receiving.
 func TestFaultMemoryUnderLoad(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
@@ -177,8 +177,8 @@ func TestFaultOpenCloseCycles(t *testing.T) {
 	k.someLost()
 }
 
-// Once a queue is closed, what is left of it decides nothing in the queue that another
-// socket opens under its number, though that has packets with the same ids.
+// After a queue is closed its verdicts decide nothing in the queue that another socket binds under
+// its number, although that has packets with the same ids.
 func TestFaultQueueStolenAfterClose(t *testing.T) {
 	k := newFaulty(t)
 	first := k.open(nfqueue.Config{})
@@ -215,7 +215,7 @@ func TestFaultQueueStolenAfterClose(t *testing.T) {
 	}
 }
 
-// Everybody resolves at once, some twice, while packets flow and the queue ends.
+// All holders resolve at once, some twice, while packets flow and the queue ends.
 func TestFaultResolveStorm(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
@@ -250,8 +250,8 @@ func TestFaultResolveStorm(t *testing.T) {
 	}
 }
 
-// Time jumps ahead, as after the machine was suspended: what has a deadline expires once,
-// nothing else does, and all goes on.
+// Time jumps ahead, as after the machine was suspended: packets with a deadline expire once, others
+// do not, and the queue goes on.
 func TestFaultClockJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
@@ -299,7 +299,7 @@ func TestFaultClockJumps(t *testing.T) {
 	})
 }
 
-// What is sent may not be larger than the socket can send, while packets flow.
+// No datagram is larger than the socket can send, while packets flow.
 func TestFaultPayloadsTooLongUnderLoad(t *testing.T) {
 	k := newFaulty(t)
 	k.SetMaxSend(2000)

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestOnlyCapability serves a queue in a process that has CAP_NET_ADMIN and nothing else,
-// and that is not root where there is another user.
+// TestOnlyCapability serves a queue in a process that has only CAP_NET_ADMIN, and that is not root
+// if another user exists.
 func TestOnlyCapability(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	p := l.start("consumer", func(cmd *exec.Cmd) error {

@@ -13,11 +13,11 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// few is a length of queues that fits into the receive buffer with all the replies to
-// verdicts for them, also where net.core.rmem_max limits it.
+// few is a length of a queue with which all packets and the replies to their verdicts fit into the
+// receive buffer, also if net.core.rmem_max limits it.
 const few = 100
 
-// TestKernelFaultDeviceDown takes the device down by which the flood comes, and up again.
+// TestKernelFaultDeviceDown takes the input device of the flood down, and up again.
 func TestKernelFaultDeviceDown(t *testing.T) {
 	l, n := newPairLab(t, netlab.Queue{Num: 1})
 	keep := keeper{max: 10}
@@ -38,8 +38,8 @@ func TestKernelFaultDeviceDown(t *testing.T) {
 	s.wantPassed(s.shutdown())
 }
 
-// TestKernelFaultDeviceDeleted removes the device by which the flood comes. The queue goes
-// on with what comes another way.
+// TestKernelFaultDeviceDeleted removes the input device of the flood. The queue goes on with
+// packets of another device.
 func TestKernelFaultDeviceDeleted(t *testing.T) {
 	l, n := newPairLab(t, netlab.Queue{Num: 1})
 	keep := keeper{max: 10}
@@ -61,8 +61,8 @@ func TestKernelFaultDeviceDeleted(t *testing.T) {
 	s.wantPassed(s.shutdown())
 }
 
-// TestKernelFaultChainDeleted removes a base chain, at which the kernel drops all packets in
-// all queues, of that which queues and of another.
+// TestKernelFaultChainDeleted removes a base chain, the queueing one or another. The kernel then
+// drops all packets in all queues.
 func TestKernelFaultChainDeleted(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	keep := keeper{}
@@ -83,7 +83,7 @@ func TestKernelFaultChainDeleted(t *testing.T) {
 		if i%2 != 0 {
 			before := l.count()
 			await(t, "datagrams pass without a queue", func() bool { return l.count() >= before+100 })
-			// Those are nobody's verdicts: start the books anew.
+			// No verdict decided those: start counting anew.
 			flood()
 			effective := s.shutdown()
 			if l.count() < effective {
@@ -101,9 +101,9 @@ func TestKernelFaultChainDeleted(t *testing.T) {
 	s.wantPassed(s.shutdown())
 }
 
-// TestKernelFaultBatchesGone is about batch messages: of packets that are gone the kernel
-// tells only if it finds none of a batch, so that at least as many verdicts had an effect
-// as packets went on, and never another packet.
+// TestKernelFaultBatchesGone checks batch messages. The kernel reports gone packets only if it
+// finds none of a batch. So at least as many verdicts had an effect as packets went on, and a batch
+// never decides another packet.
 func TestKernelFaultBatchesGone(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	s := l.serve(nfqueue.Config{MaxLen: few}, queuelab.Always(nfqueue.Accept))
@@ -144,8 +144,8 @@ func TestKernelFaultRuleRemoved(t *testing.T) {
 	}
 }
 
-// TestKernelFaultNamespaceDeleted gives up the network namespace: the queue keeps it until
-// it is closed, and then it goes.
+// TestKernelFaultNamespaceDeleted closes the network namespace: the queue keeps it alive until the
+// queue is closed.
 func TestKernelFaultNamespaceDeleted(t *testing.T) {
 	l, n := newPairLab(t, netlab.Queue{Num: 1})
 	s := l.serve(nfqueue.Config{MaxLen: few}, queuelab.Marked)

@@ -25,11 +25,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests in kernel_fault_*_linux_test.go let things go wrong while the real kernel
-// queues a flood of packets. Each asserts that nothing hangs, that the books of Stats and
-// of the rules agree, and that no goroutine and no descriptor is left.
+// These tests make things fail while the real kernel queues a flood of packets. Each asserts that
+// nothing hangs, that the counters of Stats and of the rules agree, and that no goroutine and no
+// descriptor is left.
 
-// faultLab is a host in which datagrams to port are queued, and those that go on counted.
+// faultLab is a host that queues datagrams to queuelab.Port, and counts those that go on.
 type faultLab struct {
 	*netlab.Host
 	t        testing.TB
@@ -39,8 +39,8 @@ type faultLab struct {
 	dial     func(testing.TB) net.Conn // makes the socket of a flood
 }
 
-// newLoopLab queues what the host sends to itself. A socket waits for the verdicts of
-// some hundred datagrams before it sends more, so that one alone does not overflow a queue.
+// newLoopLab queues the datagrams that the host sends to itself. A socket waits for the verdicts of
+// some hundred datagrams before it sends more, so one socket does not overflow a queue.
 func newLoopLab(t testing.TB, queue netlab.Queue) *faultLab {
 	t.Helper()
 	nothingLeft(t)
@@ -49,7 +49,7 @@ func newLoopLab(t testing.TB, queue netlab.Queue) *faultLab {
 	return newFaultLab(t, h, netlab.Output, queue, h, queuelab.Localhost)
 }
 
-// newPairLab queues what the server receives from the client, who does not wait for
+// newPairLab queues the datagrams that the server receives from the client, which does not wait for
 // verdicts.
 func newPairLab(t testing.TB, queue netlab.Queue) (*faultLab, *netlab.Network) {
 	t.Helper()
@@ -76,11 +76,11 @@ func newFaultLab(t testing.TB, h *netlab.Host, hook netlab.Hook, queue netlab.Qu
 	return l
 }
 
-// loopbackPort is where a flood goes to on one host.
+// loopbackPort is the destination of a flood on one host.
 func loopbackPort() netip.AddrPort { return netip.AddrPortFrom(queuelab.Localhost, queuelab.Port) }
 
-// nothingLeft fails the test if it ends with more descriptors or goroutines than it
-// began with.
+// nothingLeft fails the test if it ends with more descriptors or goroutines than it had at the
+// beginning.
 func nothingLeft(t testing.TB) {
 	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 	t.Cleanup(func() {
@@ -103,7 +103,7 @@ func openDescriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// count returns how many datagrams have gone on behind the queue.
+// count returns how many datagrams have passed the queue.
 func (l *faultLab) count() uint64 {
 	l.t.Helper()
 	n, _, err := l.passed.Count()
@@ -111,7 +111,7 @@ func (l *faultLab) count() uint64 {
 	return n
 }
 
-// await waits for something that must come.
+// await waits for something that must happen.
 func await(t testing.TB, what string, reached func() bool) {
 	t.Helper()
 	for end := time.Now().Add(queuelab.Patience); !reached(); time.Sleep(100 * time.Microsecond) {
@@ -121,15 +121,15 @@ func await(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// awaitPassed waits until more datagrams have gone on than so far.
+// awaitPassed waits until a number of further datagrams have passed.
 func (l *faultLab) awaitPassed(more uint64) {
 	l.t.Helper()
 	from := l.count()
 	await(l.t, "datagrams go on behind the queue", func() bool { return l.count() >= from+more })
 }
 
-// flood sends datagrams from n sockets until it is stopped, whatever errors there are.
-// stop returns how many were sent.
+// flood sends datagrams from n sockets until stop is called, and ignores errors. stop returns how
+// many were sent.
 func (l *faultLab) flood(n int) (stop func() uint64) {
 	l.t.Helper()
 	var sent atomic.Uint64
@@ -183,7 +183,7 @@ func (l *faultLab) serve(cfg nfqueue.Config, h nfqueue.HandlerFunc) *faultServe 
 	return s
 }
 
-// awaitHandled waits until handlers have seen more packets of the queue than so far.
+// awaitHandled waits until handlers have seen a number of further packets of the queue.
 func (s *faultServe) awaitHandled(more uint64) {
 	s.l.t.Helper()
 	handled := func() uint64 { st := s.Stats(); return st.Received - st.Undecided() }
@@ -199,7 +199,7 @@ func (s *faultServe) shutdown() uint64 {
 	return queuelab.Settled(s.l.t, s.Queue)
 }
 
-// wantPassed fails unless as many datagrams have gone on as had verdicts to that effect.
+// wantPassed fails the test unless as many datagrams have passed as verdicts let them.
 func (s *faultServe) wantPassed(effective uint64) {
 	s.l.t.Helper()
 	if got := s.l.count(); got != effective {
@@ -207,7 +207,7 @@ func (s *faultServe) wantPassed(effective uint64) {
 	}
 }
 
-// keeper accepts packets one by one, but keeps some of them until they are let go.
+// keeper accepts packets, but holds some of them until letGo.
 type keeper struct {
 	mu   sync.Mutex
 	kept []*nfqueue.Held
@@ -232,7 +232,7 @@ func (k *keeper) keep(p *nfqueue.Packet) bool {
 	return true
 }
 
-// full waits until as many are kept as may be.
+// full waits until the keeper holds as many packets as it may.
 func (k *keeper) full(t testing.TB) {
 	t.Helper()
 	await(t, "packets are kept", func() bool {
@@ -242,7 +242,7 @@ func (k *keeper) full(t testing.TB) {
 	})
 }
 
-// letGo accepts all that are kept. From then on none is.
+// letGo accepts all held packets. From then on the keeper holds none.
 func (k *keeper) letGo(t testing.TB) {
 	t.Helper()
 	k.mu.Lock()
@@ -256,18 +256,18 @@ func (k *keeper) letGo(t testing.TB) {
 	}
 }
 
-// again makes it keep packets once more.
+// again makes the keeper hold up to n packets again.
 func (k *keeper) again(n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.max = n
 }
 
-// mark of the datagrams that the process consume has accepted.
+// consumedMark is the mark of the datagrams that the process consume has accepted.
 const consumedMark = 0x17
 
-// consume opens queue 1 as soon as nobody else has it, says so, and accepts what comes
-// until standard input ends. Then it prints its books.
+// consume opens queue 1 as soon as it is free, prints a line, and accepts packets until standard
+// input ends. Then it prints its counters.
 func consume() {
 	var q *nfqueue.Queue
 	for {
@@ -304,7 +304,7 @@ type process struct {
 	lines chan string
 }
 
-// start runs one of children in the host. prepare may change what is run; it is called
+// start runs one of the children of Main in the host. prepare may change the command; it is called
 // on the thread that forks.
 func (l *faultLab) start(name string, prepare func(*exec.Cmd) error) *process {
 	l.t.Helper()

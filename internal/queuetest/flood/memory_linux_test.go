@@ -24,8 +24,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestKernelFaultTinyBuffer floods a queue with the smallest receive buffer that there is.
-// Every datagram is accounted for, as received or as lost.
+// TestKernelFaultTinyBuffer floods a queue with the smallest possible receive buffer. Every
+// datagram counts as received or as lost.
 func TestKernelFaultTinyBuffer(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	var log queuelab.Log
@@ -35,7 +35,7 @@ func TestKernelFaultTinyBuffer(t *testing.T) {
 	await(t, "the loss is logged", func() bool { return strings.Contains(strings.Join(log.Peek(), "\n"), "the receive buffer is full") })
 	s.awaitHandled(100)
 	sent := flood()
-	// What was lost last shows when the next one comes.
+	// The last losses show when the next packet arrives.
 	for s.Stats().ReadBufferUsed > 0 {
 		runtime.Gosched()
 	}
@@ -54,8 +54,8 @@ func TestKernelFaultTinyBuffer(t *testing.T) {
 	}
 }
 
-// TestKernelFaultPayloadTooLong makes the send buffer too small for payloads, which is the
-// only thing that EMSGSIZE comes from.
+// TestKernelFaultPayloadTooLong makes the send buffer too small for payloads. This is the only
+// cause of EMSGSIZE.
 func TestKernelFaultPayloadTooLong(t *testing.T) {
 	labtest.NeedReplace(t)
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
@@ -87,8 +87,8 @@ func TestKernelFaultPayloadTooLong(t *testing.T) {
 	}
 }
 
-// TestKernelFaultSendFails has a seccomp filter refuse to send, as the kernel does that has
-// no memory. Verdicts that cannot be sent are given up in the end, and hold nothing up.
+// TestKernelFaultSendFails has a seccomp filter make sends fail, as in a kernel without memory. The
+// queue gives up verdicts that cannot be sent, and goes on.
 func TestKernelFaultSendFails(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM} {
 		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
@@ -150,8 +150,8 @@ func refuseToSend(errno unix.Errno) error {
 	return nil
 }
 
-// TestKernelFaultMemoryLimit floods a process that may use little memory. It either lives
-// and accounts for every packet, or the kernel kills it and another takes over.
+// TestKernelFaultMemoryLimit floods a process with little memory. It either survives and accounts
+// for every packet, or the kernel kills it and another process serves the queue.
 func TestKernelFaultMemoryLimit(t *testing.T) {
 	limit := memoryLimit(t, 64<<20) // the race detector needs most of it
 	if limit == nil {
@@ -177,8 +177,8 @@ func TestKernelFaultMemoryLimit(t *testing.T) {
 	}
 }
 
-// memoryLimit returns what puts a process into a control group with a limit, nil if that is
-// not permitted. A process started by a thread begins in the group of that.
+// memoryLimit returns a function that starts a process in a control group with a limit, or nil if
+// that is not permitted. A process begins in the group of the thread that starts it.
 func memoryLimit(t *testing.T, bytes int) func(*exec.Cmd) error {
 	t.Helper()
 	for _, c := range []struct{ root, file string }{

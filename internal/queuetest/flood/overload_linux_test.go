@@ -11,7 +11,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// slow is a handler that a flood is too much for.
+// slow is a handler that cannot keep up with a flood.
 var slow = nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 	if p.ID()%10 == 0 {
 		time.Sleep(time.Millisecond) // the work of the handler
@@ -19,7 +19,7 @@ var slow = nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 	return nfqueue.Accept
 })
 
-// TestOverloadDrops: the kernel drops what does not fit, and says how many; the rest is
+// TestOverloadDrops: the kernel drops and counts the packets that do not fit; the others are
 // decided.
 func TestOverloadDrops(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
@@ -39,8 +39,8 @@ func TestOverloadDrops(t *testing.T) {
 	}
 }
 
-// TestOverloadFailsOpen: what does not fit passes, whether the queue or the receive buffer
-// is full.
+// TestOverloadFailsOpen: packets that do not fit pass, whether the queue or the receive buffer is
+// full.
 func TestOverloadFailsOpen(t *testing.T) {
 	for name, cfg := range map[string]nfqueue.Config{
 		"queue":  {MaxLen: 20},

@@ -95,8 +95,8 @@ func consumed(t *testing.T, l *faultLab) *netlab.Rule {
 	return labtest.Rule(t, labtest.Chain(t, l.Host, netlab.IP, netlab.Output, 20), netlab.Mark(consumedMark), netlab.Counter())
 }
 
-// TestKernelFaultQueueStolen closes a queue under load; another process waits for it to
-// get free. What is left of the first decides nothing in the second.
+// TestKernelFaultQueueStolen closes a queue under load, and another process binds it. Late verdicts
+// of the first process decide nothing in the second.
 func TestKernelFaultQueueStolen(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	stolen := consumed(t, l)
@@ -133,8 +133,8 @@ func TestKernelFaultQueueStolen(t *testing.T) {
 	}
 }
 
-// TestKernelFaultConsumerKilled kills the process that serves the queue. With bypass
-// packets pass until another takes over, at once; without they wait for it in vain.
+// TestKernelFaultConsumerKilled kills the process that serves the queue. With bypass packets pass
+// at once until another process binds the queue; without they are dropped.
 func TestKernelFaultConsumerKilled(t *testing.T) {
 	for _, bypass := range []bool{false, true} {
 		t.Run(fmt.Sprintf("bypass %v", bypass), func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestKernelFaultConsumerKilled(t *testing.T) {
 	}
 }
 
-// TestKernelFaultConsumerStopped stops the process for a while, for which time jumps.
+// TestKernelFaultConsumerStopped stops the process for a while, so time jumps for it.
 func TestKernelFaultConsumerStopped(t *testing.T) {
 	l := newLoopLab(t, netlab.Queue{Num: 1})
 	p := l.start("consumer", nil)
@@ -195,9 +195,9 @@ func TestKernelFaultConsumerStopped(t *testing.T) {
 	}
 }
 
-// TestKernelFaultCapability takes CAP_NET_ADMIN from the thread that serves. The kernel
-// refuses whole datagrams with one answer. When the capability is back, all goes on, and
-// nothing decides the packets of the verdicts that were refused.
+// TestKernelFaultCapability takes CAP_NET_ADMIN from the thread that serves. The kernel refuses
+// whole datagrams with one answer. When the capability is back the queue goes on, and nothing
+// decides the packets of the refused verdicts.
 func TestKernelFaultCapability(t *testing.T) {
 	for name, v := range map[string]nfqueue.HandlerFunc{"messages": queuelab.Marked, "batches": queuelab.Always(nfqueue.Accept)} {
 		t.Run(name, func(t *testing.T) {

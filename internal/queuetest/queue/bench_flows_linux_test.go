@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// busy keeps the processor at work.
+// busy keeps the processor busy.
 func busy(d time.Duration) {
 	for start := time.Now(); time.Since(start) < d; {
 	}
@@ -68,16 +68,16 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// maxFill is how many packets wait at the most.
+// maxFill is the largest number of waiting packets.
 const maxFill = 30000
 
-// newFiller returns what sends n datagrams on a thousand flows.
+// newFiller returns a function that sends n datagrams on a thousand flows.
 func newFiller(b *testing.B, h *netlab.Host) func(n int) {
 	b.Helper()
 	c := queuelab.ListenUDP(b, h, netip.AddrPortFrom(queuelab.Localhost, queuelab.Port))
 	raw, err := c.SyscallConn()
 	labtest.Must(b, err)
-	// Packets that wait are charged to the socket that sent them.
+	// The kernel charges waiting packets to the socket that sent them.
 	labtest.Must(b, raw.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 1<<29)
 	}))

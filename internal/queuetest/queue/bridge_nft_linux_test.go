@@ -52,7 +52,7 @@ func newFrameSocket(t *testing.T, h *netlab.Host) frameSocket {
 	return s
 }
 
-// frame is one of Ethernet. The kernel keeps the tag apart.
+// frame is an Ethernet frame. The kernel keeps the tag apart.
 type frame struct {
 	header  []byte // destination, source, type
 	tag     nfqueue.VLAN
@@ -101,8 +101,8 @@ func (s frameSocket) receive(t *testing.T, to []byte) frame {
 	panic("unreachable")
 }
 
-// TestBridgeFrames queues frames that pass a bridge, and changes what is around the packet,
-// and the packet where the kernel lets us.
+// TestBridgeFrames queues frames that pass a bridge, and changes their tag and header, and the
+// packet if the kernel allows that.
 func TestBridgeFrames(t *testing.T) {
 	// Linux 7.2 and later replace no payload of the bridge family ("netfilter:
 	// nfnetlink_queue: restrict writes to network header", 54f34607d184).

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newClass makes a control group of the controller net_cls and returns how the process enters it
-// and leaves it. Its sockets go with it.
+// newClass makes a control group of the controller net_cls, and returns functions with which the
+// process enters and leaves it. The process's sockets move too.
 func newClass(t *testing.T, id string) (enter, leave func()) {
 	t.Helper()
 	root := t.TempDir()

@@ -13,8 +13,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// TestDrainWithSlowHandler: handlers that take longer than the kernel for a reply keep
-// no packet from them.
+// TestDrainWithSlowHandler: a drain hands every packet to its handler, also if handlers take longer
+// than the kernel's reply.
 func TestDrainWithSlowHandler(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d handlers", n), func(t *testing.T) {

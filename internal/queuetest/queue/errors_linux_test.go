@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantOpError checks what every error of a queue must tell.
+// wantOpError checks what every error of a queue must say.
 func wantOpError(t *testing.T, err error, queue uint16, is error, says string) {
 	t.Helper()
 	var op *nfqueue.OpError
@@ -61,14 +61,14 @@ func withoutNetAdmin(fn func()) error {
 	return unix.Capset(&hdr, &data[0])
 }
 
-// TestUnknownNamespace: a wrong descriptor is named.
+// TestUnknownNamespace: the error names the wrong descriptor.
 func TestUnknownNamespace(t *testing.T) {
 	labtest.Need(t)
 	_, err := nfqueue.Open(nfqueue.Config{NetNS: 1 << 20})
 	wantOpError(t, err, 0, unix.EBADF, "network namespace")
 }
 
-// TestKernelQueues reads the kernel's table, or says why not.
+// TestKernelQueues reads the kernel's table, or gets an error that says why it cannot.
 func TestKernelQueues(t *testing.T) {
 	h := labtest.Host(t)
 	queuelab.Open(t, h, nfqueue.Config{Queue: 9, CopyRange: 100})

@@ -35,8 +35,8 @@ type lane struct {
 }
 
 const (
-	// laneRoom is how many small datagrams the usual receive buffer holds, also when the
-	// kernel has made them larger to alter them.
+	// laneRoom is how many small datagrams the usual receive buffer holds, also if the kernel has
+	// enlarged them for a change.
 	laneRoom = 100
 	// flowData is the size of a datagram: flow and number, and room for an answer.
 	flowData = 64
@@ -59,8 +59,8 @@ func newFlowLoad(t testing.TB, lanes, flows, seqs int) *flowLoad {
 // total returns the number of flows.
 func (l *flowLoad) total() int { return len(l.lanes) * l.flows }
 
-// run sends everything and hands each datagram that arrives to arrived, by one goroutine
-// for each lane. It returns when all have arrived.
+// run sends all datagrams, and calls arrived for each that arrives, on one goroutine for each lane.
+// It returns when all have arrived.
 func (l *flowLoad) run(t testing.TB, arrived func(flow, seq int, data []byte)) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -107,7 +107,7 @@ func (l *flowLoad) run(t testing.TB, arrived func(flow, seq int, data []byte)) {
 	wg.Wait()
 }
 
-// flowAndSeq returns what the datagram of a queued packet says of itself.
+// flowAndSeq returns the flow and the number in the datagram of a queued packet.
 func flowAndSeq(p *nfqueue.Packet) (flow, seq int) {
 	b := p.Payload()[queuelab.UDPData(p):]
 	return int(binary.BigEndian.Uint32(b)), int(binary.BigEndian.Uint32(b[4:]))

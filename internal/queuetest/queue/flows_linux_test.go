@@ -30,7 +30,7 @@ func startFlows(ctx context.Context, q *nfqueue.Queue, n int, newHandler func(wo
 
 // TestFlowsKeepTheirOrder sends on ten thousand flows at once, or on a thousand. Half of the
 // packets are altered, the last of every fourth flow is deferred and resolved by another goroutine,
-// and handlers take their time with some, so that workers overtake each other.
+// and handlers are slow with some, so that workers overtake each other.
 func TestFlowsKeepTheirOrder(t *testing.T) {
 	labtest.NeedReplace(t)
 	const workers = 4
@@ -132,8 +132,7 @@ func queueUDPAll(t testing.TB, c *netlab.Chain, q netlab.Queue) *netlab.Rule {
 	return labtest.Rule(t, c, netlab.L4Proto(queuelab.UDP), netlab.ToQueue(q))
 }
 
-// TestFlowsBothDirections: requests, replies and the ICMP errors that quote them come to
-// one worker.
+// TestFlowsBothDirections: one worker gets requests, replies and the ICMP errors that quote them.
 func TestFlowsBothDirections(t *testing.T) {
 	for _, f := range queuelab.Families {
 		t.Run(f.Name, func(t *testing.T) {
@@ -214,15 +213,15 @@ func TestFlowsBothDirections(t *testing.T) {
 	}
 }
 
-// twoFlows are sockets the datagrams of which come to different workers, told apart
-// by the first handler call of each.
+// twoFlows are two sockets whose datagrams are handled by different workers. The first handler call
+// of each shows which.
 type twoFlows struct {
 	a, b    *net.UDPConn
 	blocked chan bool // worker of a has begun to block
 	release chan bool // ends that
 }
 
-// newTwoFlows serves q with two workers. The handler blocks on what starts with "block".
+// newTwoFlows serves q with two workers. The handler blocks on datagrams that start with "block".
 func newTwoFlows(t *testing.T, h *netlab.Host, q *nfqueue.Queue) (f twoFlows, served chan error) {
 	t.Helper()
 	f.blocked, f.release = make(chan bool, 1), make(chan bool)
@@ -248,9 +247,8 @@ func newTwoFlows(t *testing.T, h *netlab.Host, q *nfqueue.Queue) (f twoFlows, se
 	return f, served
 }
 
-// TestFlowsBlockedWorker: packets on another worker pass one that is blocked, as long
-// as there is room for those that wait for it. Then the kernel keeps the rest, and
-// nothing is lost.
+// TestFlowsBlockedWorker: packets of another worker pass a blocked one, as long as there is room
+// for the packets that wait for it. Then the kernel keeps the rest, and nothing is lost.
 func TestFlowsBlockedWorker(t *testing.T) {
 	h := labtest.Host(t)
 	queuelab.QueueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0), netlab.Queue{})
@@ -307,9 +305,8 @@ func TestFlowsBlockedWorker(t *testing.T) {
 	}
 }
 
-// TestFlowsPanic: the packet whose handler panics, or ends its goroutine, gets the
-// Fallback. Nothing else is lost: others are decided, and what is left of the flow
-// waits for the next Serve.
+// TestFlowsPanic: the packet whose handler panics, or ends its goroutine, gets the Fallback.
+// Nothing else is lost: others are decided, and the rest of the flow waits for the next Serve.
 func TestFlowsPanic(t *testing.T) {
 	for _, c := range misdeeds {
 		t.Run(c.name, func(t *testing.T) {
@@ -347,7 +344,7 @@ func TestFlowsPanic(t *testing.T) {
 				case !slices.Equal(seen[flow], sent):
 					t.Errorf("the handler saw flow %d as %v; it arrived as %v", flow, seen[flow], arrived[flow])
 				case !slices.Equal(arrived[flow], sent):
-					// The kernel has a backlog for each processor from which verdicts are sent.
+					// The kernel has a backlog for each processor that sends verdicts.
 					t.Errorf("flow %d arrived as %v; the handler saw it in order, so the verdicts or the kernel changed that", flow, arrived[flow])
 				}
 			}
@@ -419,7 +416,7 @@ func TestFlowsClose(t *testing.T) {
 	}
 }
 
-// TestFlowsRefuses what makes no sense.
+// TestFlowsRefuses invalid arguments.
 func TestFlowsRefuses(t *testing.T) {
 	q := queuelab.Open(t, labtest.Host(t), nfqueue.Config{})
 	if err := q.ServeFlows(t.Context(), 0, nil); err == nil {

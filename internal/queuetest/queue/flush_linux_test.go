@@ -26,8 +26,8 @@ func queued(t *testing.T, lab queuelab.VerdictLab, n int, cfg nfqueue.Config) *n
 	return q
 }
 
-// TestVerdictsLeaveSlowHandlers: while a handler takes its time, all verdicts before
-// it reach the receiver.
+// TestVerdictsLeaveSlowHandlers: while a slow handler runs, the packets of all earlier verdicts
+// arrive.
 func TestVerdictsLeaveSlowHandlers(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	q := queued(t, lab, 64, nfqueue.Config{Queue: 1})
@@ -46,8 +46,7 @@ func TestVerdictsLeaveSlowHandlers(t *testing.T) {
 	lab.Out(t, "63")
 }
 
-// TestVerdictsLeaveBlockedHandler: a handler that suddenly blocks keeps none of the
-// verdicts before it.
+// TestVerdictsLeaveBlockedHandler: when a handler suddenly blocks, all earlier verdicts are sent.
 func TestVerdictsLeaveBlockedHandler(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	q := queued(t, lab, 64, nfqueue.Config{Queue: 1})
@@ -115,8 +114,8 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestShutdownWaitsForHeld: Shutdown waits for those that are resolved, and gives the
-// rest the Fallback when its time ends.
+// TestShutdownWaitsForHeld: Shutdown waits for held packets, and gives those that are left the
+// Fallback when its time ends.
 func TestShutdownWaitsForHeld(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	q := queued(t, lab, 2, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept})
@@ -147,8 +146,8 @@ func TestShutdownWaitsForHeld(t *testing.T) {
 	}
 }
 
-// TestHandlerPanic: the packet gets the Fallback, what was decided goes out, and
-// Serve can be called again for the rest.
+// TestHandlerPanic: the packet gets the Fallback, earlier verdicts are sent, and Serve can be
+// called again for the rest.
 func TestHandlerPanic(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	q := queued(t, lab, 10, nfqueue.Config{Queue: 1})

@@ -19,8 +19,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// TestGroup spreads the datagrams of many addresses over queues and counts them where
-// they came through.
+// TestGroup spreads the datagrams of many addresses over queues, and counts those of each queue.
 func TestGroup(t *testing.T) {
 	h := labtest.Host(t)
 	queuelab.QueueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0), netlab.Queue{Num: 4, Total: 3})
@@ -82,8 +81,8 @@ func TestGroupOpensAllOrNone(t *testing.T) {
 	}
 }
 
-// TestGroupEndsTogether: a handler that panics, or ends its goroutine, ends the group, and
-// the packets of the other queues lose nothing.
+// TestGroupEndsTogether: a handler that panics, or ends its goroutine, ends the group. The other
+// queues lose no packet.
 func TestGroupEndsTogether(t *testing.T) {
 	for _, c := range misdeeds {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,8 +119,8 @@ func TestGroupEndsTogether(t *testing.T) {
 	}
 }
 
-// TestGroupServedOnce: a group that is being served, and a queue of it, goes on when
-// somebody tries to serve it too.
+// TestGroupServedOnce: a group that is being served, and a queue of it, goes on when a second Serve
+// is refused.
 func TestGroupServedOnce(t *testing.T) {
 	h := labtest.Host(t)
 	chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
@@ -161,7 +160,7 @@ func TestGroupServedOnce(t *testing.T) {
 	}
 }
 
-// misdeeds are the ways in which a handler does not return, and what PanicError has of each.
+// misdeeds are the ways in which a handler does not return, and the PanicError of each.
 var misdeeds = []struct {
 	name  string
 	do    func()

@@ -16,10 +16,11 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
+	"golang.org/x/sys/unix"
 )
 
-// succeed serves the queue whose socket is descriptor 3 until standard input ends,
-// and prints what it did.
+// succeed serves the queue whose socket is descriptor 3 until standard input ends, and prints its
+// counters.
 func succeed() {
 	q, err := nfqueue.OpenFile(os.NewFile(3, "socket"), nfqueue.Config{Queue: 1})
 	if err != nil {
@@ -36,8 +37,8 @@ func succeed() {
 	fmt.Println(q.Stats().Received, err)
 }
 
-// TestHandOver passes a queue to another process while datagrams come in without a
-// pause, a hundred under way at any time. The receiver gets each of them, in order.
+// TestHandOver hands a queue over to another process while datagrams flow without a pause, a
+// hundred under way at any time. The receiver gets each of them, in order.
 func TestHandOver(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
@@ -113,8 +114,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// TestEndAfterFile: a process that does not release the queue, but ends, leaves it to the
-// other one as it was.
+// TestEndAfterFile: if a process ends without Release, the queue of the other process goes on as it
+// was.
 func TestEndAfterFile(t *testing.T) {
 	for _, fallback := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
 		for name, end := range map[string]func(t *testing.T, q *nfqueue.Queue, s *queuelab.Serving){
@@ -148,7 +149,8 @@ func TestEndAfterFile(t *testing.T) {
 	}
 }
 
-// TestEndAfterFileDecidesWhatWaits, because there may be no other process after all.
+// TestEndAfterFileDecidesWhatWaits: the waiting packets are decided, since there may be no other
+// process after all.
 func TestEndAfterFileDecidesWhatWaits(t *testing.T) {
 	for _, n := range []int{1, 2} {
 		lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
@@ -181,7 +183,7 @@ func openFileOf(t *testing.T, q *nfqueue.Queue, cfg nfqueue.Config) *nfqueue.Que
 	return next
 }
 
-// TestOpenFileRefusesOtherFiles names what it was given.
+// TestOpenFileRefusesOtherFiles: OpenFile refuses a file that is not a queue's socket.
 func TestOpenFileRefusesOtherFiles(t *testing.T) {
 	f, err := os.Open("/dev/null")
 	labtest.Must(t, err)
@@ -191,7 +193,7 @@ func TestOpenFileRefusesOtherFiles(t *testing.T) {
 	}
 }
 
-// TestOpenFileLeavesNothing open when it fails: the queue would stay bound.
+// TestOpenFileLeavesNothing: OpenFile that fails closes its socket, or the queue would stay bound.
 func TestOpenFileLeavesNothing(t *testing.T) {
 	h := labtest.Host(t)
 	q := queuelab.Open(t, h, nfqueue.Config{Queue: 1})
@@ -206,4 +208,28 @@ func TestOpenFileLeavesNothing(t *testing.T) {
 	labtest.Must(t, f.Close())
 	labtest.Must(t, q.Close())
 	labtest.Must(t, queuelab.Open(t, h, nfqueue.Config{Queue: 1}).Close())
+}
+
+// TestFileHasTheOptions: OpenFile sets no option, since the socket keeps those of the process that
+// opened it.
+func TestFileHasTheOptions(t *testing.T) {
+	q := queuelab.Open(t, labtest.Host(t), nfqueue.Config{Queue: 1})
+	f, err := q.File()
+	labtest.Must(t, err)
+	defer f.Close()
+	for name, option := range map[string]int{
+		"NETLINK_NO_ENOBUFS": unix.NETLINK_NO_ENOBUFS,
+		"NETLINK_CAP_ACK":    unix.NETLINK_CAP_ACK,
+	} {
+		on, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_NETLINK, option)
+		labtest.Must(t, err)
+		if on != 1 {
+			t.Errorf("%s is %d", name, on)
+		}
+	}
+	peer, err := unix.Getpeername(int(f.Fd()))
+	labtest.Must(t, err)
+	if kernel, ok := peer.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
+		t.Errorf("the socket is connected to %+v", peer)
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// seen is what a handler remembers of a packet.
+// seen is what a handler records of a packet.
 type seen struct {
 	family        nfqueue.Family
 	hook          nfqueue.Hook
@@ -31,8 +31,8 @@ func look(p *nfqueue.Packet) seen {
 		p.HardwareAddr().String(), queuelab.Text(p), p.FullLen(), p.Truncated()}
 }
 
-// TestHooks queues a packet at every hook of its way and checks what the kernel says
-// there, and that the packet goes on.
+// TestHooks queues a packet at every hook of its path, and checks the attributes there and that the
+// packet goes on.
 func TestHooks(t *testing.T) {
 	for _, f := range queuelab.Families {
 		t.Run(f.Name, func(t *testing.T) {
@@ -101,8 +101,8 @@ func iface(t *testing.T, h *netlab.Host, name string) *net.Interface {
 	return i
 }
 
-// senderAddr returns the link-layer address of the other end of the interface on
-// which a packet on its way to the server comes in.
+// senderAddr returns the link-layer address of the other end of the input interface of a packet to
+// the server.
 func senderAddr(t *testing.T, n *netlab.Network, in string) net.HardwareAddr {
 	t.Helper()
 	if in == netlab.ToClient {
@@ -111,8 +111,8 @@ func senderAddr(t *testing.T, n *netlab.Network, in string) net.HardwareAddr {
 	return iface(t, n.Middle, netlab.ToServer).HardwareAddr
 }
 
-// TestBridgedDevices queues a bridged packet at the ip hooks, where the devices are
-// the bridge and the physical devices its ports.
+// TestBridgedDevices queues a bridged packet at the ip hooks. There the devices are the bridge, and
+// the physical devices are its ports.
 func TestBridgedDevices(t *testing.T) {
 	n := labtest.Bridged(t)
 	labtest.Must(t, n.Middle.FilterBridged())

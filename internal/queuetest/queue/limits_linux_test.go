@@ -20,7 +20,7 @@ func TestQueueFull(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		flags nfqueue.Flags
-		// What passes at once, and what when the queue is served.
+		// The datagrams that pass at once, and those that pass when the queue is served.
 		at, later []string
 		dropped   uint32
 	}{
@@ -49,7 +49,7 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// TestReceiveBufferFull overruns the socket; the ids tell how many were lost.
+// TestReceiveBufferFull overruns the socket; the ids show how many packets were lost.
 func TestReceiveBufferFull(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
@@ -130,8 +130,8 @@ func TestManyQueues(t *testing.T) {
 	}
 }
 
-// TestShutdownLosesNothing ends a queue in which packets wait. Those queued are
-// handled, those that come during the drain pass or are dropped as Fallback says.
+// TestShutdownLosesNothing ends a queue in which packets wait. The queued packets are handled;
+// those that arrive during the drain get the Fallback.
 func TestShutdownLosesNothing(t *testing.T) {
 	for _, fallback := range []nfqueue.Verdict{nfqueue.Accept, nfqueue.Drop} {
 		t.Run(fallback.String(), func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	}
 }
 
-// TestShutdownWithoutServe gives the Fallback to all that waits.
+// TestShutdownWithoutServe: all waiting packets get the Fallback.
 func TestShutdownWithoutServe(t *testing.T) {
 	for _, fallback := range []nfqueue.Verdict{nfqueue.Accept, nfqueue.Drop} {
 		t.Run(fallback.String(), func(t *testing.T) {

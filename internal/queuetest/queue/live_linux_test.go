@@ -12,7 +12,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// TestLiveChanges changes a queue while it is served and packets come in.
+// TestLiveChanges changes a queue while it is served and packets arrive.
 func TestLiveChanges(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
@@ -43,7 +43,7 @@ func TestLiveChanges(t *testing.T) {
 	try([2]int{0, 0})
 	must(q.SetCopy(nfqueue.CopyPacket, 0))
 	try([2]int{60, 60})
-	// Nothing is queued any more, and passes.
+	// No packet is queued any more; all pass.
 	must(q.SetFlags(nfqueue.FailOpen, nfqueue.FailOpen))
 	must(q.SetMaxLen(nfqueue.MaxLenNone))
 	lab.In("passes by")
@@ -69,7 +69,7 @@ func TestLiveChanges(t *testing.T) {
 	}
 }
 
-// TestLiveChangesWithoutServe: packets that come along with the confirmation are kept.
+// TestLiveChangesWithoutServe: packets that arrive with the reply are kept.
 func TestLiveChangesWithoutServe(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	q := queued(t, lab, 100, nfqueue.Config{Queue: 1})
@@ -84,8 +84,8 @@ func TestLiveChangesWithoutServe(t *testing.T) {
 	lab.Out(t, "behind")
 }
 
-// TestLiveChangesUnderLoad changes the length again and again while packets come as
-// fast as they go: a confirmation is never mistaken for a packet's.
+// TestLiveChangesUnderLoad changes the length again and again while packets arrive at full speed:
+// every reply is matched with its request.
 func TestLiveChangesUnderLoad(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})

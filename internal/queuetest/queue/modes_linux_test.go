@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCopyModes checks what each copy mode and range brings.
+// TestCopyModes checks the payload with each copy mode and range.
 func TestCopyModes(t *testing.T) {
 	replaces := labtest.Replaces(t)
 	long := strings.Repeat("0123456789", 100)
@@ -64,7 +64,7 @@ func TestCopyModes(t *testing.T) {
 	}
 }
 
-// TestCopyNone: the kernel drops all and tells nobody.
+// TestCopyNone: the kernel drops all packets without a message.
 func TestCopyNone(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	rule := queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1, Bypass: true})
@@ -78,7 +78,7 @@ func TestCopyNone(t *testing.T) {
 	lab.Out(t, "not queued")
 }
 
-// TestOwner checks the ids of whoever opened the sending socket.
+// TestOwner checks the ids of the user who opened the sending socket.
 func TestOwner(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
@@ -178,8 +178,7 @@ func TestTime(t *testing.T) {
 		got <- s
 		return nfqueue.Accept
 	})
-	// Timestamping is switched on by a worker of the kernel's some time after the
-	// option was set.
+	// A worker of the kernel enables timestamping some time after the option is set.
 	c := queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(n.Server4, queuelab.Port))
 	for begin := time.Now(); ; {
 		before := time.Now().Truncate(time.Microsecond)
@@ -196,8 +195,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestSegmentationOffload checks that GSO is on unless it is refused: TCP packets
-// then come larger than the MTU.
+// TestSegmentationOffload checks that GSO is on by default: TCP packets are then larger than the
+// MTU.
 func TestSegmentationOffload(t *testing.T) {
 	for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {
 		noGSO := flags == nfqueue.NoGSO

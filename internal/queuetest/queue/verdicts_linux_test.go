@@ -104,7 +104,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestInvalidVerdictGetsFallback returns what the kernel would refuse.
+// TestInvalidVerdictGetsFallback returns verdicts that the kernel would refuse.
 func TestInvalidVerdictGetsFallback(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})

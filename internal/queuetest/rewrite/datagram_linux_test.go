@@ -79,7 +79,7 @@ func TestRewriteUDP(t *testing.T) {
 	}
 }
 
-// TestRefusedPayloads: what cannot go out leaves the packet as it was.
+// TestRefusedPayloads: a payload that is refused leaves the packet as it was.
 func TestRefusedPayloads(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})

@@ -18,8 +18,8 @@ import (
 // options fill the header of an IPv4 packet: 40 bytes of an empty record route.
 var options = "\x07\x27\x04" + strings.Repeat("\x00", 37)
 
-// TestRewriteHeaders changes the length of the headers in front of a datagram. What the kernel
-// would lose is refused, as far as that can be known, and then arrives as it was.
+// TestRewriteHeaders changes the length of the headers in front of a datagram. A packet that the
+// kernel would lose is refused, as far as the library can know that, and then arrives as it was.
 func TestRewriteHeaders(t *testing.T) {
 	labtest.NeedReplace(t)
 	const arrives, refused, lost = "arrives", "is refused", "is lost"
@@ -134,7 +134,7 @@ func TestRewriteHeaders(t *testing.T) {
 	}
 }
 
-// TestRewriteSurplus: what is behind a UDP datagram, but in its packet, does not become part of it.
+// TestRewriteSurplus: bytes behind a UDP datagram, but inside its packet, do not become part of it.
 func TestRewriteSurplus(t *testing.T) {
 	labtest.NeedReplace(t)
 	n := labtest.Pair(t)

@@ -21,8 +21,8 @@ type rewriter struct {
 	replaced atomic.Int64
 }
 
-// rewrite replaces each packet of a queue by what edit makes of it, nil for nothing. What
-// SetPayload has made of that is checked with a second implementation of the protocols.
+// rewrite replaces each packet of a queue by the result of edit, unless that is nil. A second
+// implementation of the protocols checks the result of SetPayload.
 func rewrite(t *testing.T, h *netlab.Host, cfg nfqueue.Config, edit func(p *nfqueue.Packet) []byte) *rewriter {
 	t.Helper()
 	labtest.NeedReplace(t)
@@ -40,8 +40,8 @@ func rewrite(t *testing.T, h *netlab.Host, cfg nfqueue.Config, edit func(p *nfqu
 	return r
 }
 
-// want ends the queue and checks that packets were replaced, at least n, and that none was lost on
-// the way to the kernel.
+// want ends the queue and checks that at least n packets were replaced, and that every verdict had
+// its effect.
 func (r *rewriter) want(t *testing.T, n int64) {
 	t.Helper()
 	queuelab.Stop(t, r.Queue)
@@ -96,14 +96,14 @@ func tcpData(b []byte) int {
 	return at + int(b[at+12]>>4)*4
 }
 
-// way is how packets get from a client to a server.
+// way is a path of packets from a client to a server.
 type way struct {
 	name string
 	make func(*testing.T) *netlab.Network
 }
 
-// overVeth and overLoopback are the ways between sockets. lo has an MTU with which its largest
-// packets, unlike those with its usual one of 65536, fit into a verdict.
+// overVeth and overLoopback are paths between sockets. lo gets an MTU with which its largest
+// packets fit into a verdict; with its usual MTU of 65536 they do not.
 var (
 	overVeth     = way{"veth", func(t *testing.T) *netlab.Network { return labtest.Pair(t) }}
 	overLoopback = way{"loopback", func(t *testing.T) *netlab.Network {

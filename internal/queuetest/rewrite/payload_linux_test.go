@@ -11,9 +11,9 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// TestReplacedPayload: a replaced payload arrives, or the kernel drops the packet without
-// a word. That it does so is found out with other means, and only user namespaces are a
-// reason.
+// TestReplacedPayload: a packet with a replaced payload arrives, or the kernel drops it without an
+// error. labtest.Replaces finds out which by other means. The kernel may only do that in user
+// namespaces.
 func TestReplacedPayload(t *testing.T) {
 	replaces := labtest.Replaces(t)
 	if !replaces && queuelab.FirstUserNamespace(t) {

@@ -66,7 +66,7 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// TestRewriteUDPLite changes datagrams of which the checksum covers all or a part.
+// TestRewriteUDPLite changes datagrams whose checksum covers all of the data or a part.
 func TestRewriteUDPLite(t *testing.T) {
 	const sendCoverage = 10 // UDPLITE_SEND_CSCOV
 	for _, f := range queuelab.Families {

@@ -24,7 +24,7 @@ import (
 
 const tcpProtocol = 6 // IPPROTO_TCP
 
-// cipher is what a stream is changed with, a byte for each of the longest packet.
+// cipher changes a stream. It is as long as the longest packet.
 var cipher = bytes.Repeat([]byte{0xa5}, 1<<16)
 
 // TestRewriteStream changes every byte of a long TCP stream, in super-packets and in those of an
@@ -67,8 +67,8 @@ func TestRewriteStream(t *testing.T) {
 	}
 }
 
-// stream sends bytes that do not repeat from client to server and checks that each of them
-// arrives changed, and nothing else.
+// stream sends bytes without a period from client to server, and checks that exactly these arrive,
+// changed.
 func stream(t *testing.T, n *netlab.Network, server netip.Addr, size int) {
 	t.Helper()
 	random := func() io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{1}), int64(size)) }
@@ -110,7 +110,7 @@ func stream(t *testing.T, n *netlab.Network, server netip.Addr, size int) {
 	}
 }
 
-// resize changes the length of what a client sends first, and keeps the sequence numbers of both
+// resize changes the length of the client's first data, and keeps the sequence numbers of both
 // directions consistent from there on.
 type resize struct {
 	by    int    // bytes to add, or to take away from the end
@@ -119,8 +119,8 @@ type resize struct {
 	end   uint32 // and that behind it, as the client counts
 }
 
-// fromClient changes the segment, or shifts what follows. A segment that comes once more, lost on
-// the way, is changed once more.
+// fromClient changes the first segment, and shifts later ones. If the first segment is
+// retransmitted it is changed again.
 func (r *resize) fromClient(b []byte) []byte {
 	at := tcpData(b)
 	data, seq := len(b)-at, binary.BigEndian.Uint32(tcpHeader(b)[4:])

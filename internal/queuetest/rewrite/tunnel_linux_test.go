@@ -14,8 +14,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 )
 
-// TestRewriteTunnel changes the header of packets in which a tunnel carries a stream. Whose
-// checksum inside is not complete cannot be changed, and arrives as it was; the others arrive
+// TestRewriteTunnel changes the header of packets of a tunnel that carries a stream. A packet with
+// an incomplete checksum inside cannot be changed, and arrives as it was; the others arrive
 // changed.
 func TestRewriteTunnel(t *testing.T) {
 	labtest.NeedReplace(t)

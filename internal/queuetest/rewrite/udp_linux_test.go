@@ -69,7 +69,8 @@ func TestRewriteUDPSegments(t *testing.T) {
 	})
 }
 
-// TestRefusedUDPSegments: a super-packet that came in cannot be replaced, and passes unchanged.
+// TestRefusedUDPSegments: a super-packet at the input hook cannot be replaced, and passes
+// unchanged.
 func TestRefusedUDPSegments(t *testing.T) {
 	for _, f := range queuelab.Families {
 		t.Run(f.Name, func(t *testing.T) {
@@ -202,7 +203,7 @@ func swapWords(b []byte) {
 	}
 }
 
-// TestRawPayload sends bytes that make no valid packet, and finds all of them where they arrive.
+// TestRawPayload sends bytes that are no valid packet, and checks that all of them arrive.
 func TestRawPayload(t *testing.T) {
 	labtest.NeedReplace(t)
 	for _, f := range queuelab.Families {
