@@ -88,6 +88,7 @@ const (
 // withDefaults returns c with every zero field replaced by what it stands for. It panics
 // if a field has no meaning.
 func (c Config) withDefaults() Config {
+	const negative = "connection: Config.%s is %v; want 0 for the default, or more"
 	if c.Fallback == More {
 		c.Fallback = Drop
 	}
@@ -106,7 +107,7 @@ func (c Config) withDefaults() Config {
 		{"MaxHeld", &c.MaxHeld, DefaultMaxHeld},
 	} {
 		if *f.value < 0 {
-			panic(fmt.Sprintf("connection: Config.%s is %d; want 0 for the default, or more", f.name, *f.value))
+			panic(fmt.Sprintf(negative, f.name, *f.value))
 		}
 		if *f.value == 0 {
 			*f.value = f.def
@@ -121,7 +122,7 @@ func (c Config) withDefaults() Config {
 		{"DatagramTimeout", &c.DatagramTimeout, DefaultDatagramTimeout},
 	} {
 		if *f.value < 0 {
-			panic(fmt.Sprintf("connection: Config.%s is %v; want 0 for the default, or more", f.name, *f.value))
+			panic(fmt.Sprintf(negative, f.name, *f.value))
 		}
 		if *f.value == 0 {
 			*f.value = f.def

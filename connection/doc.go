@@ -24,6 +24,6 @@
 // A Tracker is bounded in every respect, see Config. A connection that exceeds a limit
 // before it is decided gets Config.Fallback, and is counted.
 //
-// Config.Offload has the kernel carry on with decided connections, so that their packets do not reach the
-// queue any more.
+// Config.Offload has the kernel carry on with decided connections, so that their packets
+// do not reach the queue any more.
 package connection

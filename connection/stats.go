@@ -23,8 +23,12 @@ type Stats struct {
 	Conflicts uint64
 	// Repeated counts segments that were dropped because the same bytes are held.
 	Repeated uint64
-	// Stripped counts SYN whose data was taken out, because it could not be held.
+	// Stripped counts SYN of undecided connections whose data was taken out: a server
+	// that does not know Fast Open ignores it, and other data could come in its place.
 	Stripped uint64
+	// Ignored counts segments of undecided connections that were dropped because their
+	// receiver would ignore the data: they have no ACK, or a SYN too.
+	Ignored uint64
 	// Other counts packets of no connection.
 	Other uint64
 }
@@ -60,11 +64,11 @@ const (
 )
 
 type counters struct {
-	conns, undecided, held, memory atomic.Int64
-	opened, forgotten, conflicts   atomic.Uint64
-	repeated, stripped, other      atomic.Uint64
-	answers                        [Reject + 1]atomic.Uint64
-	limit                          [limits]atomic.Uint64
+	conns, undecided, held, memory     atomic.Int64
+	opened, forgotten, conflicts       atomic.Uint64
+	repeated, stripped, ignored, other atomic.Uint64
+	answers                            [Reject + 1]atomic.Uint64
+	limit                              [limits]atomic.Uint64
 }
 
 // Stats returns the counters. It may be called from any goroutine.
@@ -72,16 +76,19 @@ func (t *Tracker) Stats() Stats {
 	c := &t.stats
 	l := func(l limit) uint64 { return c.limit[l].Load() }
 	return Stats{
-		Conns: c.conns.Load(), Undecided: c.undecided.Load(), Held: c.held.Load(), Memory: c.memory.Load(),
+		Conns: c.conns.Load(), Undecided: c.undecided.Load(),
+		Held: c.held.Load(), Memory: c.memory.Load(),
 		Opened:   c.opened.Load(),
-		Accepted: c.answers[Accept].Load(), Dropped: c.answers[Drop].Load(), Rejected: c.answers[Reject].Load(),
+		Accepted: c.answers[Accept].Load(),
+		Dropped:  c.answers[Drop].Load(),
+		Rejected: c.answers[Reject].Load(),
 		Fallback: FallbackStats{
 			Bytes: l(limitBytes), Packets: l(limitPackets), Time: l(limitTime), Conns: l(limitConns),
 			Memory: l(limitMemory), Held: l(limitHeld), Ended: l(limitEnded), Replaced: l(limitReplaced),
 			Panic: l(limitPanic),
 		},
 		Forgotten: c.forgotten.Load(), Conflicts: c.conflicts.Load(), Repeated: c.repeated.Load(),
-		Stripped: c.stripped.Load(), Other: c.other.Load(),
+		Stripped: c.stripped.Load(), Ignored: c.ignored.Load(), Other: c.other.Load(),
 	}
 }
 
@@ -90,12 +97,14 @@ func (s Stats) Add(o Stats) Stats {
 	s.Conns, s.Undecided = s.Conns+o.Conns, s.Undecided+o.Undecided
 	s.Held, s.Memory = s.Held+o.Held, s.Memory+o.Memory
 	s.Opened += o.Opened
-	s.Accepted, s.Dropped, s.Rejected = s.Accepted+o.Accepted, s.Dropped+o.Dropped, s.Rejected+o.Rejected
+	s.Accepted, s.Dropped = s.Accepted+o.Accepted, s.Dropped+o.Dropped
+	s.Rejected += o.Rejected
 	f, g := &s.Fallback, &o.Fallback
 	f.Bytes, f.Packets, f.Time = f.Bytes+g.Bytes, f.Packets+g.Packets, f.Time+g.Time
 	f.Conns, f.Memory, f.Held = f.Conns+g.Conns, f.Memory+g.Memory, f.Held+g.Held
 	f.Ended, f.Replaced, f.Panic = f.Ended+g.Ended, f.Replaced+g.Replaced, f.Panic+g.Panic
 	s.Forgotten, s.Conflicts = s.Forgotten+o.Forgotten, s.Conflicts+o.Conflicts
-	s.Repeated, s.Stripped, s.Other = s.Repeated+o.Repeated, s.Stripped+o.Stripped, s.Other+o.Other
+	s.Repeated, s.Stripped = s.Repeated+o.Repeated, s.Stripped+o.Stripped
+	s.Ignored, s.Other = s.Ignored+o.Ignored, s.Other+o.Other
 	return s
 }

@@ -109,7 +109,7 @@ func (c *Conn) direction(down bool) Direction {
 func (c *Conn) replacedBy(s *segment, d Direction) bool {
 	side := &c.sides[d]
 	switch {
-	case c.state&stateTCP == 0 || s.flags&(flagSYN|flagACK|flagRST|flagFIN) != flagSYN:
+	case c.state&stateTCP == 0 || s.flags&(flagSYN|flagACK|flagRST) != flagSYN:
 		return false
 	case c.state&stateOver != 0:
 		return true
@@ -177,6 +177,10 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 	if s.cut {
 		c.state |= stateCut
 	}
+	ignored := c.state&stateTCP != 0 && s.mayBeIgnored(d)
+	if ignored {
+		s.body, s.flags = nil, s.flags&^flagFIN
+	}
 	var fresh int
 	if c.state&stateTCP != 0 {
 		var why News
@@ -200,6 +204,9 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 	}
 	if c.answer == More {
 		t.keep(c, s, d)
+	}
+	if c.answer == More && ignored {
+		return t.withoutData(p, s)
 	}
 	if c.answer == More && (!t.cfg.Hold || d == Reply) {
 		if news&Conflict != 0 {
@@ -278,9 +285,22 @@ func (t *Tracker) charge(c *Conn, n int) {
 	}
 }
 
+// withoutData returns the verdict for a segment whose data the receiver may ignore. A SYN
+// goes on without it: the client sends it again when the SYN has been answered.
+func (t *Tracker) withoutData(p *nfqueue.Packet, s *segment) nfqueue.Verdict {
+	if s.flags&(flagSYN|flagACK) == flagSYN && p.SetBody(nil) == nil {
+		t.stats.stripped.Add(1)
+		return nfqueue.Accept
+	}
+	t.stats.ignored.Add(1)
+	return nfqueue.Drop
+}
+
 // holdBack returns the verdict for a packet of the original direction of a connection
 // that is undecided, so that nothing of what it says leaves.
-func (t *Tracker) holdBack(c *Conn, p *nfqueue.Packet, s *segment, fresh int, news News) nfqueue.Verdict {
+func (t *Tracker) holdBack(
+	c *Conn, p *nfqueue.Packet, s *segment, fresh int, news News,
+) nfqueue.Verdict {
 	side := &c.sides[Original]
 	if news&Conflict != 0 {
 		return nfqueue.Drop
@@ -300,12 +320,6 @@ func (t *Tracker) holdBack(c *Conn, p *nfqueue.Packet, s *segment, fresh int, ne
 		case known && !fin && c.hold != nil:
 			t.stats.repeated.Add(1)
 			return nfqueue.Drop
-		case s.flags&flagSYN != 0 && p.SetBody(nil) == nil:
-			// More data comes only when the SYN has been answered, and the same again.
-			t.stats.stripped.Add(1)
-			side.stream = stream{}
-			t.charge(c, 0)
-			return nfqueue.Accept
 		}
 	}
 	if c.hold == nil {

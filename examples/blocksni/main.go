@@ -34,13 +34,10 @@ type blocker struct {
 
 // ServeConn implements connection.Handler.
 func (b *blocker) ServeConn(c *connection.Conn) connection.Answer {
-	parse := func() (tlshello.Hello, inspect.Status) { return tlshello.Parse(c.Bytes(connection.Original)) }
+	hello, status := tlshello.Parse(c.Bytes(connection.Original))
 	if c.Flow().Protocol == nfqueue.UDP {
-		parse = func() (tlshello.Hello, inspect.Status) {
-			return quicinitial.Parse(c.Datagrams(connection.Original))
-		}
+		hello, status = quicinitial.Parse(c.Datagrams(connection.Original))
 	}
-	hello, status := parse()
 	name := strings.ToLower(string(hello.ServerName))
 	switch {
 	case status == inspect.More:

@@ -36,7 +36,9 @@ func main() {
 // run blocks names until ctx ends.
 func run(ctx context.Context, names []string) error {
 	var queued []rules.Rule
-	for _, text := range []string{"out udp dport 53", "out tcp dport 53 offload", "out tcp dport 443 offload"} {
+	for _, text := range []string{
+		"out udp dport 53", "out tcp dport 53 offload", "out tcp dport 443 offload",
+	} {
 		r, err := rules.Parse(text)
 		if err != nil {
 			return err

@@ -36,8 +36,9 @@ func newKeys(v *version, destID []byte) (keys, error) {
 		return keys{}, err
 	}
 	var parts [3][]byte
+	sizes := [...]int{keyLen, keyLen, nonceLen}
 	for i, label := range [...]string{"key", "hp", "iv"} {
-		if parts[i], err = expand(secret, v.label+label, [...]int{keyLen, keyLen, nonceLen}[i]); err != nil {
+		if parts[i], err = expand(secret, v.label+label, sizes[i]); err != nil {
 			return keys{}, err
 		}
 	}

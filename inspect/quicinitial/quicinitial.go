@@ -25,7 +25,8 @@ const (
 // Parse reads the ClientHello from the datagrams that a client has sent so far. Versions 1
 // and 2 are understood; a datagram that starts with anything else is Other. The packets of
 // a datagram, and the CRYPTO frames of a ClientHello, may come in any order. Packets that a
-// server would discard, because they cannot be decrypted or are in too small a datagram, do not count.
+// server would discard do not count: those that cannot be decrypted, or are in too small a
+// datagram.
 func Parse(datagrams iter.Seq[[]byte]) (tlshello.Hello, inspect.Status) {
 	var c client
 	first := true

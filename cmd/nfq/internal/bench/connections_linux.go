@@ -127,7 +127,8 @@ const knownFlows = 1000
 func newKnown(l *lab) *situation {
 	d := newDrain(l, 50000, 64, Setup{Verdict: nfqueue.Accept})
 	d.flows = l.few(knownFlows)
-	s := d.situation(fmt.Sprintf("64 B of %d known connections, accept", knownFlows), drainMetrics, drainFigures)
+	name := fmt.Sprintf("64 B of %d known connections, accept", knownFlows)
+	s := d.situation(name, drainMetrics, drainFigures)
 	can := s.can
 	s.can = func(c Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
 	s.variants = func(c Consumer) []Consumer {

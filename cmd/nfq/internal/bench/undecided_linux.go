@@ -101,7 +101,8 @@ func (u *undecidedMemory) run(ctx context.Context, c Consumer) (figures []float6
 	if err == nil && report.Packets != uint64(undecidedChunk+u.conns) {
 		err = fmt.Errorf("%d packets were decided of %d", report.Packets, undecidedChunk+u.conns)
 	}
-	return []float64{float64(after-before)/float64(u.conns) - undecidedBody, float64(after) / (1 << 20)}, err
+	each := float64(after-before)/float64(u.conns) - undecidedBody
+	return []float64{each, float64(after) / (1 << 20)}, err
 }
 
 // send has clients from one number up to another send a datagram each, a few at a time so that the

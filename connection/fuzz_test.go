@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection_test
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// receiver is what a server has received of a client: bytes by their sequence number, from
+// SYN to SYN.
+type receiver struct {
+	base uint32
+	open bool
+	data map[uint32]byte
+}
+
+func (r *receiver) receive(packet []byte) {
+	tcp := gopacket.NewPacket(packet, layers.LayerTypeIPv4, gopacket.Default).TransportLayer().(*layers.TCP)
+	if tcp.RST {
+		return // its data is none, as without an ACK
+	}
+	seq := tcp.Seq
+	if tcp.SYN {
+		seq++
+		if tcp.ACK || r.open && seq == r.base {
+			return
+		}
+		*r = receiver{base: seq, open: true, data: make(map[uint32]byte)}
+	} else if !tcp.ACK {
+		return
+	}
+	for i, b := range tcp.Payload {
+		if _, have := r.data[seq+uint32(i)]; r.open && !have {
+			r.data[seq+uint32(i)] = b
+		}
+	}
+}
+
+// bytes returns what is there from the first byte on.
+func (r *receiver) bytes() string {
+	var b []byte
+	for at := r.base; ; at++ {
+		c, have := r.data[at]
+		if !have {
+			return string(b)
+		}
+		b = append(b, c)
+	}
+}
+
+// FuzzHold sends any segments of a client through a Tracker that holds. The server never
+// has a byte of a line that is not accepted, whatever order, overlap, SYN, FIN or reset
+// there is. Four bytes of input are a segment: flags, offset, length and what it says.
+func FuzzHold(f *testing.F) {
+	f.Add([]byte{0x02, 0, 0, 0, 0x10, 0, 0, 0, 0x10, 0, 3, 0, 0x10, 3, 2, 0})
+	f.Add([]byte{0x02, 0, 4, 1, 0x10, 0, 3, 1, 0x04, 3, 0, 0, 0x10, 3, 2, 1, 0x02, 50, 0, 0, 0x11, 50, 5, 0})
+	f.Add([]byte{0x10, 2, 4, 0, 0x10, 0, 4, 0, 0x12, 0, 0, 0, 0x90, 0, 3, 0})
+	texts := []string{"good\nand more of it", "bad!\nand more of it"}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		l := newLab(t, connection.Config{Hold: true, MaxPackets: 20, MaxHeld: 4}, line)
+		e := ends4
+		var server receiver
+		var flights []*nfqueuetest.Flight
+		passed := func() {
+			for i, f := range flights {
+				if f == nil {
+					continue
+				}
+				select {
+				case <-f.Done():
+					if r := f.Result(); r.Passed {
+						server.receive(r.Payload)
+					}
+					flights[i] = nil
+				default:
+				}
+			}
+			if got := server.bytes(); server.open && got != "" && !strings.HasPrefix(got, "good\n"[:min(5, len(got))]) {
+				t.Fatalf("the server has %q", got)
+			}
+		}
+		flights = append(flights, l.send(e.tcp("S", isn, 0, ""))) // says who the client is
+		for n := 0; len(in) >= 4 && n < 40; in, n = in[4:], n+1 {
+			seq := isn + uint32(int8(in[1]))
+			text := texts[in[3]%2]
+			from := min(max(int(int8(in[1]))-1, 0)%50, len(text))
+			body := text[from:min(from+int(in[2]%20), len(text))]
+			p := e.tcp("", seq, peerISN+1, body)
+			p[33] = in[0] & 0x17
+			binary.BigEndian.PutUint16(p[36:], 0)
+			if in[0]&0x80 != 0 && len(body) == 0 {
+				p = e.reverse().tcp("A", peerISN+1, seq, "reply")
+				l.send(p)
+				continue
+			}
+			flights = append(flights, l.send(p))
+			l.send(e.port(9).tcp("S", uint32(n), 0, "")).Result() // the handler has returned
+			passed()
+		}
+		for range 3 { // so that nothing is held when the test ends
+			l.passes(e.tcp("S", isn+999+uint32(len(flights)), 0, ""))
+		}
+		passed()
+		if s := l.Stats(); s.Held != 0 || s.Memory != 0 || s.Conns > 2 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
