@@ -189,6 +189,7 @@ func TestOldPcap(t *testing.T) {
 		{"version 2.3, as today", file(magicMicroseconds, 2, 3, record(3, 5, "abc")), 5},
 		{"version 2.3, swapped", file(magicMicroseconds, 2, 3, record(5, 3, "abc")), 5},
 		{"version 2.2", file(magicMicroseconds, 2, 2, record(5, 3, "abc")), 5},
+		{"version 2.5", file(magicMicroseconds, 2, 5, record(3, 5, "abc")), 5},
 		{"version 543.0", file(magicMicroseconds, 543, 0, record(5, 3, "abc")), 5},
 	} {
 		frames, err := readAll(c.file)

@@ -2,9 +2,7 @@
 
 package pcapread
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // Link types (https://www.tcpdump.org/linktypes.html) by their numbers in files.
 const (
@@ -26,6 +24,7 @@ const (
 	linkSLL      = 113 // Linux "cooked"
 	linkRadiotap = 127
 	linkARCnetLx = 129 // of Linux
+	linkPPI      = 192 // of CACE, around a frame of another link type
 	linkIPNET    = 226 // of Solaris
 	linkIPv4     = 228
 	linkIPv6     = 229
@@ -78,7 +77,9 @@ var links = map[LinkType]func(b []byte) (header, bool){
 	linkNFLOG:    nflog,
 }
 
-func init() { links[linkPKTAP] = pktap } // which looks into links
+func init() { // these look into links
+	links[linkPKTAP], links[linkPPI] = pktap, ppi
+}
 
 // Known reports whether the link type is known. Without that no packet is found in the frame.
 func (f *Frame) Known() bool { return links[f.LinkType] != nil }
@@ -311,14 +312,27 @@ func nflog(b []byte) (header, bool) {
 	return header{}, false
 }
 
-// pktap reads a header that has the type of the link header behind it.
+// pktap reads a header that has its length and the type of the link header behind it.
 func pktap(b []byte) (header, bool) {
 	if len(b) < 12 {
 		return header{}, false
 	}
-	n := binary.LittleEndian.Uint32(b)
-	read := links[LinkType(binary.LittleEndian.Uint32(b[8:]))]
-	if uint64(n) > uint64(len(b)) || n < 12 || read == nil {
+	return around(b, binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[8:]))
+}
+
+// ppi reads such a header, too.
+func ppi(b []byte) (header, bool) {
+	if len(b) < 8 {
+		return header{}, false
+	}
+	length := binary.LittleEndian.Uint16(b[2:])
+	return around(b, uint32(length), binary.LittleEndian.Uint32(b[4:]))
+}
+
+// around reads the link header of a type that is behind so many bytes.
+func around(b []byte, n, link uint32) (header, bool) {
+	read := links[LinkType(link)]
+	if uint64(n) > uint64(len(b)) || n < 8 || link > 0xffff || read == nil {
 		return header{}, false
 	}
 	h, ok := read(b[n:])

@@ -44,13 +44,13 @@ func newPcap(r io.Reader, order binary.ByteOrder, magic uint32) (*pcapFile, erro
 		p.header = b
 	}
 	switch major, minor := order.Uint16(b[4:]), order.Uint16(b[6:]); {
-	case major == 2 && minor == 4:
+	case major == 2 && minor >= 4:
 	case major == 2 && minor == 3:
 		p.maybe = true
 	case major == 2 && minor < 3, major == 543 && minor == 0:
 		p.swapped = true
 	default:
-		return nil, fmt.Errorf("version %d.%d of pcap is not known; 2.0 to 2.4 are", major, minor)
+		return nil, fmt.Errorf("version %d.%d of pcap is not known; 2 is", major, minor)
 	}
 	// The upper bits tell the length of the frame check sequence.
 	p.link = LinkType(order.Uint32(b[20:]))
