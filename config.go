@@ -78,6 +78,18 @@ type Config struct {
 	// then. Zero is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
+	// WorkerBacklog bounds the packets that wait for one goroutine of ServeFlows, those
+	// included that it has begun with. More get the Fallback at once, and overtake those that
+	// wait. A flow whose handler is slow then delays others on its goroutine by so many packets,
+	// and those on other goroutines not at all, as long as the room for packets
+	// (see ServeFlows) is not taken by several like it. Zero is no bound.
+	WorkerBacklog int
+
+	// SlowHandler makes Logger hear of a call of a handler that takes longer: with the id
+	// and the flow of its packet when it has returned. It is noticed a quarter later at most.
+	// Zero is never; other values cost some nanoseconds for each packet.
+	SlowHandler time.Duration
+
 	// OnPanic is called when a handler has panicked and its packet has been given the
 	// Fallback; Serve then goes on with the next packet. It runs on the goroutine of the
 	// handler. Nil makes Serve return the error instead. A handler that ends its
@@ -131,6 +143,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Batch < 0 || c.Batch > maxBatch {
 		return c, fmt.Errorf("Config.Batch is %d; it must be from 1 to %d, or 0 for the default",
 			c.Batch, maxBatch)
+	}
+	if c.WorkerBacklog < 0 || c.SlowHandler < 0 {
+		return c, errors.New("Config.WorkerBacklog and SlowHandler must not be negative")
 	}
 	if c.ReadBuffer < 0 || c.FlushAfter < 0 || c.DrainTimeout < 0 || c.NetNS < 0 {
 		return c, errors.New("Config.ReadBuffer, FlushAfter, DrainTimeout and NetNS must not be negative")

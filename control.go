@@ -41,7 +41,12 @@ func (q *Queue) SetFlags(mask, flags Flags) error {
 	if (mask|flags)&^allFlags != 0 {
 		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
 	}
-	return q.change("set flags", nfqmsg.Change{Mask: uint32(mask), Flags: flags.kernel() & uint32(mask)})
+	err := q.change("set flags", nfqmsg.Change{Mask: uint32(mask), Flags: flags.kernel() & uint32(mask)})
+	if err == nil {
+		q.flags.And(^uint32(mask))
+		q.flags.Or(uint32(flags & mask))
+	}
+	return err
 }
 
 // SetCopy changes how much of each packet is copied. mode and length mean what CopyMode and

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
@@ -30,7 +32,8 @@ import (
 //
 // A handler that takes its time, or blocks, delays the packets that were dispatched to it and
 // no others, until those take the room for min(n*Config.Batch, 512) packets that there is
-// between the goroutines. Then the others wait too. ServeFlows sends no batch messages, which
+// between the goroutines. Then the others wait too, unless Config.WorkerBacklog bounds what may
+// wait for one. ServeFlows sends no batch messages, which
 // would decide packets that another handler has.
 //
 // ServeFlows ends as Serve does. When a handler panics, or ends its goroutine, its packet gets
@@ -61,58 +64,6 @@ type parcel struct {
 	packet Packet
 	slot   []byte
 	number uint64 // counts up in the order in which they were received
-	next   *parcel
-}
-
-// parcels is a list, first in, first out.
-type parcels struct{ first, last *parcel }
-
-func (l *parcels) empty() bool { return l.first == nil }
-
-func (l *parcels) push(p *parcel) {
-	p.next = nil
-	if l.first == nil {
-		l.first = p
-	} else {
-		l.last.next = p
-	}
-	l.last = p
-}
-
-func (l *parcels) pop() *parcel {
-	p := l.first
-	if p != nil {
-		l.first, p.next = p.next, nil
-	}
-	return p
-}
-
-// append moves all of more to the end of l.
-func (l *parcels) append(more *parcels) {
-	if more.first == nil {
-		return
-	}
-	if l.first == nil {
-		l.first = more.first
-	} else {
-		l.last.next = more.first
-	}
-	l.last = more.last
-	*more = parcels{}
-}
-
-// split removes the first n, or all if there are no more.
-func (l *parcels) split(n int) (head parcels) {
-	if l.first == nil {
-		return head
-	}
-	last := l.first
-	for ; n > 1 && last.next != nil; n-- {
-		last = last.next
-	}
-	head = parcels{l.first, last}
-	l.first, last.next = last.next, nil
-	return head
 }
 
 // maxSpare bounds the room between the goroutines, which is as many slots.
@@ -126,14 +77,15 @@ type flows struct {
 	own     []*parcel // those of the slots that the slab began with
 	at      []*parcel // that of each slot of the slab, nil if a worker has it
 	count   uint64    // packets dispatched to workers
+	excess  bool      // some got the Fallback since the last flush
 	rest    dispatcher
 
 	running sync.WaitGroup // workers
 
 	mu    sync.Mutex
 	freed sync.Cond // free, or err, has changed
-	free  parcels
-	err   error // why the first worker gave up
+	free  []*parcel // the last one is used first: it is in the processor's cache
+	err   error     // why the first worker gave up
 }
 
 // newFlows starts a worker for each handler. The caller is the reader.
@@ -148,7 +100,7 @@ func newFlows(q *Queue, handlers []Handler) *flows {
 	spare := min(len(handlers)*slab.Slots(), maxSpare)
 	memory := transport.NewSlab(spare, len(slab.Slot(0)))
 	for i := range spare {
-		f.free.push(&parcel{slot: memory.Slot(i)})
+		f.free = append(f.free, &parcel{slot: memory.Slot(i)})
 	}
 	q.rx.spread = true
 	for _, h := range handlers {
@@ -173,10 +125,8 @@ func (f *flows) dispatch() error {
 			return f.wait()
 		}
 		copy(p.slot, r.stash[0].data)
-		if r.dispatchStashed(&p.packet, p.slot, t) {
-			f.assign(p)
-		} else {
-			f.release(&parcels{p, p})
+		if !r.dispatchStashed(&p.packet, p.slot, t) || !f.assign(p, t) {
+			f.release(p)
 		}
 		f.dispatchShares()
 	}
@@ -184,12 +134,15 @@ func (f *flows) dispatch() error {
 		i := r.cur
 		r.cur++ // first, so that a reply whose OnRefused panics is not delivered again
 		p := f.at[i]
-		if r.dispatch(&p.packet, p.slot, *r.slab.Datagram(i), t) {
+		if r.dispatch(&p.packet, p.slot, *r.slab.Datagram(i), t) && f.assign(p, t) {
 			f.at[i] = nil
-			f.assign(p)
 		}
 	}
 	f.dispatchShares()
+	if f.excess {
+		f.excess = false
+		_ = f.q.out.Flush()
+	}
 	if !f.refill() {
 		return f.wait()
 	}
@@ -205,27 +158,36 @@ func (f *flows) refill() bool {
 		if f.at[i] != nil {
 			continue
 		}
-		for f.free.empty() && f.err == nil {
+		for len(f.free) == 0 && f.err == nil {
 			f.freed.Wait()
 		}
 		if f.err != nil {
 			return false
 		}
-		f.at[i] = f.free.pop()
+		f.at[i] = f.popFreeLocked()
 		f.q.rx.slab.SetSlot(i, f.at[i].slot)
 	}
 	return f.err == nil
 }
 
-// assign chooses the worker for p, which gets it with dispatchShares.
-func (f *flows) assign(p *parcel) {
-	p.number = f.count
-	f.count++
+// assign chooses the worker for p, which gets it with dispatchShares. It reports false if too
+// many packets wait for that worker: then p has got the Fallback, at time t.
+func (f *flows) assign(p *parcel, t time.Duration) bool {
 	var i uint64
 	if p.packet.isIP() {
 		i, _ = bits.Mul64(ippkt.HashOf(p.packet.payload), uint64(len(f.workers)))
 	}
-	f.workers[i].share.push(p)
+	w := f.workers[i]
+	if max := f.q.cfg.WorkerBacklog; max > 0 && w.assigned-w.decided.Load() >= uint64(max) {
+		f.excess = true
+		f.q.fallback(p.packet.id, &f.q.stats.fallbackBacklog, sender.Verdict{Called: t, Returned: t})
+		return false
+	}
+	w.assigned++
+	p.number = f.count
+	f.count++
+	w.share = append(w.share, p)
+	return true
 }
 
 func (f *flows) dispatchShares() {
@@ -239,27 +201,31 @@ func (f *flows) dispatchShares() {
 func (f *flows) awaitFree() *parcel {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.free.empty() && f.err == nil {
+	for len(f.free) == 0 && f.err == nil {
 		f.freed.Wait()
 	}
 	if f.err != nil {
 		return nil
 	}
-	return f.free.pop()
+	return f.popFreeLocked()
 }
 
-// release frees slots of which the sender needs nothing any more. The last ones are used
-// first: they are in the processor's cache.
-func (f *flows) release(done *parcels) {
-	for p := done.first; p != nil; p = p.next {
+func (f *flows) popFreeLocked() *parcel {
+	last := len(f.free) - 1
+	p := f.free[last]
+	f.free = f.free[:last]
+	return p
+}
+
+// release frees slots of which the sender needs nothing any more.
+func (f *flows) release(done ...*parcel) {
+	for _, p := range done {
 		p.packet.dropPayload() // may be larger than the slot
 	}
 	f.mu.Lock()
-	done.append(&f.free)
-	f.free = *done
+	f.free = append(f.free, done...)
 	f.mu.Unlock()
 	f.freed.Signal()
-	*done = parcels{}
 }
 
 // fail keeps the error of a worker that gives up, and wakes the reader.
@@ -290,10 +256,7 @@ func (f *flows) wait() error {
 
 	var left []*parcel
 	for _, w := range f.workers {
-		w.begun.append(&w.inbox)
-		for p := w.begun.pop(); p != nil; p = w.begun.pop() {
-			left = append(left, p)
-		}
+		left = append(append(left, w.begun...), w.inbox...)
 	}
 	slices.SortFunc(left, func(a, b *parcel) int { return cmp.Compare(a.number, b.number) })
 	r := &f.q.rx
@@ -316,12 +279,15 @@ type flowWorker struct {
 	worker
 	f     *flows
 	h     Handler
-	share parcels // of the packets being dispatched; owned by the reader
-	begun parcels // owned by the goroutine, and by the reader after it
+	share []*parcel // of the packets being dispatched; owned by the reader
+	begun []*parcel // what is left of them; owned by the goroutine, and by the reader after it
+
+	assigned uint64        // packets, ever; owned by the reader
+	decided  atomic.Uint64 // of those
 
 	mu    sync.Mutex
 	ready sync.Cond // inbox, or ended, has changed
-	inbox parcels
+	inbox []*parcel
 	ended bool // no more will come
 }
 
@@ -337,12 +303,13 @@ func newFlowWorker(f *flows, h Handler) *flowWorker {
 
 // dispatchShare puts the packets chosen for the worker into its inbox.
 func (w *flowWorker) dispatchShare() {
-	if w.share.empty() {
+	if len(w.share) == 0 {
 		return
 	}
 	w.mu.Lock()
-	w.inbox.append(&w.share)
+	w.inbox = append(w.inbox, w.share...)
 	w.mu.Unlock()
+	w.share = w.share[:0]
 	w.ready.Signal()
 }
 
@@ -356,18 +323,23 @@ func (w *flowWorker) end() {
 // run handles packets until no more will come, or the handler panics.
 func (w *flowWorker) run() {
 	defer w.q.life.AddWorker()()
+	w.calls = w.q.slow.Goroutine()
+	defer w.calls.Done()
+	var room [chunk]*parcel
 	for {
 		w.mu.Lock()
-		for w.inbox.empty() && !w.ended {
+		for len(w.inbox) == 0 && !w.ended {
 			w.ready.Wait()
 		}
-		w.begun = w.inbox.split(chunk)
-		more := !w.inbox.empty()
+		n := copy(room[:], w.inbox)
+		w.begun = room[:n]
+		w.inbox = w.inbox[:copy(w.inbox, w.inbox[n:])]
+		more := len(w.inbox) > 0
 		w.mu.Unlock()
-		if w.begun.empty() {
+		if n == 0 {
 			return
 		}
-		for !w.begun.empty() {
+		for len(w.begun) > 0 {
 			if !w.serveBegun(more) {
 				return
 			}
@@ -380,17 +352,18 @@ func (w *flowWorker) run() {
 // give up.
 func (w *flowWorker) serveBegun(more bool) (ok bool) {
 	var p *parcel
-	var done parcels
-	altered := false
+	done, altered := w.begun[:0], false
 	var panicked error
 	defer func() {
 		if p != nil && p.packet.deciding { // ServePacket did not return
 			panicked, more = w.panicked(&p.packet, recover()), false
 		}
+		w.calls.Idle()
 		if altered || !more {
 			_ = w.q.out.Flush() // receive reports a closed socket
 		}
-		w.f.release(&done)
+		w.decided.Add(uint64(len(done)))
+		w.f.release(done...)
 		if panicked == nil {
 			return
 		}
@@ -405,13 +378,14 @@ func (w *flowWorker) serveBegun(more bool) (ok bool) {
 		ok = w.q.goesOnAfter(panicked)
 	}()
 	t := sender.Now()
-	for p = w.begun.pop(); p != nil; p = w.begun.pop() {
-		done.push(p)
+	for len(w.begun) > 0 {
+		p, w.begun = w.begun[0], w.begun[1:]
+		done = append(done, p) // over what has left begun
 		if w.q.life.IsClosed() {
 			w.q.stats.abandoned.Add(1)
 			continue
 		}
-		t = w.serve(w.h, &p.packet, !more && w.begun.empty(), t)
+		t = w.serve(w.h, &p.packet, !more && len(w.begun) == 0, t)
 		altered = altered || p.packet.edits.Has(nfqmsg.EditPayload)
 	}
 	return true

@@ -56,6 +56,7 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
 	q.loss.ResetBaseline()
+	q.flags.Store(uint32(allFlags)) // nobody knows
 	return q, nil
 }
 

@@ -32,6 +32,6 @@ func init() {
 	bridge.Message = func(packet any) []byte { return packet.(*Packet).msg }
 	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
 		q, h := queue.(*Queue), handler.(Handler)
-		return q.serve(ctx, func() dispatcher { return newInline(q, h) }, keepQueue)
+		return q.serve(ctx, q.inline(h), keepQueue)
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/losslog"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/sender"
+	"github.com/chifflier/nfqueue-go/internal/slowcall"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -30,6 +32,8 @@ type Queue struct {
 	stats   counters
 	log     sender.Log
 	loss    losslog.Watch
+	slow    slowcall.Watch
+	flags   atomic.Uint32 // Flags that are on, as far as is known
 }
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
@@ -99,6 +103,8 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.replies.Init(rand.Uint32())
 	q.held.Init(func(h *Held) { h.expire(&q.stats.fallbackExpired) }, func() { q.out.Kick() })
 	q.loss.Init(q.log.To, q.lossTotals)
+	q.slow.Init(cfg.SlowHandler)
+	q.flags.Store(uint32(cfg.Flags))
 	q.out = sender.New(sender.Config{
 		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter, Fallback: uint32(cfg.Fallback), Log: &q.log,
 	})
@@ -147,6 +153,7 @@ func (q *Queue) Close() error {
 		h.abandon()
 	}
 	q.loss.Stop()
+	q.slow.Stop()
 	q.abandonStash()
 	if err != nil {
 		return q.opError("close", err)

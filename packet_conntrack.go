@@ -9,6 +9,7 @@ import (
 	"github.com/chifflier/nfqueue-go/conntrack"
 	"github.com/chifflier/nfqueue-go/internal/ctedit"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
 // ConnState returns how the packet relates to its connection. Needs Flags Conntrack
@@ -41,6 +42,7 @@ func (p *Packet) changeConn(what string,
 	change func(attrs []byte, e conntrack.Entry) ([]byte, error)) error {
 	entry, ok := p.Conntrack()
 	if !ok {
+		p.countMissingEntry(what)
 		return p.editError(what, errNoEntry)
 	}
 	err := ctedit.Check(entry)
@@ -52,6 +54,19 @@ func (p *Packet) changeConn(what string,
 	}
 	p.edits.Set |= nfqmsg.EditConntrack
 	return nil
+}
+
+// countMissingEntry counts and logs a change that no packet of the queue can have, for handlers
+// that ignore the error.
+func (p *Packet) countMissingEntry(what string) {
+	q := p.queue
+	if q == nil || Flags(q.flags.Load())&Conntrack != 0 {
+		return
+	}
+	if q.stats.withoutConntrack.Add(1) == 1 {
+		q.log.Warn(sender.KindFlag, "nfqueue: a handler changes connections, but the queue was opened "+
+			"without the flag Conntrack; nothing is changed", "what", what)
+	}
 }
 
 // SetConnMark sets the bits of the connection mark that are in mask to those of mark when the

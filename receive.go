@@ -49,6 +49,7 @@ func (r *receiver) receive() error {
 		q.stats.batches.Add(1)
 		r.countArrivals()
 		q.loss.Traffic()
+		q.slow.Traffic()
 		return nil
 	}
 	if q.life.IsClosed() {

@@ -25,7 +25,16 @@ import (
 // When h panics its packet gets the Fallback and Serve returns a *PanicError; the queue
 // stays open, and Serve may be called again. With Config.OnPanic it goes on.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
-	return q.serve(ctx, func() dispatcher { return newInline(q, h) }, endQueue)
+	return q.serve(ctx, q.inline(h), endQueue)
+}
+
+// inline starts to serve with h on the goroutine that calls it.
+func (q *Queue) inline(h Handler) func() dispatcher {
+	return func() dispatcher {
+		d := newInline(q, h)
+		d.calls = q.slow.Goroutine()
+		return d
+	}
 }
 
 // dispatcher has received packets decided.
@@ -63,7 +72,11 @@ func (d *inline) dispatch() error {
 
 func (d *inline) drain() { d.draining = true }
 
-func (d *inline) wait() error { return nil }
+func (d *inline) wait() error {
+	d.calls.Done()
+	d.calls = nil
+	return nil
+}
 
 // serveReceived calls the handler for all packets that have been received, and sends the
 // verdicts. The error is a panic of the handler.
@@ -73,6 +86,7 @@ func (d *inline) serveReceived() (err error) {
 		if p.deciding { // ServePacket did not return
 			err = d.panicked(p, recover())
 		}
+		d.calls.Idle()
 		r.countBytes()
 		_ = q.out.Flush() // receive reports a closed socket
 	}()

@@ -63,6 +63,11 @@ type Stats struct {
 	// them, or the queue had been closed.
 	Unsent uint64
 
+	// WithoutConntrack is the number of changes of a connection (SetConnMark and the like)
+	// that failed because the queue has not the flag Conntrack. Nothing else shows them if the
+	// handler ignores the error.
+	WithoutConntrack uint64
+
 	// Lost is the number of ids that were left out: packets that did not fit into the
 	// receive buffer. The kernel dropped them, or let them pass with FailOpen. Those
 	// whose message had no usable id are among them. The last ones are counted when the
@@ -110,6 +115,7 @@ type FallbackStats struct {
 	Expired   uint64 // deferred, and the time had passed
 	Shutdown  uint64 // undecided when the time for draining ended
 	Send      uint64 // the verdict with its payload could not be sent
+	Backlog   uint64 // Config.WorkerBacklog packets waited for its goroutine
 }
 
 // counters are the fields of Stats that more than one goroutine counts, but for those of the
@@ -120,6 +126,8 @@ type counters struct {
 	malformed, receiveErrors, abandoned                  atomic.Uint64
 	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
 	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
+
+	fallbackBacklog, withoutConntrack atomic.Uint64
 
 	kernel atomic.Pointer[KernelQueue] // when the queue was closed
 }
@@ -158,9 +166,9 @@ func (q *Queue) snapshot() Stats {
 			Panic: c.fallbackPanic.Load(), Invalid: c.fallbackInvalid.Load(),
 			Malformed: c.fallbackMalformed.Load(), Truncated: c.fallbackTruncated.Load(),
 			Expired: c.fallbackExpired.Load(), Shutdown: c.fallbackShutdown.Load(),
-			Send: out.FallbackSend.Load(),
+			Send: out.FallbackSend.Load(), Backlog: c.fallbackBacklog.Load(),
 		},
-		Abandoned:       c.abandoned.Load(),
+		Abandoned: c.abandoned.Load(), WithoutConntrack: c.withoutConntrack.Load(),
 		AlreadyResolved: c.alreadyResolved.Load(), TooLate: c.tooLate.Load(), Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}

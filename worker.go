@@ -10,13 +10,15 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/sender"
+	"github.com/chifflier/nfqueue-go/internal/slowcall"
 )
 
 // worker calls a handler for one packet after another and gives the verdicts to the sender.
 // Serve has one, ServeFlows several.
 type worker struct {
-	q    *Queue
-	pace sender.Pace
+	q     *Queue
+	pace  sender.Pace
+	calls *slowcall.Calls // nil if none is slow
 }
 
 // serve calls h for p and returns the time when that was done. t is the time that was read
@@ -29,8 +31,12 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 		w.q.stats.fallbackShutdown.Add(1)
 	} else {
 		p.deciding = true
+		w.calls.Begin(p.id)
 		v = h.ServePacket(p)
 		p.deciding = false
+		if took, slow := w.calls.Slow(); slow {
+			w.warnSlow(p, took)
+		}
 	}
 
 	end := t
@@ -43,6 +49,12 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 		end = sender.Now()
 	}
 	return end
+}
+
+func (w *worker) warnSlow(p *Packet, took time.Duration) {
+	flow, _ := p.Flow()
+	w.q.log.Warn(sender.KindSlow, "nfqueue: a handler took long; packets wait meanwhile",
+		"id", p.id, "flow", flow.String(), "took", took)
 }
 
 // decide gives the verdict of a handler to the sender. d says when it was decided. decide

@@ -21,6 +21,8 @@ const (
 	KindMalformed             // the kernel sent something unusable
 	KindInvalid               // a handler failed
 	KindReceive               // receiving failed
+	KindSlow                  // a handler took long
+	KindFlag                  // a flag is missing
 	kinds
 )
 
