@@ -11,7 +11,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// A packet is dropped when nobody can decide it any more, and not before.
+// A packet is dropped when no copy of its Payload is left, and not before.
 func TestAbandonedPayload(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	kept := make(chan *Payload, 1)

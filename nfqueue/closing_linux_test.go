@@ -46,7 +46,7 @@ func closingProgram() {
 	log.Fatal(q.Loop())
 }
 
-// A program of that form leaves no rule behind, which would drop what nobody decides.
+// A program of that form leaves no rule behind. The rule would drop packets that nobody decides.
 func TestProgramCleansUp(t *testing.T) {
 	for range 4 {
 		l := newLab(t)

@@ -124,8 +124,8 @@ func declare(names map[string]string, tok token.Token, s ast.Spec) {
 	}
 }
 
-// The programs that come with the cgo package run as they are, but for the import of
-// gopacket, whose maintained module has another path.
+// The programs of the cgo package's documentation run unchanged, except for the import of gopacket,
+// whose maintained module has another path.
 func TestDebianExamples(t *testing.T) {
 	needDebianPackage(t)
 	labtest.Need(t)
@@ -145,7 +145,7 @@ func TestDebianExamples(t *testing.T) {
 			l.Arrive(t, "through their queue", "and another")
 			said := p.Interrupt(t, example.says...)
 			l.Send(t, "lost when it has ended")
-			// As the cgo package did.
+			// The cgo package did.
 			if strings.Contains(said, "Opening queue") || strings.Contains(said, "Setting verdict") {
 				t.Errorf("it logs:\n%s", said)
 			}
@@ -157,8 +157,8 @@ func TestDebianExamples(t *testing.T) {
 	}
 }
 
-// pending returns a datagram that has arrived. One that was dropped at the client's output
-// hook never does.
+// pending returns a datagram that has arrived. One that was dropped at the client's output hook
+// never arrives.
 func pending(l *lab) (string, error) {
 	raw, err := l.To.SyscallConn()
 	if err != nil {
@@ -190,8 +190,8 @@ func buildDebianExample(t *testing.T, source string) string {
 	return program
 }
 
-// needGo skips the test for a user who has nothing to build programs from: no place for
-// what is built, or no modules.
+// needGo skips the test if the user cannot build programs: without a build cache, or without
+// modules.
 func needGo(t *testing.T) {
 	t.Helper()
 	for _, variable := range []string{"GOCACHE", "GOMODCACHE"} {

@@ -15,7 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// A program for the cgo package, as it was: it needs no change.
+// A program for the cgo package needs no change.
 func Example() {
 	q := new(nfqueue.Queue)
 	q.SetCallback(func(p *nfqueue.Payload) int {
@@ -73,8 +73,8 @@ func ExampleQueue_Loop() {
 	// accept accept
 }
 
-// Put another packet in the place of one. Lengths and checksums are the caller's to set;
-// nfqueue.Packet.SetPayload of package github.com/chifflier/nfqueue-go does that itself.
+// Replace a packet. The caller sets lengths and checksums; nfqueue.Packet.SetPayload of package
+// github.com/chifflier/nfqueue-go does that itself.
 func ExamplePayload_SetVerdictModified() {
 	t := new(exampletb.T)
 	defer t.End()

@@ -14,7 +14,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// patience bounds every wait for something that must come.
+// patience bounds every wait for something that must happen.
 const patience = 20 * time.Second
 
 // initialized makes a Queue over a kernel in memory.
@@ -57,7 +57,7 @@ func loop(t testing.TB, q *Queue, cb Callback) {
 	must(t, q.CreateQueue(5))
 	ended := start(q)
 	t.Cleanup(func() {
-		// A StopLoop that comes before Loop is lost, so call it until it is heard.
+		// A StopLoop before Loop has no effect, so call it until Loop returns.
 		for {
 			q.StopLoop()
 			select {
@@ -73,7 +73,7 @@ func loop(t testing.TB, q *Queue, cb Callback) {
 	})
 }
 
-// start runs a Loop and returns where its result comes.
+// start runs a Loop and returns a channel for its result.
 func start(q *Queue) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -227,8 +227,8 @@ func TestDestroyUnderLoop(t *testing.T) {
 	}
 }
 
-// Loop outlives its queue by as long as it did in the cgo package at most, so that a program can
-// remove its rules before log.Fatal(q.Loop()) ends it.
+// Loop outlives its queue by the longest time of the cgo package, so that a program can remove its
+// rules before log.Fatal(q.Loop()) ends it.
 func TestLoopLingers(t *testing.T) {
 	for name, destroy := range map[string]func(*Queue){
 		"Close":        func(q *Queue) { q.Close() },

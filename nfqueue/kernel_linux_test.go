@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls that every program for the old package makes, in their order.
+// The calls of every program for the old package, in their order.
 func TestLifeCycle(t *testing.T) {
 	l := newLab(t, netlab.Queue{Num: 5, Bypass: true})
 	eth, err := netlab.In(l.Client, func() (*net.Interface, error) { return net.InterfaceByName(netlab.Eth) })
@@ -83,7 +83,7 @@ func TestLifeCycle(t *testing.T) {
 	}
 }
 
-// Marks, modified packets and late verdicts, by what the next hook and the receiver see.
+// The next hook and the receiver see marks, modified packets and late verdicts.
 func TestVerdictsOnTheWire(t *testing.T) {
 	replaces := labtest.Replaces(t)
 	l := newLab(t, netlab.Queue{Num: 5})
@@ -98,7 +98,7 @@ func TestVerdictsOnTheWire(t *testing.T) {
 	later := make(chan *Payload, 1)
 	first := l.queue(t, func(p *Payload) int {
 		changed := append(p.Data[:28:28], strings.ToUpper(udpText(p))...)
-		// Without a UDP checksum it stays right; the length is as before.
+		// Without a UDP checksum the packet stays valid; the length is as before.
 		changed[26], changed[27] = 0, 0
 		switch udpText(p) {
 		case "plain":

@@ -48,7 +48,7 @@ func (l *lab) queue(t *testing.T, cb Callback) *Queue {
 	q := new(Queue)
 	must(t, q.Init())
 	t.Cleanup(q.Close)
-	// The namespace is the thread's with the API that is tested.
+	// The tested API uses the namespace of the thread.
 	open := q.open
 	q.open = func(c nfqueue.Config) (*nfqueue.Queue, error) {
 		return netlab.In(l.Client, func() (*nfqueue.Queue, error) { return open(c) })
@@ -57,5 +57,5 @@ func (l *lab) queue(t *testing.T, cb Callback) *Queue {
 	return q
 }
 
-// udpText returns what a UDP datagram over IPv4 carries.
+// udpText returns the data of a UDP datagram over IPv4.
 func udpText(p *Payload) string { return string(p.Data[20+8:]) }

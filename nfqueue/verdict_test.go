@@ -76,8 +76,7 @@ func TestPayloadTellsAndChanges(t *testing.T) {
 	}
 }
 
-// Data is the program's to keep, as it was with the cgo package: packets that come later
-// must not show in it.
+// The program may keep Data, as with the cgo package: later packets must not overwrite it.
 func TestDataIsKept(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	kept := make(chan *Payload, 3)
@@ -97,7 +96,7 @@ func TestDataIsKept(t *testing.T) {
 	}
 }
 
-// Data may be changed, and go on being changed after the verdict.
+// The program may change Data, also after the verdict.
 func TestModifyInPlace(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	loop(t, initialized(k), func(p *Payload) int {
@@ -167,7 +166,7 @@ func TestVerdictErrors(t *testing.T) {
 	f.Result()
 }
 
-// A refused call leaves nothing behind that goes with the next verdict.
+// Nothing of a refused call is sent with the next verdict.
 func TestRefusedVerdict(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	sent := bytes.Repeat([]byte("sent"), 20)
@@ -192,8 +191,7 @@ func TestRefusedVerdict(t *testing.T) {
 	}
 }
 
-// An int has room for more than a verdict. What it has too much must not be cut off, or 1<<32
-// would be NF_DROP.
+// An int has more bits than a verdict. They must not be cut off, or 1<<32 would be NF_DROP.
 func TestVerdictTooLarge(t *testing.T) {
 	if strconv.IntSize == 32 {
 		t.Skip("an int has 32 bits")

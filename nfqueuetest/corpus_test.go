@@ -20,7 +20,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// corpus is testdata/captures, as its README describes it.
+// corpus describes testdata/captures, as its README does.
 var corpus = []struct {
 	name string
 	// flows are those from the client that the file must have, by protocol, type or
@@ -49,7 +49,7 @@ func openCapture(t testing.TB, name string) *os.File {
 	return f
 }
 
-// Every capture has a test, and the other way round.
+// Every capture has an entry, and every entry a capture.
 func TestCorpusIsComplete(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("..", "testdata", "captures", "*.pcapng"))
 	if err != nil {
@@ -68,7 +68,7 @@ func TestCorpusIsComplete(t *testing.T) {
 	}
 }
 
-// What the README says is there to be seen by a handler.
+// A handler sees what the README says of a capture.
 func TestCorpusContent(t *testing.T) {
 	for _, c := range corpus {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,8 +122,8 @@ func name(f nfqueue.Flow) string {
 	return fmt.Sprintf("protocol %d", f.Protocol)
 }
 
-// Another decoder reads every packet to its end, and finds the checksums right that the
-// kernel and a rewriting handler have set.
+// A second decoder reads every packet to its end, and finds the checksums of the kernel and of a
+// rewriting handler right.
 func TestCorpusRewritten(t *testing.T) {
 	for _, c := range corpus {
 		t.Run(c.name, func(t *testing.T) {

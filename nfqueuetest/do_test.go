@@ -72,7 +72,7 @@ func TestDoBridgeEdits(t *testing.T) {
 	}
 }
 
-// A packet that is given back to its rule comes again as long as Match says so.
+// After Repeat a packet is queued again as long as Match matches it.
 func TestDoRepeat(t *testing.T) {
 	calls := uint32(0)
 	r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {

@@ -188,7 +188,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// The faults of a queue that is not open yet are for the one that will be.
+// Faults that are ordered before a queue is open concern the next one with that number.
 func TestFaultsBeforeOpen(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	k.Overrun(0, 1)

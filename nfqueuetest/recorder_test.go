@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// recorder is a test that is allowed to fail.
+// recorder is a test that may fail.
 type recorder struct {
 	testing.TB
 	ctx      context.Context
@@ -21,8 +21,7 @@ type recorder struct {
 	cleanups []func()
 }
 
-// record runs a test and its cleanups, and returns whether and with what words it
-// failed.
+// record runs a test and its cleanups, and returns whether it failed and its messages.
 func record(t *testing.T, test func(tb testing.TB)) (failed bool, messages string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &recorder{TB: t, ctx: ctx}

@@ -77,7 +77,7 @@ func numbers(all []nfqueuetest.Replayed) (n []int) {
 	return n
 }
 
-// body returns what a UDP packet carries.
+// body returns the data of a UDP packet.
 func body(packet []byte) string {
 	p := gopacket.NewPacket(packet, layers.LayerTypeIPv4, gopacket.Default)
 	if packet[0]>>4 == 6 {
@@ -130,7 +130,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// A capture with a snap length brings truncated packets.
+// A capture with a snap length has truncated packets.
 func TestReplayCut(t *testing.T) {
 	got := collect(t, capture(t, layers.LinkTypeRaw, 30, udp1, udp3, udp2), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		want := len([][]byte{udp1, udp3, udp2}[p.ID()-1])
@@ -149,7 +149,8 @@ func TestReplayCut(t *testing.T) {
 	}
 }
 
-// In the bridge family frames come with their Ethernet header and tag, and not only IP.
+// In the bridge family the handler sees frames with their Ethernet header and tag, also other than
+// IP.
 func TestReplayBridged(t *testing.T) {
 	tagged := ethernet(0x8100, slices.Concat([]byte{0x20, 100, 8, 0}, udp1))
 	got := collect(t, capture(t, layers.LinkTypeEthernet, noSnap, tagged, arp), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -171,7 +172,7 @@ func TestReplayBridged(t *testing.T) {
 	}
 }
 
-// A frame whose link type is not known passes by the queue, and others of the file do not.
+// A frame with an unknown link type passes by the queue; other frames of the file do not.
 func TestReplayUnknownLink(t *testing.T) {
 	var b bytes.Buffer
 	w, err := pcapgo.NewNgWriterInterface(&b, pcapgo.NgInterface{LinkType: layers.LinkTypeRaw}, pcapgo.DefaultNgWriterOptions)
@@ -205,8 +206,8 @@ func TestReplayUnknownLink(t *testing.T) {
 	}
 }
 
-// At output a packet leaves through the interface that it was captured on, and it has a
-// name that the caller gives.
+// At the output hook a packet leaves by the interface that it was captured on, unless the caller
+// names another.
 func TestReplayInterface(t *testing.T) {
 	for _, c := range []struct {
 		spec    nfqueuetest.Spec
@@ -230,7 +231,7 @@ func TestReplayInterface(t *testing.T) {
 	}
 }
 
-// Deferred packets do not hold up others, and come when they are decided.
+// Deferred packets do not hold up others. Their results come when they are decided.
 func TestReplayDeferred(t *testing.T) {
 	t.Run("by a later packet", func(t *testing.T) {
 		var first *nfqueue.Held
@@ -308,7 +309,7 @@ func TestReplayDeferred(t *testing.T) {
 	})
 }
 
-// A loop may end early, and leaves nothing behind.
+// A loop may end early. It then leaves no goroutine behind.
 func TestReplayBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // waits for all goroutines
 		calls := 0

@@ -96,7 +96,7 @@ func TestSpecAttributes(t *testing.T) {
 	})
 }
 
-// A packet that is known in part is seen like one that was copied in part.
+// A packet of which only a part is known looks like one that was copied in part.
 func TestSpecFullLen(t *testing.T) {
 	r := nfqueuetest.Do(t, nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if !p.Truncated() || p.FullLen() != 1500 || !bytes.Equal(p.Payload(), echo6) {
@@ -112,7 +112,7 @@ func TestSpecFullLen(t *testing.T) {
 	}
 }
 
-// What the flags of a queue do not ask for is not told.
+// The kernel does not tell what the flags of a queue do not ask for.
 func TestSpecNeedsFlags(t *testing.T) {
 	k := nfqueuetest.NewKernel(t)
 	k.Serve(nfqueue.Config{}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {

@@ -19,8 +19,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-// fakeKernel is the kernel in memory, and what is around it on the way over a loopback
-// interface.
+// fakeKernel is the kernel in memory, with the rest of the path over a loopback interface.
 type fakeKernel struct {
 	*fakekernel.Kernel
 	t       *testing.T
@@ -80,7 +79,7 @@ func unfinished(b []byte) []byte {
 	return b
 }
 
-// valid is what the receiver checks.
+// valid does the checks of the receiver.
 func valid(o fakekernel.Outcome) bool {
 	whole := slices.Clone(o.Packet.Payload)
 	if err := ippkt.Complete(whole); err != nil {

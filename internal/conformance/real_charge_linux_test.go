@@ -11,8 +11,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/conformance"
 )
 
-// What a packet takes of the receive buffer depends on the kernel's version; the kernel
-// in memory follows a recent one on x86-64, and must not be far from any.
+// The charge for a packet depends on the kernel's version. The kernel in memory charges as a recent
+// one on x86-64, and must not differ much from any.
 func TestCharges(t *testing.T) {
 	var used [2][]int
 	for i, make := range []func(*testing.T, conformance.Rule) conformance.Kernel{newReal, newFake} {

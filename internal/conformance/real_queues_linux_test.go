@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// realKernel is the loopback interface of a network namespace. Rules behind the hook
-// that queues count what passes: the call that sends a verdict returns when its packet is
-// past them.
+// realKernel is the loopback interface of a network namespace. Rules behind the queueing hook count
+// the packets that pass: the system call that sends a verdict returns after its packet has passed
+// them.
 type realKernel struct {
 	*testing.T
 	host           *netlab.Host
@@ -47,7 +47,7 @@ func (k *realKernel) listen() *net.UDPConn {
 	})
 	labtest.Must(k, err)
 	k.Cleanup(func() { c.Close() })
-	// What waits in a queue is charged to its sender, who blocks when that is too much.
+	// The kernel charges waiting packets to their sender, which blocks if that is too much.
 	labtest.Must(k, c.SetWriteBuffer(1<<20))
 	labtest.Must(k, c.SetWriteDeadline(time.Now().Add(time.Minute)))
 	return c
@@ -92,8 +92,7 @@ func (k *realKernel) count(r *netlab.Rule) int {
 	return int(n)
 }
 
-// Flush removes a chain that has nothing to do with it: the kernel then drops all that
-// waits.
+// Flush removes an unrelated chain: the kernel then drops all waiting packets.
 func (k *realKernel) Flush() {
 	labtest.Must(k, labtest.Chain(k, k.host, netlab.IP, netlab.Input, 0).Delete())
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
-// recv is a Recv that waits in a bubble.
+// recv is a waiting Recv in a bubble.
 func recv(c *Conn, slots int) (result func() (n int, err error), slab *transport.Slab) {
 	slab = transport.NewSlab(slots, 100)
 	type r struct {
@@ -69,7 +69,7 @@ func TestDeadlineMoves(t *testing.T) {
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("took %v", took)
 		}
-		// It holds until it is changed, whatever there is to receive.
+		// The deadline stays until it is changed, also if there are datagrams to receive.
 		l.c.Deliver([]byte("x"))
 		_, err = l.c.Recv(transport.NewSlab(1, 10))
 		wantDeadline(t, err)

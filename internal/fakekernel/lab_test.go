@@ -25,8 +25,7 @@ func newLab(t *testing.T) *lab {
 	return &lab{t, k, k.Dial()}
 }
 
-// ask sends messages in one datagram and returns the error numbers of the replies to
-// those that want one.
+// ask sends messages in one datagram and returns the error numbers of the replies.
 func (l *lab) ask(messages ...[]byte) (errnos []int32) {
 	l.Helper()
 	if err := l.c.Send(messages); err != nil {
@@ -41,7 +40,7 @@ func (l *lab) ask(messages ...[]byte) (errnos []int32) {
 	return errnos
 }
 
-// want fails unless the messages are answered with these error numbers.
+// want fails the test unless the kernel answers the messages with these error numbers.
 func (l *lab) want(errnos []int32, messages ...[]byte) {
 	l.Helper()
 	got := l.ask(messages...)
@@ -55,7 +54,7 @@ func (l *lab) want(errnos []int32, messages ...[]byte) {
 	}
 }
 
-// read receives all that is there.
+// read receives all datagrams that are there.
 func (l *lab) read() (all [][]byte) {
 	l.Helper()
 	slab := transport.NewSlab(8, 1<<17)
@@ -77,7 +76,7 @@ func (l *lab) waiting() bool {
 	return len(l.c.waiting) > 0
 }
 
-// bind binds a queue with whole packets.
+// bind binds a queue for whole packets.
 func (l *lab) bind(queue uint16, attrs ...[]byte) {
 	l.Helper()
 	attrs = append([][]byte{attr(cfgCmd, cmdBind, 0, 0, 0), attr(cfgParams, 0, 0, 0, 0, copyPacket)}, attrs...)

@@ -112,7 +112,7 @@ func TestBufferFull(t *testing.T) {
 	if size, used, err := l.c.ReadBuffer(); size != 8192 || used != 9*832 || err != nil {
 		t.Errorf("%d of %d bytes, %v", used, size, err)
 	}
-	// The reply gets lost, but what was asked for is done.
+	// The reply is lost, but the request has its effect.
 	l.want(nil, request(msgConfig, 0, u32(cfgMask, 1), u32(cfgFlags, 1)))
 	if l.k.queues[0].flags != flagFailOpen {
 		t.Error("flags were not changed")
@@ -125,7 +125,7 @@ func TestBufferFull(t *testing.T) {
 	if _, used, _ := l.c.ReadBuffer(); used != 0 {
 		t.Errorf("%d bytes used", used)
 	}
-	// An empty buffer takes anything.
+	// An empty buffer has room for any datagram.
 	if _, err := l.c.SetReadBuffer(1); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestGSOPacketNeedsFlag(t *testing.T) {
 	l.wantOutcome(l.send(p)[0], false, NotSegmented)
 }
 
-// What a caller changes after Send is not the packet.
+// The caller may change the memory of a packet after Send.
 func TestSendCopies(t *testing.T) {
 	l := newLab(t)
 	l.bind(0)
@@ -242,7 +242,7 @@ func TestSendCopies(t *testing.T) {
 	}
 }
 
-// One datagram tells of one packet, and the message is as long as the datagram.
+// Each datagram is one message, about one packet.
 func TestOnePacketPerDatagram(t *testing.T) {
 	l := newLab(t)
 	l.bind(0)

@@ -206,7 +206,7 @@ func TestLinkEdits(t *testing.T) {
 		if c.errno != 0 {
 			cause = BadLink
 		}
-		// With an error the packet has gone all the same.
+		// The kernel drops the packet although it answers with an error.
 		o := l.wantOutcome(f, c.errno == 0, cause, Hop{0, 1, 1, false})
 		if o.Packet.VLAN != c.tag || string(o.Packet.LinkHeader) != c.link {
 			t.Errorf("%s: %+v %q", c.name, o.Packet.VLAN, o.Packet.LinkHeader)
