@@ -25,7 +25,7 @@ var snippetsOf = []snippets{
 	{".", `var ctx context.Context; var handler nfqueue.Handler`, modulePath},
 	{"connection", `var ctx context.Context`, modulePath},
 	{"rules", `var ctx context.Context; var r rules.Rule; var handler nfqueue.Handler`, modulePath},
-	{"nfqueuetest", `var t *testing.T; var handler nfqueue.Handler; var file io.Reader; var client, resolver netip.AddrPort`, modulePath},
+	{"nfqueuetest", `var t *testing.T; var config nfqueue.Config; var handler nfqueue.Handler; var file io.Reader; var client, resolver netip.AddrPort`, modulePath},
 	{"nfqueue", ``, modulePath + "/nfqueue"},
 }
 
@@ -76,7 +76,7 @@ func (p snippets) wrap(t *testing.T, code string) string {
 	if strings.Contains(code, "package main") {
 		return code
 	}
-	body := "func f() {" + code + "\n"
+	body := "func f() (_ error) {" + code + "\n"
 	f, err := parser.ParseFile(token.NewFileSet(), "", "package main\n"+body+"}", 0)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, code)
@@ -95,7 +95,7 @@ func (p snippets) wrap(t *testing.T, code string) string {
 		}
 		return false
 	})
-	body = p.given + "\n" + body + "}\nfunc main() { f() }\n"
+	body = p.given + "\n" + body + "return\n}\nfunc main() { _ = f() }\n"
 	var b strings.Builder
 	fmt.Fprintf(&b, "package main\nimport nfqueue %q\n", p.nfqueue)
 	for name, path := range imports {
