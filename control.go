@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/diagnose"
 	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
@@ -41,7 +41,8 @@ func (q *Queue) SetFlags(mask, flags Flags) error {
 	if (mask|flags)&^allFlags != 0 {
 		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
 	}
-	err := q.change("set flags", nfqmsg.Change{Mask: uint32(mask), Flags: flags.kernel() & uint32(mask)})
+	c := nfqmsg.Change{Mask: uint32(mask), Flags: flags.kernel() & uint32(mask)}
+	err := q.change("set flags", c)
 	if err == nil {
 		q.flags.And(^uint32(mask))
 		q.flags.Or(uint32(flags & mask))
@@ -60,7 +61,8 @@ func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
 	}
 	if c.CopyMode == CopyPacket && q.cfg.CopyRange == 0 {
 		return q.opError("set copy mode", fmt.Errorf(
-			"the queue was opened with %v, without room for payloads; open it with CopyPacket", q.cfg.CopyMode))
+			"the queue was opened with %v, without room for payloads; open it with CopyPacket",
+			q.cfg.CopyMode))
 	}
 	if length == 0 {
 		c.CopyRange = min(c.CopyRange, q.cfg.CopyRange)
@@ -89,18 +91,13 @@ func (q *Queue) change(op string, c nfqmsg.Change) error {
 		return q.opError(op, ErrInHandler)
 	}
 	err := q.configure(c)
-	if c.Mask != 0 && unsupported(err) {
+	if c.Mask != 0 && diagnose.Unsupported(err) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	if err != nil {
 		return q.opError(op, err)
 	}
 	return nil
-}
-
-// unsupported reports whether err is how a kernel refuses a flag that it does not know.
-func unsupported(err error) bool {
-	return errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL))
 }
 
 // kernelMaxLen is the maximum length that the kernel gets for one of Config or SetMaxLen.
@@ -262,63 +259,11 @@ func (q *Queue) bind() error {
 		Mask:   flags,
 		Flags:  flags,
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, kernel.Error(kernel.EPERM)):
-		return q.explainPermission(err)
-	case unsupported(err):
-		return q.explainUnsupported(err)
 	}
-	return err
-}
-
-// explainPermission tells the two causes of EPERM apart: the kernel answers a PF_BIND after it
-// has checked the capability and before it looks for an owner.
-func (q *Queue) explainPermission(err error) error {
-	if q.configure(nfqmsg.Change{Cmd: nfqmsg.CmdPFBind}) != nil {
-		return fmt.Errorf("CAP_NET_ADMIN is needed, in the user namespace that owns the network namespace; "+
-			"run as root, grant it with setcap cap_net_admin+ep, or set AmbientCapabilities in the systemd unit: %w", err)
-	}
-	owner := "the socket of another process"
-	if info, err := q.kernelQueue(); err == nil {
-		owner = fmt.Sprintf("the socket with netlink port id %d, often the process id,", info.PortID)
-	}
-	return fmt.Errorf("%w: %s has bound it; end that program ('nfq stat' shows it), or open another queue",
-		ErrQueueInUse, owner)
-}
-
-// explainUnsupported names the flags that the kernel does not know. It checks flags before it
-// looks for the queue, so that asking changes nothing.
-func (q *Queue) explainUnsupported(err error) error {
-	if q.configure(nfqmsg.Change{Cmd: nfqmsg.CmdPFBind}) != nil {
-		return fmt.Errorf("this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE); "+
-			"load it with modprobe nfnetlink_queue: %w: %w", errors.ErrUnsupported, err)
-	}
-	var refused []string
-	hint := ""
-	for bit := uint32(1); bit <= uint32(allFlags); bit <<= 1 {
-		if q.cfg.Flags.kernel()&bit == 0 ||
-			!unsupported(q.configure(nfqmsg.Change{Mask: bit, Flags: bit})) {
-			continue
-		}
-		switch f := Flags(bit); f {
-		case NoGSO: // its bit is the kernel's flag for GSO
-			refused = append(refused, "gso")
-			hint += "; set Flags NoGSO"
-		case Conntrack:
-			refused = append(refused, f.String())
-			hint += "; conntrack needs CONFIG_NETFILTER_NETLINK_GLUE_CT and the module nf_conntrack_netlink"
-		case SecCtx:
-			refused = append(refused, f.String())
-			hint += "; secctx needs CONFIG_NETWORK_SECMARK"
-		default:
-			refused = append(refused, f.String())
-		}
-	}
-	if refused == nil {
-		return err
-	}
-	return fmt.Errorf("this kernel does not support the flags %s%s: %w: %w",
-		strings.Join(refused, "|"), hint, errors.ErrUnsupported, err)
+	return diagnose.Bind(err, flags, q.configure, func() (portID uint32, ok bool) {
+		k, err := q.kernelQueue()
+		return k.PortID, err == nil
+	})
 }

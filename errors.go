@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/chifflier/nfqueue-go/internal/diagnose"
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 )
 
@@ -17,14 +18,15 @@ var (
 	ErrClosed = net.ErrClosed
 	// ErrQueueInUse means that another socket has bound the queue. The error that
 	// wraps it names the netlink port id of the owner where it can be read.
-	ErrQueueInUse = errors.New("queue is in use")
+	ErrQueueInUse = diagnose.ErrQueueInUse
 	// ErrServing means that the queue is being served by another goroutine.
 	ErrServing = lifecycle.ErrServing
 	// ErrInHandler means that a handler, or another callback of the queue, called a method
 	// that waits for it. Another goroutine can call that method.
-	ErrInHandler = errors.New("called from the queue's own handler, for which it would wait; call it from another goroutine")
-	// ErrInvalidVerdict means that the kernel would not take a verdict, or would
-	// take it for something else.
+	ErrInHandler = errors.New("called from the queue's own handler, for which it would wait; " +
+		"call it from another goroutine")
+	// ErrInvalidVerdict means that the kernel would refuse a verdict, or mistake it for
+	// another.
 	ErrInvalidVerdict = errors.New("invalid verdict")
 	// ErrResolved means that a Held packet has had its verdict.
 	ErrResolved = errors.New("packet already has its verdict")
@@ -60,12 +62,12 @@ func (e *OpError) Unwrap() error { return e.Err }
 type VerdictError struct {
 	// ID is the id of the packet, of the last one if the kernel answered a batch.
 	ID uint32
-	// Verdicts is their number. For want of CAP_NET_ADMIN the kernel discards all that
-	// came together and names the first.
+	// Verdicts is their number. Without CAP_NET_ADMIN the kernel discards all that came
+	// together and names the first.
 	Verdicts int
 	// Err is the kernel's error number (syscall.Errno on Linux). fs.ErrNotExist means
-	// that it has dropped the packets meanwhile, fs.ErrPermission that the thread which
-	// sent had no CAP_NET_ADMIN.
+	// that the kernel had already dropped the packets, fs.ErrPermission that the sending
+	// thread had no CAP_NET_ADMIN.
 	Err error
 }
 

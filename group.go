@@ -78,7 +78,8 @@ func (g *Group) ServeFlows(ctx context.Context, n int,
 	return g.serve(ctx, n, newHandler)
 }
 
-func (g *Group) serve(ctx context.Context, n int, newHandler func(queue uint16, worker int) Handler) error {
+func (g *Group) serve(ctx context.Context, n int,
+	newHandler func(queue uint16, worker int) Handler) error {
 	if g.serving.Swap(true) {
 		return g.queues[0].opError("serve", ErrServing)
 	}
@@ -121,8 +122,8 @@ func (q *Queue) serveToEnd(ctx context.Context, handlers []Handler, err *error) 
 			*err = q.opError("serve", &PanicError{Stack: debug.Stack()})
 		}
 		var refused *OpError
-		if *err == nil || errors.As(*err, &refused) && refused.Err == ErrServing { // not merely the cause of a panic
-			return
+		if *err == nil || errors.As(*err, &refused) && refused.Err == ErrServing {
+			return // Err is not merely the cause of a panic
 		}
 		drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
 		defer cancel()

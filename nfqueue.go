@@ -37,9 +37,9 @@ type Queue struct {
 }
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
-// It then drains the queue as Serve does, closes it and returns nil. Any other end
-// is an error, after which the packets that wait have been given the Fallback; so they
-// have when h ends the goroutine and Run does not return.
+// It then drains the queue as Serve does, closes it and returns nil. Before Run returns an
+// error, or h ends the goroutine so that Run does not return, the packets that wait get the
+// Fallback.
 func Run(ctx context.Context, cfg Config, h Handler) error {
 	q, err := Open(cfg)
 	if err != nil {
@@ -63,9 +63,8 @@ func ignoreClosed(err error) error {
 //
 // The kernel asks for CAP_NET_ADMIN in the user namespace that owns the network
 // namespace, here and again with every verdict. The error matches ErrQueueInUse,
-// fs.ErrPermission or errors.ErrUnsupported where that is the cause. Binding of
-// protocol families, which old libraries do first, has been without effect since
-// Linux 3.8 and is not done.
+// fs.ErrPermission or errors.ErrUnsupported where that is the cause. Open does not bind
+// protocol families, as old libraries do: the kernel has ignored that since Linux 3.8.
 func Open(cfg Config) (*Queue, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -106,7 +105,8 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.slow.Init(cfg.SlowHandler)
 	q.flags.Store(uint32(cfg.Flags))
 	q.out = sender.New(sender.Config{
-		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter, Fallback: uint32(cfg.Fallback), Log: &q.log,
+		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter,
+		Fallback: uint32(cfg.Fallback), Log: &q.log,
 	})
 	return q
 }
@@ -127,7 +127,8 @@ func (q *Queue) sizeReadBuffer() (granted int, err error) {
 // warnReadBuffer says so if less was granted than MaxLen full-size frames need.
 func (q *Queue) warnReadBuffer(granted int) {
 	if granted < min(q.cfg.ReadBuffer, framesBuffer(q.cfg)) {
-		q.log.Warn(sender.KindBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
+		q.log.Warn(sender.KindBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; "+
+			"some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
 			"granted", granted, "wanted", q.cfg.ReadBuffer, "net.core.rmem_max", (q.cfg.ReadBuffer+1)/2)
 	}
 }
@@ -135,10 +136,11 @@ func (q *Queue) warnReadBuffer(granted int) {
 // Number returns the number of the queue.
 func (q *Queue) Number() uint16 { return q.cfg.Queue }
 
-// Close ends the use of the queue at once. The kernel drops the packets that have
-// no verdict; Shutdown avoids that. After File those that were read here wait instead, and
-// take room in the queue, until the other process closes it too; Release avoids that. A running Serve returns ErrClosed once its
-// handler has. Close may be called from the handler, and more than once.
+// Close ends the use of the queue at once. The kernel drops the packets that have no verdict;
+// Shutdown avoids that. After File, packets that were received here wait instead, and take room
+// in the queue, until the other process closes it too; Release avoids that. A running Serve
+// returns ErrClosed once its handler returns. Close may be called from the handler, and more
+// than once.
 func (q *Queue) Close() error {
 	if k, err := q.kernelQueue(); err == nil {
 		q.stats.kernel.Store(&k) // for later Stats

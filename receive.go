@@ -221,7 +221,8 @@ func (q *Queue) undecodable(msg []byte, truncated bool, t time.Duration) {
 		q.malformed(msg)
 		return
 	}
-	q.log.Error(sender.KindMalformed, "nfqueue: a packet's message cannot be used; it gets the fallback",
+	q.log.Error(sender.KindMalformed,
+		"nfqueue: a packet's message cannot be used; it gets the fallback",
 		"id", id, "bytes", len(msg), "truncated", truncated)
 	q.fallback(id, counter, sender.Verdict{Called: t, Returned: t, SendNext: true})
 	_ = q.out.Flush() // the handlers of other packets may take their time

@@ -201,7 +201,8 @@ func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 // it is not done, when nothing comes for replyWait, or after atMost packets, which it counts
 // down. Until the time for handlers has passed, failures to receive do not count as nothing:
 // there may be packets behind them.
-func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (done bool, err error) {
+func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (
+	done bool, err error) {
 	limit := q.life.Limit()
 	deadline := time.Now().Add(replyWait)
 	for {

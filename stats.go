@@ -19,10 +19,10 @@ import (
 //	verdicts that had an effect = Verdicts() - TooLate - Refused - Unsent
 //	Kernel.LastID = Received + Lost + packets that wait to be read
 //
-// Undecided is 0 when Serve has returned, unless a panic has left packets for the next
-// Serve. The fields of a snapshot that is taken while packets move are not of one instant;
-// while nothing moves, because handlers block, the books balance too. The last line is
-// true of a queue that was not handed over.
+// Undecided is 0 when Serve has returned, unless a panic has left packets for the next Serve.
+// While packets move, the fields of a snapshot are not of one instant; while nothing moves,
+// because handlers block, the books balance too. The last line does not hold for a queue that
+// was handed over.
 type Stats struct {
 	// Received is the number of packets read from the socket, Batches the number of receive
 	// calls that brought something. Bytes is the sum of the packets' copied payloads, up to
@@ -48,13 +48,12 @@ type Stats struct {
 	// queue too.
 	Abandoned uint64
 
-	// AlreadyResolved is the number of verdicts returned for a packet that was deferred and
-	// had been resolved. They were ignored.
+	// AlreadyResolved is the number of verdicts that a handler returned for a packet which it
+	// had deferred, and which was resolved before. They were ignored.
 	AlreadyResolved uint64
-	// TooLate is the number of verdicts for packets that the kernel had dropped before
-	// they came, because a device went down or a chain was removed. The kernel does not
-	// tell of them when it finds others of the same batch message; see
-	// docs/reliability.md.
+	// TooLate is the number of verdicts for packets that the kernel had already dropped,
+	// because a device went down or a chain was removed. The kernel does not report them
+	// when it finds others of the same batch message; see docs/reliability.md.
 	TooLate uint64
 	// Refused is the number of verdicts that the kernel refused for another reason,
 	// without CAP_NET_ADMIN for example. The packets may still wait.
@@ -64,8 +63,8 @@ type Stats struct {
 	Unsent uint64
 
 	// WithoutConntrack is the number of changes of a connection (SetConnMark and the like)
-	// that failed because the queue has not the flag Conntrack. Nothing else shows them if the
-	// handler ignores the error.
+	// that failed because the queue does not have the flag Conntrack. If the handler ignores
+	// the error, nothing else shows them.
 	WithoutConntrack uint64
 
 	// Lost is the number of ids that were left out: packets that did not fit into the
@@ -158,8 +157,9 @@ func (q *Queue) snapshot() Stats {
 	c, out := &q.stats, &q.out.Counters
 	s := Stats{
 		Bytes: c.bytes.Load(), Batches: c.batches.Load(),
-		Accepted: atLeast0(&out.Accepted), Dropped: atLeast0(&out.Dropped), Repeated: atLeast0(&out.Repeated),
-		Stopped: atLeast0(&out.Stopped), Requeued: atLeast0(&out.Requeued),
+		Accepted: atLeast0(&out.Accepted), Dropped: atLeast0(&out.Dropped),
+		Repeated: atLeast0(&out.Repeated),
+		Stopped:  atLeast0(&out.Stopped), Requeued: atLeast0(&out.Requeued),
 		BusyPolled: q.conn.BusyPolled(),
 		Sends:      out.Sends.Load(), Deferred: c.deferred.Load(), Held: uint64(q.held.Len()),
 		Fallback: FallbackStats{
@@ -169,7 +169,8 @@ func (q *Queue) snapshot() Stats {
 			Send: out.FallbackSend.Load(), Backlog: c.fallbackBacklog.Load(),
 		},
 		Abandoned: c.abandoned.Load(), WithoutConntrack: c.withoutConntrack.Load(),
-		AlreadyResolved: c.alreadyResolved.Load(), TooLate: c.tooLate.Load(), Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
+		AlreadyResolved: c.alreadyResolved.Load(), TooLate: c.tooLate.Load(),
+		Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
 	s.Received = c.received.Load() // last, so that there are no more verdicts than packets

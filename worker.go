@@ -110,7 +110,8 @@ func (w *worker) panicked(p *Packet, v any) error {
 		w.q.held.Remove(&p.held.entry, nil)
 	}
 	t := sender.Now()
-	w.q.fallback(p.id, &w.q.stats.fallbackPanic, sender.Verdict{Called: t, Returned: t, SendNext: true})
+	d := sender.Verdict{Called: t, Returned: t, SendNext: true}
+	w.q.fallback(p.id, &w.q.stats.fallbackPanic, d)
 	return err
 }
 
