@@ -38,8 +38,8 @@
 //
 // A Queue has one queue of the kernel at a time. In the cgo package a second CreateQueue bound
 // another number to the same socket. The callback got the packets of both, but all verdicts went to
-// the second, so packets of the first waited for ever. Here the second CreateQueue returns an error:
-// use a Queue for each number.
+// the second, so packets of the first waited for ever. Here the second CreateQueue returns an
+// error: use a Queue for each number.
 //
 // A Queue has one Loop at a time. In the cgo package a second Loop stole packets from the first,
 // and called the callback concurrently. Here it returns an error that wraps nfqueue.ErrServing.

@@ -22,10 +22,10 @@ import (
 //
 // The test fails if the handler
 //
-//   - gives no verdict in time, panics, returns an invalid verdict, or decides the packet twice: then
-//     Do ends the test;
-//   - changes the payload in place and does not call SetPayload, so that the kernel does not see the
-//     change. It may do so with a packet that it drops.
+//   - gives no verdict in time, panics, returns an invalid verdict, or decides the packet twice;
+//     then Do ends the test;
+//   - changes the payload in place and does not call SetPayload, so that the kernel does not see
+//     the change. It may do so with a packet that it drops.
 //
 // When Do returns, the memory of the packet is overwritten. What the handler has kept of it without
 // a copy is 0xDB then.
@@ -67,7 +67,8 @@ func Do(tb testing.TB, cfg nfqueue.Config, h nfqueue.Handler, s Spec) Result {
 		q.Close()
 		k.queues = nil // the message below says that the handler may not end
 		tb.Fatalf(
-			"nfqueuetest: no verdict within %v: %s; has the handler not returned, or deferred the packet and not resolved it?",
+			"nfqueuetest: no verdict within %v: %s; has the handler not returned, "+
+				"or deferred the packet and not resolved it?",
 			limit, where,
 		)
 	}
@@ -98,7 +99,8 @@ func Do(tb testing.TB, cfg nfqueue.Config, h nfqueue.Handler, s Spec) Result {
 }
 
 // lostChange describes a mistake of a handler.
-const lostChange = "the handler changed the payload without SetPayload, so the kernel does not see the change"
+const lostChange = "the handler changed the payload without SetPayload, " +
+	"so the kernel does not see the change"
 
 // errGoexit says that Serve has not returned.
 var errGoexit = errors.New("runtime.Goexit")

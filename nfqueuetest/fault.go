@@ -40,7 +40,8 @@ func (k *Kernel) RefuseVerdict(queue uint16, err error) {
 	errno, ok := kernel.Number(err)
 	if !ok {
 		k.tb.Fatalf(
-			"nfqueuetest: RefuseVerdict: %v is no error of the kernel; give fs.ErrPermission or a syscall.Errno, for example",
+			"nfqueuetest: RefuseVerdict: %v is no error of the kernel; "+
+				"give fs.ErrPermission or a syscall.Errno, for example",
 			err,
 		)
 	}

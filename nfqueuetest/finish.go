@@ -69,7 +69,8 @@ func (k *Kernel) finish() {
 	}
 	if len(closed) > 0 {
 		k.tb.Error(
-			"nfqueuetest: packets were dropped because their queue was closed before they had a verdict, and the test has not asked for their result:",
+			"nfqueuetest: packets were dropped because their queue was closed before they had " +
+				"a verdict, and the test has not asked for their result:",
 		)
 		k.list(closed)
 	}

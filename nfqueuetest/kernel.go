@@ -49,11 +49,12 @@ type socket struct {
 // NewKernel makes a kernel without queues. When the test ends it shuts down the queues
 // that are still open, and the test fails if
 //
-//   - a packet has no verdict then, because nobody serves its queue, the handler does not return, or
-//     a Held packet was never resolved;
-//   - a packet was dropped because its queue was closed before it had a verdict, and the test has not
-//     looked at its Flight;
-//   - a handler has changed a payload in place, without SetPayload, of a packet that it did not drop;
+//   - a packet has no verdict then, because nobody serves its queue, the handler does not return,
+//     or a Held packet was never resolved;
+//   - a packet was dropped because its queue was closed before it had a verdict, and the test has
+//     not looked at its Flight;
+//   - a handler has changed the payload of a packet in place, without SetPayload, and did not drop
+//     the packet;
 //   - Serve does not return.
 //
 // A queue overwrites the memory of a packet with 0xDB, at the latest when it receives again after
@@ -117,7 +118,8 @@ func (k *Kernel) Send(queue uint16, s Spec) *Flight {
 	case <-f.flight.Done():
 		if Cause(f.flight.Outcome().Cause) == NotSegmented {
 			k.tb.Errorf(
-				"nfqueuetest: %v has SegmentationPending but queue %d was opened with NoGSO; send the segments instead",
+				"nfqueuetest: %v has SegmentationPending but queue %d was opened with NoGSO; "+
+					"send the segments instead",
 				f, queue,
 			)
 		}

@@ -26,7 +26,8 @@ func Error(errno int32) error {
 }
 
 // Number returns the Linux error number that an error stands for: one of Error, a syscall.Errno by
-// its name, fs.ErrPermission (EPERM), fs.ErrNotExist (ENOENT) or errors.ErrUnsupported (EOPNOTSUPP).
+// its name, fs.ErrPermission (EPERM), fs.ErrNotExist (ENOENT) or errors.ErrUnsupported
+// (EOPNOTSUPP).
 func Number(err error) (errno int32, ok bool) {
 	if errors.As(err, new(notSupp)) {
 		return ENOTSUPP, true

@@ -42,7 +42,8 @@ type header struct {
 	ethernet  bool
 }
 
-// LinkType is the type of the link header of a frame: a LINKTYPE_ value of the registry at tcpdump.org.
+// LinkType is the type of the link header of a frame: a LINKTYPE_ value of the registry at
+// tcpdump.org.
 type LinkType uint16
 
 // links read the link headers of frames. They are false if the header is cut.
