@@ -72,7 +72,7 @@ func addComments(t *testing.T, m *module) {
 // wrap makes statements a program.
 func (p snippets) wrap(t *testing.T, code string) string {
 	t.Helper()
-	code = strings.ReplaceAll("\n"+code, "\n...\n", "\nif err != nil { return }\n")
+	code = strings.ReplaceAll("\n"+code, "\n...\n", "\nif err != nil { return err }\n")
 	if strings.Contains(code, "package main") {
 		return code
 	}
