@@ -46,11 +46,9 @@ func (t *tables) close() error {
 	tracks := slices.ContainsFunc(t.chains, (*chain).tracks)
 	if tracks {
 		// The hooks of conntrack may go with the last rule that uses it, some time after the table.
-		t.neighbours.await(QuietTimeout, dropped)
-		errs = append(errs, t.remove(t.deleteChains))
+		errs = append(errs, t.removeQuietly(t.deleteChains))
 	}
-	t.neighbours.await(QuietTimeout, dropped)
-	errs = append(errs, t.remove((*batch).deleteTable), t.release())
+	errs = append(errs, t.removeQuietly((*batch).deleteTable), t.release())
 	return errors.Join(errs...)
 }
 
@@ -79,15 +77,34 @@ func (t *tables) remove(what func(b *batch, family uint8, table string)) error {
 	})
 }
 
+// removeQuietly is remove at a moment at which no packet waits in a queue. All is ready then, since
+// the next packet may come at once.
+func (t *tables) removeQuietly(what func(b *batch, family uint8, table string)) error {
+	return t.commit(func(b *batch, family uint8) error {
+		what(b, family, t.name)
+		return nil
+	}, func() { t.neighbours.await(QuietTimeout, dropped) })
+}
+
 // each does something to every table that is still there: one without an owner is
 // anybody's to delete.
 func (t *tables) each(do func(b *batch, family uint8) error) error {
-	var errs []error
+	return t.commit(do, func() {})
+}
+
+// commit is each that waits before it does anything.
+func (t *tables) commit(do func(b *batch, family uint8) error, wait func()) error {
+	var batches []*batch
 	for _, f := range t.families {
 		b := newBatch()
 		if err := do(b, f); err != nil {
 			return err
 		}
+		batches = append(batches, b)
+	}
+	wait()
+	var errs []error
+	for _, b := range batches {
 		refused, err := t.socket.commit(b)
 		errs = append(errs, err)
 		for _, r := range refused {
