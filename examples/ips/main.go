@@ -13,12 +13,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 
 	"github.com/chifflier/nfqueue-go"
@@ -80,34 +78,19 @@ func run(ctx context.Context, s sensor) error {
 	}
 	defer g.Close()
 
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	cfg := connection.Config{Hold: true, Offload: rule.Offload}
 	var trackers []*connection.Tracker
-	var serving sync.WaitGroup
-	for _, q := range g.Queues() {
-		own := make([]*connection.Tracker, workers)
-		for i := range own {
-			own[i] = connection.New(cfg, s)
-		}
-		trackers = append(trackers, own...)
-		serving.Go(func() {
-			// The first that fails ends the others.
-			if err := q.ServeFlows(ctx, workers, func(i int) nfqueue.Handler { return own[i] }); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	serving.Wait()
+	err = g.ServeFlows(ctx, workers, func(uint16, int) nfqueue.Handler {
+		t := connection.New(cfg, s)
+		trackers = append(trackers, t)
+		return t
+	})
 	var sum connection.Stats
 	for _, t := range trackers {
 		sum = sum.Add(t.Stats())
 	}
 	log.Printf("%d connections: %d accepted, %d rejected", sum.Opened, sum.Accepted, sum.Rejected)
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return err
 }
 
 func main() {
