@@ -10,18 +10,19 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
 // wrong is a consumer that does something else than it is told, or tells something else than it did.
 type wrong struct {
-	Consumer
-	change func(*Setup)
-	report func(*Report)
+	consumer.Consumer
+	change func(*consumer.Setup)
+	report func(*consumer.Report)
 }
 
-func (w wrong) Start(ctx context.Context, host *netlab.Host, s Setup) (Running, error) {
+func (w wrong) Start(ctx context.Context, host *netlab.Host, s consumer.Setup) (consumer.Running, error) {
 	if w.change != nil {
 		w.change(&s)
 	}
@@ -33,11 +34,11 @@ func (w wrong) Start(ctx context.Context, host *netlab.Host, s Setup) (Running, 
 }
 
 type wrongRunning struct {
-	Running
-	report func(*Report)
+	consumer.Running
+	report func(*consumer.Report)
 }
 
-func (w wrongRunning) Wait() (Report, error) {
+func (w wrongRunning) Wait() (consumer.Report, error) {
 	r, err := w.Running.Wait()
 	if w.report != nil {
 		w.report(&r)
@@ -47,17 +48,17 @@ func (w wrongRunning) Wait() (Report, error) {
 
 func TestWrongConsumers(t *testing.T) {
 	labtest.Need(t)
-	accept := func(s *Setup) { s.Verdict = nfqueue.Accept }
+	accept := func(s *consumer.Setup) { s.Verdict = nfqueue.Accept }
 	for _, c := range []struct {
 		name, workload, want string
 		consumer             wrong
 	}{
 		{"accepts instead of dropping", "drain", "packets have arrived", wrong{change: accept}},
-		{"decides too few", "drain", "were decided of", wrong{report: func(r *Report) { r.Packets-- }}},
-		{"cannot keep all", "drain", "wait in queue", wrong{change: func(s *Setup) { s.MaxLen /= 2 }}},
+		{"decides too few", "drain", "were decided of", wrong{report: func(r *consumer.Report) { r.Packets-- }}},
+		{"cannot keep all", "drain", "wait in queue", wrong{change: func(s *consumer.Setup) { s.MaxLen /= 2 }}},
 		{"accepts a flood instead of dropping it", "flood", "packets have arrived", wrong{change: accept}},
-		{"sees nothing", "tcp", "no packets were decided", wrong{change: func(s *Setup) { s.Queue = 7 }}},
-		{"sees no ping", "latency", "round trips", wrong{change: func(s *Setup) { s.Queue = 7 }}},
+		{"sees nothing", "tcp", "no packets were decided", wrong{change: func(s *consumer.Setup) { s.Queue = 7 }}},
+		{"sees no ping", "latency", "round trips", wrong{change: func(s *consumer.Setup) { s.Queue = 7 }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.want == "wait in queue" {
@@ -66,7 +67,7 @@ func TestWrongConsumers(t *testing.T) {
 				}
 			}
 			c.consumer.Consumer = self(t)
-			_, err := Run(t.Context(), Options{Consumers: []Consumer{c.consumer}, Workloads: []string{c.workload}, Rounds: 1, Short: true, Progress: t.Output()})
+			_, err := Run(t.Context(), Options{Consumers: []consumer.Consumer{c.consumer}, Workloads: []string{c.workload}, Rounds: 1, Short: true, Progress: t.Output()})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

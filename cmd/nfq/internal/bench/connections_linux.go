@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/chifflier/nfqueue-go"
-	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 )
@@ -32,47 +32,20 @@ var connectionsWorkload = workload{
 
 // tracking is a consumer that decides connections.
 type tracking struct {
-	Consumer
-	how Connections
+	consumer.Consumer
+	how consumer.Connections
 }
 
 func (c tracking) Name() string { return c.Consumer.Name() + ", connections" }
 
-func (c tracking) Can(s Setup) bool {
+func (c tracking) Can(s consumer.Setup) bool {
 	s.Connections = c.how
 	return c.Consumer.Can(s)
 }
 
-func (c tracking) Start(ctx context.Context, host *netlab.Host, s Setup) (Running, error) {
+func (c tracking) Start(ctx context.Context, host *netlab.Host, s consumer.Setup) (consumer.Running, error) {
 	s.Connections = c.how
 	return c.Consumer.Start(ctx, host, s)
-}
-
-// track returns a handler that leaves the decision to t.
-func (h *handler) track(t *connection.Tracker) nfqueue.HandlerFunc {
-	return func(p *nfqueue.Packet) nfqueue.Verdict {
-		verdict := t.ServePacket(p)
-		h.decide(p)
-		return verdict
-	}
-}
-
-// newTracker makes a tracker that answers as s says.
-func newTracker(s Setup) *connection.Tracker {
-	cfg := connection.Config{MaxConns: 1 << 20, Timeout: time.Hour}
-	if s.Connections == offloaded {
-		cfg.Offload = rules.DefaultOffload
-	}
-	answer := connection.Accept
-	if s.Verdict == nfqueue.Drop {
-		answer = connection.Drop
-	}
-	return connection.New(cfg, connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
-		if s.Connections == undecided || c.News()&connection.Data == 0 {
-			return connection.More
-		}
-		return answer
-	}))
 }
 
 // offload measures transfers over connections that are accepted with their first data. Its
@@ -81,19 +54,21 @@ func newTracker(s Setup) *connection.Tracker {
 type offload struct{ transfer }
 
 func newOffload(l *lab, streams int, name string) *situation {
-	o := &offload{transfer{lab: l, streams: streams, setup: usual}}
+	o := &offload{transfer{lab: l, streams: streams, setup: consumer.Usual}}
 	return &situation{
 		name: name,
-		metrics: []Metric{
+		metrics: []figure.Metric{
 			{Name: "throughput", Unit: "Gbit/s"},
 			{Name: "decided", Unit: "kpps"},
 			{Name: "processor time", Unit: "ns/kB", Less: true},
 		},
-		variants: func(c Consumer) []Consumer { return []Consumer{tracking{c, offloaded}} },
-		prepare:  func(context.Context, *situation, []Consumer) error { return o.prepare() },
-		can:      func(c Consumer) bool { return c.Can(o.setup) },
-		run:      o.run,
-		close:    o.close,
+		variants: func(c consumer.Consumer) []consumer.Consumer {
+			return []consumer.Consumer{tracking{c, consumer.Offloaded}}
+		},
+		prepare: func(context.Context, *situation, []consumer.Consumer) error { return o.prepare() },
+		can:     func(c consumer.Consumer) bool { return c.Can(o.setup) },
+		run:     o.run,
+		close:   o.close,
 	}
 }
 
@@ -105,7 +80,7 @@ func (o *offload) prepare() (err error) {
 	return o.startServer()
 }
 
-func (o *offload) run(ctx context.Context, c Consumer) (figures []float64, err error) {
+func (o *offload) run(ctx context.Context, c consumer.Consumer) (figures []float64, err error) {
 	if _, none := c.(noQueue); !none {
 		tcp := rules.Rule{Protocol: rules.TCP, Offload: rules.DefaultOffload}
 		in, out := tcp, tcp
@@ -125,15 +100,15 @@ const knownFlows = 1000
 // newKnown compares a handler that decides connections with one that decides packets. The
 // connections are known by the end of the warm-up.
 func newKnown(l *lab) *situation {
-	d := newDrain(l, 50000, 64, Setup{Verdict: nfqueue.Accept})
+	d := newDrain(l, 50000, 64, consumer.Setup{Verdict: nfqueue.Accept})
 	d.flows = l.few(knownFlows)
 	name := fmt.Sprintf("64 B of %d known connections, accept", knownFlows)
 	s := d.situation(name, drainMetrics, drainFigures)
 	can := s.can
-	s.can = func(c Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
-	s.variants = func(c Consumer) []Consumer {
-		if t := (tracking{c, firstData}); t.Can(Setup{Packets: 1}) {
-			return []Consumer{c, t}
+	s.can = func(c consumer.Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
+	s.variants = func(c consumer.Consumer) []consumer.Consumer {
+		if t := (tracking{c, consumer.FirstData}); t.Can(consumer.Setup{Packets: 1}) {
+			return []consumer.Consumer{c, t}
 		}
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 )
@@ -34,7 +36,7 @@ var drainWorkload = workload{
 				if s.size == superPacket && verdict == nfqueue.Accept && !superArrives() {
 					continue
 				}
-				d := newDrain(l, s.packets, s.size, Setup{Verdict: verdict})
+				d := newDrain(l, s.packets, s.size, consumer.Setup{Verdict: verdict})
 				all = append(all, d.situation(fmt.Sprintf("%s, %v", s.name, verdict), drainMetrics, drainFigures))
 			}
 		}
@@ -42,12 +44,14 @@ var drainWorkload = workload{
 	},
 }
 
-var drainMetrics = []Metric{
+var drainMetrics = []figure.Metric{
 	{Name: "rate", Unit: "kpps"},
 	{Name: "processor time", Unit: "ns/packet", Less: true},
 }
 
-func drainFigures(r Report) []float64 { return []float64{r.rate(), r.perPacket(r.User + r.System)} }
+func drainFigures(r consumer.Report) []float64 {
+	return []float64{r.Rate(), r.PerPacket(r.User + r.System)}
+}
 
 // drainPort is the UDP port whose packets go to queue 0. Those of the next one go to queue 1, and so on.
 const drainPort = 9000
@@ -62,7 +66,7 @@ type drain struct {
 	packets int // in each queue, if the receive buffer can hold so many
 	size    int
 	flows   int // see datagrams
-	setup   Setup
+	setup   consumer.Setup
 
 	host    *netlab.Host
 	senders []*datagrams
@@ -71,7 +75,7 @@ type drain struct {
 
 // newDrain prepares a measurement with packets of size bytes in each queue. The consumer is kept to one processor unless
 // s says otherwise.
-func newDrain(l *lab, packets, size int, s Setup) *drain {
+func newDrain(l *lab, packets, size int, s consumer.Setup) *drain {
 	if s.CPUs == nil {
 		s.CPUs = l.consumer
 	}
@@ -79,17 +83,17 @@ func newDrain(l *lab, packets, size int, s Setup) *drain {
 	return &drain{lab: l, packets: l.few(packets), size: size, setup: s}
 }
 
-func (d *drain) situation(name string, metrics []Metric, figures func(Report) []float64) *situation {
+func (d *drain) situation(name string, metrics []figure.Metric, figures func(consumer.Report) []float64) *situation {
 	return &situation{
 		name:    name,
 		metrics: metrics,
-		prepare: func(context.Context, *situation, []Consumer) error { return d.prepare() },
-		can: func(c Consumer) bool {
+		prepare: func(context.Context, *situation, []consumer.Consumer) error { return d.prepare() },
+		can: func(c consumer.Consumer) bool {
 			s := d.setup
 			s.Packets = d.packets
 			return c.Can(s)
 		},
-		run: func(ctx context.Context, c Consumer) ([]float64, error) {
+		run: func(ctx context.Context, c consumer.Consumer) ([]float64, error) {
 			report, err := d.measure(ctx, c)
 			if err != nil {
 				return nil, err
@@ -140,14 +144,14 @@ func (d *drain) prepare() (err error) {
 }
 
 // measure fills the queues, lets the consumer empty them, and checks what became of the packets.
-func (d *drain) measure(ctx context.Context, c Consumer) (Report, error) {
+func (d *drain) measure(ctx context.Context, c consumer.Consumer) (consumer.Report, error) {
 	before, err := delivered(d.host)
 	if err != nil {
-		return Report{}, err
+		return consumer.Report{}, err
 	}
 	r, err := c.Start(ctx, d.host, d.setup)
 	if err != nil {
-		return Report{}, err
+		return consumer.Report{}, err
 	}
 	report, err := d.fillAndLet(r)
 	if err = errors.Join(err, r.Close()); err != nil {
@@ -163,18 +167,18 @@ func (d *drain) measure(ctx context.Context, c Consumer) (Report, error) {
 	return report, awaitDelivered(ctx, d.host, before+want)
 }
 
-func (d *drain) fillAndLet(r Running) (Report, error) {
+func (d *drain) fillAndLet(r consumer.Running) (consumer.Report, error) {
 	for i, s := range d.senders {
-		err := onCPUs(d.lab.traffic, func() error { return s.send(d.setup.Packets, d.size) })
+		err := consumer.OnCPUs(d.lab.traffic, func() error { return s.send(d.setup.Packets, d.size) })
 		if err == nil {
 			err = d.checkQueued(uint16(i))
 		}
 		if err != nil {
-			return Report{}, err
+			return consumer.Report{}, err
 		}
 	}
 	if err := r.Go(); err != nil {
-		return Report{}, err
+		return consumer.Report{}, err
 	}
 	return r.Wait()
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 )
@@ -21,20 +23,20 @@ var floodWorkload = workload{
 	situations: func(l *lab) []*situation {
 		var all []*situation
 		for _, verdict := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
-			f := &flood{lab: l, setup: usual}
+			f := &flood{lab: l, setup: consumer.Usual}
 			f.setup.Verdict, f.setup.CPUs = verdict, l.consumer
 			// The sender's super-packets are cut when they are queued: no sender could make so many small ones.
 			f.setup.NoGSO = true
 			all = append(all, &situation{
 				name: fmt.Sprintf("64 B, %v", verdict),
-				metrics: []Metric{
+				metrics: []figure.Metric{
 					{Name: "rate", Unit: "kpps"},
 					{Name: "offered", Unit: "kpps"},
 					{Name: "lost", Unit: "%", Less: true},
 					{Name: "processor time", Unit: "ns/packet", Less: true},
 				},
-				prepare: func(context.Context, *situation, []Consumer) error { return f.prepare() },
-				can:     func(c Consumer) bool { return c.Can(f.setup) },
+				prepare: func(context.Context, *situation, []consumer.Consumer) error { return f.prepare() },
+				can:     func(c consumer.Consumer) bool { return c.Can(f.setup) },
 				run:     f.run,
 				close:   f.close,
 			})
@@ -51,7 +53,7 @@ const (
 
 type flood struct {
 	lab   *lab
-	setup Setup
+	setup consumer.Setup
 
 	server *netlab.Host
 	sender *datagrams
@@ -74,7 +76,7 @@ func (f *flood) prepare() error {
 	return nil
 }
 
-func (f *flood) run(ctx context.Context, c Consumer) ([]float64, error) {
+func (f *flood) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
 	before, err := delivered(f.server)
 	if err != nil {
 		return nil, err
@@ -89,7 +91,7 @@ func (f *flood) run(ctx context.Context, c Consumer) ([]float64, error) {
 	if err == nil {
 		sent, took, err = f.send()
 	}
-	var report Report
+	var report consumer.Report
 	if err == nil {
 		report, err = stopped(r)
 	}
@@ -108,7 +110,7 @@ func (f *flood) run(ctx context.Context, c Consumer) ([]float64, error) {
 		float64(decided) / took.Seconds() / 1e3,
 		float64(sent) / took.Seconds() / 1e3,
 		100 * float64(sent-decided) / float64(sent),
-		report.perPacket(report.User + report.System),
+		report.PerPacket(report.User + report.System),
 	}, awaitDelivered(ctx, f.server, want)
 }
 
@@ -116,7 +118,7 @@ func (f *flood) run(ctx context.Context, c Consumer) ([]float64, error) {
 func (f *flood) send() (packets int, took time.Duration, err error) {
 	payload := make([]byte, floodBatch*floodSegment)
 	err = f.sender.host.Do(func() error {
-		return onCPUs(f.lab.traffic, func() error {
+		return consumer.OnCPUs(f.lab.traffic, func() error {
 			for start := time.Now(); took < f.lab.while(); took = time.Since(start) {
 				if err := f.sender.sendOne(payload); err != nil {
 					return err
@@ -130,9 +132,9 @@ func (f *flood) send() (packets int, took time.Duration, err error) {
 }
 
 // stopped stops a consumer and returns its report.
-func stopped(r Running) (Report, error) {
+func stopped(r consumer.Running) (consumer.Report, error) {
 	if err := r.Stop(); err != nil {
-		return Report{}, err
+		return consumer.Report{}, err
 	}
 	return r.Wait()
 }

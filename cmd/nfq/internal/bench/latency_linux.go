@@ -14,6 +14,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
@@ -27,11 +29,11 @@ var latencyWorkload = workload{
 	situations: func(l *lab) []*situation {
 		var all []*situation
 		for _, loaded := range []bool{false, true} {
-			p := &pingPong{lab: l, setup: usual, loaded: loaded}
+			p := &pingPong{lab: l, setup: consumer.Usual, loaded: loaded}
 			p.setup.CPUs = l.consumer
 			all = append(all, &situation{
 				name: "idle otherwise",
-				metrics: []Metric{
+				metrics: []figure.Metric{
 					{Name: "p50", Unit: "µs", Less: true},
 					{Name: "p90", Unit: "µs", Less: true},
 					{Name: "p99", Unit: "µs", Less: true},
@@ -40,7 +42,7 @@ var latencyWorkload = workload{
 					{Name: "load", Unit: "kpps"},
 				},
 				prepare: p.prepare,
-				can:     func(c Consumer) bool { return c.Can(p.setup) },
+				can:     func(c consumer.Consumer) bool { return c.Can(p.setup) },
 				run:     p.run,
 				close:   p.close,
 			})
@@ -60,7 +62,7 @@ const (
 // consumer's.
 type pingPong struct {
 	lab    *lab
-	setup  Setup
+	setup  consumer.Setup
 	loaded bool
 	load   int // packets per second besides
 
@@ -70,14 +72,14 @@ type pingPong struct {
 	closers
 }
 
-func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []Consumer) error {
+func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []consumer.Consumer) error {
 	if p.loaded {
 		kpps, err := p.halfLoad(ctx, consumers)
 		if err != nil {
 			return err
 		}
 		p.load = int(kpps * 1e3)
-		s.name = fmt.Sprintf("with a load of %s kpps, half of what the slowest can take", number(kpps))
+		s.name = fmt.Sprintf("with a load of %s kpps, half of what the slowest can take", figure.Number(kpps))
 	}
 	n, err := newPair(&p.closers, rules.UDP, true)
 	if err != nil {
@@ -105,8 +107,8 @@ func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []Consum
 }
 
 // halfLoad returns half the rate of the slowest consumer.
-func (p *pingPong) halfLoad(ctx context.Context, consumers []Consumer) (kpps float64, err error) {
-	d := newDrain(p.lab, 10000, pingSize, Setup{Verdict: nfqueue.Accept})
+func (p *pingPong) halfLoad(ctx context.Context, consumers []consumer.Consumer) (kpps float64, err error) {
+	d := newDrain(p.lab, 10000, pingSize, consumer.Setup{Verdict: nfqueue.Accept})
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.prepare(); err != nil {
 		return 0, err
@@ -119,14 +121,14 @@ func (p *pingPong) halfLoad(ctx context.Context, consumers []Consumer) (kpps flo
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", c.Name(), err)
 		}
-		if kpps == 0 || r.rate()/2 < kpps {
-			kpps = r.rate() / 2
+		if kpps == 0 || r.Rate()/2 < kpps {
+			kpps = r.Rate() / 2
 		}
 	}
 	return kpps, nil
 }
 
-func (p *pingPong) run(ctx context.Context, c Consumer) ([]float64, error) {
+func (p *pingPong) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
 	r, err := c.Start(ctx, p.queueHost, p.setup)
 	if err != nil {
 		return nil, err
@@ -138,7 +140,7 @@ func (p *pingPong) run(ctx context.Context, c Consumer) ([]float64, error) {
 	if err == nil {
 		times, lost, load, err = p.underLoad()
 	}
-	var report Report
+	var report consumer.Report
 	if err == nil {
 		report, err = stopped(r)
 	}
@@ -176,7 +178,7 @@ func (p *pingPong) underLoad() (times *hdrhistogram.Histogram, lost int, load fl
 func (p *pingPong) roundTrips() (times *hdrhistogram.Histogram, lost int, err error) {
 	times = hdrhistogram.New(1, int64(10*time.Second), 3)
 	ping := make([]byte, pingSize-udpHeaders)
-	err = onCPUs(p.lab.traffic[:1], func() error {
+	err = consumer.OnCPUs(p.lab.traffic[:1], func() error {
 		var number uint64
 		for begin := time.Now(); time.Since(begin) < 2*p.lab.while() || times.TotalCount() < minTrips && time.Since(begin) < runLimit/2; {
 			number++
@@ -261,7 +263,7 @@ func (p *pingPong) sendLoad(done <-chan struct{}) (kpps float64, err error) {
 			_ = unix.Nanosleep(&pause, nil)
 		}
 	}
-	err = p.sender.host.Do(func() error { return onCPUs(p.lab.traffic[len(p.lab.traffic)-1:], send) })
+	err = p.sender.host.Do(func() error { return consumer.OnCPUs(p.lab.traffic[len(p.lab.traffic)-1:], send) })
 	return float64(sent) / time.Since(begin).Seconds() / 1e3, err
 }
 

@@ -8,11 +8,12 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"golang.org/x/sys/unix"
 )
 
-func thisMachine(cpus int) Machine {
-	m := Machine{Architecture: runtime.GOARCH, CPUs: cpus, Go: runtime.Version()}
+func thisMachine(cpus int) figure.Machine {
+	m := figure.Machine{Architecture: runtime.GOARCH, CPUs: cpus, Go: runtime.Version()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 )
@@ -29,15 +31,15 @@ func newMemory() *situation {
 	m := &memory{}
 	return &situation{
 		name: "resident memory",
-		metrics: []Metric{
+		metrics: []figure.Metric{
 			{Name: "added by a queue", Unit: "MiB", Less: true},
 			{Name: "by one full of 64 KiB packets", Unit: "MiB", Less: true},
 			{Name: "all of a process with one", Unit: "MiB", Less: true},
 		},
-		prepare: func(context.Context, *situation, []Consumer) error { return m.prepare() },
-		can: func(c Consumer) bool {
-			_, here := c.(InProcess)
-			return !here && superArrives() && c.Can(Setup{Packets: memoryPackets})
+		prepare: func(context.Context, *situation, []consumer.Consumer) error { return m.prepare() },
+		can: func(c consumer.Consumer) bool {
+			_, here := c.(consumer.InProcess)
+			return !here && superArrives() && c.Can(consumer.Setup{Packets: memoryPackets})
 		},
 		run:   m.run,
 		close: m.close,
@@ -65,7 +67,7 @@ func (m *memory) prepare() (err error) {
 	return nil
 }
 
-func (m *memory) run(ctx context.Context, c Consumer) ([]float64, error) {
+func (m *memory) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
 	one, used, err := m.resident(ctx, c, 1)
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func (m *memory) run(ctx context.Context, c Consumer) ([]float64, error) {
 }
 
 // resident returns the memory of a consumer with open queues, and of the same after one has had packets.
-func (m *memory) resident(ctx context.Context, c Consumer, queues int) (fresh, used int, err error) {
+func (m *memory) resident(ctx context.Context, c consumer.Consumer, queues int) (fresh, used int, err error) {
 	before, err := delivered(m.host)
 	if err != nil {
 		return 0, 0, err
@@ -86,7 +88,7 @@ func (m *memory) resident(ctx context.Context, c Consumer, queues int) (fresh, u
 	if err != nil {
 		return 0, 0, err
 	}
-	r, err := c.Start(ctx, m.host, Setup{Queues: queues, Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: buffer})
+	r, err := c.Start(ctx, m.host, consumer.Setup{Queues: queues, Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: buffer})
 	if err != nil {
 		return 0, 0, err
 	}

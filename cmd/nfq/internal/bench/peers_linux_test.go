@@ -5,6 +5,7 @@ package bench
 import (
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
@@ -12,8 +13,8 @@ import (
 func TestPeers(t *testing.T) {
 	labtest.Need(t)
 	dir := t.TempDir()
-	missing := Build(t.Context(), dir)
-	consumers, err := Peers(dir)
+	missing := consumer.Build(t.Context(), dir)
+	consumers, err := consumer.Peers(dir)
 	if err != nil {
 		t.Skip("no programs to compare with:", missing)
 	}
@@ -21,11 +22,11 @@ func TestPeers(t *testing.T) {
 	r, err := Run(t.Context(), Options{Consumers: consumers, Workloads: []string{"drain", "flood", "latency", "cost"}, Rounds: 1, Short: true, Progress: t.Output()})
 	labtest.Must(t, err)
 	for _, c := range consumers {
-		if !c.Can(Setup{Packets: 1}) {
+		if !c.Can(consumer.Setup{Packets: 1}) {
 			continue
 		}
 		for _, table := range r.Tables {
-			if table.Workload == "drain" && table.row(c.Name()) == nil {
+			if table.Workload == "drain" && table.RowOf(c.Name()) == nil {
 				t.Errorf("%s was not measured with %s", c.Name(), table.Situation)
 			}
 		}
@@ -33,7 +34,7 @@ func TestPeers(t *testing.T) {
 }
 
 func TestNoPeers(t *testing.T) {
-	if found, err := Peers(t.TempDir()); err == nil {
+	if found, err := consumer.Peers(t.TempDir()); err == nil {
 		t.Errorf("found %v in an empty directory", found)
 	}
 }

@@ -11,12 +11,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 )
 
 // Options say what to measure.
 type Options struct {
 	// Consumers are measured in turn, in each round in this order.
-	Consumers []Consumer
+	Consumers []consumer.Consumer
 	// Workloads are the names of those to run, all if there are none.
 	Workloads []string
 	// Rounds is how often each figure is taken.
@@ -58,7 +61,7 @@ func (o Options) Check() error {
 
 // Run measures. The caller needs what netlab.Enter provides. Rounds are interleaved: all consumers once, then all again,
 // so that whatever else the machine does is spread over all of them. An error comes with the results so far.
-func Run(ctx context.Context, o Options) (*Results, error) {
+func Run(ctx context.Context, o Options) (*figure.Results, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	results := &Results{Started: time.Now(), Machine: thisMachine(len(l.all)), Rounds: o.Rounds}
+	results := &figure.Results{Started: time.Now(), Machine: thisMachine(len(l.all)), Rounds: o.Rounds}
 	for _, w := range workloads {
 		if len(o.Workloads) > 0 && !slices.Contains(o.Workloads, w.name) {
 			continue
@@ -85,26 +88,26 @@ func Run(ctx context.Context, o Options) (*Results, error) {
 }
 
 // compare measures all consumers in one situation.
-func (o Options) compare(ctx context.Context, w *workload, s *situation) (table *Table, err error) {
+func (o Options) compare(ctx context.Context, w *workload, s *situation) (table *figure.Table, err error) {
 	consumers := o.Consumers
 	if s.variants != nil {
-		var all []Consumer
+		var all []consumer.Consumer
 		for _, c := range consumers {
 			all = append(all, s.variants(c)...)
 		}
 		consumers = all
 	}
 	if w.baseline {
-		consumers = append([]Consumer{noQueue{}}, consumers...)
+		consumers = append([]consumer.Consumer{noQueue{}}, consumers...)
 	}
-	consumers = slices.DeleteFunc(slices.Clone(consumers), func(c Consumer) bool { return !s.can(c) })
+	consumers = slices.DeleteFunc(slices.Clone(consumers), func(c consumer.Consumer) bool { return !s.can(c) })
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.prepare(ctx, s, consumers); err != nil {
 		return nil, err
 	}
-	table = &Table{Workload: w.name, Title: w.title, Situation: s.name, Metrics: s.metrics}
+	table = &figure.Table{Workload: w.name, Title: w.title, Situation: s.name, Metrics: s.metrics}
 	for _, c := range consumers {
-		table.Rows = append(table.Rows, &Row{Consumer: c.Name()})
+		table.Rows = append(table.Rows, &figure.Row{Consumer: c.Name()})
 	}
 	for round := range o.Rounds {
 		_, _ = fmt.Fprintf(o.Progress, "%s, %s, round %d of %d\n", w.name, s.name, round+1, o.Rounds)
@@ -114,7 +117,7 @@ func (o Options) compare(ctx context.Context, w *workload, s *situation) (table 
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.Name(), err)
 			}
-			table.Rows[i].add(figures)
+			table.Rows[i].Add(figures)
 		}
 	}
 	return table, nil
@@ -124,7 +127,7 @@ func (o Options) compare(ctx context.Context, w *workload, s *situation) (table 
 const runLimit = time.Minute
 
 // runLimited measures once. An end by ctx or the limit shows in the error.
-func runLimited(ctx context.Context, s *situation, c Consumer) ([]float64, error) {
+func runLimited(ctx context.Context, s *situation, c consumer.Consumer) ([]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, runLimit)
 	defer cancel()
 	figures, err := s.run(ctx, c)

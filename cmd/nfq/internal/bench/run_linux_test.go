@@ -3,22 +3,11 @@
 package bench
 
 import (
-	"os"
 	"testing"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
-
-// self is the test program as a consumer in a process of its own.
-func self(t *testing.T) *Program {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// With the race detector a program would rest for a second before it ends.
-	return &Program{Title: ourName, Command: []string{exe, consumerArg}, Ours: true, Env: []string{"GORACE=atexit_sleep_ms=0"}}
-}
 
 // The workloads check themselves that the far end has received what the verdicts allow.
 func TestWorkloads(t *testing.T) {
@@ -29,7 +18,7 @@ func TestWorkloads(t *testing.T) {
 		}
 		t.Run(w.Name, func(t *testing.T) {
 			r, err := Run(t.Context(), Options{
-				Consumers: []Consumer{self(t), InProcess{}},
+				Consumers: []consumer.Consumer{self(t), consumer.InProcess{}},
 				Workloads: []string{w.Name},
 				Rounds:    1,
 				Short:     true,

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 )
@@ -25,7 +27,7 @@ var tcpWorkload = workload{
 		var all []*situation
 		for _, streams := range []int{1, 8} {
 			for _, noGSO := range []bool{false, true} {
-				t := &transfer{lab: l, streams: streams, setup: usual}
+				t := &transfer{lab: l, streams: streams, setup: consumer.Usual}
 				t.setup.NoGSO = noGSO
 				name := "1 stream"
 				if streams > 1 {
@@ -36,13 +38,13 @@ var tcpWorkload = workload{
 				}
 				all = append(all, &situation{
 					name: name,
-					metrics: []Metric{
+					metrics: []figure.Metric{
 						{Name: "throughput", Unit: "Gbit/s"},
 						{Name: "decided", Unit: "kpps"},
 						{Name: "processor time", Unit: "ns/kB", Less: true},
 					},
-					prepare: func(context.Context, *situation, []Consumer) error { return t.prepare() },
-					can:     func(c Consumer) bool { return c.Can(t.setup) },
+					prepare: func(context.Context, *situation, []consumer.Consumer) error { return t.prepare() },
+					can:     func(c consumer.Consumer) bool { return c.Can(t.setup) },
 					run:     t.run,
 					close:   t.close,
 				})
@@ -59,7 +61,7 @@ const (
 
 type transfer struct {
 	lab     *lab
-	setup   Setup
+	setup   consumer.Setup
 	streams int
 
 	net    *netlab.Network
@@ -85,7 +87,7 @@ func (t *transfer) startServer() (err error) {
 	return nil
 }
 
-func (t *transfer) run(ctx context.Context, c Consumer) ([]float64, error) {
+func (t *transfer) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
 	r, err := c.Start(ctx, t.net.Server, t.setup)
 	if err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func (t *transfer) run(ctx context.Context, c Consumer) ([]float64, error) {
 	if err == nil {
 		bytes, took, err = t.transfer(ctx)
 	}
-	var report Report
+	var report consumer.Report
 	if err == nil {
 		report, err = stopped(r)
 	}

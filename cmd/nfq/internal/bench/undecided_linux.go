@@ -10,6 +10,8 @@ import (
 	"net/netip"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
@@ -26,16 +28,18 @@ func newUndecided(l *lab) *situation {
 	u := &undecidedMemory{conns: l.few(undecidedConns)}
 	return &situation{
 		name: fmt.Sprintf("%d undecided connections", undecidedConns),
-		metrics: []Metric{
+		metrics: []figure.Metric{
 			{Name: "memory of each, beside its bytes", Unit: "B", Less: true},
 			{Name: "of all", Unit: "MiB", Less: true},
 		},
-		variants: func(c Consumer) []Consumer { return []Consumer{tracking{c, undecided}} },
-		can: func(c Consumer) bool {
-			_, none := c.(noQueue)
-			return !none && c.Can(Setup{})
+		variants: func(c consumer.Consumer) []consumer.Consumer {
+			return []consumer.Consumer{tracking{c, consumer.Undecided}}
 		},
-		prepare: func(context.Context, *situation, []Consumer) error { return u.prepare() },
+		can: func(c consumer.Consumer) bool {
+			_, none := c.(noQueue)
+			return !none && c.Can(consumer.Setup{})
+		},
+		prepare: func(context.Context, *situation, []consumer.Consumer) error { return u.prepare() },
 		run:     u.run,
 		close:   u.close,
 	}
@@ -74,8 +78,8 @@ func (u *undecidedMemory) prepare() (err error) {
 	return nil
 }
 
-func (u *undecidedMemory) run(ctx context.Context, c Consumer) (figures []float64, err error) {
-	r, err := c.Start(ctx, u.host, usual)
+func (u *undecidedMemory) run(ctx context.Context, c consumer.Consumer) (figures []float64, err error) {
+	r, err := c.Start(ctx, u.host, consumer.Usual)
 	if err != nil {
 		return nil, err
 	}

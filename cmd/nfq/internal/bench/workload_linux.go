@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/affinity"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 )
 
 // workload is a kind of traffic that consumers are measured with.
@@ -25,15 +27,15 @@ type workload struct {
 type situation struct {
 	name string
 	// metrics are the figures of a run. The first is the one that consumers are compared by.
-	metrics []Metric
+	metrics []figure.Metric
 	// can says which consumers take part.
-	can func(Consumer) bool
+	can func(consumer.Consumer) bool
 	// variants returns the consumers to measure for one; nil measures that.
-	variants func(Consumer) []Consumer
+	variants func(consumer.Consumer) []consumer.Consumer
 	// prepare makes what run needs. It may complete the name.
-	prepare func(context.Context, *situation, []Consumer) error
+	prepare func(context.Context, *situation, []consumer.Consumer) error
 	// run measures a consumer: one figure for each metric.
-	run func(context.Context, Consumer) ([]float64, error)
+	run func(context.Context, consumer.Consumer) ([]float64, error)
 	// close gets rid of what prepare made, also if that failed.
 	close func() error
 }

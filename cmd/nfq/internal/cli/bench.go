@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/soak"
 	"github.com/spf13/cobra"
 )
@@ -67,7 +68,7 @@ func newBench() *cobra.Command {
 	flags.StringSliceVar(&f.Workloads, "workload", nil, "workloads to run, separated by commas (default all)")
 	flags.BoolVar(&f.Short, "short", false, "one small round of everything, to see that it works")
 	flags.StringVar(&f.peers, "peers", "", "compare with the programs in `DIR`")
-	flags.BoolVar(&f.build, "build-peers", false, "compile the programs to compare with, into the directory of --peers if given; needs the Debian packages "+bench.Packages)
+	flags.BoolVar(&f.build, "build-peers", false, "compile the programs to compare with, into the directory of --peers if given; needs the Debian packages "+consumer.Packages)
 	flags.StringVar(&f.json, "json", "", "write all figures to `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "draw bar charts into `DIR`")
 	noValues(cmd, "rounds")
@@ -88,7 +89,7 @@ func newConsumer() *cobra.Command {
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return bench.Consume(args, os.Stdin, os.Stdout)
+			return consumer.Consume(args, os.Stdin, os.Stdout)
 		},
 	}
 }
@@ -101,7 +102,7 @@ func (f *benchFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.Consumers = bench.Ours(exe, "bench", consumerCommand)
+	f.Consumers = consumer.Ours(exe, "bench", consumerCommand)
 	if f.build && f.peers == "" {
 		if f.peers, err = os.MkdirTemp("", "nfq-peers-"); err != nil {
 			return err
@@ -109,12 +110,12 @@ func (f *benchFlags) run(ctx context.Context) error {
 		defer func() { _ = os.RemoveAll(f.peers) }()
 	}
 	if f.build {
-		if err := bench.Build(ctx, f.peers); err != nil {
+		if err := consumer.Build(ctx, f.peers); err != nil {
 			return err
 		}
 	}
 	if f.peers != "" {
-		peers, err := bench.Peers(f.peers)
+		peers, err := consumer.Peers(f.peers)
 		if err != nil {
 			return err
 		}

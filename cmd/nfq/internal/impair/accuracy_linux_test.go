@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair/line"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"golang.org/x/sys/unix"
@@ -104,7 +105,7 @@ func (l *link) delays(t *testing.T, delay time.Duration) (over, naps []time.Dura
 	var sent, arrived [n]time.Time
 	go func() {
 		runtime.LockOSThread() // which ends with it
-		sharpenTimers()        // so that nothing comes between the time and the packet
+		line.SharpenTimers()   // so that nothing comes between the time and the packet
 		var err error
 		for i := range sent {
 			time.Sleep(pace)
@@ -127,7 +128,7 @@ func (l *link) delays(t *testing.T, delay time.Duration) (over, naps []time.Dura
 // lateNaps has a thread like others sleep again and again, and returns how late it woke each time.
 func lateNaps(enough <-chan struct{}) (late []time.Duration) {
 	const nap = 300 * time.Microsecond
-	defer keepThread()()
+	defer line.KeepThread()()
 	runtime.LockOSThread() // which ends with it
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {

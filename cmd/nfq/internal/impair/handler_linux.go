@@ -8,13 +8,14 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair/line"
 )
 
 // Handler impairs the packets of one queue. ServePacket is for one goroutine; everything else is safe for concurrent use.
 //
 // Where packets may be altered (Settings.Alters), the queue has to copy whole packets, cut to the MTU (Flags NoGSO).
 type Handler struct {
-	line *line[waiting]
+	line *line.Line[waiting]
 
 	mu       sync.Mutex
 	engine   *Engine
@@ -43,7 +44,7 @@ func NewHandler(seed, stream uint64, s Settings) (*Handler, error) {
 		return nil, err
 	}
 	var err error
-	h.line, err = newLine(clock, h.release)
+	h.line, err = line.New(clock, h.release)
 	return h, err
 }
 
@@ -92,7 +93,7 @@ func (h *Handler) Pause() {
 	h.mu.Lock()
 	h.passing = true
 	h.mu.Unlock()
-	h.line.hurry(true)
+	h.line.Hurry(true)
 }
 
 // Resume ends Pause. The link is then free, as at the start.
@@ -104,13 +105,13 @@ func (h *Handler) Resume() {
 	}
 	h.passing = false
 	h.engine.Free()
-	h.line.hurry(false)
+	h.line.Hurry(false)
 }
 
 // Close is Stop, and returns when nothing waits any more. ServePacket must not be called afterwards.
 func (h *Handler) Close() {
 	h.Stop()
-	h.line.close()
+	h.line.Close()
 }
 
 // ServePacket decides, alters and delays a packet.
@@ -118,7 +119,7 @@ func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	length := p.FullLen()
 	old := age(p) // before the clock is read, so that nothing goes on too early
 	now := clock()
-	waits := h.line.len()
+	waits := h.line.Len()
 	d, s := h.decide(now-old, length, waits)
 	if d.Fate != Pass {
 		return nfqueue.Drop
@@ -133,7 +134,7 @@ func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	if atOnce {
 		return nfqueue.Accept
 	}
-	h.line.add(waiting{p.Defer(), length}, d.At)
+	h.line.Add(waiting{p.Defer(), length}, d.At)
 	return nfqueue.Deferred
 }
 
@@ -148,7 +149,7 @@ func (h *Handler) decide(came time.Duration, length, waits int) (Decision, Setti
 	if h.passing {
 		at := came
 		if waits > 0 {
-			at = never - 1 // behind all others
+			at = line.Never - 1 // behind all others
 		}
 		return Decision{At: at}, Settings{}
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +39,7 @@ func TestBench(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var results bench.Results
+	var results figure.Results
 	if err := json.Unmarshal(b, &results); err != nil || len(results.Tables) == 0 {
 		t.Fatalf("%v, %d tables", err, len(results.Tables))
 	}

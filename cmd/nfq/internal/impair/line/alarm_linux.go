@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package impair
+package line
 
 import (
 	"encoding/binary"
@@ -32,9 +32,9 @@ func newAlarm() (*alarm, error) {
 	return &alarm{fd: fd}, nil
 }
 
-// sharpenTimers makes the waits of the calling thread end in time, as far as it may: the kernel adds up to 50
+// SharpenTimers makes the waits of the calling thread end in time, as far as it may: the kernel adds up to 50
 // microseconds otherwise, and milliseconds when others want the processor.
-func sharpenTimers() {
+func SharpenTimers() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	// Needs CAP_SYS_NICE.
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
@@ -45,7 +45,7 @@ func (a *alarm) wait(clock func() time.Duration, until time.Duration) {
 	fds := []unix.PollFd{{Fd: int32(a.fd), Events: unix.POLLIN}}
 	var timeout *unix.Timespec
 	sleepUntil, slept := until-a.early, false
-	if until != never {
+	if until != Never {
 		d := max(sleepUntil-clock(), 0)
 		slept = d > 0
 		t := unix.NsecToTimespec(int64(d)) // which the kernel changes

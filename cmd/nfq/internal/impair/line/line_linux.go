@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package impair
+// Package line keeps things until their time comes, to within microseconds.
+package line
 
 import (
 	"container/heap"
@@ -9,9 +10,9 @@ import (
 	"time"
 )
 
-// line keeps things until their time comes. One goroutine hands them out, in the order of their times, and of their
+// Line keeps things until their time comes. One goroutine hands them out, in the order of their times, and of their
 // coming where those are equal.
-type line[T any] struct {
+type Line[T any] struct {
 	clock func() time.Duration
 	out   func(thing T, at time.Duration)
 	alarm *alarm
@@ -27,22 +28,22 @@ type line[T any] struct {
 	closed  bool
 }
 
-// never is later than anything.
-const never = time.Duration(1<<63 - 1)
+// Never is later than anything.
+const Never = time.Duration(1<<63 - 1)
 
-// newLine makes a line that calls out with each thing and the time it was added with.
-func newLine[T any](clock func() time.Duration, out func(thing T, at time.Duration)) (*line[T], error) {
+// New makes a Line that calls out with each thing and the time it was added with.
+func New[T any](clock func() time.Duration, out func(thing T, at time.Duration)) (*Line[T], error) {
 	a, err := newAlarm()
 	if err != nil {
 		return nil, err
 	}
-	l := &line[T]{clock: clock, out: out, alarm: a, ended: make(chan struct{})}
+	l := &Line[T]{clock: clock, out: out, alarm: a, ended: make(chan struct{})}
 	go l.run()
 	return l, nil
 }
 
-// add takes a thing that is to be handed out at a time.
-func (l *line[T]) add(thing T, at time.Duration) {
+// Add takes a thing that is to be handed out at a time.
+func (l *Line[T]) Add(thing T, at time.Duration) {
 	l.mu.Lock()
 	heap.Push(&l.things, item[T]{at, l.coming, thing})
 	l.coming++
@@ -57,16 +58,16 @@ func (l *line[T]) add(thing T, at time.Duration) {
 	}
 }
 
-// len returns the number of things that have not been handed out, or are just being.
-func (l *line[T]) len() int {
+// Len returns the number of things that have not been handed out, or are just being.
+func (l *Line[T]) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.waiting
 }
 
-// hurry hands out everything now, and at once what comes later. After a call with false that ends as soon as
+// Hurry hands out everything now, and at once what comes later. After a call with false that ends as soon as
 // nothing waits.
-func (l *line[T]) hurry(yes bool) {
+func (l *Line[T]) Hurry(yes bool) {
 	l.mu.Lock()
 	l.calm = !yes
 	l.hurried = yes || l.hurried && len(l.things) > 0
@@ -74,8 +75,8 @@ func (l *line[T]) hurry(yes bool) {
 	l.alarm.ring()
 }
 
-// close hands out everything and ends the goroutine. Nothing may be added any more.
-func (l *line[T]) close() {
+// Close hands out everything and ends the goroutine. Nothing may be added any more.
+func (l *Line[T]) Close() {
 	l.mu.Lock()
 	l.hurried, l.calm, l.closed = true, false, true
 	l.mu.Unlock()
@@ -84,12 +85,12 @@ func (l *line[T]) close() {
 	l.alarm.close()
 }
 
-func (l *line[T]) run() {
+func (l *Line[T]) run() {
 	defer close(l.ended)
-	defer keepThread()()
+	defer KeepThread()()
 	// The thread ends with the goroutine: nobody else shall get one with these timers.
 	runtime.LockOSThread()
-	sharpenTimers()
+	SharpenTimers()
 	var due []item[T]
 	for {
 		now := l.clock()
@@ -102,7 +103,7 @@ func (l *line[T]) run() {
 		if l.calm && len(l.things) == 0 {
 			l.hurried = false
 		}
-		l.waking = never
+		l.waking = Never
 		if len(l.things) > 0 {
 			l.waking = l.things[0].at
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package impair
+package line
 
 import (
 	"math/rand/v2"
@@ -9,6 +9,13 @@ import (
 	"testing"
 	"time"
 )
+
+// patience bounds every wait for something that must come.
+const patience = 20 * time.Second
+
+var start = time.Now()
+
+func clock() time.Duration { return time.Since(start) }
 
 // TestLineOrder: things leave by their times, equal ones as they came, none too early.
 func TestLineOrder(t *testing.T) {
@@ -19,7 +26,7 @@ func TestLineOrder(t *testing.T) {
 	const n = 500
 	got := make(chan thing, n)
 	var early atomic.Int64
-	l, err := newLine(clock, func(x thing, at time.Duration) {
+	l, err := New(clock, func(x thing, at time.Duration) {
 		if at != x.at || clock() < at {
 			early.Add(1)
 		}
@@ -34,7 +41,7 @@ func TestLineOrder(t *testing.T) {
 	for i := range n {
 		x := thing{begin + time.Duration(random.IntN(20))*time.Millisecond, i}
 		want = append(want, x)
-		l.add(x, x.at)
+		l.Add(x, x.at)
 	}
 	slices.SortStableFunc(want, func(a, b thing) int { return int(a.at - b.at) })
 	for i, w := range want {
@@ -50,29 +57,29 @@ func TestLineOrder(t *testing.T) {
 			t.Fatal("things are missing from", i)
 		}
 	}
-	l.close()
+	l.Close()
 	if early.Load() > 0 {
 		t.Errorf("%d left too early", early.Load())
 	}
-	if l.len() != 0 {
-		t.Error("the line is not empty:", l.len())
+	if l.Len() != 0 {
+		t.Error("the line is not empty:", l.Len())
 	}
 }
 
 // TestLineEnds: nothing stays when the line is closed.
 func TestLineEnds(t *testing.T) {
 	var got []int
-	l, err := newLine(clock, func(x int, _ time.Duration) { got = append(got, x) })
+	l, err := New(clock, func(x int, _ time.Duration) { got = append(got, x) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.add(2, clock()+2*time.Hour)
-	l.add(1, clock()+time.Hour)
-	l.add(3, never)
-	if l.len() != 3 {
-		t.Error("waiting:", l.len())
+	l.Add(2, clock()+2*time.Hour)
+	l.Add(1, clock()+time.Hour)
+	l.Add(3, Never)
+	if l.Len() != 3 {
+		t.Error("waiting:", l.Len())
 	}
-	l.close()
+	l.Close()
 	if !slices.Equal(got, []int{1, 2, 3}) {
 		t.Error("handed out:", got)
 	}
@@ -81,14 +88,14 @@ func TestLineEnds(t *testing.T) {
 // TestLineSooner: the goroutine that waits for a late thing notices an early one.
 func TestLineSooner(t *testing.T) {
 	got := make(chan string, 2)
-	l, err := newLine(clock, func(x string, _ time.Duration) { got <- x })
+	l, err := New(clock, func(x string, _ time.Duration) { got <- x })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.close()
-	l.add("late", clock()+time.Hour)
+	defer l.Close()
+	l.Add("late", clock()+time.Hour)
 	for _, x := range []string{"soon", "sooner"} {
-		l.add(x, clock()+time.Millisecond)
+		l.Add(x, clock()+time.Millisecond)
 		select {
 		case y := <-got:
 			if x != y {
@@ -103,14 +110,14 @@ func TestLineSooner(t *testing.T) {
 // BenchmarkLate measures how late things leave that nothing else delays.
 func BenchmarkLate(b *testing.B) {
 	got := make(chan time.Duration, 1)
-	l, err := newLine(clock, func(_ struct{}, at time.Duration) { got <- clock() - at })
+	l, err := New(clock, func(_ struct{}, at time.Duration) { got <- clock() - at })
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.close()
+	defer l.Close()
 	var all []time.Duration
 	for range b.N {
-		l.add(struct{}{}, clock()+time.Millisecond)
+		l.Add(struct{}{}, clock()+time.Millisecond)
 		all = append(all, <-got)
 	}
 	slices.Sort(all)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package figure
 
 import "time"
 
@@ -39,7 +39,8 @@ type Row struct {
 	Spreads []Spread `json:"spreads"`
 }
 
-func (r *Row) add(figures []float64) {
+// Add adds the figures of a round.
+func (r *Row) Add(figures []float64) {
 	r.Rounds = append(r.Rounds, figures)
 	r.Spreads = r.Spreads[:0]
 	for m := range figures {
@@ -51,8 +52,8 @@ func (r *Row) add(figures []float64) {
 	}
 }
 
-// row returns the row of a consumer, nil if there is none.
-func (t *Table) row(consumer string) *Row {
+// RowOf returns the row of a consumer, nil if there is none.
+func (t *Table) RowOf(consumer string) *Row {
 	for _, r := range t.Rows {
 		if r.Consumer == consumer {
 			return r
@@ -64,7 +65,7 @@ func (t *Table) row(consumer string) *Row {
 // ratio returns how many times a consumer does as well as a reference, going by the medians of the first metric; ok is
 // false if one of them was not measured.
 func (t *Table) ratio(consumer, reference string) (times float64, ok bool) {
-	a, b := t.row(consumer), t.row(reference)
+	a, b := t.RowOf(consumer), t.RowOf(reference)
 	if a == nil || b == nil || len(a.Spreads) == 0 || len(b.Spreads) == 0 {
 		return 0, false
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import (
 	"reflect"
@@ -14,7 +14,7 @@ func TestSetupAsArguments(t *testing.T) {
 	for _, s := range []Setup{
 		{},
 		{Verdict: nfqueue.Accept},
-		{Queue: 65535, Queues: 3, Packets: 5, WarmUp: 2, MaxLen: 1 << 31, ReadBuffer: 7, NoGSO: true, Batch: 9, Connections: offloaded, Work: 3 * time.Microsecond, Hold: 4},
+		{Queue: 65535, Queues: 3, Packets: 5, WarmUp: 2, MaxLen: 1 << 31, ReadBuffer: 7, NoGSO: true, Batch: 9, Connections: Offloaded, Work: 3 * time.Microsecond, Hold: 4},
 	} {
 		got, err := parseSetup(s.args())
 		if err != nil || !reflect.DeepEqual(got, s) {

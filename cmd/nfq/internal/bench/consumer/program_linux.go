@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import (
 	"bufio"
@@ -80,7 +80,7 @@ func (p *Program) start(ctx context.Context, host *netlab.Host, s Setup) (*runni
 		return nil, err
 	}
 	r.stdout = bufio.NewReader(stdout)
-	err = host.Do(func() error { return onCPUs(s.CPUs, r.cmd.Start) })
+	err = host.Do(func() error { return OnCPUs(s.CPUs, r.cmd.Start) })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Title, err)
 	}
@@ -125,7 +125,7 @@ func (r *runningProgram) Wait() (Report, error) {
 	return report, nil
 }
 
-func (r *runningProgram) Resident() (int, error) { return resident(strconv.Itoa(r.cmd.Process.Pid)) }
+func (r *runningProgram) Resident() (int, error) { return Resident(strconv.Itoa(r.cmd.Process.Pid)) }
 
 func (r *runningProgram) Close() error {
 	if r.ended {

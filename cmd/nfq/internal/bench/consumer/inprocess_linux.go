@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 type InProcess struct{}
 
 // Name implements Consumer.
-func (InProcess) Name() string { return ourName + ", in process" }
+func (InProcess) Name() string { return OurName + ", in process" }
 
 // Can implements Consumer.
 func (InProcess) Can(s Setup) bool { return s.Packets > 0 }
@@ -42,7 +42,7 @@ func (r *runningSession) Go() error {
 	r.started = true
 	go func() {
 		defer close(r.done)
-		r.err = onCPUs(r.session.setup.CPUs, func() (err error) {
+		r.err = OnCPUs(r.session.setup.CPUs, func() (err error) {
 			r.report, err = r.session.run(r.ctx)
 			return err
 		})
@@ -60,7 +60,7 @@ func (r *runningSession) Wait() (Report, error) {
 	return r.report, r.err
 }
 
-func (r *runningSession) Resident() (int, error) { return resident("self") }
+func (r *runningSession) Resident() (int, error) { return Resident("self") }
 
 func (r *runningSession) Close() error {
 	r.stop()

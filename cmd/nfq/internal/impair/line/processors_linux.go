@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package impair
+package line
 
 import (
 	"runtime"
@@ -9,10 +9,10 @@ import (
 
 var processors sync.Mutex // GOMAXPROCS is read and written
 
-// keepThread adds one to GOMAXPROCS for a goroutine that waits in system calls most of the time, until giveBack. The runtime
+// KeepThread adds one to GOMAXPROCS for a goroutine that waits in system calls most of the time, until giveBack. The runtime
 // lets such a thread keep its P for up to 10 milliseconds, in which other goroutines, such as the one that reads the queue,
 // would have to wait if there was none left.
-func keepThread() (giveBack func()) {
+func KeepThread() (giveBack func()) {
 	change := func(by int) {
 		processors.Lock()
 		defer processors.Unlock()

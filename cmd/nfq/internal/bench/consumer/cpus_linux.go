@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import "github.com/chifflier/nfqueue-go/cmd/nfq/internal/affinity"
 
-// onCPUs runs fn on a thread that may run only on the given processors, as may the processes that fn starts. No
+// OnCPUs runs fn on a thread that may run only on the given processors, as may the processes that fn starts. No
 // processors mean no restriction.
-func onCPUs(cpus []int, fn func() error) error {
+func OnCPUs(cpus []int, fn func() error) error {
 	if len(cpus) == 0 {
 		return fn()
 	}

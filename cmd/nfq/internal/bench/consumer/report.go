@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import "time"
 
@@ -18,11 +18,11 @@ type Report struct {
 	Mallocs uint64 `json:"mallocs,omitempty"`
 }
 
-// rate is the number of packets in a second, in thousands.
-func (r Report) rate() float64 { return float64(r.Measured) / r.Elapsed.Seconds() / 1e3 }
+// Rate is the number of packets in a second, in thousands.
+func (r Report) Rate() float64 { return float64(r.Measured) / r.Elapsed.Seconds() / 1e3 }
 
-// perPacket is the part of d that falls to a packet, in nanoseconds.
-func (r Report) perPacket(d time.Duration) float64 { return float64(d) / float64(r.Measured) }
+// PerPacket is the part of d that falls to a packet, in nanoseconds.
+func (r Report) PerPacket(d time.Duration) float64 { return float64(d) / float64(r.Measured) }
 
 // merge adds what another process has done at the same time.
 func (r *Report) merge(other Report) {

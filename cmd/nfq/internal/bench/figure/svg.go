@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package figure
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 )
 
 // Sizes in a chart, in pixels.
@@ -78,14 +80,14 @@ func (t *Table) draw(b *strings.Builder, y int) int {
 		s := row.Spreads[0]
 		at := func(f float64) float64 { return labelWidth + f/most*barWidth }
 		class := "bar"
-		if strings.HasPrefix(row.Consumer, ourName) {
+		if strings.HasPrefix(row.Consumer, consumer.OurName) {
 			class += " ours"
 		}
 		middle := float64(y) + barHeight/2
 		fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", labelWidth-8, y+11, html.EscapeString(row.Consumer))
 		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", class, labelWidth, y, at(s.Median)-labelWidth, barHeight)
 		fmt.Fprintf(b, "<path class=\"spread\" d=\"M%.1f %.1fH%.1f\"/>", at(s.Min), middle, at(s.Max))
-		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", at(s.Max)+6, y+11, number(s.Median))
+		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", at(s.Max)+6, y+11, Number(s.Median))
 		y += rowHeight
 	}
 	return y

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package figure
 
 import (
 	"fmt"
@@ -8,13 +8,15 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 )
 
 // references are the consumers that others are compared with, in the tables in which they occur.
 var references = []struct{ consumer, heading string }{
-	{noQueueName, "of no queue"},
-	{libraryName, "of the library"},
-	{floorName, "of the C floor"},
+	{consumer.NoQueueName, "of no queue"},
+	{consumer.LibraryName, "of the library"},
+	{consumer.FloorName, "of the C floor"},
 }
 
 // WriteText writes the tables for reading.
@@ -40,7 +42,7 @@ func (t *Table) grid() [][]string {
 	first := t.Metrics[0]
 	head := []string{"", first.Name + ", " + first.Unit, ""}
 	for _, ref := range references {
-		if t.row(ref.consumer) != nil {
+		if t.RowOf(ref.consumer) != nil {
 			head = append(head, ref.heading)
 		}
 	}
@@ -50,9 +52,9 @@ func (t *Table) grid() [][]string {
 	grid := [][]string{head}
 	for _, row := range t.Rows {
 		s := row.Spreads[0]
-		line := []string{row.Consumer, number(s.Median), "[" + number(s.Min) + " to " + number(s.Max) + "]"}
+		line := []string{row.Consumer, Number(s.Median), "[" + Number(s.Min) + " to " + Number(s.Max) + "]"}
 		for _, ref := range references {
-			if t.row(ref.consumer) == nil {
+			if t.RowOf(ref.consumer) == nil {
 				continue
 			}
 			cell := ""
@@ -62,15 +64,15 @@ func (t *Table) grid() [][]string {
 			line = append(line, cell)
 		}
 		for _, s := range row.Spreads[1:] {
-			line = append(line, number(s.Median))
+			line = append(line, Number(s.Median))
 		}
 		grid = append(grid, line)
 	}
 	return grid
 }
 
-// number formats a figure with three significant digits, or all before the point.
-func number(f float64) string {
+// Number formats a figure with three significant digits, or all before the point.
+func Number(f float64) string {
 	digits := 0
 	for limit := 100.0; digits < 3 && f < limit && f > -limit; limit /= 10 {
 		digits++

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import (
 	"errors"
@@ -47,17 +47,17 @@ type Setup struct {
 type Connections string
 
 const (
-	// firstData gives a connection its verdict with its first data.
-	firstData Connections = "first-data"
-	// offloaded is firstData, and has the kernel carry on.
-	offloaded Connections = "offloaded"
-	// undecided lets packets pass, and wants to see more.
-	undecided Connections = "undecided"
+	// FirstData gives a connection its verdict with its first data.
+	FirstData Connections = "first-data"
+	// Offloaded is FirstData, and has the kernel carry on.
+	Offloaded Connections = "offloaded"
+	// Undecided lets packets pass, and wants to see more.
+	Undecided Connections = "undecided"
 )
 
-// usual is the setup of nfqueue.Config with nothing set, for packets that do not wait for long. The size of the receive
+// Usual is the setup of nfqueue.Config with nothing set, for packets that do not wait for long. The size of the receive
 // buffer is what that comes to, so that others have the same.
-var usual = Setup{Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: 11 << 20}
+var Usual = Setup{Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: 11 << 20}
 
 // args returns s as the command line of a consumer. CPUs are not on it.
 func (s Setup) args() []string {

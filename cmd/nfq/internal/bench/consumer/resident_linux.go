@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 )
 
 // resident returns how many bytes of memory a process has that are not those of files (RssAnon in /proc/PID/status).
-func resident(pid string) (int, error) {
+func Resident(pid string) (int, error) {
 	f, err := os.Open("/proc/" + pid + "/status")
 	if err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package consumer
 
 import (
 	"runtime"
@@ -12,8 +12,8 @@ import (
 // although it is kept to fewer processors, or just one.
 func Ours(command ...string) []Consumer {
 	return []Consumer{
-		&Program{Title: ourName, Command: command, Ours: true, Env: []string{"GOMAXPROCS=" + strconv.Itoa(runtime.NumCPU())}},
-		&Program{Title: ourName + ", GOMAXPROCS=1", Command: command, Ours: true, Env: []string{"GOMAXPROCS=1"}},
+		&Program{Title: OurName, Command: command, Ours: true, Env: []string{"GOMAXPROCS=" + strconv.Itoa(runtime.NumCPU())}},
+		&Program{Title: OurName + ", GOMAXPROCS=1", Command: command, Ours: true, Env: []string{"GOMAXPROCS=1"}},
 		InProcess{},
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package bench
+package figure
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 )
 
 func TestSpread(t *testing.T) {
@@ -33,7 +35,7 @@ func TestSpread(t *testing.T) {
 
 func TestNumber(t *testing.T) {
 	for f, want := range map[float64]string{0: "0", 0.1234: "0.123", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 123456: "123456", -1.234: "-1.23"} {
-		if got := number(f); got != want {
+		if got := Number(f); got != want {
 			t.Errorf("%g: %s, want %s", f, got, want)
 		}
 	}
@@ -43,30 +45,30 @@ func TestNumber(t *testing.T) {
 func example() *Results {
 	table := func(workload string, less bool, figures map[string][]float64) *Table {
 		t := &Table{Workload: workload, Title: "title of " + workload, Situation: "a < b", Metrics: []Metric{{"first", "unit", less}, {"second", "ns", true}}}
-		for _, name := range []string{libraryName, ourName} {
+		for _, name := range []string{consumer.LibraryName, consumer.OurName} {
 			row := &Row{Consumer: name}
 			for _, f := range figures[name] {
-				row.add([]float64{f, 10 * f})
+				row.Add([]float64{f, 10 * f})
 			}
 			t.Rows = append(t.Rows, row)
 		}
 		return t
 	}
 	return &Results{Rounds: 3, Tables: []*Table{
-		table("drain", false, map[string][]float64{libraryName: {100, 90, 110}, ourName: {400, 500, 300}}),
-		table("latency", true, map[string][]float64{libraryName: {40, 40, 40}, ourName: {50, 20, 10}}),
+		table("drain", false, map[string][]float64{consumer.LibraryName: {100, 90, 110}, consumer.OurName: {400, 500, 300}}),
+		table("latency", true, map[string][]float64{consumer.LibraryName: {40, 40, 40}, consumer.OurName: {50, 20, 10}}),
 	}}
 }
 
 func TestRatio(t *testing.T) {
 	r := example()
-	if got, ok := r.Tables[0].ratio(ourName, libraryName); got != 4 || !ok {
+	if got, ok := r.Tables[0].ratio(consumer.OurName, consumer.LibraryName); got != 4 || !ok {
 		t.Errorf("more is better: %v, %v", got, ok)
 	}
-	if got, ok := r.Tables[1].ratio(ourName, libraryName); got != 2 || !ok {
+	if got, ok := r.Tables[1].ratio(consumer.OurName, consumer.LibraryName); got != 2 || !ok {
 		t.Errorf("less is better: %v, %v", got, ok)
 	}
-	if got, ok := r.Tables[0].ratio(ourName, floorName); ok {
+	if got, ok := r.Tables[0].ratio(consumer.OurName, consumer.FloorName); ok {
 		t.Errorf("not measured: %v", got)
 	}
 }
