@@ -29,11 +29,18 @@ type Finder struct {
 
 // Find returns who has the socket that sends packets of a flow, or else the one that receives them.
 // The protocols are TCP, UDP, UDP-Lite, SCTP and DCCP; others match errors.ErrUnsupported, as do
-// kernels without the module of a protocol (tcp_diag, udp_diag). With uid, the answer is of a
-// socket of that user; AnyUser is any. Without a socket the error matches ErrNotFound.
+// kernels without the module of a protocol (tcp_diag, udp_diag). With uid, an id
+// of the initial user namespace, the answer is of a socket of that user; AnyUser is any. Without a
+// socket the error matches ErrNotFound.
 func (f *Finder) Find(flow nfqueue.Flow, uid uint32) (Owner, error) {
 	if !flow.HasPorts() {
 		return Owner{}, fmt.Errorf("owner: a packet without ports has no socket that could be found: %w", errors.ErrUnsupported)
+	}
+	if uid != AnyUser {
+		var err error
+		if uid, err = mapped(uid); err != nil {
+			return Owner{}, fmt.Errorf("owner: %w", err)
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -22,14 +22,14 @@ const (
 )
 
 // network returns the family that the condition is for, or that of the Rule.
-func (s single) network() nfqueue.Family {
-	switch s.has {
+func (r single) network() nfqueue.Family {
+	switch r.has {
 	case firstIPv4:
 		return nfqueue.FamilyIPv4
 	case unfragmented, firstIPv6:
 		return nfqueue.FamilyIPv6
 	}
-	return s.Rule.network()
+	return r.Rule.network()
 }
 
 // singles returns the rules that match the same together. They exclude each other in effect: what
