@@ -37,6 +37,7 @@ func TestDeadlines(t *testing.T) {
 		s.SetDeadline(entries["limited"], after(4))
 		s.SetDeadline(entries["removed"], after(1)) // it is not listed any more
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		want := []string{"a after 1s", "b after 2s", "c after 3s", "limited after 4s", "later after 5s"}
 		if !slices.Equal(at, want) {
 			t.Errorf("overdue: %q, want %q", at, want)

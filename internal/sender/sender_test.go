@@ -69,10 +69,12 @@ func TestOverdue(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
+					synctest.Wait()
 					conn.sent = nil
 					began := Now()
 					s.Add(decided(id + 1))
 					time.Sleep(c.flushAfter + time.Second) // the handler of the next packet
+					synctest.Wait()
 					if len(conn.sent) != 1 {
 						t.Fatalf("sent %d times", len(conn.sent))
 					}
