@@ -77,9 +77,9 @@ func newStat() *cobra.Command {
 	flags.DurationVar(&f.sample, "sample", time.Second, "measure the rates for `DURATION`; 0s shows none, at once")
 	flags.BoolVarP(&f.json, "json", "j", false, "write JSON")
 	for _, flag := range []struct{ name, short, usage string }{
-		{"all", "a", "as for ss: show all queues, which is so unless some are named"},
-		{"numeric", "n", "as for ss: show numbers, which is always so"},
-		{"processes", "p", "as for ss: show processes, which is always so"},
+		{"all", "a", "show all queues, as is done unless some are named (from ss)"},
+		{"numeric", "n", "show numbers, as is always done (from ss)"},
+		{"processes", "p", "show processes, as is always done (from ss)"},
 	} {
 		flags.BoolP(flag.name, flag.short, false, flag.usage)
 	}

@@ -48,11 +48,11 @@ func (v *view) check() error {
 
 // tcpdumpFlags accepts the flags of tcpdump that ask for what nfq does anyway.
 func tcpdumpFlags(f *pflag.FlagSet) {
-	f.CountP("numeric", "n", "as for tcpdump: show numbers, not names, which nfq always does")
+	f.CountP("numeric", "n", "show numbers, not names, as is always done (from tcpdump)")
 	for _, flag := range []struct{ name, short, usage string }{
-		{"line-buffered", "l", "as for tcpdump: write each line at once, which nfq does when no more packets wait"},
-		{"packet-buffered", "U", "as for tcpdump: record each packet at once, which nfq does when no more wait"},
-		{"no-promiscuous-mode", "p", "as for tcpdump: leave the interface as it is, which nfq always does"},
+		{"line-buffered", "l", "write each line at once, as is done when no more packets wait (from tcpdump)"},
+		{"packet-buffered", "U", "record each packet at once, as is done when no more wait (from tcpdump)"},
+		{"no-promiscuous-mode", "p", "leave the interface as it is, as is always done (from tcpdump)"},
 	} {
 		f.BoolP(flag.name, flag.short, false, flag.usage)
 	}

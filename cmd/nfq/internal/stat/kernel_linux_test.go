@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/rules"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -192,6 +195,30 @@ func TestDecided(t *testing.T) {
 	}
 	cancel()
 	labtest.Must(t, <-served)
+}
+
+// TestDocumentedMetrics: the metrics in the document, also those in its alert rules, are those that there are.
+func TestDocumentedMetrics(t *testing.T) {
+	text, err := os.ReadFile("../../../../docs/stat.md")
+	labtest.Must(t, err)
+	documented := make(map[string]bool)
+	for _, name := range regexp.MustCompile(`nfqueue_[a-z_]+`).FindAllString(string(text), -1) {
+		documented[name] = true
+	}
+	described := make(chan *prometheus.Desc, 20)
+	NewMetrics(new(Reader)).Describe(described)
+	close(described)
+	for d := range described {
+		_, name, _ := strings.Cut(d.String(), `fqName: "`)
+		name, _, _ = strings.Cut(name, `"`)
+		if !documented[name] {
+			t.Errorf("%s is not in docs/stat.md", name)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/stat.md has %s, which there is not", name)
+	}
 }
 
 // TestServeBounds has clients that send no request, or no body, or that are too many: each is served or let

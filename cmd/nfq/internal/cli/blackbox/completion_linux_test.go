@@ -44,7 +44,7 @@ func TestCompletion(t *testing.T) {
 		filter bool
 	}{
 		{[]string{""}, "probe\tCheck kernel", false},
-		{[]string{"stat", "--"}, "--listen\t", false},
+		{[]string{"stat", "--"}, "--all\t", false},
 		{[]string{"stat", "--listen", ""}, "", false},
 		{[]string{"bench", "--workload", ""}, "drain", false},
 		{[]string{"bench", "--json", ""}, "", true},
