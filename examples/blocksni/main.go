@@ -62,13 +62,8 @@ func run(ctx context.Context, b *blocker) error {
 		}
 		queued = append(queued, r)
 	}
-	set, err := rules.Install(rules.Config{}, queued...)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
 	cfg := connection.Config{Hold: true, Fallback: b.block, Offload: queued[0].Offload}
-	return nfqueue.Run(ctx, nfqueue.Config{}, connection.New(cfg, b))
+	return rules.Run(ctx, nfqueue.Config{}, connection.New(cfg, b), queued...)
 }
 
 func main() {

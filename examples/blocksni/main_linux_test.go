@@ -48,6 +48,7 @@ func TestBlockSNI(t *testing.T) {
 		labtest.Must(t, err)
 		defer l.Close()
 		p := labtest.Start(t, n.Client, 1, append(c.args, "ads.example", "tracker.example")...)
+		labtest.AwaitRules(t, n.Client)
 		if seen, _ := greet(t, n, l, "www.example", patience); len(seen) == 0 {
 			t.Errorf("MTU %d: the server sees nothing of an allowed name", c.mtu)
 		}
@@ -99,6 +100,7 @@ func TestBlockQUIC(t *testing.T) {
 		blocked bool
 	}{{"other.example", false}, {"example.com", true}} {
 		p := labtest.Start(t, n.Client, 1, c.name)
+		labtest.AwaitRules(t, n.Client)
 		from, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("udp", at.String()) })
 		labtest.Must(t, err)
 		defer from.Close()

@@ -41,21 +41,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set, err := rules.Install(rules.Config{}, rule)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	q, err := nfqueue.Open(nfqueue.Config{Fallback: nfqueue.Accept})
-	if err != nil {
-		return err
-	}
-	defer q.Close()
 	t := connection.New(connection.Config{Fallback: connection.Accept, Offload: rule.Offload},
 		connection.HandlerFunc(name))
-	err = q.Serve(ctx, t)
-	log.Printf("%d packets seen of %d connections", q.Stats().Received, t.Stats().Opened)
-	return err
+	return rules.RunFunc(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, func(ctx context.Context, q *nfqueue.Queue) error {
+		err := q.Serve(ctx, t)
+		log.Printf("%d packets seen of %d connections", q.Stats().Received, t.Stats().Opened)
+		return err
+	}, rule)
 }
 
 func main() {

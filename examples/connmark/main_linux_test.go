@@ -30,6 +30,7 @@ func TestConnMark(t *testing.T) {
 	labtest.Must(t, err)
 	defer l.Close()
 	p := labtest.Start(t, n.Client, 1)
+	labtest.AwaitRules(t, n.Client)
 	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", at) })
 	labtest.Must(t, err)
 	defer c.Close()

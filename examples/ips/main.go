@@ -67,16 +67,16 @@ func run(ctx context.Context, s sensor) error {
 	if err != nil {
 		return err
 	}
-	set, err := rules.Install(rules.Config{}, rule)
-	if err != nil {
-		return err
-	}
-	defer set.Close()
 	g, err := nfqueue.OpenGroup(nfqueue.Config{}, queues)
 	if err != nil {
 		return err
 	}
 	defer g.Close()
+	set, err := rules.Install(rules.Config{}, rule)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
 
 	cfg := connection.Config{Hold: true, Offload: rule.Offload}
 	var trackers []*connection.Tracker

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 func TestIPS(t *testing.T) {
 	n := labtest.Routed(t)
 	p := labtest.Start(t, n.Middle, queues, "evil.example", "/etc/passwd")
+	labtest.AwaitRules(t, n.Middle)
 	for i, addr := range []netip.Addr{n.Server4, n.Server6} {
 		at := netip.AddrPortFrom(addr, uint16(8000+i)).String()
 		l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", at) })
