@@ -206,7 +206,7 @@ func TestDumpOnTerminals(t *testing.T) {
 					return strings.Contains(strings.ReplaceAll(text, "\n", ""), fmt.Sprintf("UDP, length %d", length))
 				}
 			}
-			w.enter("cd "+t.TempDir())
+			w.enter("cd " + t.TempDir())
 			w.enter("nfq dump -w x.pcapng --print out udp dport 4000 queue 9; rm x.pcapng")
 			w.await("start", func(text string) bool { return strings.Contains(strings.ReplaceAll(text, "\n", ""), "through queue 9") })
 			flow.send("shown")
