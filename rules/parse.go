@@ -146,6 +146,9 @@ func (p *parser) clause(w word.Word) error {
 		return p.error(w, fmt.Errorf("words are in small letters: %q", lower))
 	}
 	if !ok {
+		if meant := closest(w.Text); meant != "" {
+			return p.error(w, fmt.Errorf("no such word; did you mean %q?", meant))
+		}
 		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
 			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
 			"sport, dport, port, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, noreject"))

@@ -111,7 +111,12 @@ func TestParseErrors(t *testing.T) {
 	}{
 		{"", "", 0, "expected a hook"},
 		{"tcp dport 443", "", 13, "expected a hook"},
-		{"out tcp dprt 443", "dprt", 8, "expected a hook"},
+		{"out tcp dprt 443", "dprt", 8, `did you mean "dport"?`},
+		{"outptu tcp", "outptu", 0, `did you mean "output"?`},
+		{"out ucp", "ucp", 4, `did you mean`},
+		{"out Sport 5", "Sport", 4, `words are in small letters`},
+		{"out ofload", "ofload", 4, `did you mean "offload"?`},
+		{"out nonsense", "nonsense", 4, "expected a hook"},
 		{"OUTPUT tcp", "OUTPUT", 0, `words are in small letters: "output"`},
 		{"out TCP", "TCP", 4, `words are in small letters: "tcp"`},
 		{"out BAD", "BAD", 4, "expected a hook"},
