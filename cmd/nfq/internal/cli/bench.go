@@ -44,11 +44,13 @@ func newBench() *cobra.Command {
 	var f benchFlags
 	var list strings.Builder
 	for _, w := range bench.Workloads() {
-		fmt.Fprintf(&list, "    %-11s  %s\n", w.Name, w.Title)
+		const indent = 17
+		title := wrapText(w.Title, helpColumns-indent)
+		fmt.Fprintf(&list, "    %-*s%s\n", indent-4, w.Name, strings.ReplaceAll(title, "\n", "\n"+strings.Repeat(" ", indent)))
 	}
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure how fast packets are decided, and compare with programs in C",
+		Short: "Measure how fast packets are decided, and compare with C",
 		Long:  fmt.Sprintf(benchHelp, list.String()),
 		Example: "  nfq bench\n" +
 			"  nfq bench --workload drain,latency --rounds 3 --json results.json\n" +
@@ -145,7 +147,7 @@ func newSoak() *cobra.Command {
 	var o soak.Options
 	cmd := &cobra.Command{
 		Use:   "soak",
-		Short: "Run queues at random for a long time, and check that nothing is lost",
+		Short: "Run queues at random for long, and check that nothing is lost",
 		Long:  soakHelp,
 		Args:  cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error {

@@ -27,7 +27,7 @@ Each finding has a severity: ok, info, warning, unknown (it could not be checked
 
     0  no problem was found
     1  at least one problem was found
-    3  no problem was found, but something could not be checked; root can check everything`
+    3  no problem was found, but something could not be checked without root`
 
 const probeExample = `  nfq probe
   sudo nfq probe --netns router

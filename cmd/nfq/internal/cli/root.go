@@ -27,7 +27,7 @@ Exit codes:
       0  done, and all is well
       1  failed
       2  wrong usage
-      3  the kernel or the privileges do not allow it; the message says how to get it
+      3  the kernel or the privileges do not allow it; the message says why
     130  interrupted by SIGINT or SIGTERM before it was done
     141  the reader of the output went away, as with '| head -1'
 
@@ -47,7 +47,9 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("nfq {{.Version}}\n")
 	root.SetFlagErrorFunc(explainValue)
 	root.AddCommand(newDemo(), newDump(), newRun(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
+	root.SetUsageTemplate(usageTemplate(root))
 	checkTopics(root)
+	wrapHelp(root)
 	markWork(root)
 	return root
 }
