@@ -138,6 +138,15 @@ func (r Rule) iptablesArgs() []string {
 	} else if r.ICMPType.set {
 		args = append(args, "-m", "icmp6", "--icmpv6-type", r.ICMPType.String())
 	}
+	if r.UID.set || r.GID.set {
+		args = append(args, "-m", "owner")
+	}
+	if r.UID.set {
+		args = append(args, "--uid-owner", r.UID.String())
+	}
+	if r.GID.set {
+		args = append(args, "--gid-owner", r.GID.String())
+	}
 	if r.MarkMask != 0 {
 		args = append(args, "-m", "mark", "--mark", markText(r.Mark, r.MarkMask))
 	}

@@ -40,6 +40,8 @@ func (r single) matches() []part {
 		m.compare("ICMP type", expr.CmpOpEq, []byte{r.ICMPType.number})
 	}
 	m.transportHeader(r)
+	m.owner("user", expr.MetaKeySKUID, r.UID)
+	m.owner("group", expr.MetaKeySKGID, r.GID)
 	m.mark(r.Mark, r.MarkMask)
 	m.ctState(r.CTState)
 	m.ctMark(r.CTMark, r.CTMarkMask)
@@ -160,6 +162,12 @@ func (m *matcher) ports(what string, offset uint32, p Ports) {
 	}
 	m.compare(what, expr.CmpOpGte, first)
 	m.compare(what, expr.CmpOpLte, binary.BigEndian.AppendUint16(nil, p.Last))
+}
+
+func (m *matcher) owner(what string, key expr.MetaKey, o OwnerID) {
+	if o.set {
+		m.meta(what, key, binary.NativeEndian.AppendUint32(nil, o.number))
+	}
 }
 
 // Marks and states are numbers of 32 bits in host byte order.

@@ -93,6 +93,12 @@ func (r single) nftRule() string {
 	if c := nftConditions[r.has]; c != "" {
 		add("%s", c)
 	}
+	if r.UID.set {
+		add("meta skuid %v", r.UID)
+	}
+	if r.GID.set {
+		add("meta skgid %v", r.GID)
+	}
 	if r.MarkMask != 0 {
 		add("%s", nftBits("meta mark", r.Mark, r.MarkMask))
 	}

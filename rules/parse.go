@@ -23,6 +23,7 @@ import (
 //	saddr ADDRESS[/BITS], daddr ...         source, destination
 //	sport PORT[-PORT], dport ...            source, destination
 //	port PORT[-PORT]                        source or destination
+//	uid NUMBER, gid NUMBER                  user, group that sends it
 //	mark VALUE[/MASK]                       decimal or 0x...
 //	ct STATE[,STATE...]                     new established related invalid untracked
 //	ctmark VALUE[/MASK]                     mark of the connection
@@ -151,7 +152,7 @@ func (p *parser) clause(w word.Word) error {
 		}
 		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
 			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
-			"sport, dport, port, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, noreject"))
+			"sport, dport, port, uid, gid, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, noreject"))
 	}
 	value := p.take()
 	if err := p.once(a.field, value); err != nil {

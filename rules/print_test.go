@@ -40,6 +40,8 @@ func TestNFT(t *testing.T) {
 			[]string{"bridge nfqueue prerouting.-300 ip6 daddr 2001:db8::/32 meta l4proto 47 meta mark 0x2 queue num 0-1 bypass,fanout"}},
 		{"postrouting bridge saddr ::/0 priority 5", "postrouting.5 { type filter hook postrouting priority 5; policy accept; }",
 			[]string{"bridge nfqueue postrouting.5 meta protocol ip6 queue num 0 bypass"}},
+		{"out uid 1000 gid 0 mark 1", "output { type filter hook output priority 0; policy accept; }",
+			[]string{"inet nfqueue output meta skuid 1000 meta skgid 0 meta mark 0x1 queue num 0 bypass"}},
 		{"in ctmark 0x1/0xff packets 10 bytes 4096", "input { type filter hook input priority 0; policy accept; }",
 			[]string{"inet nfqueue input ct mark & 0xff == 0x1 ct packets <= 10 ct bytes <= 4096 queue num 0 bypass"}},
 		{"out saddr 0.0.0.0/0", "output { type filter hook output priority 0; policy accept; }",
@@ -148,6 +150,8 @@ func TestIPTables(t *testing.T) {
 		{"in ip ctmark 5 packets 10 bytes 4096", []string{
 			"iptables -t filter -A INPUT -m connmark --mark 0x5 -m connbytes --connbytes 0:10 --connbytes-dir both --connbytes-mode packets " +
 				"-m connbytes --connbytes 0:4096 --connbytes-dir both --connbytes-mode bytes -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"out ip uid 1000 gid 0 mark 1", []string{
+			"iptables -t filter -A OUTPUT -m owner --uid-owner 1000 --gid-owner 0 -m mark --mark 0x1 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		// What ip6tables does not take for a protocol.
 		{"in proto 60", []string{"iptables -t filter -A INPUT -p 60 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"in proto 51", []string{"iptables -t filter -A INPUT -p 51 -j NFQUEUE --queue-num 0 --queue-bypass"}},

@@ -54,6 +54,12 @@ type Rule struct {
 	// ICMPType needs the Protocol ICMP or ICMPv6. Later fragments do not match.
 	ICMPType ICMPType
 
+	// UID is the user who opened the socket that sends the packet (its fsuid). There is none
+	// elsewhere than at output and postrouting, and none for what the kernel sends by itself.
+	UID OwnerID
+	// GID is the group that goes with the UID.
+	GID OwnerID
+
 	// Mark is the packet's mark, of which only the bits in MarkMask are looked at.
 	Mark uint32
 	// MarkMask is all bits if it is zero and Mark is not. If both are zero any mark

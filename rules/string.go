@@ -42,6 +42,12 @@ func (r Rule) String() string {
 	optional("sport", r.SrcPort.String())
 	optional("dport", r.DstPort.String())
 	optional("port", r.Port.String())
+	if r.UID.set {
+		add("uid", r.UID.String())
+	}
+	if r.GID.set {
+		add("gid", r.GID.String())
+	}
 	if r.MarkMask != 0 {
 		add("mark", markText(r.Mark, r.MarkMask))
 	}

@@ -46,6 +46,8 @@ func (r Rule) Validate() error {
 		{"DstPort", r.checkPorts(r.DstPort)},
 		{"Port", r.checkEitherPort()},
 		{"ICMPType", r.checkICMPType()},
+		{"UID", r.checkOwner(r.UID)},
+		{"GID", r.checkOwner(r.GID)},
 		{"Mark", checkMark(r.Mark, r.MarkMask)},
 		{"CTState", r.checkCTState()},
 		{"CTMark", r.checkCTMark()},
