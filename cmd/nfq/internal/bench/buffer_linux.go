@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bufferCharge returns what an unread packet of size bytes takes of a receive buffer, in the kernel's count, on an
-// architecture. It is what was measured on x86-64: the linear part in a power of two, pages as they are.
+// bufferCharge returns what an unread packet of size bytes takes of a receive buffer, in the
+// kernel's count, on an architecture. It is what was measured on x86-64: the linear part in a power
+// of two, pages as they are.
 func bufferCharge(arch string, size int) int {
 	lines := 0
 	if arch == "s390x" {
@@ -26,8 +27,8 @@ func bufferCharge(arch string, size int) int {
 	return 1<<bits.Len(uint(size+399+lines)) + 256 + lines
 }
 
-// largestBuffer returns the largest receive buffer that a consumer can have: as large as it likes for root, twice the
-// sysctl net.core.rmem_max in a user namespace.
+// largestBuffer returns the largest receive buffer that a consumer can have: as large as it likes
+// for root, twice the sysctl net.core.rmem_max in a user namespace.
 func largestBuffer() (int, error) {
 	const most = 1 << 30
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
@@ -46,8 +47,9 @@ func largestBuffer() (int, error) {
 // maxPending is the most packets that recent kernels hold in one queue.
 const maxPending = 65536
 
-// backlog returns how many packets of size bytes may wait unread for a consumer, but not more than want, and the
-// receive buffer that takes. A quarter is left for processors on which the charge is higher.
+// backlog returns how many packets of size bytes may wait unread for a consumer, but not more than
+// want, and the receive buffer that takes. A quarter is left for processors on which the charge is
+// higher.
 func backlog(want, size int) (packets, buffer int, err error) {
 	largest, err := largestBuffer()
 	if err != nil {

@@ -15,14 +15,19 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
-// wrong is a consumer that does something else than it is told, or tells something else than it did.
+// wrong is a consumer that does something else than it is told, or tells something else than it
+// did.
 type wrong struct {
 	consumer.Consumer
 	change func(*consumer.Setup)
 	report func(*consumer.Report)
 }
 
-func (w wrong) Start(ctx context.Context, host *netlab.Host, s consumer.Setup) (consumer.Running, error) {
+func (w wrong) Start(
+	ctx context.Context,
+	host *netlab.Host,
+	s consumer.Setup,
+) (consumer.Running, error) {
 	if w.change != nil {
 		w.change(&s)
 	}
@@ -67,7 +72,16 @@ func TestWrongConsumers(t *testing.T) {
 				}
 			}
 			c.consumer.Consumer = self(t)
-			_, err := Run(t.Context(), Options{Consumers: []consumer.Consumer{c.consumer}, Workloads: []string{c.workload}, Rounds: 1, Short: true, Progress: t.Output()})
+			_, err := Run(
+				t.Context(),
+				Options{
+					Consumers: []consumer.Consumer{c.consumer},
+					Workloads: []string{c.workload},
+					Rounds:    1,
+					Short:     true,
+					Progress:  t.Output(),
+				},
+			)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

@@ -43,7 +43,11 @@ func (c tracking) Can(s consumer.Setup) bool {
 	return c.Consumer.Can(s)
 }
 
-func (c tracking) Start(ctx context.Context, host *netlab.Host, s consumer.Setup) (consumer.Running, error) {
+func (c tracking) Start(
+	ctx context.Context,
+	host *netlab.Host,
+	s consumer.Setup,
+) (consumer.Running, error) {
 	s.Connections = c.how
 	return c.Consumer.Start(ctx, host, s)
 }

@@ -22,7 +22,11 @@ var costWorkload = workload{
 				{Name: "user", Unit: "ns/packet", Less: true},
 				{Name: "system", Unit: "ns/packet", Less: true},
 			}, func(r consumer.Report) []float64 {
-				return []float64{r.PerPacket(r.User + r.System), r.PerPacket(r.User), r.PerPacket(r.System)}
+				return []float64{
+					r.PerPacket(r.User + r.System),
+					r.PerPacket(r.User),
+					r.PerPacket(r.System),
+				}
 			}),
 			newDrain(l, 50000, 64, allocating).situation("64 B, accept", []figure.Metric{
 				{Name: "allocations", Unit: "per 1000 packets", Less: true},

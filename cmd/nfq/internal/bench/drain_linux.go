@@ -15,8 +15,8 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// drainWorkload measures a consumer that finds all its packets waiting. Nobody sends meanwhile, which makes it the
-// steadiest of all.
+// drainWorkload measures a consumer that finds all its packets waiting. Nobody sends meanwhile,
+// which makes it the steadiest of all.
 var drainWorkload = workload{
 	name:  "drain",
 	title: "Packets that wait in the queue, until the last verdict",
@@ -37,7 +37,10 @@ var drainWorkload = workload{
 					continue
 				}
 				d := newDrain(l, s.packets, s.size, consumer.Setup{Verdict: verdict})
-				all = append(all, d.situation(fmt.Sprintf("%s, %v", s.name, verdict), drainMetrics, drainFigures))
+				all = append(
+					all,
+					d.situation(fmt.Sprintf("%s, %v", s.name, verdict), drainMetrics, drainFigures),
+				)
 			}
 		}
 		return all
@@ -53,11 +56,12 @@ func drainFigures(r consumer.Report) []float64 {
 	return []float64{r.Rate(), r.PerPacket(r.User + r.System)}
 }
 
-// drainPort is the UDP port whose packets go to queue 0. Those of the next one go to queue 1, and so on.
+// drainPort is the UDP port whose packets go to queue 0. Those of the next one go to queue 1, and
+// so on.
 const drainPort = 9000
 
-// One packet more for warmUp that are measured comes first, until memory has been touched and the schedulers, the kernel's
-// and Go's, have come to rest.
+// One packet more for warmUp that are measured comes first, until memory has been touched and the
+// schedulers, the kernel's and Go's, have come to rest.
 const warmUp = 8
 
 // drain queues packets on their way out over lo.
@@ -73,8 +77,8 @@ type drain struct {
 	closers
 }
 
-// newDrain prepares a measurement with packets of size bytes in each queue. The consumer is kept to one processor unless
-// s says otherwise.
+// newDrain prepares a measurement with packets of size bytes in each queue. The consumer is kept to
+// one processor unless s says otherwise.
 func newDrain(l *lab, packets, size int, s consumer.Setup) *drain {
 	if s.CPUs == nil {
 		s.CPUs = l.consumer
@@ -83,7 +87,11 @@ func newDrain(l *lab, packets, size int, s consumer.Setup) *drain {
 	return &drain{lab: l, packets: l.few(packets), size: size, setup: s}
 }
 
-func (d *drain) situation(name string, metrics []figure.Metric, figures func(consumer.Report) []float64) *situation {
+func (d *drain) situation(
+	name string,
+	metrics []figure.Metric,
+	figures func(consumer.Report) []float64,
+) *situation {
 	return &situation{
 		name:    name,
 		metrics: metrics,
@@ -169,7 +177,10 @@ func (d *drain) measure(ctx context.Context, c consumer.Consumer) (consumer.Repo
 
 func (d *drain) fillAndLet(r consumer.Running) (consumer.Report, error) {
 	for i, s := range d.senders {
-		err := consumer.OnCPUs(d.lab.traffic, func() error { return s.send(d.setup.Packets, d.size) })
+		err := consumer.OnCPUs(
+			d.lab.traffic,
+			func() error { return s.send(d.setup.Packets, d.size) },
+		)
 		if err == nil {
 			err = d.checkQueued(uint16(i))
 		}
@@ -191,8 +202,14 @@ func (d *drain) checkQueued(queue uint16) error {
 	}
 	for _, q := range queues {
 		if q.Queue == queue && int(q.Backlog) != d.setup.Packets {
-			return fmt.Errorf("%d packets of %d wait in queue %d, %d did not fit into it and %d not into the receive buffer",
-				q.Backlog, d.setup.Packets, queue, q.QueueDropped, q.UserDropped)
+			return fmt.Errorf(
+				"%d packets of %d wait in queue %d, %d did not fit into it and %d not into the receive buffer",
+				q.Backlog,
+				d.setup.Packets,
+				queue,
+				q.QueueDropped,
+				q.UserDropped,
+			)
 		}
 	}
 	return nil

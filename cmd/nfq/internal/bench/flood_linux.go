@@ -16,7 +16,8 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// floodWorkload measures a consumer that is sent as many small packets as another processor can send.
+// floodWorkload measures a consumer that is sent as many small packets as another processor can
+// send.
 var floodWorkload = workload{
 	name:  "flood",
 	title: "More packets than can be decided",
@@ -25,7 +26,8 @@ var floodWorkload = workload{
 		for _, verdict := range []nfqueue.Verdict{nfqueue.Drop, nfqueue.Accept} {
 			f := &flood{lab: l, setup: consumer.Usual}
 			f.setup.Verdict, f.setup.CPUs = verdict, l.consumer
-			// The sender's super-packets are cut when they are queued: no sender could make so many small ones.
+			// The sender's super-packets are cut when they are queued: no sender could make so many
+			// small ones.
 			f.setup.NoGSO = true
 			all = append(all, &situation{
 				name: fmt.Sprintf("64 B, %v", verdict),
@@ -71,7 +73,11 @@ func (f *flood) prepare() error {
 	}
 	f.add(sink)
 	f.server = n.Server
-	f.sender = &datagrams{host: n.Client, to: netip.AddrPortFrom(n.Server4, floodPort), segment: floodSegment}
+	f.sender = &datagrams{
+		host:    n.Client,
+		to:      netip.AddrPortFrom(n.Server4, floodPort),
+		segment: floodSegment,
+	}
 	f.add(f.sender.close)
 	return nil
 }

@@ -58,8 +58,8 @@ const (
 	pingSize       = 64
 )
 
-// pingPong sends one datagram there and back, again and again, from one thread: no other has to be woken but the
-// consumer's.
+// pingPong sends one datagram there and back, again and again, from one thread: no other has to be
+// woken but the consumer's.
 type pingPong struct {
 	lab    *lab
 	setup  consumer.Setup
@@ -79,7 +79,10 @@ func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []consum
 			return err
 		}
 		p.load = int(kpps * 1e3)
-		s.name = fmt.Sprintf("with a load of %s kpps, half of what the slowest can take", figure.Number(kpps))
+		s.name = fmt.Sprintf(
+			"with a load of %s kpps, half of what the slowest can take",
+			figure.Number(kpps),
+		)
 	}
 	n, err := newPair(&p.closers, rules.UDP, true)
 	if err != nil {
@@ -107,7 +110,10 @@ func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []consum
 }
 
 // halfLoad returns half the rate of the slowest consumer.
-func (p *pingPong) halfLoad(ctx context.Context, consumers []consumer.Consumer) (kpps float64, err error) {
+func (p *pingPong) halfLoad(
+	ctx context.Context,
+	consumers []consumer.Consumer,
+) (kpps float64, err error) {
 	d := newDrain(p.lab, 10000, pingSize, consumer.Setup{Verdict: nfqueue.Accept})
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.prepare(); err != nil {
@@ -174,7 +180,8 @@ func (p *pingPong) underLoad() (times *hdrhistogram.Histogram, lost int, load fl
 	return times, lost, load, errors.Join(err, loadErr)
 }
 
-// roundTrips measures round trips for a while, in nanoseconds. Those that are not completed count as lost.
+// roundTrips measures round trips for a while, in nanoseconds. Those that are not completed count
+// as lost.
 func (p *pingPong) roundTrips() (times *hdrhistogram.Histogram, lost int, err error) {
 	times = hdrhistogram.New(1, int64(10*time.Second), 3)
 	ping := make([]byte, pingSize-udpHeaders)
@@ -230,8 +237,8 @@ func receive(fd int, want []byte) error {
 	}
 }
 
-// Load comes in bursts, as long as the time since the last one makes necessary. What a machine cannot send in time is not
-// made up for.
+// Load comes in bursts, as long as the time since the last one makes necessary. What a machine
+// cannot send in time is not made up for.
 const (
 	loadInterval = 200 * time.Microsecond
 	longestBurst = 5 * loadInterval
@@ -263,7 +270,9 @@ func (p *pingPong) sendLoad(done <-chan struct{}) (kpps float64, err error) {
 			_ = unix.Nanosleep(&pause, nil)
 		}
 	}
-	err = p.sender.host.Do(func() error { return consumer.OnCPUs(p.lab.traffic[len(p.lab.traffic)-1:], send) })
+	err = p.sender.host.Do(
+		func() error { return consumer.OnCPUs(p.lab.traffic[len(p.lab.traffic)-1:], send) },
+	)
 	return float64(sent) / time.Since(begin).Seconds() / 1e3, err
 }
 
@@ -272,7 +281,10 @@ const lostAfter = 50 * time.Millisecond
 
 // pingSocket makes a connected UDP socket on which a read fails after lostAfter.
 func pingSocket(host *netlab.Host, from, to netip.AddrPort) (int, error) {
-	fd, err := netlab.In(host, func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) })
+	fd, err := netlab.In(
+		host,
+		func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) },
+	)
 	if err != nil {
 		return 0, err
 	}

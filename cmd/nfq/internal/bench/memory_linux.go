@@ -51,7 +51,10 @@ func (m *memory) prepare() (err error) {
 		return err
 	}
 	m.add(m.host.Close)
-	set, err := rules.Install(rules.Config{NetNS: m.host.FD()}, rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true})
+	set, err := rules.Install(
+		rules.Config{NetNS: m.host.FD()},
+		rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true},
+	)
 	if err != nil {
 		return err
 	}
@@ -78,8 +81,13 @@ func (m *memory) run(ctx context.Context, c consumer.Consumer) ([]float64, error
 	return []float64{added, added + float64(used-one)/mib, float64(one) / mib}, err
 }
 
-// resident returns the memory of a consumer with open queues, and of the same after one has had packets.
-func (m *memory) resident(ctx context.Context, c consumer.Consumer, queues int) (fresh, used int, err error) {
+// resident returns the memory of a consumer with open queues, and of the same after one has had
+// packets.
+func (m *memory) resident(
+	ctx context.Context,
+	c consumer.Consumer,
+	queues int,
+) (fresh, used int, err error) {
 	before, err := delivered(m.host)
 	if err != nil {
 		return 0, 0, err
@@ -88,7 +96,16 @@ func (m *memory) resident(ctx context.Context, c consumer.Consumer, queues int) 
 	if err != nil {
 		return 0, 0, err
 	}
-	r, err := c.Start(ctx, m.host, consumer.Setup{Queues: queues, Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: buffer})
+	r, err := c.Start(
+		ctx,
+		m.host,
+		consumer.Setup{
+			Queues:     queues,
+			Verdict:    nfqueue.Accept,
+			MaxLen:     nfqueue.DefaultMaxLen,
+			ReadBuffer: buffer,
+		},
+	)
 	if err != nil {
 		return 0, 0, err
 	}

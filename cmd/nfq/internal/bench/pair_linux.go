@@ -8,8 +8,9 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// newPair makes a client and a server that queues what it receives of a transport protocol, and what it sends if both is
-// set. Packets pass if nobody has bound the queue. What is made is closed by c.
+// newPair makes a client and a server that queues what it receives of a transport protocol, and
+// what it sends if both is set. Packets pass if nobody has bound the queue. What is made is closed
+// by c.
 func newPair(c *closers, protocol rules.Protocol, both bool) (*netlab.Network, error) {
 	n, err := netlab.NewPair()
 	if err != nil {

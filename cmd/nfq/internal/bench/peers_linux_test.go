@@ -19,7 +19,16 @@ func TestPeers(t *testing.T) {
 		t.Skip("no programs to compare with:", missing)
 	}
 	t.Log("not built:", missing)
-	r, err := Run(t.Context(), Options{Consumers: consumers, Workloads: []string{"drain", "flood", "latency", "cost"}, Rounds: 1, Short: true, Progress: t.Output()})
+	r, err := Run(
+		t.Context(),
+		Options{
+			Consumers: consumers,
+			Workloads: []string{"drain", "flood", "latency", "cost"},
+			Rounds:    1,
+			Short:     true,
+			Progress:  t.Output(),
+		},
+	)
 	labtest.Must(t, err)
 	for _, c := range consumers {
 		if !c.Can(consumer.Setup{Packets: 1}) {

@@ -59,8 +59,9 @@ func (o Options) Check() error {
 	return nil
 }
 
-// Run measures. The caller needs what netlab.Enter provides. Rounds are interleaved: all consumers once, then all again,
-// so that whatever else the machine does is spread over all of them. An error comes with the results so far.
+// Run measures. The caller needs what netlab.Enter provides. Rounds are interleaved: all consumers
+// once, then all again, so that whatever else the machine does is spread over all of them. An error
+// comes with the results so far.
 func Run(ctx context.Context, o Options) (*figure.Results, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -69,7 +70,11 @@ func Run(ctx context.Context, o Options) (*figure.Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	results := &figure.Results{Started: time.Now(), Machine: thisMachine(len(l.all)), Rounds: o.Rounds}
+	results := &figure.Results{
+		Started: time.Now(),
+		Machine: thisMachine(len(l.all)),
+		Rounds:  o.Rounds,
+	}
 	for _, w := range workloads {
 		if len(o.Workloads) > 0 && !slices.Contains(o.Workloads, w.name) {
 			continue
@@ -88,7 +93,11 @@ func Run(ctx context.Context, o Options) (*figure.Results, error) {
 }
 
 // compare measures all consumers in one situation.
-func (o Options) compare(ctx context.Context, w *workload, s *situation) (table *figure.Table, err error) {
+func (o Options) compare(
+	ctx context.Context,
+	w *workload,
+	s *situation,
+) (table *figure.Table, err error) {
 	consumers := o.Consumers
 	if s.variants != nil {
 		var all []consumer.Consumer
@@ -100,7 +109,10 @@ func (o Options) compare(ctx context.Context, w *workload, s *situation) (table 
 	if w.baseline {
 		consumers = append([]consumer.Consumer{noQueue{}}, consumers...)
 	}
-	consumers = slices.DeleteFunc(slices.Clone(consumers), func(c consumer.Consumer) bool { return !s.can(c) })
+	consumers = slices.DeleteFunc(
+		slices.Clone(consumers),
+		func(c consumer.Consumer) bool { return !s.can(c) },
+	)
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.prepare(ctx, s, consumers); err != nil {
 		return nil, err
@@ -110,7 +122,14 @@ func (o Options) compare(ctx context.Context, w *workload, s *situation) (table 
 		table.Rows = append(table.Rows, &figure.Row{Consumer: c.Name()})
 	}
 	for round := range o.Rounds {
-		_, _ = fmt.Fprintf(o.Progress, "%s, %s, round %d of %d\n", w.name, s.name, round+1, o.Rounds)
+		_, _ = fmt.Fprintf(
+			o.Progress,
+			"%s, %s, round %d of %d\n",
+			w.name,
+			s.name,
+			round+1,
+			o.Rounds,
+		)
 		for i, c := range consumers {
 			runtime.GC() // not while something is measured
 			figures, err := runLimited(ctx, s, c)

@@ -15,15 +15,16 @@ import (
 // udpHeaders is the size of the headers of a UDP datagram over IPv4 without options.
 const udpHeaders = 20 + 8
 
-// A super-packet of UDP, as many segments of Ethernet's size as stay below the 64 KiB that devices take whole, link
-// header included.
+// A super-packet of UDP, as many segments of Ethernet's size as stay below the 64 KiB that devices
+// take whole, link header included.
 const (
 	superStep   = 1500 - udpHeaders
 	superPacket = udpHeaders + 44*superStep
 )
 
-// datagrams sends UDP datagrams that may stay in a queue for as long as it takes. A queued packet of the output hook is
-// charged to the send buffer of its socket; when one is full, the next datagram goes through a further socket.
+// datagrams sends UDP datagrams that may stay in a queue for as long as it takes. A queued packet
+// of the output hook is charged to the send buffer of its socket; when one is full, the next
+// datagram goes through a further socket.
 type datagrams struct {
 	host    *netlab.Host
 	to      netip.AddrPort
@@ -99,7 +100,10 @@ func (d *datagrams) dial() (int, error) {
 	if d.segment != 0 {
 		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, d.segment))
 	}
-	err = errors.Join(err, unix.Connect(fd, &unix.SockaddrInet4{Port: int(d.to.Port()), Addr: d.to.Addr().As4()}))
+	err = errors.Join(
+		err,
+		unix.Connect(fd, &unix.SockaddrInet4{Port: int(d.to.Port()), Addr: d.to.Addr().As4()}),
+	)
 	if err != nil {
 		_ = unix.Close(fd)
 		return 0, fmt.Errorf("UDP socket to %v: %w", d.to, err)

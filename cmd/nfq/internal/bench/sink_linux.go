@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listenSink opens a socket on a port of host that nobody reads. It takes super-packets whole, and throws away what does
-// not fit into the smallest buffer there is: the least work for a packet that has arrived.
+// listenSink opens a socket on a port of host that nobody reads. It takes super-packets whole, and
+// throws away what does not fit into the smallest buffer there is: the least work for a packet that
+// has arrived.
 func listenSink(host *netlab.Host, port uint16) (close func() error, err error) {
 	fd, err := netlab.In(host, func() (int, error) {
 		return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -37,10 +38,13 @@ func listenSink(host *netlab.Host, port uint16) (close func() error, err error) 
 	return func() error { return unix.Close(fd) }, nil
 }
 
-// delivered returns how many IPv4 packets have reached the sockets of host, or the place where they would have been
-// (InDelivers of the ipSystemStats, RFC 4293).
+// delivered returns how many IPv4 packets have reached the sockets of host, or the place where they
+// would have been (InDelivers of the ipSystemStats, RFC 4293).
 func delivered(host *netlab.Host) (int, error) {
-	table, err := netlab.In(host, func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/snmp") })
+	table, err := netlab.In(
+		host,
+		func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/snmp") },
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -60,8 +64,8 @@ func delivered(host *netlab.Host) (int, error) {
 	return 0, errors.New("/proc/net/snmp has no InDelivers")
 }
 
-// awaitDelivered waits until want packets have been delivered, for those that are still on their way, and returns an error
-// if there are fewer in the end, or more.
+// awaitDelivered waits until want packets have been delivered, for those that are still on their
+// way, and returns an error if there are fewer in the end, or more.
 func awaitDelivered(ctx context.Context, host *netlab.Host, want int) error {
 	for end := time.Now().Add(arrivalLimit); ; {
 		got, err := delivered(host)

@@ -115,7 +115,8 @@ func (t *transfer) run(ctx context.Context, c consumer.Consumer) ([]float64, err
 	}, nil
 }
 
-// transfer sends for a while on all streams, and returns how many bytes have arrived and how long that took.
+// transfer sends for a while on all streams, and returns how many bytes have arrived and how long
+// that took.
 func (t *transfer) transfer(ctx context.Context) (total int64, took time.Duration, err error) {
 	streams := make([]*stream, t.streams)
 	for i := range streams {
@@ -141,7 +142,10 @@ func (t *transfer) transfer(ctx context.Context) (total int64, took time.Duratio
 	for _, s := range streams {
 		total += s.received
 		if s.sent != s.received {
-			err = errors.Join(err, fmt.Errorf("%d bytes were sent and %d have arrived", s.sent, s.received))
+			err = errors.Join(
+				err,
+				fmt.Errorf("%d bytes were sent and %d have arrived", s.sent, s.received),
+			)
 		}
 		err = errors.Join(err, s.sendErr, s.receiveErr)
 	}

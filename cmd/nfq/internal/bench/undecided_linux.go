@@ -78,7 +78,10 @@ func (u *undecidedMemory) prepare() (err error) {
 	return nil
 }
 
-func (u *undecidedMemory) run(ctx context.Context, c consumer.Consumer) (figures []float64, err error) {
+func (u *undecidedMemory) run(
+	ctx context.Context,
+	c consumer.Consumer,
+) (figures []float64, err error) {
 	r, err := c.Start(ctx, u.host, consumer.Usual)
 	if err != nil {
 		return nil, err

@@ -43,8 +43,8 @@ type situation struct {
 // lab is what the machine offers.
 type lab struct {
 	short bool
-	// consumer and traffic are the processors of the one consumer, and of what sends to it. They are the same where
-	// there is only one.
+	// consumer and traffic are the processors of the one consumer, and of what sends to it. They
+	// are the same where there is only one.
 	consumer, traffic []int
 	all               []int
 }

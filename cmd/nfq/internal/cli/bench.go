@@ -46,7 +46,13 @@ func newBench() *cobra.Command {
 	for _, w := range bench.Workloads() {
 		const indent = 17
 		title := wrapText(w.Title, helpColumns-indent)
-		fmt.Fprintf(&list, "    %-*s%s\n", indent-4, w.Name, strings.ReplaceAll(title, "\n", "\n"+strings.Repeat(" ", indent)))
+		fmt.Fprintf(
+			&list,
+			"    %-*s%s\n",
+			indent-4,
+			w.Name,
+			strings.ReplaceAll(title, "\n", "\n"+strings.Repeat(" ", indent)),
+		)
 	}
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -67,20 +73,34 @@ func newBench() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&f.Rounds, "rounds", 5, "how often to take each figure")
-	flags.StringSliceVar(&f.Workloads, "workload", nil, "workloads to run, separated by commas (default all)")
+	flags.StringSliceVar(
+		&f.Workloads,
+		"workload",
+		nil,
+		"workloads to run, separated by commas (default all)",
+	)
 	flags.BoolVar(&f.Short, "short", false, "one small round of everything, to see that it works")
 	flags.StringVar(&f.peers, "peers", "", "compare with the programs in `DIR`")
-	flags.BoolVar(&f.build, "build-peers", false, "compile the programs to compare with, into the directory of --peers if given; needs the Debian packages "+consumer.Packages)
+	flags.BoolVar(
+		&f.build,
+		"build-peers",
+		false,
+		"compile the programs to compare with, into the directory of --peers if given; needs the Debian packages "+consumer.Packages,
+	)
 	flags.StringVar(&f.json, "json", "", "write all figures to `FILE`")
 	flags.StringVar(&f.svg, "svg", "", "draw bar charts into `DIR`")
 	noValues(cmd, "rounds")
-	completeFlag(cmd, "workload", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		var offers []string
-		for _, w := range bench.Workloads() {
-			offers = append(offers, cobra.CompletionWithDesc(w.Name, w.Title))
-		}
-		return offers, cobra.ShellCompDirectiveNoFileComp
-	})
+	completeFlag(
+		cmd,
+		"workload",
+		func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var offers []string
+			for _, w := range bench.Workloads() {
+				offers = append(offers, cobra.CompletionWithDesc(w.Name, w.Title))
+			}
+			return offers, cobra.ShellCompDirectiveNoFileComp
+		},
+	)
 	cmd.AddCommand(newConsumer(), newSoak())
 	return cmd
 }

@@ -72,7 +72,9 @@ func completeRule(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 		offer = []string{"new", "established", "related", "invalid", "untracked"}
 	case slices.Contains(valueWords, last):
 	default:
-		offer = append(strings.Fields("inet ip ip6 bridge tcp udp icmp icmpv6 sctp iif oif ct or"), valueWords...)
+		offer = append(
+			strings.Fields("inet ip ip6 bridge tcp udp icmp icmpv6 sctp iif oif ct or"),
+			valueWords...)
 	}
 	return offer, cobra.ShellCompDirectiveNoFileComp
 }

@@ -70,7 +70,9 @@ func newDump() *cobra.Command {
 				replay, err = w.replay(read, strings.Join(args, " "))
 				return err
 			case queue != "" && len(args) > 0:
-				return errors.New("--queue is for rules that are there already; to choose the queue of this rule add the words \"queue NUMBER\" to it")
+				return errors.New(
+					"--queue is for rules that are there already; to choose the queue of this rule add the words \"queue NUMBER\" to it",
+				)
 			case queue != "":
 				w.about = "what is sent there"
 				cfg.Queue.Queue, cfg.Queues, err = parseQueues(queue)
@@ -78,7 +80,9 @@ func newDump() *cobra.Command {
 				w.about = strings.Join(args, " ")
 				cfg.Rules, cfg.AnyQueue, err = parseRules(args)
 			default:
-				err = errors.New(`say which packets: a rule such as "out udp dport 53", or --queue NUMBER for a queue that has a rule already`)
+				err = errors.New(
+					`say which packets: a rule such as "out udp dport 53", or --queue NUMBER for a queue that has a rule already`,
+				)
 			}
 			if err != nil {
 				return err
@@ -106,7 +110,12 @@ func newDump() *cobra.Command {
 	w.flags(cmd)
 	w.briefFlag(flags)
 	flags.StringVarP(&read, "read", "r", "", "read the packets from `FILE`, as nfq replay does")
-	flags.StringVar(&queue, "queue", "", "serve the queue with this `NUMBER`, or several such as 0-3")
+	flags.StringVar(
+		&queue,
+		"queue",
+		"",
+		"serve the queue with this `NUMBER`, or several such as 0-3",
+	)
 	flags.StringVar(&namespace, "netns", "", netnsUsage)
 	noValues(cmd, "queue")
 	completeFlag(cmd, "netns", completeNetns)

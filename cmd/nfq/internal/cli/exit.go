@@ -68,8 +68,11 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// packageNames are those that errors of our packages begin with. They mean nothing to users of a program.
-var packageNames = regexp.MustCompile(`(^|\n|: )((nfqueue|nfqueuetest|rules|netlab|conntrack|bench): )+`)
+// packageNames are those that errors of our packages begin with. They mean nothing to users of a
+// program.
+var packageNames = regexp.MustCompile(
+	`(^|\n|: )((nfqueue|nfqueuetest|rules|netlab|conntrack|bench): )+`,
+)
 
 // explainError returns what is said of an error: each line once, without the names of packages.
 func explainError(err error) string {
@@ -85,8 +88,8 @@ func explainError(err error) string {
 	return strings.Join(lines, "\nnfq: ")
 }
 
-// needProc returns an error where /proc is not mounted, so that nothing is concluded from files that are
-// not there.
+// needProc returns an error where /proc is not mounted, so that nothing is concluded from files
+// that are not there.
 func needProc() error {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return unavailableError{errors.New("/proc is not mounted, and nfq needs it; " +
@@ -95,8 +98,8 @@ func needProc() error {
 	return nil
 }
 
-// standardOutput is what cobra writes help and completions to. It keeps the first error, which cobra
-// ignores.
+// standardOutput is what cobra writes help and completions to. It keeps the first error, which
+// cobra ignores.
 type standardOutput struct{ err error }
 
 func (o *standardOutput) Write(b []byte) (int, error) {

@@ -97,7 +97,12 @@ func newImpair() *cobra.Command {
 	flags.StringVar(&f.back, "back", "", "do `SETTINGS` to the answers, written as in a schedule")
 	f.linkFlags.flags(cmd)
 	flags.DurationVar(&f.duration, "duration", 0, "end after this `TIME`")
-	flags.DurationVar(&f.interval, "interval", time.Second, "show counters each `TIME`, 0 at the end only")
+	flags.DurationVar(
+		&f.interval,
+		"interval",
+		time.Second,
+		"show counters each `TIME`, 0 at the end only",
+	)
 	flags.BoolVar(&f.json, "json", false, "show counters as lines of JSON")
 	flags.StringVar(&f.netns, "netns", "", netnsUsage)
 	noValues(cmd, "back", "duration", "interval")
@@ -134,7 +139,9 @@ func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Co
 		return cfg, errors.New("--duration and --interval must not be negative")
 	}
 	if f.both && flags.Changed("back") {
-		return cfg, errors.New("--both and --back exclude each other: --back has settings of its own for the answers")
+		return cfg, errors.New(
+			"--both and --back exclude each other: --back has settings of its own for the answers",
+		)
 	}
 	if err := f.settings.Validate(); err != nil {
 		return cfg, err
@@ -151,28 +158,38 @@ func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Co
 		return cfg, err
 	}
 	if cfg.Settings == [2]impair.Settings{} && cfg.Schedule == nil {
-		return cfg, errors.New("nothing to do; give settings such as --delay 50ms or --loss 1%, or a --schedule")
+		return cfg, errors.New(
+			"nothing to do; give settings such as --delay 50ms or --loss 1%, or a --schedule",
+		)
 	}
 	return cfg, nil
 }
 
-// impairRules reads the rules of the packets that share one link. fixed says that the queue is given.
+// impairRules reads the rules of the packets that share one link. fixed says that the queue is
+// given.
 func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
 	if len(args) == 0 {
 		return nil, false, errors.New(`a rule is missing, such as "out tcp dport 443"`)
 	}
 	if strings.ContainsAny(args[0][:1], "0123456789%") {
-		return nil, false, fmt.Errorf("%q is no part of a rule; settings with several values are written without dashes, as for tc: "+
-			"nfq impair delay 100ms 10ms out tcp dport 443", args[0])
+		return nil, false, fmt.Errorf(
+			"%q is no part of a rule; settings with several values are written without dashes, as for tc: "+
+				"nfq impair delay 100ms 10ms out tcp dport 443",
+			args[0],
+		)
 	}
 	all, anyQueue, err := parseRules(args)
 	switch {
 	case err != nil:
 		return nil, false, err
 	case !anyQueue && len(all) > 1:
-		return nil, false, errors.New("several rules share a queue that is chosen by itself; leave the queue out")
+		return nil, false, errors.New(
+			"several rules share a queue that is chosen by itself; leave the queue out",
+		)
 	case all[0].Queues > 1:
-		return nil, false, errors.New("a rule for several queues cannot be impaired, as they would not share one link; name one queue or none")
+		return nil, false, errors.New(
+			"a rule for several queues cannot be impaired, as they would not share one link; name one queue or none",
+		)
 	}
 	return all, !anyQueue, nil
 }
@@ -229,12 +246,22 @@ type linkFlags struct {
 func (f *linkFlags) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.schedule, "schedule", "", "change the settings as `FILE` says")
-	flags.Uint64Var(&f.seed, "seed", 0, "repeat the chance of the run with this `NUMBER` (default a new one, which is shown)")
+	flags.Uint64Var(
+		&f.seed,
+		"seed",
+		0,
+		"repeat the chance of the run with this `NUMBER` (default a new one, which is shown)",
+	)
 	noValues(cmd, "seed")
 }
 
-// config says in cfg, which has its rules, what the links do: there what settings say, and back too unless there is --back.
-func (f *linkFlags) config(flags *pflag.FlagSet, settings impair.Settings, cfg *impair.Config) (err error) {
+// config says in cfg, which has its rules, what the links do: there what settings say, and back too
+// unless there is --back.
+func (f *linkFlags) config(
+	flags *pflag.FlagSet,
+	settings impair.Settings,
+	cfg *impair.Config,
+) (err error) {
 	cfg.Settings = [2]impair.Settings{settings, settings}
 	if flags.Changed("back") {
 		if cfg.Settings[impair.Back], err = impair.ParseSettings(f.back); err != nil {
@@ -251,7 +278,12 @@ func (f *linkFlags) config(flags *pflag.FlagSet, settings impair.Settings, cfg *
 	}
 	for _, step := range cfg.Schedule {
 		if way := step.Ways[0]; len(step.Ways) == 1 && len(cfg.Rules[way]) == 0 {
-			return fmt.Errorf("%s: it has settings for the way %v, which needs %s", f.schedule, way, f.packets[way])
+			return fmt.Errorf(
+				"%s: it has settings for the way %v, which needs %s",
+				f.schedule,
+				way,
+				f.packets[way],
+			)
 		}
 	}
 	cfg.Seed = f.seed

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// impairScreen shows the counters of a session: as a table that is drawn again on a terminal, as lines
-// elsewhere, or as JSON. It may be used by several goroutines.
+// impairScreen shows the counters of a session: as a table that is drawn again on a terminal, as
+// lines elsewhere, or as JSON. It may be used by several goroutines.
 type impairScreen struct {
 	session *impair.Session
 	out     io.Writer
@@ -91,7 +91,8 @@ func (s *impairScreen) begin(seed uint64, end string) {
 	s.encode(line)
 }
 
-// watch shows the counters until ctx ends or they cannot be written, also when the terminal asks for it.
+// watch shows the counters until ctx ends or they cannot be written, also when the terminal asks
+// for it.
 func (s *impairScreen) watch(ctx context.Context, interval time.Duration) {
 	if interval == 0 {
 		if s.failed() == nil {
@@ -136,8 +137,8 @@ func (s *impairScreen) redraw() {
 	}
 }
 
-// resume has the session impair packets again after a stop, and draws the table below what the shell has
-// written.
+// resume has the session impair packets again after a stop, and draws the table below what the
+// shell has written.
 func (s *impairScreen) resume() error {
 	err := s.session.Resume()
 	s.mu.Lock()
@@ -219,11 +220,20 @@ func (s *impairScreen) draw(reports []impair.Report, at time.Duration, last bool
 	}
 	for _, r := range reports {
 		if late := r.Counters.Late; late.Max > 0 {
-			s.printf("%v: packets went on %s late in the median, %s at the 99th percentile, %s at most\n",
-				r.Way, microseconds(late.Median), microseconds(late.P99), microseconds(late.Max))
+			s.printf(
+				"%v: packets went on %s late in the median, %s at the 99th percentile, %s at most\n",
+				r.Way,
+				microseconds(late.Median),
+				microseconds(late.P99),
+				microseconds(late.Max),
+			)
 		}
 		if r.Overrun > 0 {
-			s.printf("%v: %d packets more were dropped unseen: they came faster than nfq can decide\n", r.Way, r.Overrun)
+			s.printf(
+				"%v: %d packets more were dropped unseen: they came faster than nfq can decide\n",
+				r.Way,
+				r.Overrun,
+			)
 		}
 	}
 }
@@ -234,8 +244,19 @@ type tableColumn struct {
 	cells []string
 }
 
-// leaving are the columns that leave a table with too little room if they have zeros only, first the first.
-var leaving = []string{"cut", "corrupt", "ahead", "full", "waiting", "bytes", "bit/s", "packets/s", "lost"}
+// leaving are the columns that leave a table with too little room if they have zeros only, first
+// the first.
+var leaving = []string{
+	"cut",
+	"corrupt",
+	"ahead",
+	"full",
+	"waiting",
+	"bytes",
+	"bit/s",
+	"packets/s",
+	"lost",
+}
 
 func (c *tableColumn) width() int {
 	width := len(c.title)
@@ -249,11 +270,23 @@ func (c *tableColumn) zero() bool {
 	return !slices.ContainsFunc(c.cells, func(cell string) bool { return cell != "0" })
 }
 
-// table returns the counters, with the rates since the last time, or in all, in lines that fit the terminal:
-// columns of zeros leave if there is no room, then the table is folded.
+// table returns the counters, with the rates since the last time, or in all, in lines that fit the
+// terminal: columns of zeros leave if there is no room, then the table is folded.
 func (s *impairScreen) table(reports []impair.Report, at time.Duration, last bool) []string {
 	ways := tableColumn{title: fmt.Sprintf("%.1fs", at.Seconds())}
-	titles := []string{"packets", "bytes", "passed", "lost", "full", "corrupt", "cut", "ahead", "waiting", "packets/s", "bit/s"}
+	titles := []string{
+		"packets",
+		"bytes",
+		"passed",
+		"lost",
+		"full",
+		"corrupt",
+		"cut",
+		"ahead",
+		"waiting",
+		"packets/s",
+		"bit/s",
+	}
 	all := make([]tableColumn, len(titles))
 	for i, title := range titles {
 		all[i] = tableColumn{title: title}
@@ -266,13 +299,29 @@ func (s *impairScreen) table(reports []impair.Report, at time.Duration, last boo
 		}
 		c := r.Counters
 		ways.cells = append(ways.cells, r.Way.String())
-		counts := []uint64{c.Packets, c.Bytes, c.Passed, c.Lost, c.Full, c.Corrupted, c.Truncated, c.Reordered, c.Waiting}
+		counts := []uint64{
+			c.Packets,
+			c.Bytes,
+			c.Passed,
+			c.Lost,
+			c.Full,
+			c.Corrupted,
+			c.Truncated,
+			c.Reordered,
+			c.Waiting,
+		}
 		for n, count := range counts {
 			all[n].cells = append(all[n].cells, strconv.FormatUint(count, 10))
 		}
 		n := len(counts)
-		all[n].cells = append(all[n].cells, strconv.FormatFloat(perSecond(c.Passed-before.Passed, took), 'f', 0, 64))
-		all[n+1].cells = append(all[n+1].cells, bitRate(perSecond(8*(c.PassedBytes-before.PassedBytes), took)))
+		all[n].cells = append(
+			all[n].cells,
+			strconv.FormatFloat(perSecond(c.Passed-before.Passed, took), 'f', 0, 64),
+		)
+		all[n+1].cells = append(
+			all[n+1].cells,
+			bitRate(perSecond(8*(c.PassedBytes-before.PassedBytes), took)),
+		)
 	}
 	if s.columns == nil {
 		return tableLines(ways, all)
@@ -294,7 +343,10 @@ func fitted(first tableColumn, all []tableColumn, width int) (lines []string) {
 	}
 	for _, title := range leaving {
 		if total() > width {
-			all = slices.DeleteFunc(all, func(c tableColumn) bool { return c.title == title && c.zero() })
+			all = slices.DeleteFunc(
+				all,
+				func(c tableColumn) bool { return c.title == title && c.zero() },
+			)
 		}
 	}
 	for len(all) > 0 {
@@ -341,7 +393,14 @@ func bitRate(v float64) string {
 }
 
 func microseconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 0, 64) + terminal.Plain(" µs")
+	return strconv.FormatFloat(
+		float64(d)/float64(time.Microsecond),
+		'f',
+		0,
+		64,
+	) + terminal.Plain(
+		" µs",
+	)
 }
 
 // countersText returns the counters that are not zero.
@@ -379,7 +438,10 @@ func impairLine(reports []impair.Report, at time.Duration, last bool) any {
 		line.Event = "end"
 	}
 	for _, r := range reports {
-		line.Ways = append(line.Ways, way{r.Way.String(), r.Settings.String(), r.Counters, r.Overrun})
+		line.Ways = append(
+			line.Ways,
+			way{r.Way.String(), r.Settings.String(), r.Counters, r.Overrun},
+		)
 	}
 	return line
 }

@@ -15,10 +15,30 @@ import (
 func TestImpairScreen(t *testing.T) {
 	var out bytes.Buffer
 	s := impairScreen{out: &out, columns: func() int { return 120 }}
-	report := []impair.Report{{Counters: impair.Counters{Packets: 1000, Bytes: 1_500_000, Passed: 900, PassedBytes: 1_350_000, Lost: 100}}}
+	report := []impair.Report{
+		{
+			Counters: impair.Counters{
+				Packets:     1000,
+				Bytes:       1_500_000,
+				Passed:      900,
+				PassedBytes: 1_350_000,
+				Lost:        100,
+			},
+		},
+	}
 	s.draw(report, time.Second, false)
 	s.seen, s.at = report, time.Second
-	report = []impair.Report{{Counters: impair.Counters{Packets: 2000, Bytes: 3_000_000, Passed: 1800, PassedBytes: 2_700_000, Lost: 200}}}
+	report = []impair.Report{
+		{
+			Counters: impair.Counters{
+				Packets:     2000,
+				Bytes:       3_000_000,
+				Passed:      1800,
+				PassedBytes: 2_700_000,
+				Lost:        200,
+			},
+		},
+	}
 	s.draw(report, 2*time.Second, false)
 	const want = "" +
 		"   1.0s  packets    bytes  passed  lost  full  corrupt  cut  ahead  waiting  packets/s   bit/s\n" +
@@ -31,11 +51,30 @@ func TestImpairScreen(t *testing.T) {
 	}
 }
 
-// TestImpairTableFits: no line is longer than the terminal is wide, and every counter that is not zero is there.
+// TestImpairTableFits: no line is longer than the terminal is wide, and every counter that is not
+// zero is there.
 func TestImpairTableFits(t *testing.T) {
 	report := []impair.Report{
-		{Counters: impair.Counters{Packets: 123456789, Bytes: 1_500_000_000_000, Passed: 113456789, PassedBytes: 1_350_000_000_000, Lost: 9999999, Full: 17}},
-		{Way: impair.Back, Counters: impair.Counters{Packets: 42, Bytes: 4242, Passed: 41, PassedBytes: 4141, Waiting: 1}},
+		{
+			Counters: impair.Counters{
+				Packets:     123456789,
+				Bytes:       1_500_000_000_000,
+				Passed:      113456789,
+				PassedBytes: 1_350_000_000_000,
+				Lost:        9999999,
+				Full:        17,
+			},
+		},
+		{
+			Way: impair.Back,
+			Counters: impair.Counters{
+				Packets:     42,
+				Bytes:       4242,
+				Passed:      41,
+				PassedBytes: 4141,
+				Waiting:     1,
+			},
+		},
 	}
 	for width := 24; width <= 140; width++ {
 		s := impairScreen{columns: func() int { return width }}
@@ -65,7 +104,9 @@ func TestImpairChange(t *testing.T) {
 	var out bytes.Buffer
 	s := impairScreen{out: &out, columns: func() int { return 10 }}
 	s.put([]string{"12345678901", "1"})
-	s.change(impair.Change{At: 2 * time.Second, Way: impair.Back, Settings: impair.Settings{Loss: 1}})
+	s.change(
+		impair.Change{At: 2 * time.Second, Way: impair.Back, Settings: impair.Settings{Loss: 1}},
+	)
 	const want = "12345678901\n1\n\x1b[3A\x1b[J   2.0s  back   now loss 100%\n12345678901\n1\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", &out, want)

@@ -32,7 +32,11 @@ func newMan() *cobra.Command {
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "nfq", Manual: "NFQUEUE"}, args[0])
+			return doc.GenManTree(
+				root,
+				&doc.GenManHeader{Section: "1", Source: "nfq", Manual: "NFQUEUE"},
+				args[0],
+			)
 		},
 	}
 }

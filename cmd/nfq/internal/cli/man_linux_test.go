@@ -39,7 +39,10 @@ func TestMan(t *testing.T) {
 			check(c)
 		}
 	}
-	if hidden, err := filepath.Glob(filepath.Join(dir, "nfq-*-"+featuresCommand+".1")); len(hidden) > 0 || err != nil {
+	if hidden, err := filepath.Glob(filepath.Join(dir, "nfq-*-"+featuresCommand+".1")); len(
+		hidden,
+	) > 0 ||
+		err != nil {
 		t.Errorf("pages of hidden commands: %v, %v", hidden, err)
 	}
 }

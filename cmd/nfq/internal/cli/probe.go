@@ -33,7 +33,8 @@ const probeExample = `  nfq probe
   sudo nfq probe --netns router
   nfq probe --json | jq '.findings[] | select(.severity == "problem")'`
 
-// featuresCommand is the hidden subcommand of probe that finds out what the kernel can do, with privileges of its own.
+// featuresCommand is the hidden subcommand of probe that finds out what the kernel can do, with
+// privileges of its own.
 const featuresCommand = "features"
 
 func newProbe() *cobra.Command {
@@ -115,7 +116,9 @@ func features(ctx context.Context) (*probe.Report, error) {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", "probe", featuresCommand)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		if text := bytes.TrimPrefix(bytes.TrimSpace(stderr.Bytes()), []byte("nfq: ")); len(text) > 0 {
+		if text := bytes.TrimPrefix(bytes.TrimSpace(stderr.Bytes()), []byte("nfq: ")); len(
+			text,
+		) > 0 {
 			err = errors.New(string(text))
 		}
 		return nil, err

@@ -16,8 +16,8 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 )
 
-// recording is a file that packets are recorded in, or several one after the other. If the disk gets full,
-// the file ends with the last packet that is complete.
+// recording is a file that packets are recorded in, or several one after the other. If the disk
+// gets full, the file ends with the last packet that is complete.
 type recording struct {
 	name     string
 	rotation rotation
@@ -33,8 +33,8 @@ type recording struct {
 	err     error // of the file
 }
 
-// record makes a file, or takes the standard output if the name is "-". Snap and the comment are those of
-// pcapng.NewWriter.
+// record makes a file, or takes the standard output if the name is "-". Snap and the comment are
+// those of pcapng.NewWriter.
 func record(name string, rotation rotation, snap uint32, comment string) (*recording, error) {
 	r := &recording{name: name, rotation: rotation}
 	r.begin = func() *pcapng.Writer { return pcapng.NewWriter(&r.pending, snap, "nfq "+version(), comment) }
@@ -42,7 +42,9 @@ func record(name string, rotation rotation, snap uint32, comment string) (*recor
 		return r, r.open()
 	}
 	if terminal.Is(os.Stdout) {
-		return nil, errors.New("-w - writes bytes that a terminal does not understand; send the standard output to a file or a program")
+		return nil, errors.New(
+			"-w - writes bytes that a terminal does not understand; send the standard output to a file or a program",
+		)
 	}
 	r.file, r.packets = os.Stdout, r.begin()
 	return r, nil
@@ -118,8 +120,8 @@ func (r *recording) Flush() error {
 	return nil
 }
 
-// cut shortens a file to its last complete packet when n bytes of pending were written before an error,
-// which it returns. What is not a regular file stays as it is.
+// cut shortens a file to its last complete packet when n bytes of pending were written before an
+// error, which it returns. What is not a regular file stays as it is.
 func (r *recording) cut(n int, err error) error {
 	keep := 0
 	for _, end := range r.ends {

@@ -52,9 +52,17 @@ type replayFlags struct {
 // replayRun replays a file.
 type replayRun func(context.Context) error
 
-// replay returns what shows the packets of a file as dump shows those of a rule, with the same flags.
+// replay returns what shows the packets of a file as dump shows those of a rule, with the same
+// flags.
 func (w *watch) replay(name, rule string) (replayRun, error) {
-	f := replayFlags{view: w.view, rule: rule, verdict: w.verdict, write: w.write, filter: w.filter, count: w.dump.Count}
+	f := replayFlags{
+		view:    w.view,
+		rule:    rule,
+		verdict: w.verdict,
+		write:   w.write,
+		filter:  w.filter,
+		count:   w.dump.Count,
+	}
 	if rule == "" {
 		f.rule = "forward"
 	}
@@ -85,7 +93,9 @@ func (f *replayFlags) check(h *replayHandler, mark *uint32) (err error) {
 	}
 	h.mark = mark
 	if h.mark != nil && h.verdict == nfqueue.Drop {
-		return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
+		return errors.New(
+			"--mark has no effect on packets that --verdict drops; leave out one of them",
+		)
 	}
 	if f.filter != "" {
 		filter, err := pcapfilter.Compile(f.filter)
@@ -117,11 +127,28 @@ func newReplay() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
+	flags.StringVar(
+		&f.rule,
+		"rule",
+		"forward",
+		"queue the packets that a `RULE` matches, at its hook",
+	)
 	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
 	flags.Uint32Var(&f.mark, "mark", 0, "set their mark to this `VALUE`")
-	flags.StringVarP(&f.write, "write", "w", "", "record what has passed in `FILE`, as pcapng, - for the standard output")
-	flags.StringVarP(&f.filter, "filter", "f", "", "take the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
+	flags.StringVarP(
+		&f.write,
+		"write",
+		"w",
+		"",
+		"record what has passed in `FILE`, as pcapng, - for the standard output",
+	)
+	flags.StringVarP(
+		&f.filter,
+		"filter",
+		"f",
+		"",
+		"take the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)",
+	)
 	flags.Uint64VarP(&f.count, "count", "c", 0, "end after this `NUMBER` of packets")
 	f.view.flags(flags)
 	f.briefFlag(flags)
@@ -137,7 +164,9 @@ func replayRule(text string) (rules.Rule, error) {
 	case err != nil:
 		return r, fmt.Errorf("--rule: %w", err)
 	case r.CTState != 0:
-		return r, errors.New("--rule: a capture does not tell the connection tracking state; leave ct out")
+		return r, errors.New(
+			"--rule: a capture does not tell the connection tracking state; leave ct out",
+		)
 	}
 	return r, nil
 }
@@ -179,8 +208,16 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 	return total.show(screen, f.json)
 }
 
-// replayAll shows and records the packets of a capture, up to a number if that is not 0. Passed may be nil.
-func replayAll(ctx context.Context, capture io.Reader, h *replayHandler, count uint64, shown *dump.Text, passed *recording) (total replaySummary, err error) {
+// replayAll shows and records the packets of a capture, up to a number if that is not 0. Passed may
+// be nil.
+func replayAll(
+	ctx context.Context,
+	capture io.Reader,
+	h *replayHandler,
+	count uint64,
+	shown *dump.Text,
+	passed *recording,
+) (total replaySummary, err error) {
 	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return total, err
@@ -252,12 +289,24 @@ func (t *replaySummary) show(out io.Writer, asJSON bool) error {
 			Summary *replaySummary `json:"summary"`
 		}{t})
 	}
-	text := fmt.Sprintf("%d packets: %d queued (%d accepted, %d dropped), %d not matched by the rule, %d not IP",
-		t.Packets, t.Queued, t.Accepted, t.Dropped, t.NotMatched, t.NotIP)
+	text := fmt.Sprintf(
+		"%d packets: %d queued (%d accepted, %d dropped), %d not matched by the rule, %d not IP",
+		t.Packets,
+		t.Queued,
+		t.Accepted,
+		t.Dropped,
+		t.NotMatched,
+		t.NotIP,
+	)
 	for _, link := range slices.Sorted(maps.Keys(t.UnknownLink)) {
 		text += fmt.Sprintf(", %d of link type %s, which is not known", t.UnknownLink[link], link)
 	}
-	_, err := fmt.Fprintf(out, "%s; the handler took %v, at most %v for one\n",
-		text, terminal.Plain(time.Duration(t.TookNS).String()), terminal.Plain(time.Duration(t.LongestNS).String()))
+	_, err := fmt.Fprintf(
+		out,
+		"%s; the handler took %v, at most %v for one\n",
+		text,
+		terminal.Plain(time.Duration(t.TookNS).String()),
+		terminal.Plain(time.Duration(t.LongestNS).String()),
+	)
 	return err
 }

@@ -77,7 +77,8 @@ func linkName(t uint16) string {
 // matches reports whether a kernel with the rule would queue the packet.
 func matches(r rules.Rule, p *nfqueue.Packet) bool {
 	flow, ok := p.Flow()
-	isIP := ok && (p.Family() != nfqueue.FamilyBridge || p.EtherType() == 0x0800 || p.EtherType() == 0x86dd)
+	isIP := ok &&
+		(p.Family() != nfqueue.FamilyBridge || p.EtherType() == 0x0800 || p.EtherType() == 0x86dd)
 	if onIP := r.Protocol != 0 || r.Src.IsValid() || r.Dst.IsValid(); onIP && !isIP {
 		return false
 	}
@@ -104,9 +105,11 @@ func matchesPorts(r rules.Rule, f nfqueue.Flow) bool {
 		return true
 	}
 	in := func(p rules.Ports, n uint16) bool { return p == none || p.First <= n && n <= max(p.First, p.Last) }
-	return f.HasPorts() && in(r.SrcPort, f.SrcPort) && in(r.DstPort, f.DstPort) && (in(r.Port, f.SrcPort) || in(r.Port, f.DstPort))
+	return f.HasPorts() && in(r.SrcPort, f.SrcPort) && in(r.DstPort, f.DstPort) &&
+		(in(r.Port, f.SrcPort) || in(r.Port, f.DstPort))
 }
 
 func matchesType(r rules.Rule, f nfqueue.Flow) bool {
-	return r.ICMPType == rules.ICMPType{} || !f.NoTransport && r.ICMPType == rules.NewICMPType(f.ICMPType)
+	return r.ICMPType == rules.ICMPType{} ||
+		!f.NoTransport && r.ICMPType == rules.NewICMPType(f.ICMPType)
 }

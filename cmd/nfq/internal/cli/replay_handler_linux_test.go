@@ -15,13 +15,34 @@ import (
 // A rule matches here what it would in the kernel.
 func TestReplayMatches(t *testing.T) {
 	udp := layerbuild.Build(
-		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
-		&layers.UDP{SrcPort: 4000, DstPort: 53})
+		&layers.IPv4{
+			Version:  4,
+			TTL:      64,
+			Protocol: layers.IPProtocolUDP,
+			SrcIP:    []byte{192, 0, 2, 1},
+			DstIP:    []byte{198, 51, 100, 7},
+		},
+		&layers.UDP{SrcPort: 4000, DstPort: 53},
+	)
 	ping := layerbuild.Build(
-		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
-		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)})
+		&layers.IPv4{
+			Version:  4,
+			TTL:      64,
+			Protocol: layers.IPProtocolICMPv4,
+			SrcIP:    []byte{192, 0, 2, 1},
+			DstIP:    []byte{198, 51, 100, 7},
+		},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)},
+	)
 	later := layerbuild.Build(
-		&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, FragOffset: 100, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7}},
+		&layers.IPv4{
+			Version:    4,
+			TTL:        64,
+			Protocol:   layers.IPProtocolUDP,
+			FragOffset: 100,
+			SrcIP:      []byte{192, 0, 2, 1},
+			DstIP:      []byte{198, 51, 100, 7},
+		},
 	)
 	for _, c := range []struct {
 		rule   string
@@ -62,11 +83,16 @@ func TestReplayMatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nfqueuetest.Do(t, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-			if got := matches(r, p); got != c.want {
-				t.Errorf("%q: %v", c.rule, got)
-			}
-			return nfqueue.Accept
-		}), nfqueuetest.Spec{Hook: nfqueue.HookForward, Payload: c.packet, Mark: 0x112})
+		nfqueuetest.Do(
+			t,
+			nfqueue.Config{},
+			nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				if got := matches(r, p); got != c.want {
+					t.Errorf("%q: %v", c.rule, got)
+				}
+				return nfqueue.Accept
+			}),
+			nfqueuetest.Spec{Hook: nfqueue.HookForward, Payload: c.packet, Mark: 0x112},
+		)
 	}
 }

@@ -2,8 +2,8 @@
 
 //go:build linux
 
-// Package cli is the command line of nfq: its subcommands, their flags and help, and exit codes. The
-// work is done by the packages beside it.
+// Package cli is the command line of nfq: its subcommands, their flags and help, and exit codes.
+// The work is done by the packages beside it.
 package cli
 
 import (
@@ -33,8 +33,8 @@ Exit codes:
 
 nfq run ends with the exit status of its command.`
 
-// newRoot makes the command with all its subcommands. They do their work in RunE, whose errors exitCode
-// tells apart; what else they find, in Args or PreRunE, is wrong usage.
+// newRoot makes the command with all its subcommands. They do their work in RunE, whose errors
+// exitCode tells apart; what else they find, in Args or PreRunE, is wrong usage.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "nfq",
@@ -46,7 +46,17 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
 	root.SetFlagErrorFunc(explainValue)
-	root.AddCommand(newDemo(), newDump(), newRun(), newReplay(), newStat(), newImpair(), newProbe(), newBench(), newMan())
+	root.AddCommand(
+		newDemo(),
+		newDump(),
+		newRun(),
+		newReplay(),
+		newStat(),
+		newImpair(),
+		newProbe(),
+		newBench(),
+		newMan(),
+	)
 	root.SetUsageTemplate(usageTemplate(root))
 	checkTopics(root)
 	wrapHelp(root)
@@ -63,15 +73,22 @@ func checkTopics(root *cobra.Command) {
 		case "completion":
 			c.Args = func(_ *cobra.Command, args []string) error {
 				if len(args) > 0 {
-					return fmt.Errorf("no completions for the shell %q; there are some for bash, zsh, fish and powershell", args[0])
+					return fmt.Errorf(
+						"no completions for the shell %q; there are some for bash, zsh, fish and powershell",
+						args[0],
+					)
 				}
 				return nil
 			}
 			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 		case "help":
 			c.Args = func(_ *cobra.Command, args []string) error {
-				if found, rest, err := root.Find(args); err != nil || len(rest) > 0 || found == nil {
-					return fmt.Errorf("no help for %q; 'nfq --help' lists the commands", strings.Join(args, " "))
+				if found, rest, err := root.Find(args); err != nil || len(rest) > 0 ||
+					found == nil {
+					return fmt.Errorf(
+						"no help for %q; 'nfq --help' lists the commands",
+						strings.Join(args, " "),
+					)
 				}
 				return nil
 			}

@@ -25,7 +25,9 @@ var errLastFile = errors.New("the recording has all its files")
 func (r rotation) check(write string) error {
 	switch {
 	case r.files != 0 && r.megabytes == 0 && r.seconds == 0:
-		return errors.New("-W is the number of files; add -C or -G, which say when another one begins")
+		return errors.New(
+			"-W is the number of files; add -C or -G, which say when another one begins",
+		)
 	case r == rotation{}:
 		return nil
 	case write == "" || write == "-":
@@ -55,7 +57,12 @@ func (r rotation) name(name string, n uint32, at time.Time) string {
 	case r.megabytes == 0:
 		return name
 	case r.files != 0: // a ring
-		return fmt.Sprintf("%s%0*d", name, len(strconv.FormatUint(uint64(r.files-1), 10)), n%r.files)
+		return fmt.Sprintf(
+			"%s%0*d",
+			name,
+			len(strconv.FormatUint(uint64(r.files-1), 10)),
+			n%r.files,
+		)
 	case n == 0:
 		return name
 	}
@@ -88,7 +95,11 @@ func strftime(format string, at time.Time) (string, error) {
 		case layouts[format[i]] != "":
 			b.WriteString(at.Format(layouts[format[i]]))
 		default:
-			return "", fmt.Errorf("-w %q: %%%c is not known; there are %%Y %%y %%m %%d %%H %%M %%S %%F %%T %%j %%b %%a %%z %%Z %%s %%%%", format, format[i])
+			return "", fmt.Errorf(
+				"-w %q: %%%c is not known; there are %%Y %%y %%m %%d %%H %%M %%S %%F %%T %%j %%b %%a %%z %%Z %%s %%%%",
+				format,
+				format[i],
+			)
 		}
 	}
 	return b.String(), nil

@@ -59,7 +59,8 @@ func TestRotationDue(t *testing.T) {
 			t.Errorf("%d bytes after %v: %v", test.size, test.after, got)
 		}
 	}
-	if r.last(5) || !(rotation{seconds: 1, files: 5}).last(5) || (rotation{seconds: 1, files: 5}).last(4) {
+	if r.last(5) || !(rotation{seconds: 1, files: 5}).last(5) ||
+		(rotation{seconds: 1, files: 5}).last(4) {
 		t.Error("wrong last file")
 	}
 }

@@ -62,13 +62,17 @@ func newRun() *cobra.Command {
 		Example: runExamples,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("a command is missing, such as in: nfq run -- ping -c 1 127.0.0.1")
+				return errors.New(
+					"a command is missing, such as in: nfq run -- ping -c 1 127.0.0.1",
+				)
 			}
 			return nil
 		},
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if w.write == "-" {
-				return errors.New("-w - takes the standard output, which is the command's; record in a file")
+				return errors.New(
+					"-w - takes the standard output, which is the command's; record in a file",
+				)
 			}
 			if err = f.checkHooks(); err != nil {
 				return err
@@ -108,7 +112,12 @@ func newRun() *cobra.Command {
 	flags.StringArrayVar(&f.out, "out", nil, "watch what leaves and matches this `RULE`")
 	noValues(cmd, "in", "out")
 	w.flags(cmd)
-	flags.StringVar(&f.settings, "impair", "", "impair the packets with these `SETTINGS`, see nfq impair --help")
+	flags.StringVar(
+		&f.settings,
+		"impair",
+		"",
+		"impair the packets with these `SETTINGS`, see nfq impair --help",
+	)
 	flags.StringVar(&f.back, "back", "", "impair what arrives with `SETTINGS` of its own")
 	f.flags(cmd)
 	noValues(cmd, "impair", "back")
@@ -116,7 +125,13 @@ func newRun() *cobra.Command {
 	return cmd
 }
 
-func runCommand(ctx context.Context, signals *confine.Signals, w *watch, cfg intercept.Config, args []string) error {
+func runCommand(
+	ctx context.Context,
+	signals *confine.Signals,
+	w *watch,
+	cfg intercept.Config,
+	args []string,
+) error {
 	place, err := confine.New(!netlab.Entered())
 	if err != nil {
 		return err
@@ -125,7 +140,12 @@ func runCommand(ctx context.Context, signals *confine.Signals, w *watch, cfg int
 	cfg.Queue.NetNS = place.Host.FD()
 	w.about = strings.Join(args, " ")
 	for i := range place.Inside {
-		fmt.Fprintf(os.Stderr, "nfq: the command has the address %v, and the system %v\n", place.Inside[i].Addr(), place.Outside[i].Addr())
+		fmt.Fprintf(
+			os.Stderr,
+			"nfq: the command has the address %v, and the system %v\n",
+			place.Inside[i].Addr(),
+			place.Outside[i].Addr(),
+		)
 	}
 	var status confine.Status
 	// Signals are for the command: its end is that of nfq.
@@ -206,7 +226,9 @@ func (f *runFlags) impairs(flags *pflag.FlagSet) bool {
 // link returns how packets are impaired.
 func (f *runFlags) link(flags *pflag.FlagSet) (*impair.Config, error) {
 	if flags.Changed("verdict") {
-		return nil, errors.New("packets that are impaired get their verdict from that; leave out --verdict")
+		return nil, errors.New(
+			"packets that are impaired get their verdict from that; leave out --verdict",
+		)
 	}
 	texts := [2][]string{impair.There: hooked("out", f.out), impair.Back: hooked("in", f.in)}
 	if len(f.in)+len(f.out) == 0 {
@@ -224,7 +246,9 @@ func (f *runFlags) link(flags *pflag.FlagSet) (*impair.Config, error) {
 			return nil, err
 		}
 		if !anyQueue {
-			return nil, errors.New("packets that are impaired go through queues that are chosen by themselves; leave the queue out of the rules")
+			return nil, errors.New(
+				"packets that are impaired go through queues that are chosen by themselves; leave the queue out of the rules",
+			)
 		}
 	}
 	var settings impair.Settings

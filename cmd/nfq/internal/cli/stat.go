@@ -72,9 +72,18 @@ func newStat() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.Var(&watchFlag{&f, flags}, "watch", "show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)")
+	flags.Var(
+		&watchFlag{&f, flags},
+		"watch",
+		"show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)",
+	)
 	flags.Lookup("watch").NoOptDefVal = bareWatch
-	flags.DurationVar(&f.sample, "sample", time.Second, "measure the rates for `DURATION`; 0s shows none, at once")
+	flags.DurationVar(
+		&f.sample,
+		"sample",
+		time.Second,
+		"measure the rates for `DURATION`; 0s shows none, at once",
+	)
 	flags.BoolVarP(&f.json, "json", "j", false, "write JSON")
 	for _, flag := range []struct{ name, short, usage string }{
 		{"all", "a", "show all queues, as is done unless some are named (from ss)"},
@@ -97,7 +106,8 @@ func newStat() *cobra.Command {
 // bareWatch is the value of --watch without one.
 const bareWatch = "1.0s"
 
-// watchFlag is the flag --watch. It notes where it stands, since a number behind it may be meant as its value.
+// watchFlag is the flag --watch. It notes where it stands, since a number behind it may be meant as
+// its value.
 type watchFlag struct {
 	f     *statFlags
 	flags *pflag.FlagSet
@@ -129,7 +139,10 @@ func (f *statFlags) check(args []string) (err error) {
 	}
 	for i, arg := range args {
 		if f.watching && i == f.watchAt && strings.Trim(arg, "0123456789") == "" {
-			return fmt.Errorf("--watch %s: write an interval as --watch=%[1]ss, or name the queue first: nfq stat %[1]s --watch", arg)
+			return fmt.Errorf(
+				"--watch %s: write an interval as --watch=%[1]ss, or name the queue first: nfq stat %[1]s --watch",
+				arg,
+			)
 		}
 		if f.watching && strings.Trim(arg, "0123456789") != "" {
 			if _, err := time.ParseDuration(arg); err == nil {
@@ -138,7 +151,10 @@ func (f *statFlags) check(args []string) (err error) {
 		}
 		r, ok := parseQueueRange(arg)
 		if !ok {
-			return fmt.Errorf("%q is not a queue; give a number from 0 to 65535, or a range such as 0-3", arg)
+			return fmt.Errorf(
+				"%q is not a queue; give a number from 0 to 65535, or a range such as 0-3",
+				arg,
+			)
 		}
 		f.queues = append(f.queues, r)
 	}
@@ -231,7 +247,8 @@ func (f *statFlags) serve(ctx context.Context, reader *stat.Reader) error {
 	return stat.Serve(ctx, l, stat.NewMetrics(reader))
 }
 
-// repeat shows the queues until ctx ends, s first. A screen is also drawn anew when the terminal asks for it.
+// repeat shows the queues until ctx ends, s first. A screen is also drawn anew when the terminal
+// asks for it.
 func (f *statFlags) repeat(ctx context.Context, reader *stat.Reader, s stat.Snapshot) error {
 	tick := time.NewTicker(f.watch)
 	defer tick.Stop()
@@ -292,7 +309,13 @@ func completeQueues(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	infos, _ := nfqueue.KernelQueues()
 	var offers []string
 	for _, i := range infos {
-		offers = append(offers, cobra.CompletionWithDesc(strconv.Itoa(int(i.Queue)), fmt.Sprintf("bound by port id %d, %d packets wait", i.PortID, i.Backlog)))
+		offers = append(
+			offers,
+			cobra.CompletionWithDesc(
+				strconv.Itoa(int(i.Queue)),
+				fmt.Sprintf("bound by port id %d, %d packets wait", i.PortID, i.Backlog),
+			),
+		)
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }

@@ -22,7 +22,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// watch is what dump and run have in common: which packets of a queue are shown, how, and what becomes of them.
+// watch is what dump and run have in common: which packets of a queue are shown, how, and what
+// becomes of them.
 type watch struct {
 	view
 	print, quiet  bool
@@ -54,14 +55,50 @@ func (w *watch) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	w.view.flags(f)
 	tcpdumpFlags(f)
-	f.StringVarP(&w.write, "write", "w", "", "record in `FILE`, as pcapng, - for the standard output")
-	f.Uint32VarP(&w.rotation.megabytes, "file-size", "C", 0, "with -w: begin another file after this number of `MEGABYTES`: FILE, FILE1, FILE2 ...")
-	f.Uint32VarP(&w.rotation.seconds, "rotate-seconds", "G", 0, "with -w: begin another file after `SECONDS`; FILE has conversions of strftime(3), such as %H")
-	f.Uint32VarP(&w.rotation.files, "file-count", "W", 0, "with -C: write this `NUMBER` of files again and again; with -G alone: end after it")
+	f.StringVarP(
+		&w.write,
+		"write",
+		"w",
+		"",
+		"record in `FILE`, as pcapng, - for the standard output",
+	)
+	f.Uint32VarP(
+		&w.rotation.megabytes,
+		"file-size",
+		"C",
+		0,
+		"with -w: begin another file after this number of `MEGABYTES`: FILE, FILE1, FILE2 ...",
+	)
+	f.Uint32VarP(
+		&w.rotation.seconds,
+		"rotate-seconds",
+		"G",
+		0,
+		"with -w: begin another file after `SECONDS`; FILE has conversions of strftime(3), such as %H",
+	)
+	f.Uint32VarP(
+		&w.rotation.files,
+		"file-count",
+		"W",
+		0,
+		"with -C: write this `NUMBER` of files again and again; with -G alone: end after it",
+	)
 	f.BoolVar(&w.print, "print", false, "show the packets while they are recorded, too")
 	f.Uint64VarP(&w.dump.Count, "count", "c", 0, "end after this `NUMBER` of packets")
-	f.Uint32VarP(&w.snap, "snaplen", "s", 0, "look at this `NUMBER` of bytes of each packet only, 0 for all")
-	f.StringVarP(&w.filter, "filter", "f", "", "show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
+	f.Uint32VarP(
+		&w.snap,
+		"snaplen",
+		"s",
+		0,
+		"look at this `NUMBER` of bytes of each packet only, 0 for all",
+	)
+	f.StringVarP(
+		&w.filter,
+		"filter",
+		"f",
+		"",
+		"show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)",
+	)
 	f.StringVar(&w.verdict, "verdict", "accept", verdictHelp)
 	f.StringVar(&w.mark, "mark", "", "set the mark of each packet to this `VALUE`")
 	noValues(cmd, "file-size", "rotate-seconds", "file-count", "count", "snaplen", "filter", "mark")
@@ -99,9 +136,13 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 	case w.print && w.write == "":
 		return errors.New("--print is for use with -w; without it packets are shown anyway")
 	case w.write == "-" && (w.print || w.json):
-		return errors.New("-w - takes the standard output for the recording; leave out --print and --json, or record in a file")
+		return errors.New(
+			"-w - takes the standard output for the recording; leave out --print and --json, or record in a file",
+		)
 	case w.write != "" && !w.print && (w.verbose || w.hex || w.json && w.link == nil):
-		return errors.New("-v, -x and --json say how packets are shown; add --print to show them while they are recorded")
+		return errors.New(
+			"-v, -x and --json say how packets are shown; add --print to show them while they are recorded",
+		)
 	}
 	return errors.Join(w.rotation.check(w.write), w.view.check())
 }
@@ -131,8 +172,8 @@ func (w *watch) config(cfg *intercept.Config) {
 	}
 }
 
-// run shows the packets of cfg until ctx ends, the count is reached, or while, if there is one, returns. While is
-// called when packets are intercepted, and its error is that of run.
+// run shows the packets of cfg until ctx ends, the count is reached, or while, if there is one,
+// returns. While is called when packets are intercepted, and its error is that of run.
 func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() error) error {
 	w.config(&cfg)
 	queues := int(cfg.Queues)
@@ -199,7 +240,8 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	return err
 }
 
-// open opens the queues and installs the rules. The screen is for those that impair packets, and nil without.
+// open opens the queues and installs the rules. The screen is for those that impair packets, and
+// nil without.
 func (w *watch) open(cfg intercept.Config) (session, *impairScreen, error) {
 	if w.link == nil {
 		s, err := intercept.Open(cfg)
@@ -242,7 +284,11 @@ func (w *watch) begin(s session) {
 	}
 	fmt.Fprintf(os.Stderr, "nfq: %s %s through %s\n", doing, w.about, queueNames(s.Queues()))
 	if !s.Owned() {
-		fmt.Fprintf(os.Stderr, "nfq: this kernel keeps the table %s if nfq is killed; packets then pass it, and 'nft delete table inet %[1]s' removes it\n", s.Table())
+		fmt.Fprintf(
+			os.Stderr,
+			"nfq: this kernel keeps the table %s if nfq is killed; packets then pass it, and 'nft delete table inet %[1]s' removes it\n",
+			s.Table(),
+		)
 	}
 }
 
@@ -290,6 +336,10 @@ func (w *watch) summary(c dump.Counts, s session) {
 	if w.filter != "" {
 		text += fmt.Sprintf(", %d not matched by the filter", c.Unmatched)
 	}
-	text += fmt.Sprintf(", %d missed as they came too fast; %.1f s", c.Missed+missed, time.Since(w.started).Seconds())
+	text += fmt.Sprintf(
+		", %d missed as they came too fast; %.1f s",
+		c.Missed+missed,
+		time.Since(w.started).Seconds(),
+	)
 	fmt.Fprintln(os.Stderr, text)
 }

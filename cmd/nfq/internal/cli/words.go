@@ -41,7 +41,9 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 			end = len(words)
 		}
 		if end == 0 && several {
-			return nil, false, errors.New(`the word "or" stands between two rules; one of them is missing`)
+			return nil, false, errors.New(
+				`the word "or" stands between two rules; one of them is missing`,
+			)
 		}
 		for _, text := range bothWays(words[:end]) {
 			r, err := rules.Parse(text)
@@ -66,7 +68,8 @@ func bothWays(words []string) []string {
 	return []string{"in " + rest, "out " + rest}
 }
 
-// explainDashes is for the flag errors of commands that take a rule: it tells those who write the rule as iptables has it.
+// explainDashes is for the flag errors of commands that take a rule: it tells those who write the
+// rule as iptables has it.
 func explainDashes(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && slices.Contains(iptablesFlags, unknown.GetSpecifiedName()) {
@@ -75,7 +78,8 @@ func explainDashes(cmd *cobra.Command, err error) error {
 	return explainValue(cmd, err)
 }
 
-// explainValue is for the flag errors of all commands: it tells what a flag takes that has got something else.
+// explainValue is for the flag errors of all commands: it tells what a flag takes that has got
+// something else.
 func explainValue(_ *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
@@ -97,13 +101,30 @@ func explainValue(_ *cobra.Command, err error) error {
 	return fmt.Errorf("--%s %q: want %s", flag.Name, invalid.GetValue(), want)
 }
 
-var iptablesFlags = []string{"A", "I", "p", "d", "i", "o", "m", "j", "protocol", "sport", "dport", "source", "destination"}
+var iptablesFlags = []string{
+	"A",
+	"I",
+	"p",
+	"d",
+	"i",
+	"o",
+	"m",
+	"j",
+	"protocol",
+	"sport",
+	"dport",
+	"source",
+	"destination",
+}
 
 // parseQueues reads "7" or "0-3".
 func parseQueues(text string) (first, count uint16, err error) {
 	r, ok := parseQueueRange(text)
 	if !ok || r.last-r.first == 65535 {
-		return 0, 0, fmt.Errorf("--queue %q: want a number from 0 to 65535, or a range such as 0-3", text)
+		return 0, 0, fmt.Errorf(
+			"--queue %q: want a number from 0 to 65535, or a range such as 0-3",
+			text,
+		)
 	}
 	return r.first, r.last - r.first + 1, nil
 }
@@ -133,11 +154,17 @@ func parseVerdict(text string) (nfqueue.Verdict, error) {
 // checkRepeat refuses what would bring packets back for ever.
 func checkRepeat(all []rules.Rule, mark *uint32) error {
 	if mark == nil {
-		return errors.New("--verdict repeat brings each packet back for ever; have --mark set a mark that the rule does not match")
+		return errors.New(
+			"--verdict repeat brings each packet back for ever; have --mark set a mark that the rule does not match",
+		)
 	}
 	for _, r := range all {
 		if (r.Mark^*mark)&r.MarkMask == 0 {
-			return fmt.Errorf("--verdict repeat brings each packet back for ever, since rule %q matches the mark %#x that --mark sets; add \"mark 0/%#[2]x\" to it", r, *mark)
+			return fmt.Errorf(
+				"--verdict repeat brings each packet back for ever, since rule %q matches the mark %#x that --mark sets; add \"mark 0/%#[2]x\" to it",
+				r,
+				*mark,
+			)
 		}
 	}
 	return nil
@@ -173,15 +200,19 @@ func queueNames(queues []uint16) string {
 	return "queues " + strings.Join(names, ", ")
 }
 
-// checkDescriptors returns an error if the process may not open n queues, each of which is a descriptor.
+// checkDescriptors returns an error if the process may not open n queues, each of which is a
+// descriptor.
 func checkDescriptors(n int) error {
 	const others = 32 // descriptors of the process itself
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(n)+others <= limit.Cur {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil ||
+		uint64(n)+others <= limit.Cur {
 		return nil
 	}
-	return unavailableError{fmt.Errorf("%d queues need a file descriptor each, and this process may have %d; "+
-		"name fewer queues, or raise the limit with ulimit -n", n, limit.Cur)}
+	return unavailableError{
+		fmt.Errorf("%d queues need a file descriptor each, and this process may have %d; "+
+			"name fewer queues, or raise the limit with ulimit -n", n, limit.Cur),
+	}
 }
 
 func (r queueRange) String() string {

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Status is the exit status of a command, as a shell reports it: 128 and the number of the signal that ended it,
-// 126 if it cannot be run and 127 if it is not there.
+// Status is the exit status of a command, as a shell reports it: 128 and the number of the signal
+// that ended it, 126 if it cannot be run and 127 if it is not there.
 type Status int
 
 const (
@@ -64,7 +64,8 @@ func (s *Signals) early() (others []os.Signal, ends bool) {
 	}
 }
 
-// Find looks for a command in PATH, and returns the status for one that is not there or cannot be run.
+// Find looks for a command in PATH, and returns the status for one that is not there or cannot be
+// run.
 func Find(name string) (Status, error) {
 	_, err := exec.LookPath(name)
 	return refusal(err), err
@@ -81,10 +82,16 @@ func refusal(err error) Status {
 	return cannotRun
 }
 
-// Command runs a command with the standard streams of the process, which it searches in PATH. It forwards
-// signals to it and returns when it has ended. With an error the command has not run: the status says so, or
-// the error is context.Canceled since ctx has ended, or a signal came that would have ended the command.
-func (p *Place) Command(ctx context.Context, signals *Signals, name string, args ...string) (Status, error) {
+// Command runs a command with the standard streams of the process, which it searches in PATH. It
+// forwards signals to it and returns when it has ended. With an error the command has not run: the
+// status says so, or the error is context.Canceled since ctx has ended, or a signal came that would
+// have ended the command.
+func (p *Place) Command(
+	ctx context.Context,
+	signals *Signals,
+	name string,
+	args ...string,
+) (Status, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	early, ends := signals.early()

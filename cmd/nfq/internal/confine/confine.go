@@ -20,12 +20,13 @@ import (
 // Place is a network namespace. It lasts as long as somebody is in it.
 type Place struct {
 	Host *netlab.Host
-	// Outside are the addresses of the namespace of the caller on the link with it, Inside those at the other end.
-	// Without a link there are none.
+	// Outside are the addresses of the namespace of the caller on the link with it, Inside those at
+	// the other end. Without a link there are none.
 	Outside, Inside []netip.Prefix
 }
 
-// New makes a namespace that has lo only, or, with link, also a veth pair to the namespace of the caller.
+// New makes a namespace that has lo only, or, with link, also a veth pair to the namespace of the
+// caller.
 func New(link bool) (*Place, error) {
 	host, err := netlab.New()
 	if err != nil {
@@ -85,7 +86,10 @@ func unusedPrefix(host *netlab.Host, random func() netip.Prefix) (netip.Prefix, 
 			return p, err
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("found no private addresses to which there is no route, such as %v", random())
+	return netip.Prefix{}, fmt.Errorf(
+		"found no private addresses to which there is no route, such as %v",
+		random(),
+	)
 }
 
 // prefix4 is one of two addresses that are private (RFC 1918).

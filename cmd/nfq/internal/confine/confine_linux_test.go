@@ -34,7 +34,8 @@ func TestLink(t *testing.T) {
 	}
 	for i := range p.Inside {
 		inside, there := p.Inside[i].Addr(), p.Outside[i].Addr()
-		if !inside.IsPrivate() || !there.IsPrivate() || inside == there || !p.Inside[i].Contains(there) {
+		if !inside.IsPrivate() || !there.IsPrivate() || inside == there ||
+			!p.Inside[i].Contains(there) {
 			t.Errorf("addresses %v and %v", p.Inside[i], p.Outside[i])
 		}
 		server, err := netlab.In(outside, func() (*net.UDPConn, error) {

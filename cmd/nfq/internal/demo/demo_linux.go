@@ -17,18 +17,29 @@ import (
 // ErrFailed means that the far end did not receive exactly what the verdicts allow.
 var ErrFailed = errors.New("the far end did not receive exactly what the verdicts allow")
 
-// timeLimit is for traffic that is lost although it should arrive. Without loss the scenario is much faster.
+// timeLimit is for traffic that is lost although it should arrive. Without loss the scenario is
+// much faster.
 const timeLimit = 20 * time.Second
 
-// Run runs the scenario and shows it on out, with all packets or some of each kind. It returns nil if everything is as expected, an error that matches
-// ErrFailed if not, and that of ctx when it ended first. The process has to be able to make hosts, see netlab.Enter and
-// netlab.Check.
+// Run runs the scenario and shows it on out, with all packets or some of each kind. It returns nil
+// if everything is as expected, an error that matches ErrFailed if not, and that of ctx when it
+// ended first. The process has to be able to make hosts, see netlab.Enter and netlab.Check.
 func Run(ctx context.Context, out io.Writer, colour, all bool) error {
-	return run(ctx, &screen{out: out, colour: colour, all: all}, timeLimit, func(h nfqueue.Handler) nfqueue.Handler { return h })
+	return run(
+		ctx,
+		&screen{out: out, colour: colour, all: all},
+		timeLimit,
+		func(h nfqueue.Handler) nfqueue.Handler { return h },
+	)
 }
 
 // run is Run with another time limit and with a handler around the scenario's.
-func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueue.Handler) nfqueue.Handler) error {
+func run(
+	ctx context.Context,
+	s *screen,
+	limit time.Duration,
+	around func(nfqueue.Handler) nfqueue.Handler,
+) error {
 	start := time.Now()
 	network, err := netlab.NewRouted()
 	if err != nil {
@@ -55,12 +66,21 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 		return err
 	}
 	all := newFlows()
-	h := &handler{flows: all, screen: s, start: time.Now(), intact: !replaces, server: []netip.Addr{network.Server4, network.Server6}}
+	h := &handler{
+		flows:  all,
+		screen: s,
+		start:  time.Now(),
+		intact: !replaces,
+		server: []netip.Addr{network.Server4, network.Server6},
+	}
 	s.printf("client %v, %v -- router, forward, queue %d -- server %v, %v\n\n",
 		network.Client4, network.Client6, queueNumber, network.Server4, network.Server6)
 	s.packetHeader()
 
-	paths := []*path{newPath(network, nfqueue.FamilyIPv4, all, h.intact), newPath(network, nfqueue.FamilyIPv6, all, h.intact)}
+	paths := []*path{
+		newPath(network, nfqueue.FamilyIPv4, all, h.intact),
+		newPath(network, nfqueue.FamilyIPv6, all, h.intact),
+	}
 	defer func() {
 		for _, p := range paths {
 			p.close()
@@ -88,15 +108,33 @@ func run(ctx context.Context, s *screen, limit time.Duration, around func(nfqueu
 		return fmt.Errorf("%w: %d of %d flows failed", ErrFailed, failed, len(all))
 	}
 	if h.intact {
-		s.printf("nothing was rewritten: this kernel drops rewritten packets in user namespaces; run as root to see some\n")
+		s.printf(
+			"nothing was rewritten: this kernel drops rewritten packets in user namespaces; run as root to see some\n",
+		)
 	}
-	s.printf("%s\n", s.paint(green, fmt.Sprintf("all %d flows as expected, in %.1f s", len(all), time.Since(start).Seconds())))
+	s.printf(
+		"%s\n",
+		s.paint(
+			green,
+			fmt.Sprintf(
+				"all %d flows as expected, in %.1f s",
+				len(all),
+				time.Since(start).Seconds(),
+			),
+		),
+	)
 	return s.err
 }
 
-// exchange sends the traffic through the queue until all of it is decided. The error matches ErrFailed if some was lost
-// although it should pass.
-func exchange(ctx context.Context, limit time.Duration, paths []*path, q *nfqueue.Queue, h nfqueue.Handler) error {
+// exchange sends the traffic through the queue until all of it is decided. The error matches
+// ErrFailed if some was lost although it should pass.
+func exchange(
+	ctx context.Context,
+	limit time.Duration,
+	paths []*path,
+	q *nfqueue.Queue,
+	h nfqueue.Handler,
+) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	traffic, stop := context.WithCancel(limited)

@@ -45,7 +45,8 @@ func testScenario(t *testing.T, all bool) {
 		t.Errorf("%d flows ok, want %d", n, want)
 	}
 	for _, want := range []string{
-		// Flow, family, sent, accepted, dropped, rewritten, marked, seen by the rule, received, expected.
+		// Flow, family, sent, accepted, dropped, rewritten, marked, seen by the rule, received,
+		// expected.
 		"echo, 2nd dropped, 3rd rewritten ip6 4 3 1 1 0 - 3 3",
 		"echo reply ip 3 3 0 0 0 - 3 3",
 		"udp 5001, accepted ip 2 2 0 0 0 - 2 2",
@@ -68,7 +69,12 @@ func testScenario(t *testing.T, all bool) {
 		"to upper case\n",
 	}
 	if all {
-		wanted = append(wanted, " ip6 server       client        echo reply 3       58  accept\n", " gso ", "accept, answer to 2001:db8:3::99\n")
+		wanted = append(
+			wanted,
+			" ip6 server       client        echo reply 3       58  accept\n",
+			" gso ",
+			"accept, answer to 2001:db8:3::99\n",
+		)
 	}
 	for _, want := range wanted {
 		if !strings.Contains(out.String(), want) {
@@ -81,10 +87,12 @@ func testScenario(t *testing.T, all bool) {
 			t.Errorf("%d columns: %q", len(line), line)
 		}
 	}
-	if before := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "FLOW") }); !all && before > 25 {
+	if before := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "FLOW") }); !all &&
+		before > 25 {
 		t.Errorf("%d lines come before the table", before)
 	}
-	if last := lines[len(lines)-2]; !strings.HasPrefix(last, "all 28 flows as expected") || !strings.Contains(lines[len(lines)-3], "  ok") {
+	if last := lines[len(lines)-2]; !strings.HasPrefix(last, "all 28 flows as expected") ||
+		!strings.Contains(lines[len(lines)-3], "  ok") {
 		t.Errorf("the last lines are not the table and the verdict: %q", lines[len(lines)-4:])
 	}
 	if t.Failed() {
@@ -168,9 +176,14 @@ func TestWrongHandler(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := run(t.Context(), &screen{out: &out}, timeLimit, func(right nfqueue.Handler) nfqueue.Handler {
-				return test.handler(right)
-			})
+			err := run(
+				t.Context(),
+				&screen{out: &out},
+				timeLimit,
+				func(right nfqueue.Handler) nfqueue.Handler {
+					return test.handler(right)
+				},
+			)
 			if !errors.Is(err, ErrFailed) {
 				t.Errorf("error %v, want ErrFailed", err)
 			}
@@ -178,7 +191,10 @@ func TestWrongHandler(t *testing.T) {
 			for _, k := range test.failed {
 				for _, family := range families {
 					name := k.String() + " " + family.String() + " "
-					if !slices.ContainsFunc(failed, func(row string) bool { return strings.HasPrefix(row, name) }) {
+					if !slices.ContainsFunc(
+						failed,
+						func(row string) bool { return strings.HasPrefix(row, name) },
+					) {
 						t.Errorf("%q, %v has not failed", k, family)
 					}
 				}
@@ -203,7 +219,10 @@ func TestLostTraffic(t *testing.T) {
 	if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "within 1s") {
 		t.Errorf("error %v, want ErrFailed within 1s", err)
 	}
-	if want := "FAILED marker, to the server, ip: the far end did not receive \"marker 1\"\n"; !strings.Contains(out.String(), want) {
+	if want := "FAILED marker, to the server, ip: the far end did not receive \"marker 1\"\n"; !strings.Contains(
+		out.String(),
+		want,
+	) {
 		t.Errorf("no line %q:\n%s", want, &out)
 	}
 }
@@ -249,7 +268,8 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no room") }
 
 func TestOutputFails(t *testing.T) {
 	labtest.Need(t)
-	if err := Run(t.Context(), full{}, false, true); err == nil || !strings.Contains(err.Error(), "no room") {
+	if err := Run(t.Context(), full{}, false, true); err == nil ||
+		!strings.Contains(err.Error(), "no room") {
 		t.Errorf("error %v, want that of the writer", err)
 	}
 }

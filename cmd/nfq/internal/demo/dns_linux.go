@@ -73,8 +73,13 @@ func dnsMessage(family nfqueue.Family, answer netip.Addr) ([]byte, error) {
 	}
 	if answer.IsValid() {
 		m.Answers = []dnsmessage.Resource{{
-			Header: dnsmessage.ResourceHeader{Name: name, Type: typ, Class: dnsmessage.ClassINET, TTL: 60},
-			Body:   resource(answer),
+			Header: dnsmessage.ResourceHeader{
+				Name:  name,
+				Type:  typ,
+				Class: dnsmessage.ClassINET,
+				TTL:   60,
+			},
+			Body: resource(answer),
 		}}
 	}
 	return m.Pack()

@@ -81,13 +81,23 @@ func (e echoProtocol) message(typ uint8, seq uint16, text string, src, dst netip
 }
 
 // openRaw opens a raw ICMP socket. The messages of one type that it gets belong to flow f.
-func (p *path) openRaw(ctx context.Context, h *netlab.Host, local, remote netip.Addr, typ uint8, f *flow) (*net.IPConn, error) {
+func (p *path) openRaw(
+	ctx context.Context,
+	h *netlab.Host,
+	local, remote netip.Addr,
+	typ uint8,
+	f *flow,
+) (*net.IPConn, error) {
 	c, err := open(ctx, p, h, func() (*net.IPConn, error) {
 		network := fmt.Sprintf("ip:%d", echoOf(local.Is6()).protocol)
 		if !remote.IsValid() {
 			return net.ListenIP(network, &net.IPAddr{IP: local.AsSlice()})
 		}
-		return net.DialIP(network, &net.IPAddr{IP: local.AsSlice()}, &net.IPAddr{IP: remote.AsSlice()})
+		return net.DialIP(
+			network,
+			&net.IPAddr{IP: local.AsSlice()},
+			&net.IPAddr{IP: remote.AsSlice()},
+		)
 	})
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("raw sockets need CAP_NET_RAW: %w", err)

@@ -16,7 +16,8 @@ const maxDatagram = 2048
 type inbox struct {
 	conn syscall.Conn
 	flow *flow
-	// find returns the part of a datagram that belongs to the flow, nil if none does. A nil find stands for all of it.
+	// find returns the part of a datagram that belongs to the flow, nil if none does. A nil find
+	// stands for all of it.
 	find func([]byte) []byte
 }
 

@@ -51,7 +51,8 @@ var kindNames = [kinds]string{
 
 func (k kind) String() string { return kindNames[k] }
 
-// stream reports whether the packets of a kind carry a stream, so that the kernel chooses how many they are.
+// stream reports whether the packets of a kind carry a stream, so that the kernel chooses how many
+// they are.
 func (k kind) stream() bool { return k == tcpToServer || k == tcpToClient }
 
 // marked reports whether packets of a kind get a mark that a rule behind the queue looks at.
@@ -66,7 +67,8 @@ func (k kind) replaced() bool {
 	return false
 }
 
-// Ports of the server. Those of the UDP kinds in between are firstUDPPort and up, in the order of the kinds.
+// Ports of the server. Those of the UDP kinds in between are firstUDPPort and up, in the order of
+// the kinds.
 const (
 	dnsPort      = 53
 	markerPort   = 5000

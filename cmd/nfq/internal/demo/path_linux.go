@@ -30,7 +30,14 @@ type path struct {
 }
 
 func newPath(n *netlab.Network, family nfqueue.Family, all flows, intact bool) *path {
-	p := &path{network: n, family: family, flows: all, intact: intact, client: n.Client4, server: n.Server4}
+	p := &path{
+		network: n,
+		family:  family,
+		flows:   all,
+		intact:  intact,
+		client:  n.Client4,
+		server:  n.Server4,
+	}
 	if family == nfqueue.FamilyIPv6 {
 		p.client, p.server = n.Client6, n.Server6
 	}
@@ -75,8 +82,9 @@ func (p *path) openMarkers(ctx context.Context) (err error) {
 	return err
 }
 
-// fence returns when all that was sent before has either arrived or been dropped. A marker follows it across the router, where
-// packets keep their order, and comes back behind all that the server had answered.
+// fence returns when all that was sent before has either arrived or been dropped. A marker follows
+// it across the router, where packets keep their order, and comes back behind all that the server
+// had answered.
 func (p *path) fence() error {
 	p.markers++
 	marker := fmt.Appendf(nil, "marker %d", p.markers)
@@ -109,7 +117,8 @@ func receive(c *net.UDPConn, f *flow) (netip.AddrPort, error) {
 	return from, nil
 }
 
-// listenUDP opens a socket on a port of the server. What is still unread at the end belongs to flow f.
+// listenUDP opens a socket on a port of the server. What is still unread at the end belongs to flow
+// f.
 func (p *path) listenUDP(ctx context.Context, port uint16, f *flow) (*net.UDPConn, error) {
 	c, err := open(ctx, p, p.network.Server, func() (*net.UDPConn, error) {
 		return net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.server, port)))
@@ -138,7 +147,12 @@ type socket interface {
 }
 
 // open makes a socket in a host. Nothing waits on it any more once ctx has ended.
-func open[S socket](ctx context.Context, p *path, h *netlab.Host, dial func() (S, error)) (S, error) {
+func open[S socket](
+	ctx context.Context,
+	p *path,
+	h *netlab.Host,
+	dial func() (S, error),
+) (S, error) {
 	s, err := netlab.In(h, dial)
 	if err == nil {
 		p.adopt(ctx, s)

@@ -33,9 +33,24 @@ func TestProblem(t *testing.T) {
 		{tcpToServer, list(a), list(a), list(a), tally{}, 0, "the number of packets queued does not fit to what was sent"},
 		{udpFiltered, list(a), nil, nil, tally{accepted: 1, marked: 1}, 0, "the rule behind the queue did not see the mark on each packet"},
 	} {
-		f := flow{key: key{kind: test.kind}, sent: test.sent, want: test.want, got: test.got, tally: test.tally, matched: test.matched}
+		f := flow{
+			key:     key{kind: test.kind},
+			sent:    test.sent,
+			want:    test.want,
+			got:     test.got,
+			tally:   test.tally,
+			matched: test.matched,
+		}
 		if got := f.problem(); got != test.problem {
-			t.Errorf("%v, sent %q, want %q, got %q: %q, want %q", test.kind, test.sent, test.want, test.got, got, test.problem)
+			t.Errorf(
+				"%v, sent %q, want %q, got %q: %q, want %q",
+				test.kind,
+				test.sent,
+				test.want,
+				test.got,
+				got,
+				test.problem,
+			)
 		}
 	}
 }

@@ -15,7 +15,10 @@ type behind map[key]*netlab.Rule
 
 // queueForwarded makes the router queue all that it forwards.
 func queueForwarded(router *netlab.Host) (*rules.Set, error) {
-	return rules.Install(rules.Config{NetNS: router.FD()}, rules.Rule{Hook: nfqueue.HookForward, Queue: queueNumber, NoBypass: true})
+	return rules.Install(
+		rules.Config{NetNS: router.FD()},
+		rules.Rule{Hook: nfqueue.HookForward, Queue: queueNumber, NoBypass: true},
+	)
 }
 
 // addMarkRules makes the router look at the marks of what has been queued.
@@ -34,7 +37,11 @@ func addMarkRules(router *netlab.Host) (behind, error) {
 		if found[key{family, udpCounted}], err = marks.AddRule(netlab.Mark(markCounted), netlab.Counter()); err != nil {
 			return nil, err
 		}
-		found[key{family, udpFiltered}], err = marks.AddRule(netlab.Mark(markFiltered), netlab.Counter(), netlab.Drop())
+		found[key{family, udpFiltered}], err = marks.AddRule(
+			netlab.Mark(markFiltered),
+			netlab.Counter(),
+			netlab.Drop(),
+		)
 		if err != nil {
 			return nil, err
 		}

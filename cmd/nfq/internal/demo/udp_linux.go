@@ -12,7 +12,11 @@ var datagrams = []struct {
 	{udpAccepted, []string{"first", "second"}, []string{"first", "second"}},
 	{udpDropped, []string{"first", "second"}, nil},
 	{udpReplaced, []string{"the cat sat", "nobody sat"}, []string{"the dog sat", "nobody sat"}},
-	{udpLengthened, []string{"the cat sat", "nobody sat"}, []string{"the elephant sat", "nobody sat"}},
+	{
+		udpLengthened,
+		[]string{"the cat sat", "nobody sat"},
+		[]string{"the elephant sat", "nobody sat"},
+	},
 	{udpCounted, []string{"first", "second"}, []string{"first", "second"}},
 	{udpFiltered, []string{"first", "second"}, nil},
 }

@@ -71,8 +71,8 @@ func (v view) protocol() string {
 	return fmt.Sprintf("protocol %d", v.Protocol)
 }
 
-// ends returns where a packet comes from and goes to, by the names of the hosts, of which the server has
-// these addresses.
+// ends returns where a packet comes from and goes to, by the names of the hosts, of which the
+// server has these addresses.
 func (v view) ends(server ...netip.Addr) (source, destination string) {
 	end := func(a netip.Addr, port uint16) string {
 		name := "client"

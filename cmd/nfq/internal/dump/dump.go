@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package dump gives packets their verdicts at once, and shows or records them later: a slow terminal
-// or disk never delays a packet.
+// Package dump gives packets their verdicts at once, and shows or records them later: a slow
+// terminal or disk never delays a packet.
 package dump
 
 import (
@@ -17,12 +17,13 @@ import (
 type Config struct {
 	Verdict nfqueue.Verdict
 	SetMark *uint32 // the mark that packets get with the verdict, nil for none
-	// Decide gives the verdict instead of Verdict, if it is not nil. Packets are shown as they came to it, those it defers
-	// as accepted.
+	// Decide gives the verdict instead of Verdict, if it is not nil. Packets are shown as they came
+	// to it, those it defers as accepted.
 	Decide nfqueue.Handler
 	// Match chooses the packets that are shown. Nil is all.
 	Match func(*nfqueue.Packet) bool
-	// Processes, if it is not nil, finds the processes behind the packets that are shown, before their verdict.
+	// Processes, if it is not nil, finds the processes behind the packets that are shown, before
+	// their verdict.
 	Processes *Processes
 	// Count is the number of packets that are shown, 0 for any number.
 	Count uint64
@@ -46,7 +47,9 @@ const (
 const patience = 2 * time.Second
 
 // ErrStalled means that an output did not take what waited at the end.
-var ErrStalled = errors.New("the reader of the output does not read; the last packets are not in it")
+var ErrStalled = errors.New(
+	"the reader of the output does not read; the last packets are not in it",
+)
 
 // Dump is the handler of one or more queues.
 type Dump struct {
@@ -84,8 +87,8 @@ func New(cfg Config, outputs ...Output) *Dump {
 	return d
 }
 
-// Done is closed when Config.Count packets are kept or an output has failed. Packets that come later get
-// their verdict and are not shown.
+// Done is closed when Config.Count packets are kept or an output has failed. Packets that come
+// later get their verdict and are not shown.
 func (d *Dump) Done() <-chan struct{} { return d.done }
 
 // Counts returns what became of the packets so far.
@@ -167,9 +170,9 @@ func (d *Dump) finish() {
 	}
 }
 
-// Close writes what waits. It has to be called when no more packets come, and returns the error of an
-// output. If an output makes no progress for two seconds, as a pipe that nobody reads, Close gives up with
-// an error that matches ErrStalled; the outputs must not be used any more then.
+// Close writes what waits. It has to be called when no more packets come, and returns the error of
+// an output. If an output makes no progress for two seconds, as a pipe that nobody reads, Close
+// gives up with an error that matches ErrStalled; the outputs must not be used any more then.
 func (d *Dump) Close() error {
 	d.mu.Lock()
 	d.closed = true

@@ -48,8 +48,12 @@ func (m *memory) Flush() error {
 
 func spec(body string) nfqueuetest.Spec {
 	return nfqueuetest.Spec{
-		Hook:    nfqueue.HookOutput,
-		Payload: nfqueuetest.UDP(netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), []byte(body)),
+		Hook: nfqueue.HookOutput,
+		Payload: nfqueuetest.UDP(
+			netip.MustParseAddrPort("192.0.2.1:1"),
+			netip.MustParseAddrPort("192.0.2.2:2"),
+			[]byte(body),
+		),
 	}
 }
 
@@ -86,7 +90,8 @@ func TestDump(t *testing.T) {
 		t.Errorf("recorded %q, %d flushed", got, out.flushed)
 	}
 	for _, r := range out.records {
-		if r.Verdict != nfqueue.Repeat || r.SetMark == nil || *r.SetMark != mark || r.Mark != 0 || r.Out != "eth0" {
+		if r.Verdict != nfqueue.Repeat || r.SetMark == nil || *r.SetMark != mark || r.Mark != 0 ||
+			r.Out != "eth0" {
 			t.Errorf("record %+v", r)
 		}
 	}
@@ -122,18 +127,29 @@ func TestSlowOutput(t *testing.T) {
 		t.Error(err)
 	}
 	last := out.records[maxWaiting]
-	if c := d.Counts(); last.Missed != c.Missed || c.Missed < 101 || len(out.records) != maxWaiting+1 {
-		t.Errorf("%d packets are missing before the last of %d, want %+v", last.Missed, len(out.records), c)
+	if c := d.Counts(); last.Missed != c.Missed || c.Missed < 101 ||
+		len(out.records) != maxWaiting+1 {
+		t.Errorf(
+			"%d packets are missing before the last of %d, want %+v",
+			last.Missed,
+			len(out.records),
+			c,
+		)
 	}
 }
 
 // packetOf returns the packet that a handler gets.
 func packetOf(t *testing.T, s nfqueuetest.Spec) (p *nfqueue.Packet) {
 	t.Helper()
-	nfqueuetest.Do(t, nfqueue.Config{}, nfqueue.HandlerFunc(func(q *nfqueue.Packet) nfqueue.Verdict {
-		p = q.Clone()
-		return nfqueue.Accept
-	}), s)
+	nfqueuetest.Do(
+		t,
+		nfqueue.Config{},
+		nfqueue.HandlerFunc(func(q *nfqueue.Packet) nfqueue.Verdict {
+			p = q.Clone()
+			return nfqueue.Accept
+		}),
+		s,
+	)
 	return p
 }
 

@@ -35,8 +35,8 @@ const (
 	maxAnswers = time.Second
 )
 
-// Of returns the processes that send a packet, or those of this machine that receive it. There are none for
-// forwarded packets, and for those whose socket is not found.
+// Of returns the processes that send a packet, or those of this machine that receive it. There are
+// none for forwarded packets, and for those whose socket is not found.
 func (s *Processes) Of(p *nfqueue.Packet) []owner.Process {
 	flow, ok := p.Flow()
 	if !ok || !flow.HasPorts() || p.Hook() == nfqueue.HookForward {

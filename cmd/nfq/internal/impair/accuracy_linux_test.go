@@ -18,11 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attempts is how often an accuracy is measured, shortly: what else the machine does only makes it worse.
+// attempts is how often an accuracy is measured, shortly: what else the machine does only makes it
+// worse.
 const attempts = 100
 
-// TestDelayAccuracy: packets arrive no sooner than the delay says, half of them within 200 microseconds more, and 99 of 100
-// too, but for how late two threads wake here and now: the one that reads the queue and the one that lets packets go.
+// TestDelayAccuracy: packets arrive no sooner than the delay says, half of them within 200
+// microseconds more, and 99 of 100 too, but for how late two threads wake here and now: the one
+// that reads the queue and the one that lets packets go.
 func TestDelayAccuracy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measuring takes long")
@@ -36,7 +38,8 @@ func TestDelayAccuracy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := udpLink(t, labtest.Routed(t), six)
 			l.arrivals(t)
-			// The kernel notes an arrival before the hooks of the host; so there is one behind those.
+			// The kernel notes an arrival before the hooks of the host; so there is one behind
+			// those.
 			for _, side := range []struct {
 				host *netlab.Host
 				rule string
@@ -61,7 +64,8 @@ func TestDelayAccuracy(t *testing.T) {
 	}
 }
 
-// TestDelayFromArrival: a delay begins when the packet arrives, and not when the program gets to see it.
+// TestDelayFromArrival: a delay begins when the packet arrives, and not when the program gets to
+// see it.
 func TestDelayFromArrival(t *testing.T) {
 	const delay, seen = 5 * time.Millisecond, time.Millisecond
 	l := udpLink(t, labtest.Routed(t), false)
@@ -94,8 +98,8 @@ func quantile(all []time.Duration, percent int) time.Duration {
 	return all[(len(all)-1)*percent/100]
 }
 
-// delays sends datagrams and returns how much longer than the delay each took, and how much longer than it was to sleep a
-// thread did meanwhile.
+// delays sends datagrams and returns how much longer than the delay each took, and how much longer
+// than it was to sleep a thread did meanwhile.
 func (l *link) delays(t *testing.T, delay time.Duration) (over, naps []time.Duration) {
 	const n, pace = 100, 300 * time.Microsecond
 	labtest.Must(t, l.client.SetDeadline(time.Now().Add(patience)))
@@ -159,7 +163,13 @@ func TestLossAccuracy(t *testing.T) {
 		for i := range n {
 			l.send(t, number(i, 16))
 		}
-		c := await(t, s, There, "verdict for each packet", func(c Counters) bool { return c.Passed+c.Lost == uint64(n) })
+		c := await(
+			t,
+			s,
+			There,
+			"verdict for each packet",
+			func(c Counters) bool { return c.Passed+c.Lost == uint64(n) },
+		)
 		for deadline := time.Now().Add(patience); ; {
 			arrived, _, err := seen.Count()
 			labtest.Must(t, err)

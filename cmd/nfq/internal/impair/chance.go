@@ -27,10 +27,12 @@ const (
 	paretoMean  = paretoShape / (paretoShape - 1)
 )
 
-var paretoDeviation = math.Sqrt(paretoShape / ((paretoShape - 1) * (paretoShape - 1) * (paretoShape - 2)))
+var paretoDeviation = math.Sqrt(
+	paretoShape / ((paretoShape - 1) * (paretoShape - 1) * (paretoShape - 2)),
+)
 
-// value returns the deviation that belongs to z, a value of the standard normal distribution. w, uniform in [0, 1), is
-// for distributions that are made of two.
+// value returns the deviation that belongs to z, a value of the standard normal distribution. w,
+// uniform in [0, 1), is for distributions that are made of two.
 func (d Distribution) value(z, w float64) float64 {
 	switch d {
 	case Normal:
@@ -57,8 +59,8 @@ func normal(u float64) float64 {
 	return math.Sqrt2 * math.Erfinv(2*min(max(u, rarest), 1-rarest)-1)
 }
 
-// LossModel is that of Gilbert and Elliott: a link is in a good or in a bad state, and each has a loss of its own. All
-// are probabilities for each packet.
+// LossModel is that of Gilbert and Elliott: a link is in a good or in a bad state, and each has a
+// loss of its own. All are probabilities for each packet.
 type LossModel struct {
 	ToBad    float64 // that the link goes from good to bad
 	ToGood   float64 // that it goes from bad to good
@@ -75,8 +77,8 @@ func (m LossModel) Loss() float64 {
 	return bad*m.LossBad + (1-bad)*m.LossGood
 }
 
-// next moves the link to the state in which it meets the next packet, and tells whether that is lost. u and v are
-// uniform in [0, 1).
+// next moves the link to the state in which it meets the next packet, and tells whether that is
+// lost. u and v are uniform in [0, 1).
 func (m LossModel) next(bad bool, u, v float64) (nowBad, lost bool) {
 	if bad {
 		bad = u >= m.ToGood

@@ -9,7 +9,8 @@ type Counters struct {
 	// Packets and Bytes (of IP packets) that came.
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
-	// Passed packets have gone on, PassedBytes of them are left after cutting. Waiting ones have yet to.
+	// Passed packets have gone on, PassedBytes of them are left after cutting. Waiting ones have
+	// yet to.
 	Passed      uint64 `json:"passed"`
 	PassedBytes uint64 `json:"passed_bytes"`
 	Waiting     uint64 `json:"waiting"`
@@ -24,7 +25,8 @@ type Counters struct {
 	Late Lateness `json:"late"`
 }
 
-// Lateness is how long after their time packets went on. Those that were not to be delayed are not counted.
+// Lateness is how long after their time packets went on. Those that were not to be delayed are not
+// counted.
 type Lateness struct {
 	Median time.Duration `json:"median_ns"`
 	P99    time.Duration `json:"p99_ns"`

@@ -35,8 +35,8 @@ func flip(packet []byte, how Flip, repair bool, random uint64) bool {
 	return true
 }
 
-// cut returns the beginning of a packet: to bytes, or a random number if that is zero, but no less than its headers.
-// It returns the whole packet if there is nothing to cut.
+// cut returns the beginning of a packet: to bytes, or a random number if that is zero, but no less
+// than its headers. It returns the whole packet if there is nothing to cut.
 func cut(packet []byte, to int, repair bool, random uint64) []byte {
 	from, end := extent(packet, repair)
 	if from == end {

@@ -13,8 +13,16 @@ import (
 )
 
 var (
-	from4, to4 = netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("192.0.2.2:2000")
-	from6, to6 = netip.MustParseAddrPort("[2001:db8::1]:1000"), netip.MustParseAddrPort("[2001:db8::2]:2000")
+	from4, to4 = netip.MustParseAddrPort(
+		"192.0.2.1:1000",
+	), netip.MustParseAddrPort(
+		"192.0.2.2:2000",
+	)
+	from6, to6 = netip.MustParseAddrPort(
+		"[2001:db8::1]:1000",
+	), netip.MustParseAddrPort(
+		"[2001:db8::2]:2000",
+	)
 )
 
 // damaged are packets, with the lengths of their IP headers and of all headers.
@@ -89,7 +97,14 @@ func TestCut(t *testing.T) {
 			}
 			for to := 1; to < len(test.packet)+5; to++ {
 				if n, want := len(cut(test.packet, to, repair, 0)), min(max(to, least), len(test.packet)); n != want {
-					t.Errorf("%s, repair %v: cut to %d: %d left, want %d", test.name, repair, to, n, want)
+					t.Errorf(
+						"%s, repair %v: cut to %d: %d left, want %d",
+						test.name,
+						repair,
+						to,
+						n,
+						want,
+					)
 				}
 			}
 		}

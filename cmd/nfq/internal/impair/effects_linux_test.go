@@ -26,7 +26,13 @@ func TestCorruptNoticed(t *testing.T) {
 		for i := range n {
 			l.send(t, body[:20+i%10])
 		}
-		c := await(t, s, There, "verdict for each packet", func(c Counters) bool { return c.Passed == n })
+		c := await(
+			t,
+			s,
+			There,
+			"verdict for each packet",
+			func(c Counters) bool { return c.Passed == n },
+		)
 		if c.Corrupted != n {
 			t.Errorf("%d of %d corrupted", c.Corrupted, n)
 		}
@@ -65,7 +71,13 @@ func TestCorruptRepaired(t *testing.T) {
 					}
 				}
 				if bytesOff != 1 || flip == FlipBit && bitsOff != 1 {
-					t.Errorf("%s: %q arrived, %d bytes and %d bits are wrong", settings, got, bytesOff, bitsOff)
+					t.Errorf(
+						"%s: %q arrived, %d bytes and %d bits are wrong",
+						settings,
+						got,
+						bytesOff,
+						bitsOff,
+					)
 				}
 			}
 			labtest.Must(t, s.end())
@@ -85,7 +97,13 @@ func TestTruncate(t *testing.T) {
 		}
 		labtest.Must(t, s.end())
 
-		begin(t, l.Client, "truncate 100% truncate-to 60 checksum repair", Config{}, "out udp dport 4000")
+		begin(
+			t,
+			l.Client,
+			"truncate 100% truncate-to 60 checksum repair",
+			Config{},
+			"out udp dport 4000",
+		)
 		headers := 28
 		if l.to.Addr().Is6() {
 			headers = 48
@@ -122,7 +140,13 @@ func TestBothWays(t *testing.T) {
 			t.Error("back within", d)
 		}
 		for _, way := range []Way{There, Back} { // a packet is counted after it has gone on
-			c := await(t, s, way, "packet that passed", func(c Counters) bool { return c.Passed > 0 })
+			c := await(
+				t,
+				s,
+				way,
+				"packet that passed",
+				func(c Counters) bool { return c.Passed > 0 },
+			)
 			if c.Packets != 1 || c.Passed != 1 {
 				t.Errorf("%v: %+v", way, c)
 			}
@@ -130,7 +154,8 @@ func TestBothWays(t *testing.T) {
 	})
 }
 
-// TestReorder: the second packet overtakes the first, and free jitter mixes what kept order leaves alone.
+// TestReorder: the second packet overtakes the first, and free jitter mixes what kept order leaves
+// alone.
 func TestReorder(t *testing.T) {
 	l := udpLink(t, labtest.Pair(t), false)
 	s := begin(t, l.Client, "delay 200ms reorder 100% gap 2", Config{}, "out udp dport 4000")
@@ -194,7 +219,13 @@ func TestSeed(t *testing.T) {
 		for i := range n {
 			l.send(t, number(i, 16))
 		}
-		await(t, s, There, "verdict for each", func(c Counters) bool { return c.Passed+c.Lost == n })
+		await(
+			t,
+			s,
+			There,
+			"verdict for each",
+			func(c Counters) bool { return c.Passed+c.Lost == n },
+		)
 		labtest.Must(t, s.end())
 		l.send(t, number(n, 16))
 		return l.receiveNumbers(t, n)
@@ -248,10 +279,13 @@ func TestScheduleInTime(t *testing.T) {
 // TestQueueConfig: the queue has what all settings of a schedule need.
 func TestQueueConfig(t *testing.T) {
 	plain := queueConfig([]Settings{{Loss: 1, Limit: 5}, {Limit: 20}})
-	if plain.Flags&nfqueue.NoGSO == 0 || plain.CopyRange != headersOnly || plain.MaxLen != unread+20 || plain.Fallback != nfqueue.Accept {
+	if plain.Flags&nfqueue.NoGSO == 0 || plain.CopyRange != headersOnly ||
+		plain.MaxLen != unread+20 ||
+		plain.Fallback != nfqueue.Accept {
 		t.Errorf("%+v", plain)
 	}
-	if altering := queueConfig([]Settings{{}, {Corrupt: 0.1}}); altering.CopyRange != nfqueue.MaxPayload || altering.MaxLen != unread+DefaultLimit {
+	if altering := queueConfig([]Settings{{}, {Corrupt: 0.1}}); altering.CopyRange != nfqueue.MaxPayload ||
+		altering.MaxLen != unread+DefaultLimit {
 		t.Errorf("%+v", altering)
 	}
 }

@@ -30,9 +30,9 @@ type Decision struct {
 	Random            uint64
 }
 
-// Engine decides what becomes of packets, one after the other. It takes the time from its caller. Engines with the same
-// seed and stream decide alike: what chance has in store for the n-th packet depends on n alone, and not on time or on
-// the settings. The rate and the limit do depend on time.
+// Engine decides what becomes of packets, one after the other. It takes the time from its caller.
+// Engines with the same seed and stream decide alike: what chance has in store for the n-th packet
+// depends on n alone, and not on time or on the settings. The rate and the limit do depend on time.
 //
 // An Engine is not safe for concurrent use.
 type Engine struct {
@@ -50,7 +50,8 @@ type Engine struct {
 	remainder uint64        // of free, in units of 1 ns / rate
 }
 
-// NewEngine makes an engine that does nothing until Set. stream tells engines with the same seed apart.
+// NewEngine makes an engine that does nothing until Set. stream tells engines with the same seed
+// apart.
 func NewEngine(seed, stream uint64) *Engine {
 	next := stream << 8
 	chance := func() *rand.Rand {
@@ -77,8 +78,8 @@ func (e *Engine) Free() { e.free, e.last, e.remainder = 0, 0, 0 }
 // Settings returns those in effect.
 func (e *Engine) Settings() Settings { return e.settings }
 
-// Decide says what becomes of the next packet, which has length bytes, when waiting others have not left yet. now must
-// not go back.
+// Decide says what becomes of the next packet, which has length bytes, when waiting others have not
+// left yet. now must not go back.
 func (e *Engine) Decide(now time.Duration, length, waiting int) Decision {
 	s := &e.settings
 	// Drawn whether needed or not, so that the next packet gets its own.

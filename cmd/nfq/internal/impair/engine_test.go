@@ -22,7 +22,8 @@ func engine(t *testing.T, seed uint64, settings string) *Engine {
 
 const many = 200_000
 
-// wantShare fails if hits of n are not what chance p makes of it: more than 5 standard deviations off.
+// wantShare fails if hits of n are not what chance p makes of it: more than 5 standard deviations
+// off.
 func wantShare(t *testing.T, what string, hits, n int, p float64) {
 	t.Helper()
 	sigma := math.Sqrt(p * (1 - p) * float64(n))
@@ -95,7 +96,8 @@ func TestBursts(t *testing.T) {
 		if share := float64(lost) / many; math.Abs(share-test.share) > 0.07*test.share {
 			t.Errorf("%s: lost %.4f, want %.4f", test.settings, share, test.share)
 		}
-		if mean := float64(lost) / float64(bursts); test.mean > 0 && math.Abs(mean-test.mean) > 0.07*test.mean {
+		if mean := float64(lost) / float64(bursts); test.mean > 0 &&
+			math.Abs(mean-test.mean) > 0.07*test.mean {
 			t.Errorf("%s: bursts of %.2f, want %.2f", test.settings, mean, test.mean)
 		}
 		s, _ := ParseSettings(test.settings)
@@ -105,7 +107,8 @@ func TestBursts(t *testing.T) {
 	}
 }
 
-// TestRepeatable: the n-th packet has its chance, whatever the time, the lengths and the other settings.
+// TestRepeatable: the n-th packet has its chance, whatever the time, the lengths and the other
+// settings.
 func TestRepeatable(t *testing.T) {
 	run := func(seed, stream uint64, settings string, step time.Duration) (fates []bool, random []uint64) {
 		s, err := ParseSettings(settings)
@@ -129,7 +132,12 @@ func TestRepeatable(t *testing.T) {
 		return true
 	}
 	fates, random := run(7, 0, "loss 20% corrupt 10%", 0)
-	again, randomAgain := run(7, 0, "loss 20% corrupt 10% delay 1s jitter 100ms distribution paretonormal rate 1mbit reorder 10%", time.Millisecond)
+	again, randomAgain := run(
+		7,
+		0,
+		"loss 20% corrupt 10% delay 1s jitter 100ms distribution paretonormal rate 1mbit reorder 10%",
+		time.Millisecond,
+	)
 	if !same(fates, again) || random[1999] != randomAgain[1999] {
 		t.Error("other settings and times change what is lost or damaged")
 	}
@@ -149,7 +157,8 @@ func TestLimit(t *testing.T) {
 	if d := e.Decide(0, 100, 3); d.Fate != Full {
 		t.Error("3 wait: ", d.Fate)
 	}
-	if e := engine(t, 1, "delay 1s"); e.Decide(0, 100, DefaultLimit-1).Fate != Pass || e.Decide(0, 100, DefaultLimit).Fate != Full {
+	if e := engine(t, 1, "delay 1s"); e.Decide(0, 100, DefaultLimit-1).Fate != Pass ||
+		e.Decide(0, 100, DefaultLimit).Fate != Full {
 		t.Error("the default is another")
 	}
 }
@@ -215,7 +224,8 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// moments returns mean, standard deviation and the correlation of neighbours of the delays, in units of the jitter.
+// moments returns mean, standard deviation and the correlation of neighbours of the delays, in
+// units of the jitter.
 func moments(e *Engine) (mean, deviation, correlation float64) {
 	var x []float64
 	for range many {
@@ -246,10 +256,20 @@ func TestJitter(t *testing.T) {
 		{"distribution normal correlation 75%", 0, 1, 0.75},
 		{"correlation 50%", 0, 1 / math.Sqrt(3), 0.48},
 	} {
-		mean, deviation, correlation := moments(engine(t, 1, "delay 1h jitter 1s order free "+test.words))
+		mean, deviation, correlation := moments(
+			engine(t, 1, "delay 1h jitter 1s order free "+test.words),
+		)
 		const slack = 0.06 // the tail of pareto is heavy
-		if math.Abs(mean-test.mean) > slack || math.Abs(deviation-test.deviation) > slack || math.Abs(correlation-test.correlation) > slack {
-			t.Errorf("%q: mean %.3f, deviation %.3f, correlation %.3f; want %v", test.words, mean, deviation, correlation, test)
+		if math.Abs(mean-test.mean) > slack || math.Abs(deviation-test.deviation) > slack ||
+			math.Abs(correlation-test.correlation) > slack {
+			t.Errorf(
+				"%q: mean %.3f, deviation %.3f, correlation %.3f; want %v",
+				test.words,
+				mean,
+				deviation,
+				correlation,
+				test,
+			)
 		}
 	}
 	// Uniform stays within its bounds, the others do not.
@@ -267,7 +287,15 @@ func TestJitter(t *testing.T) {
 
 func BenchmarkDecide(b *testing.B) {
 	e := NewEngine(1, 0)
-	e.Set(Settings{Delay: time.Millisecond, Jitter: time.Millisecond, Distribution: ParetoNormal, Loss: 0.1, Rate: 1e9})
+	e.Set(
+		Settings{
+			Delay:        time.Millisecond,
+			Jitter:       time.Millisecond,
+			Distribution: ParetoNormal,
+			Loss:         0.1,
+			Rate:         1e9,
+		},
+	)
 	b.ReportAllocs()
 	for i := range b.N {
 		e.Decide(time.Duration(i), 100, 0)

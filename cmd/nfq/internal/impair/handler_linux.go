@@ -11,9 +11,11 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/impair/line"
 )
 
-// Handler impairs the packets of one queue. ServePacket is for one goroutine; everything else is safe for concurrent use.
+// Handler impairs the packets of one queue. ServePacket is for one goroutine; everything else is
+// safe for concurrent use.
 //
-// Where packets may be altered (Settings.Alters), the queue has to copy whole packets, cut to the MTU (Flags NoGSO).
+// Where packets may be altered (Settings.Alters), the queue has to copy whole packets, cut to the
+// MTU (Flags NoGSO).
 type Handler struct {
 	line *line.Line[waiting]
 
@@ -37,7 +39,8 @@ var start = time.Now()
 
 func clock() time.Duration { return time.Since(start) }
 
-// NewHandler makes a handler with the settings s. Those with the same seed and stream decide alike, see Engine.
+// NewHandler makes a handler with the settings s. Those with the same seed and stream decide alike,
+// see Engine.
 func NewHandler(seed, stream uint64, s Settings) (*Handler, error) {
 	h := &Handler{engine: NewEngine(seed, stream), late: hdrhistogram.New(1, int64(time.Minute), 2)}
 	if err := h.Set(s); err != nil {
@@ -108,7 +111,8 @@ func (h *Handler) Resume() {
 	h.line.Hurry(false)
 }
 
-// Close is Stop, and returns when nothing waits any more. ServePacket must not be called afterwards.
+// Close is Stop, and returns when nothing waits any more. ServePacket must not be called
+// afterwards.
 func (h *Handler) Close() {
 	h.Stop()
 	h.line.Close()
@@ -138,7 +142,8 @@ func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	return nfqueue.Deferred
 }
 
-// decide returns what becomes of a packet of some length that has come at a time, and the settings that say so.
+// decide returns what becomes of a packet of some length that has come at a time, and the settings
+// that say so.
 func (h *Handler) decide(came time.Duration, length, waits int) (Decision, Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -163,7 +168,8 @@ func (h *Handler) decide(came time.Duration, length, waits int) (Decision, Setti
 	return d, h.engine.Settings()
 }
 
-// alter damages and cuts a packet as was decided. It reports what it has done: there may be nothing to damage.
+// alter damages and cuts a packet as was decided. It reports what it has done: there may be nothing
+// to damage.
 func alter(p *nfqueue.Packet, s Settings, d Decision) (corrupted, truncated bool) {
 	if !d.Corrupt && !d.Truncate || p.Truncated() {
 		return false, false

@@ -10,7 +10,9 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-var errSymmetric = errors.New("the rule matches both directions already; impair them together, or name the port, the address or the interface of one side")
+var errSymmetric = errors.New(
+	"the rule matches both directions already; impair them together, or name the port, the address or the interface of one side",
+)
 
 // Mirror returns rules for the answers to what others match.
 func Mirror(all []rules.Rule) ([]rules.Rule, error) {

@@ -11,16 +11,20 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
-// ParseSettings reads settings as they are in a line of a schedule. Those of tc-netem(8) that have a
-// meaning here are understood: "delay 100ms 10ms", "loss random 5%", "loss gemodel 1% 10%".
+// ParseSettings reads settings as they are in a line of a schedule. Those of tc-netem(8) that have
+// a meaning here are understood: "delay 100ms 10ms", "loss random 5%", "loss gemodel 1% 10%".
 func ParseSettings(text string) (Settings, error) {
 	s, bad, err := parseSettings(word.Split(text))
 	return s, located(bad, err)
 }
 
-// ParseLeading reads the settings that words begin with, and returns the words behind them. Base are the
-// settings that given names have already.
-func ParseLeading(words []string, base Settings, given ...string) (s Settings, rest []string, err error) {
+// ParseLeading reads the settings that words begin with, and returns the words behind them. Base
+// are the settings that given names have already.
+func ParseLeading(
+	words []string,
+	base Settings,
+	given ...string,
+) (s Settings, rest []string, err error) {
 	p := settingsParser{settings: base, given: make(map[string]bool)}
 	for _, name := range given {
 		p.given[name] = true
@@ -96,7 +100,8 @@ type settingsParser struct {
 // known reports whether a word is the name of a setting, or one that is refused with a reason.
 func (p *settingsParser) known(name string) bool {
 	_, isRefused := refused[name]
-	return isRefused || name == "latency" || slices.ContainsFunc(words, func(w Word) bool { return w.Name == name })
+	return isRefused || name == "latency" ||
+		slices.ContainsFunc(words, func(w Word) bool { return w.Name == name })
 }
 
 // next returns the next word, and an empty one at the end.
@@ -144,7 +149,9 @@ func (p *settingsParser) setting() (bad word.Word, err error) {
 		if bad, err = p.value(name, name.Text); err != nil {
 			return bad, err
 		}
-		return p.noCorrelation("only the jitter has a correlation: that of netem changes how many packets are concerned")
+		return p.noCorrelation(
+			"only the jitter has a correlation: that of netem changes how many packets are concerned",
+		)
 	}
 	return p.value(name, name.Text)
 }
@@ -174,8 +181,10 @@ func (p *settingsParser) loss(name word.Word) (bad word.Word, err error) {
 	if p.peek() == "ecn" {
 		return p.next(), Refusal("ecn")
 	}
-	return p.noCorrelation("losses have no correlation, with which netem loses fewer packets than asked for; " +
-		"\"burst N\" loses packets in a row")
+	return p.noCorrelation(
+		"losses have no correlation, with which netem loses fewer packets than asked for; " +
+			"\"burst N\" loses packets in a row",
+	)
 }
 
 // noCorrelation refuses a percentage.

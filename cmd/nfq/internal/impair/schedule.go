@@ -66,7 +66,8 @@ func (e *ScheduleError) Error() string {
 // Unwrap returns what was expected.
 func (e *ScheduleError) Unwrap() error { return e.Err }
 
-// ParseSchedule reads a schedule, of which each line is a time since the start and the settings from then on:
+// ParseSchedule reads a schedule, of which each line is a time since the start and the settings
+// from then on:
 //
 //	# a comment
 //	0s   delay 20ms
@@ -74,8 +75,8 @@ func (e *ScheduleError) Unwrap() error { return e.Err }
 //	20s  back rate 1mbit
 //	30s  nothing
 //
-// A line replaces all settings of before, those of both ways unless it names one of them. name is that of the file, for
-// errors, which are a *ScheduleError but for those of reading.
+// A line replaces all settings of before, those of both ways unless it names one of them. name is
+// that of the file, for errors, which are a *ScheduleError but for those of reading.
 func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 	var all Schedule
 	lines := bufio.NewScanner(r)
@@ -87,7 +88,10 @@ func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 		}
 		step, at, err := parseStep(words)
 		if err == nil && len(all) > 0 && step.At < all[len(all)-1].At {
-			at, err = words[0], fmt.Errorf("expected a time not before that of the line above, %v", all[len(all)-1].At)
+			at, err = words[0], fmt.Errorf(
+				"expected a time not before that of the line above, %v",
+				all[len(all)-1].At,
+			)
 		}
 		if err != nil {
 			return nil, &ScheduleError{Name: name, Line: n, Pos: at.Pos, Word: at.Text, Err: err}
@@ -98,7 +102,10 @@ func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: the schedule is empty; want lines such as \"10s loss 5%% delay 100ms\"", name)
+		return nil, fmt.Errorf(
+			"%s: the schedule is empty; want lines such as \"10s loss 5%% delay 100ms\"",
+			name,
+		)
 	}
 	return all, nil
 }

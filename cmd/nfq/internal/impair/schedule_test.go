@@ -46,7 +46,8 @@ func TestWrongSchedule(t *testing.T) {
 		"1s loss 5%\n2s sideways":       `file:2: at "sideways" (column 4)`,
 		"1s delay 1s\n2s there gap 2\n": `file:2: at "gap" (column 10): gap needs reorder`,
 	} {
-		if _, err := ParseSchedule("file", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseSchedule("file", strings.NewReader(text)); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}

@@ -20,8 +20,8 @@ import (
 type Config struct {
 	// Rules match the packets, by Way. There may be none for one of the ways.
 	Rules [2][]rules.Rule
-	// FixedQueues keeps the queues of the rules, of which each way has one of its own. Otherwise queues are taken that
-	// nobody uses.
+	// FixedQueues keeps the queues of the rules, of which each way has one of its own. Otherwise
+	// queues are taken that nobody uses.
 	FixedQueues bool
 	// Settings are those at the start, by Way.
 	Settings [2]Settings
@@ -49,8 +49,8 @@ type Change struct {
 	Settings Settings
 }
 
-// Session impairs the packets of some rules. Serve has to be called, and ends it. The rules are gone, and packets pass as
-// if there had been nothing, when the process ends, however that happens.
+// Session impairs the packets of some rules. Serve has to be called, and ends it. The rules are
+// gone, and packets pass as if there had been nothing, when the process ends, however that happens.
 type Session struct {
 	*intercept.Session
 	schedule Schedule
@@ -76,7 +76,8 @@ type Report struct {
 	Queue    uint16
 	Settings Settings
 	Counters Counters
-	// Overrun is the number of packets that were dropped before they were seen: more came than this program keeps up with.
+	// Overrun is the number of packets that were dropped before they were seen: more came than this
+	// program keeps up with.
 	Overrun uint64
 }
 
@@ -159,8 +160,9 @@ func queueConfig(all []Settings) nfqueue.Config {
 	return cfg
 }
 
-// Serve has h decide packets, which calls ServePacket for each, and changes the settings as the schedule says, until ctx
-// ends. Then it lets go at once what waits, and removes the rules. No packet is lost.
+// Serve has h decide packets, which calls ServePacket for each, and changes the settings as the
+// schedule says, until ctx ends. Then it lets go at once what waits, and removes the rules. No
+// packet is lost.
 func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	stopped := make(chan struct{})
@@ -177,8 +179,8 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	return errors.Join(err, s.close())
 }
 
-// Pause lets all packets pass, also those that wait, and returns when none is left: the process may then be
-// stopped without stopping the traffic. Serve has to run.
+// Pause lets all packets pass, also those that wait, and returns when none is left: the process may
+// then be stopped without stopping the traffic. Serve has to run.
 func (s *Session) Pause() error {
 	for _, w := range s.ways {
 		w.handler.Pause()

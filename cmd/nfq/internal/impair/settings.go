@@ -26,28 +26,33 @@ const MaxLimit = 60000
 type Settings struct {
 	// Delay is added to the time that a packet takes, give or take Jitter.
 	Delay time.Duration
-	// Jitter is the largest deviation from Delay (uniform) or the standard deviation (the other distributions).
+	// Jitter is the largest deviation from Delay (uniform) or the standard deviation (the other
+	// distributions).
 	Jitter time.Duration
 	// Distribution is that of the deviations.
 	Distribution Distribution
-	// Correlation is how much the deviation of a packet resembles that of the packet before, below 1.
+	// Correlation is how much the deviation of a packet resembles that of the packet before, below
+	// 1.
 	Correlation float64
 	// Order says whether jitter may change the order of packets.
 	Order Order
 
 	// Loss is the probability that a packet is lost.
 	Loss float64
-	// Burst is the mean number of packets that are lost in a row. Zero makes losses independent of each other.
+	// Burst is the mean number of packets that are lost in a row. Zero makes losses independent of
+	// each other.
 	Burst float64
 	// Model, if it is not zero, decides on losses instead of Loss and Burst.
 	Model LossModel
 
-	// Reorder is the probability that a packet overtakes those that wait out their Delay: it is not delayed.
+	// Reorder is the probability that a packet overtakes those that wait out their Delay: it is not
+	// delayed.
 	Reorder float64
 	// Gap lets only every Gap-th packet overtake. Zero is 1.
 	Gap int
 
-	// Rate is that of the link in bits per second, through which packets go one after the other. Zero is unlimited.
+	// Rate is that of the link in bits per second, through which packets go one after the other.
+	// Zero is unlimited.
 	Rate uint64
 	// Overhead is the number of bytes which the link adds to each packet.
 	Overhead int
@@ -58,7 +63,8 @@ type Settings struct {
 	Flip Flip
 	// Truncate is the probability that a packet is cut.
 	Truncate float64
-	// TruncateTo is the number of bytes of it that are left, from the IP header on. Zero is a random one.
+	// TruncateTo is the number of bytes of it that are left, from the IP header on. Zero is a
+	// random one.
 	TruncateTo int
 	// Checksum says what becomes of checksums and lengths in packets that are damaged or cut.
 	Checksum Checksum
@@ -124,7 +130,10 @@ func (s Settings) Validate() error {
 	case s.Delay < 0 || s.Jitter < 0:
 		return errors.New("delay and jitter must not be negative")
 	case s.Delay > MaxDelay || s.Jitter > MaxDelay:
-		return fmt.Errorf("delay and jitter are at most %v; to keep packets from arriving at all give a loss of 100%%", MaxDelay)
+		return fmt.Errorf(
+			"delay and jitter are at most %v; to keep packets from arriving at all give a loss of 100%%",
+			MaxDelay,
+		)
 	case s.Jitter == 0 && s.Distribution != Uniform:
 		return fmt.Errorf("distribution %v needs a jitter", s.Distribution)
 	case s.Jitter == 0 && s.Correlation != 0:
@@ -138,11 +147,19 @@ func (s Settings) Validate() error {
 	case s.Burst != 0 && s.Loss == 0:
 		return errors.New("burst needs a loss")
 	case s.Burst != 0 && !(s.Burst >= 1 && s.Burst <= 1e9):
-		return fmt.Errorf("burst is %v; want the mean number of packets lost in a row, at least 1", s.Burst)
+		return fmt.Errorf(
+			"burst is %v; want the mean number of packets lost in a row, at least 1",
+			s.Burst,
+		)
 	case s.Burst != 0 && s.Loss == 1:
 		return errors.New("burst makes no sense with a loss of 100%")
 	case s.Burst != 0 && s.Loss/(1-s.Loss) > s.Burst:
-		return fmt.Errorf("a loss of %s cannot come in bursts of %v packets on average; want %.3g or more", percentText(s.Loss), s.Burst, s.Loss/(1-s.Loss))
+		return fmt.Errorf(
+			"a loss of %s cannot come in bursts of %v packets on average; want %.3g or more",
+			percentText(s.Loss),
+			s.Burst,
+			s.Loss/(1-s.Loss),
+		)
 	case s.Reorder != 0 && s.Delay == 0:
 		return errors.New("reorder needs a delay: a packet overtakes those that wait it out")
 	case s.Gap != 0 && s.Reorder == 0:
@@ -152,14 +169,21 @@ func (s Settings) Validate() error {
 	case s.Overhead != 0 && s.Rate == 0:
 		return errors.New("overhead needs a rate")
 	case s.Rate > maxRate:
-		return fmt.Errorf("a rate of %s is too much; want at most %s", rateText(s.Rate), rateText(maxRate))
+		return fmt.Errorf(
+			"a rate of %s is too much; want at most %s",
+			rateText(s.Rate),
+			rateText(maxRate),
+		)
 	case s.Flip != FlipBit && s.Corrupt == 0:
 		return errors.New("flip needs corrupt")
 	case s.TruncateTo != 0 && s.Truncate == 0:
 		return errors.New("truncate-to needs truncate")
 	case s.TruncateTo != 0 && s.TruncateTo < minTruncateTo:
-		return fmt.Errorf("truncate-to is %d; want %d or more, since the IP header is never cut: shorter packets reach nobody, as with loss",
-			s.TruncateTo, minTruncateTo)
+		return fmt.Errorf(
+			"truncate-to is %d; want %d or more, since the IP header is never cut: shorter packets reach nobody, as with loss",
+			s.TruncateTo,
+			minTruncateTo,
+		)
 	case s.Checksum != ChecksumKeep && !s.Alters():
 		return errors.New("checksum needs corrupt or truncate")
 	case s.Limit < 0 || s.Limit > MaxLimit:

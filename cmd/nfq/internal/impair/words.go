@@ -49,27 +49,104 @@ var errUnknownWord = func() error {
 }()
 
 var words = []Word{
-	durationWord("delay", "how much later packets leave", func(s *Settings) *time.Duration { return &s.Delay }),
-	durationWord("jitter", "how far delays are from that", func(s *Settings) *time.Duration { return &s.Jitter }),
-	choiceWord("distribution", "of the jitter: uniform (from -jitter to +jitter), normal, pareto or paretonormal (jitter is the standard deviation)",
-		func(s *Settings) *Distribution { return &s.Distribution }, "uniform", "normal", "pareto", "paretonormal"),
-	percentWord("correlation", "how much the jitter of a packet resembles that of the one before", func(s *Settings) *float64 { return &s.Correlation }),
+	durationWord(
+		"delay",
+		"how much later packets leave",
+		func(s *Settings) *time.Duration { return &s.Delay },
+	),
+	durationWord(
+		"jitter",
+		"how far delays are from that",
+		func(s *Settings) *time.Duration { return &s.Jitter },
+	),
+	choiceWord(
+		"distribution",
+		"of the jitter: uniform (from -jitter to +jitter), normal, pareto or paretonormal (jitter is the standard deviation)",
+		func(s *Settings) *Distribution { return &s.Distribution },
+		"uniform",
+		"normal",
+		"pareto",
+		"paretonormal",
+	),
+	percentWord(
+		"correlation",
+		"how much the jitter of a packet resembles that of the one before",
+		func(s *Settings) *float64 { return &s.Correlation },
+	),
 	choiceWord("order", "keep: packets wait for those before them; free: jitter changes the order",
 		func(s *Settings) *Order { return &s.Order }, "keep", "free"),
 	percentWord("loss", "how many packets are lost", func(s *Settings) *float64 { return &s.Loss }),
 	{"burst", "N", "how many packets are lost in a row, on average", setBurst, burstText},
-	{"gemodel", "P,R,...", "losses by the model of Gilbert and Elliott, as netem has it: percentages p,r,1-h,1-k, the last two 100%,0% if left out", setModel, modelText},
-	percentWord("reorder", "how many packets overtake those before, by leaving without the delay", func(s *Settings) *float64 { return &s.Reorder }),
-	countWord("gap", "N", "only each N-th packet may overtake", func(s *Settings) *int { return &s.Gap }),
-	{"rate", "RATE", "bits that pass in a second, of IP packets: 512kbit, 10mbit, 1.5gbit", setRate, func(s Settings) string { return rateText(s.Rate) }},
-	countWord("overhead", "BYTES", "what the link adds to each packet, for the rate (Ethernet: 38 with preamble and gap)", func(s *Settings) *int { return &s.Overhead }),
-	percentWord("corrupt", "how many packets are damaged behind the IP header", func(s *Settings) *float64 { return &s.Corrupt }),
-	choiceWord("flip", "what is damaged: one bit or one byte", func(s *Settings) *Flip { return &s.Flip }, "bit", "byte"),
-	percentWord("truncate", "how many packets are cut", func(s *Settings) *float64 { return &s.Truncate }),
-	countWord("truncate-to", "BYTES", "what is left of them, from the IP header on; a random length if not given", func(s *Settings) *int { return &s.TruncateTo }),
-	choiceWord("checksum", "in damaged and cut packets; keep: receivers notice; repair: programs see the damage",
-		func(s *Settings) *Checksum { return &s.Checksum }, "keep", "repair"),
-	countWord("limit", "PACKETS", fmt.Sprintf("how many packets may wait before more are dropped (%d if not given)", DefaultLimit), func(s *Settings) *int { return &s.Limit }),
+	{
+		"gemodel",
+		"P,R,...",
+		"losses by the model of Gilbert and Elliott, as netem has it: percentages p,r,1-h,1-k, the last two 100%,0% if left out",
+		setModel,
+		modelText,
+	},
+	percentWord(
+		"reorder",
+		"how many packets overtake those before, by leaving without the delay",
+		func(s *Settings) *float64 { return &s.Reorder },
+	),
+	countWord(
+		"gap",
+		"N",
+		"only each N-th packet may overtake",
+		func(s *Settings) *int { return &s.Gap },
+	),
+	{
+		"rate",
+		"RATE",
+		"bits that pass in a second, of IP packets: 512kbit, 10mbit, 1.5gbit",
+		setRate,
+		func(s Settings) string { return rateText(s.Rate) },
+	},
+	countWord(
+		"overhead",
+		"BYTES",
+		"what the link adds to each packet, for the rate (Ethernet: 38 with preamble and gap)",
+		func(s *Settings) *int { return &s.Overhead },
+	),
+	percentWord(
+		"corrupt",
+		"how many packets are damaged behind the IP header",
+		func(s *Settings) *float64 { return &s.Corrupt },
+	),
+	choiceWord(
+		"flip",
+		"what is damaged: one bit or one byte",
+		func(s *Settings) *Flip { return &s.Flip },
+		"bit",
+		"byte",
+	),
+	percentWord(
+		"truncate",
+		"how many packets are cut",
+		func(s *Settings) *float64 { return &s.Truncate },
+	),
+	countWord(
+		"truncate-to",
+		"BYTES",
+		"what is left of them, from the IP header on; a random length if not given",
+		func(s *Settings) *int { return &s.TruncateTo },
+	),
+	choiceWord(
+		"checksum",
+		"in damaged and cut packets; keep: receivers notice; repair: programs see the damage",
+		func(s *Settings) *Checksum { return &s.Checksum },
+		"keep",
+		"repair",
+	),
+	countWord(
+		"limit",
+		"PACKETS",
+		fmt.Sprintf(
+			"how many packets may wait before more are dropped (%d if not given)",
+			DefaultLimit,
+		),
+		func(s *Settings) *int { return &s.Limit },
+	),
 }
 
 func durationWord(name, help string, field func(*Settings) *time.Duration) Word {
@@ -127,7 +204,11 @@ func choiceWord[T ~uint8](name, help string, field func(*Settings) *T, choices .
 		func(s *Settings, value string) error {
 			i := slices.Index(choices, value)
 			if i < 0 {
-				return fmt.Errorf("expected %s or %s", strings.Join(choices[:len(choices)-1], ", "), choices[len(choices)-1])
+				return fmt.Errorf(
+					"expected %s or %s",
+					strings.Join(choices[:len(choices)-1], ", "),
+					choices[len(choices)-1],
+				)
 			}
 			*field(s) = T(i)
 			return nil
@@ -206,7 +287,15 @@ func modelText(s Settings) string {
 		return ""
 	}
 	m := s.Model
-	return strings.Join([]string{percentText(m.ToBad), percentText(m.ToGood), percentText(m.LossBad), percentText(m.LossGood)}, ",")
+	return strings.Join(
+		[]string{
+			percentText(m.ToBad),
+			percentText(m.ToGood),
+			percentText(m.LossBad),
+			percentText(m.LossGood),
+		},
+		",",
+	)
 }
 
 // rateUnits are in the order in which they are tried, bare bits last.
@@ -228,7 +317,9 @@ func setRate(s *Settings, value string) error {
 		s.Rate = uint64(v * u.bits)
 		return nil
 	}
-	return errors.New("expected bits per second with their unit, such as 512kbit, 10mbit or 1.5gbit, at most 1000gbit")
+	return errors.New(
+		"expected bits per second with their unit, such as 512kbit, 10mbit or 1.5gbit, at most 1000gbit",
+	)
 }
 
 func rateText(rate uint64) string {

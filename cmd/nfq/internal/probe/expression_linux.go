@@ -14,7 +14,8 @@ import (
 // nativeQueue is the expression of nf_tables for queue 0.
 func nativeQueue() expr.Any { return &expr.Queue{Total: 1} }
 
-// xtQueue is the target of xtables for queue 0, struct xt_NFQ_info_v3 padded as the kernel aligns it.
+// xtQueue is the target of xtables for queue 0, struct xt_NFQ_info_v3 padded as the kernel aligns
+// it.
 func xtQueue() expr.Any {
 	info := make(xt.Unknown, 8)
 	binary.NativeEndian.PutUint16(info[2:], 1) // number of queues

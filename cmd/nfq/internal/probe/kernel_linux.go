@@ -11,8 +11,8 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// Kernel finds out what the kernel can do, in a network namespace of its own, so that nobody's packets are touched. It
-// needs what netlab.Enter gives.
+// Kernel finds out what the kernel can do, in a network namespace of its own, so that nobody's
+// packets are touched. It needs what netlab.Enter gives.
 func Kernel() (*Report, error) {
 	h, err := netlab.New()
 	if err != nil {
@@ -45,7 +45,12 @@ func (r *Report) module(h *netlab.Host) bool {
 	case err == nil:
 		r.add(check, OK, "", "the kernel has nfnetlink_queue")
 	case errors.Is(err, errors.ErrUnsupported):
-		r.add(check, Problem, "modprobe nfnetlink_queue; a kernel without that module needs CONFIG_NETFILTER_NETLINK_QUEUE", "the kernel has no nfnetlink_queue")
+		r.add(
+			check,
+			Problem,
+			"modprobe nfnetlink_queue; a kernel without that module needs CONFIG_NETFILTER_NETLINK_QUEUE",
+			"the kernel has no nfnetlink_queue",
+		)
 	default:
 		r.add(check, Problem, "", "a queue cannot be bound: %v", err)
 	}
@@ -58,11 +63,31 @@ var flagUses = []struct {
 	name     string
 	use, fix string
 }{
-	{nfqueue.FailOpen, "fail-open", "lets packets pass when a queue is full", "use Linux 3.6 or later"},
-	{nfqueue.NoGSO, "gso", "queues packets without cutting them to the MTU", "use Linux 3.10 or later"},
+	{
+		nfqueue.FailOpen,
+		"fail-open",
+		"lets packets pass when a queue is full",
+		"use Linux 3.6 or later",
+	},
+	{
+		nfqueue.NoGSO,
+		"gso",
+		"queues packets without cutting them to the MTU",
+		"use Linux 3.10 or later",
+	},
 	{nfqueue.UIDGID, "uid-gid", "tells the user who sends a packet", "use Linux 3.14 or later"},
-	{nfqueue.SecCtx, "secctx", "tells the security context", "the kernel needs CONFIG_NETWORK_SECMARK"},
-	{nfqueue.Conntrack, "conntrack", "tells and changes the connection tracking entry", "modprobe nf_conntrack_netlink; a kernel without that module needs CONFIG_NF_CT_NETLINK and CONFIG_NETFILTER_NETLINK_GLUE_CT"},
+	{
+		nfqueue.SecCtx,
+		"secctx",
+		"tells the security context",
+		"the kernel needs CONFIG_NETWORK_SECMARK",
+	},
+	{
+		nfqueue.Conntrack,
+		"conntrack",
+		"tells and changes the connection tracking entry",
+		"modprobe nf_conntrack_netlink; a kernel without that module needs CONFIG_NF_CT_NETLINK and CONFIG_NETFILTER_NETLINK_GLUE_CT",
+	},
 }
 
 func (r *Report) flags(h *netlab.Host) {
@@ -97,16 +122,32 @@ func (r *Report) queueRules(h *netlab.Host) {
 			r.add("rules", Unknown, "", "rules cannot be removed: %v", err)
 		}
 	case errors.Is(err, errors.ErrUnsupported):
-		r.add("rules", Problem, "modprobe nft_queue, or nft_compat and xt_NFQUEUE; or use the iptables-legacy commands", "nf_tables cannot queue packets: %v", err)
+		r.add(
+			"rules",
+			Problem,
+			"modprobe nft_queue, or nft_compat and xt_NFQUEUE; or use the iptables-legacy commands",
+			"nf_tables cannot queue packets: %v",
+			err,
+		)
 		return
 	default:
 		r.add("rules", Unknown, "", "a rule cannot be installed: %v", err)
 		return
 	}
-	r.canQueue(h, "rules-bridge", "packets between the ports of a bridge", "modprobe nft_queue, or set the sysctl net.bridge.bridge-nf-call-iptables to 1 and queue at forward (br_netfilter)",
-		rules.Rule{Family: nfqueue.FamilyBridge, Hook: nfqueue.HookForward, Priority: -200})
-	r.canQueue(h, "rules-conntrack", "packets by their connection tracking state", "modprobe nft_ct nf_conntrack",
-		rules.Rule{Hook: nfqueue.HookOutput, CTState: rules.CTNew})
+	r.canQueue(
+		h,
+		"rules-bridge",
+		"packets between the ports of a bridge",
+		"modprobe nft_queue, or set the sysctl net.bridge.bridge-nf-call-iptables to 1 and queue at forward (br_netfilter)",
+		rules.Rule{Family: nfqueue.FamilyBridge, Hook: nfqueue.HookForward, Priority: -200},
+	)
+	r.canQueue(
+		h,
+		"rules-conntrack",
+		"packets by their connection tracking state",
+		"modprobe nft_ct nf_conntrack",
+		rules.Rule{Hook: nfqueue.HookOutput, CTState: rules.CTNew},
+	)
 }
 
 func (r *Report) canQueue(h *netlab.Host, check, what, fix string, rule rules.Rule) {

@@ -91,7 +91,14 @@ func nothing() (*Report, error) { return &Report{}, nil }
 
 func TestRun(t *testing.T) {
 	h := labtest.Host(t)
-	install(t, h, "out ip udp dport 1 queue 1 nobypass", "out ip udp dport 2 queue 2", "out ip udp dport 3 queue 3 nobypass", "out ip udp dport 20 queue 20-29 nobypass")
+	install(
+		t,
+		h,
+		"out ip udp dport 1 queue 1 nobypass",
+		"out ip udp dport 2 queue 2",
+		"out ip udp dport 3 queue 3 nobypass",
+		"out ip udp dport 20 queue 20-29 nobypass",
+	)
 	for _, cfg := range []nfqueue.Config{
 		{Queue: 3, MaxLen: 2}, {Queue: 4}, {Queue: 20}, {Queue: 21}, {Queue: 22, CopyMode: nfqueue.CopyNone},
 	} {
@@ -121,14 +128,26 @@ func TestRun(t *testing.T) {
 			}
 		}
 		if n != 1 {
-			t.Errorf("%s %s %q: %d findings in %+v", want.check, want.severity, want.text, n, r.find(want.check))
+			t.Errorf(
+				"%s %s %q: %d findings in %+v",
+				want.check,
+				want.severity,
+				want.text,
+				n,
+				r.find(want.check),
+			)
 		}
 	}
 	if n := len(r.find("queue-rule")); n != 1 {
 		t.Errorf("%d queues without a rule, want 1: %+v", n, r.find("queue-rule"))
 	}
 	if r.Count(Problem) != 3 || r.Count(Unknown) != 0 {
-		t.Errorf("%d problems and %d not checked: %+v", r.Count(Problem), r.Count(Unknown), r.Findings)
+		t.Errorf(
+			"%d problems and %d not checked: %+v",
+			r.Count(Problem),
+			r.Count(Unknown),
+			r.Findings,
+		)
 	}
 	for _, f := range r.find("rule-served") {
 		if f.Severity == Problem && !strings.Contains(f.Fix, "nft delete rule inet nfqueue-") {
@@ -137,8 +156,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestHungWithTraffic has a queue that nobody works off and one whose program keeps some packets and decides
-// others, both with packets coming during the check.
+// TestHungWithTraffic has a queue that nobody works off and one whose program keeps some packets
+// and decides others, both with packets coming during the check.
 func TestHungWithTraffic(t *testing.T) {
 	h := labtest.Host(t)
 	install(t, h, "out ip udp dport 5 queue 5", "out ip udp dport 6 queue 6")
@@ -161,7 +180,10 @@ func TestHungWithTraffic(t *testing.T) {
 		}))
 	}()
 	send := func(n int) error {
-		err := errors.Join(h.Do(func() error { return sendUDP("127.0.0.1:5", n) }), h.Do(func() error { return sendUDP("127.0.0.1:6", n) }))
+		err := errors.Join(
+			h.Do(func() error { return sendUDP("127.0.0.1:5", n) }),
+			h.Do(func() error { return sendUDP("127.0.0.1:6", n) }),
+		)
 		for range n {
 			<-came
 		}
@@ -170,7 +192,8 @@ func TestHungWithTraffic(t *testing.T) {
 	labtest.Must(t, send(2))
 	r, err := Run(labtest.NetNS(t, h), func() (*Report, error) { return &Report{}, send(5) })
 	labtest.Must(t, err)
-	if found := r.find("queue-stuck"); len(found) != 1 || !strings.HasPrefix(found[0].Text, "queue 5 of ") ||
+	if found := r.find("queue-stuck"); len(found) != 1 ||
+		!strings.HasPrefix(found[0].Text, "queue 5 of ") ||
 		!strings.Contains(found[0].Text, ": 3 packets wait, and none was decided in 2.") {
 		t.Errorf("%+v", found)
 	}
@@ -182,7 +205,8 @@ func TestRunQuiet(t *testing.T) {
 	h := labtest.Host(t)
 	r, err := Run(labtest.NetNS(t, h), nothing)
 	labtest.Must(t, err)
-	if r.Count(Problem) != 0 || len(r.find("rules-present")) != 1 || len(r.find("queues-present")) != 1 {
+	if r.Count(Problem) != 0 || len(r.find("rules-present")) != 1 ||
+		len(r.find("queues-present")) != 1 {
 		t.Errorf("%+v", r.Findings)
 	}
 }
@@ -193,7 +217,8 @@ func TestAskKernel(t *testing.T) {
 	open(t, h, nfqueue.Config{Queue: 300})
 	for queue, want := range map[uint16]bool{300: true, 299: false, 0: false} {
 		for range 2 {
-			if got, err := netlab.In(h, func() (bool, error) { return askKernel(queue) }); got != want || err != nil {
+			if got, err := netlab.In(h, func() (bool, error) { return askKernel(queue) }); got != want ||
+				err != nil {
 				t.Errorf("queue %d: %t, %v; want %t", queue, got, err, want)
 			}
 		}

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits says how large queues can be. Recent kernels find a packet by a hash of its id and hold so many; others go through
-// the list of all that wait, the oldest first.
+// limits says how large queues can be. Recent kernels find a packet by a hash of its id and hold so
+// many; others go through the list of all that wait, the oldest first.
 func (r *Report) limits(h *netlab.Host) {
 	r.add("copy-range", OK, "", "up to %d bytes of a packet are copied", nfqueue.MaxPayload)
 	hashed, err := findsByHash(h)
@@ -26,18 +26,27 @@ func (r *Report) limits(h *netlab.Host) {
 	case err != nil:
 		r.add("lookup", Unknown, "", "how the kernel finds a packet by its id: %v", err)
 	case hashed:
-		r.add("lookup", OK, "", "packets can be decided in any order at the same cost; at most 65536 can wait in a queue")
+		r.add(
+			"lookup",
+			OK,
+			"",
+			"packets can be decided in any order at the same cost; at most 65536 can wait in a queue",
+		)
 	default:
-		r.add("lookup", Info, "decide packets in the order in which they come, or keep the maximum length below some thousands",
-			"the cost of deciding a packet grows with the number of older ones that wait")
+		r.add(
+			"lookup",
+			Info,
+			"decide packets in the order in which they come, or keep the maximum length below some thousands",
+			"the cost of deciding a packet grows with the number of older ones that wait",
+		)
 	}
 }
 
 // depth is how many packets wait while findsByHash decides them.
 const depth = 8192
 
-// findsByHash compares what it costs to decide packets oldest first and newest first. The latter takes many times longer
-// if the kernel goes through a list, and the same if it does not.
+// findsByHash compares what it costs to decide packets oldest first and newest first. The latter
+// takes many times longer if the kernel goes through a list, and the same if it does not.
 func findsByHash(h *netlab.Host) (bool, error) {
 	var oldest, newest time.Duration
 	for range 2 {
@@ -60,14 +69,25 @@ func findsByHash(h *netlab.Host) (bool, error) {
 	return float64(newest) < muchLonger*float64(oldest), nil
 }
 
-// decide makes packets wait, and returns how much processor time it takes to drop them in the order made by reorder.
+// decide makes packets wait, and returns how much processor time it takes to drop them in the order
+// made by reorder.
 func decide(h *netlab.Host, reorder func([]*nfqueue.Held)) (spent time.Duration, err error) {
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP})
+	set, err := rules.Install(
+		rules.Config{NetNS: h.FD()},
+		rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP},
+	)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, set.Close()) }()
-	q, err := nfqueue.Open(nfqueue.Config{NetNS: h.FD(), CopyMode: nfqueue.CopyMeta, MaxLen: depth, Flags: nfqueue.NoGSO})
+	q, err := nfqueue.Open(
+		nfqueue.Config{
+			NetNS:    h.FD(),
+			CopyMode: nfqueue.CopyMeta,
+			MaxLen:   depth,
+			Flags:    nfqueue.NoGSO,
+		},
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +116,11 @@ func decide(h *netlab.Host, reorder func([]*nfqueue.Held)) (spent time.Duration,
 }
 
 // fill sends packets, a few at a time, since the receive buffer may be small.
-func fill(ctx context.Context, h *netlab.Host, arrived <-chan *nfqueue.Held) (held []*nfqueue.Held, err error) {
+func fill(
+	ctx context.Context,
+	h *netlab.Host,
+	arrived <-chan *nfqueue.Held,
+) (held []*nfqueue.Held, err error) {
 	const (
 		perSend   = 64
 		perSocket = 128 // waiting packets fill the send buffer of a socket
@@ -109,7 +133,10 @@ func fill(ctx context.Context, h *netlab.Host, arrived <-chan *nfqueue.Held) (he
 	}()
 	for len(held) < depth {
 		if len(held)%perSocket == 0 {
-			c, err := netlab.In(h, func() (net.Conn, error) { return net.Dial("udp4", "127.0.0.1:9") })
+			c, err := netlab.In(
+				h,
+				func() (net.Conn, error) { return net.Dial("udp4", "127.0.0.1:9") },
+			)
 			if err != nil {
 				return held, err
 			}

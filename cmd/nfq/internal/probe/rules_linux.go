@@ -41,8 +41,8 @@ func (r *Report) allRules() (all []queuerules.Rule, complete bool) {
 // serving tells who has bound a queue.
 type serving func(queue uint16) (bool, error)
 
-// askKernel is a serving for those who may not read the table of queues. An empty request fails with ENODEV if nobody has
-// bound the queue, and with EPERM if somebody else has.
+// askKernel is a serving for those who may not read the table of queues. An empty request fails
+// with ENODEV if nobody has bound the queue, and with EPERM if somebody else has.
 func askKernel(queue uint16) (bool, error) {
 	err := request(queue, 0)
 	switch {
@@ -75,9 +75,23 @@ func (r *Report) served(all []queuerules.Rule, has serving) {
 		fix := fmt.Sprintf("start the program that serves it, or delete the rule: %s", rule.Delete)
 		switch {
 		case len(missing) > 0 && rule.Bypass:
-			r.add(check, Info, "", "%s: nobody serves %s; packets pass (bypass)", rule, list(missing))
+			r.add(
+				check,
+				Info,
+				"",
+				"%s: nobody serves %s; packets pass (bypass)",
+				rule,
+				list(missing),
+			)
 		case len(missing) > 0:
-			r.add(check, Problem, fix+"; a rule with bypass lets packets pass instead", "%s: nobody serves %s; the packets are dropped", rule, list(missing))
+			r.add(
+				check,
+				Problem,
+				fix+"; a rule with bypass lets packets pass instead",
+				"%s: nobody serves %s; the packets are dropped",
+				rule,
+				list(missing),
+			)
 		case failed != nil:
 			r.add(check, Unknown, "", "%s: whether it is served: %v", rule, failed)
 		default:

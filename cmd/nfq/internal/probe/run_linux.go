@@ -15,8 +15,8 @@ import (
 // leastWatch is how long a queue is watched before it is said to hang.
 const leastWatch = 2 * time.Second
 
-// Run makes all checks of a network namespace, that of the caller if ns is nil. kernel makes those of Kernel, elsewhere if
-// the caller lacks the privileges.
+// Run makes all checks of a network namespace, that of the caller if ns is nil. kernel makes those
+// of Kernel, elsewhere if the caller lacks the privileges.
 func Run(ns *os.File, kernel func() (*Report, error)) (*Report, error) {
 	r := &Report{}
 	if err := r.release(); err != nil {
@@ -37,7 +37,8 @@ func Run(ns *os.File, kernel func() (*Report, error)) (*Report, error) {
 		if readErr == nil {
 			now, readErr = reader.Read()
 		}
-		if rest := leastWatch - now.Time.Sub(before.Time); readErr == nil && rest > 0 && anyHangs(before, now) {
+		if rest := leastWatch - now.Time.Sub(before.Time); readErr == nil && rest > 0 &&
+			anyHangs(before, now) {
 			time.Sleep(rest)
 			now, readErr = reader.Read()
 		}
@@ -66,6 +67,14 @@ func (r *Report) release() error {
 	if err := unix.Uname(&u); err != nil {
 		return fmt.Errorf("uname: %w", err)
 	}
-	r.add("kernel", Info, "", "%s %s %s", unix.ByteSliceToString(u.Sysname[:]), unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]))
+	r.add(
+		"kernel",
+		Info,
+		"",
+		"%s %s %s",
+		unix.ByteSliceToString(u.Sysname[:]),
+		unix.ByteSliceToString(u.Release[:]),
+		unix.ByteSliceToString(u.Machine[:]),
+	)
 	return nil
 }

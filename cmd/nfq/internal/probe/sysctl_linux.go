@@ -11,20 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// largestVerdict is what a verdict with the largest payload takes in the send buffer, in the kernel's count.
+// largestVerdict is what a verdict with the largest payload takes in the send buffer, in the
+// kernel's count.
 const largestVerdict = 96 << 10
 
-// buffers checks the limits that the kernel sets for the buffers of sockets. It doubles what a program asks for, and grants
-// twice the sysctl at most.
+// buffers checks the limits that the kernel sets for the buffers of sockets. It doubles what a
+// program asks for, and grants twice the sysctl at most.
 func (r *Report) buffers(p privileges) {
 	frames, withGSO := receiveBuffer()
-	r.buffer("net.core.rmem_max", unix.SO_RCVBUF, p, frames, withGSO,
-		"the receive buffer of a queue does not hold the 1024 full-size packets that may wait by default; what exceeds it is dropped, or passes with fail-open")
+	r.buffer(
+		"net.core.rmem_max",
+		unix.SO_RCVBUF,
+		p,
+		frames,
+		withGSO,
+		"the receive buffer of a queue does not hold the 1024 full-size packets that may wait by default; what exceeds it is dropped, or passes with fail-open",
+	)
 	r.buffer("net.core.wmem_max", unix.SO_SNDBUF, p, largestVerdict, largestVerdict,
 		"the send buffer of a queue is too small for a verdict with the largest payload")
 }
 
-// receiveBuffer returns what the default configuration of package nfqueue needs for full-size Ethernet frames, and asks for.
+// receiveBuffer returns what the default configuration of package nfqueue needs for full-size
+// Ethernet frames, and asks for.
 func receiveBuffer() (frames, withGSO int) {
 	_, frame := kernel.Charge()
 	frames = nfqueue.DefaultMaxLen * frame
@@ -43,13 +51,21 @@ func (r *Report) buffer(sysctl string, option int, p privileges, least, want int
 	case granted < least:
 		r.add(sysctl, Warning, fix, "%s is %d: %s", sysctl, granted/2, lack)
 	case granted < want:
-		r.add(sysctl, Info, fix, "%s is %d: enough, but not for a burst of the largest packets (GSO)", sysctl, granted/2)
+		r.add(
+			sysctl,
+			Info,
+			fix,
+			"%s is %d: enough, but not for a burst of the largest packets (GSO)",
+			sysctl,
+			granted/2,
+		)
 	default:
 		r.add(sysctl, OK, "", "%s is %d", sysctl, granted/2)
 	}
 }
 
-// largestBuffer returns what the kernel grants. The sysctl itself cannot be read in every network namespace.
+// largestBuffer returns what the kernel grants. The sysctl itself cannot be read in every network
+// namespace.
 func largestBuffer(option int) (granted int, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {

@@ -110,7 +110,9 @@ func (h *handler) panic() {
 // move sends a datagram to another port, sometimes longer than it was.
 func (h *handler) move(p *nfqueue.Packet) nfqueue.Verdict {
 	b := p.Payload()
-	if !h.l.s.replaces || p.Truncated() || p.SKBInfo()&nfqueue.SegmentationPending != 0 || len(b) < 28 || b[0] != 0x45 {
+	if !h.l.s.replaces || p.Truncated() || p.SKBInfo()&nfqueue.SegmentationPending != 0 ||
+		len(b) < 28 ||
+		b[0] != 0x45 {
 		return nfqueue.Accept
 	}
 	binary.BigEndian.PutUint16(b[22:], movedPort)

@@ -39,9 +39,19 @@ func (r *Results) add(l *life) {
 // line is one of progress.
 func (r *Results) line() string {
 	last := len(r.usage.heaps) - 1
-	return fmt.Sprintf("%4.0f s  %11d packets  %4.0f kpps  %4d queues  heap %.1f MiB  resident %.1f MiB  %d goroutines  %d descriptors",
-		r.Elapsed.Seconds(), r.Stats.Received, float64(r.Stats.Received)/r.Elapsed.Seconds()/1e3, r.Queues,
-		mib(r.usage.heaps[last]), mib(r.usage.residents[last]), r.usage.goroutines, r.usage.descriptors)
+	return fmt.Sprintf(
+		"%4.0f s  %11d packets  %4.0f kpps  %4d queues  heap %.1f MiB  resident %.1f MiB  %d goroutines  %d descriptors",
+		r.Elapsed.Seconds(),
+		r.Stats.Received,
+		float64(r.Stats.Received)/r.Elapsed.Seconds()/1e3,
+		r.Queues,
+		mib(
+			r.usage.heaps[last],
+		),
+		mib(r.usage.residents[last]),
+		r.usage.goroutines,
+		r.usage.descriptors,
+	)
 }
 
 func mib(bytes uint64) float64 { return float64(bytes) / (1 << 20) }
@@ -84,8 +94,17 @@ func (r *Results) WriteText(w io.Writer) error {
 	}
 	half := len(r.usage.heaps) / 2
 	first := max(half, 1)
-	_, err := fmt.Fprintf(w, "heap, median of each half     %.1f, %.1f MiB\nresident, median of each half %.1f, %.1f MiB\ngoroutines %d, descriptors %d, as after the first queue\n",
-		mib(median(r.usage.heaps[:first])), mib(median(r.usage.heaps[half:])),
-		mib(median(r.usage.residents[:first])), mib(median(r.usage.residents[half:])), r.usage.goroutines, r.usage.descriptors)
+	_, err := fmt.Fprintf(
+		w,
+		"heap, median of each half     %.1f, %.1f MiB\nresident, median of each half %.1f, %.1f MiB\ngoroutines %d, descriptors %d, as after the first queue\n",
+		mib(median(r.usage.heaps[:first])),
+		mib(median(r.usage.heaps[half:])),
+		mib(
+			median(r.usage.residents[:first]),
+		),
+		mib(median(r.usage.residents[half:])),
+		r.usage.goroutines,
+		r.usage.descriptors,
+	)
 	return err
 }

@@ -48,7 +48,8 @@ func (p *pace) await() {
 		if p.window == 0 || p.sent.Load() < p.decided.Load()+p.window {
 			return
 		}
-		// A goroutine whose sleep ends before another gets to run comes before it, for ever on a slow machine.
+		// A goroutine whose sleep ends before another gets to run comes before it, for ever on a
+		// slow machine.
 		time.Sleep(200 * time.Microsecond)
 	}
 	p.sent.Store(p.decided.Load())

@@ -28,7 +28,8 @@ import (
 
 func TestMain(m *testing.M) { labtest.Main(m) }
 
-// lab is a host with queue 5, which nobody works off and which holds 4 packets, and queue 6, whose receive buffer is small.
+// lab is a host with queue 5, which nobody works off and which holds 4 packets, and queue 6, whose
+// receive buffer is small.
 type lab struct {
 	host   *netlab.Host
 	reader *Reader
@@ -78,10 +79,14 @@ func TestRead(t *testing.T) {
 	l := newLab(t)
 	l.send(t, "127.0.0.1:5", 10)
 	five, _ := l.read(t)
-	if five.Backlog != 4 || five.QueueDropped != 6 || five.SocketDropped != 0 || five.CopyMode != "packet" || five.CopyRange != nfqueue.MaxPayload {
+	if five.Backlog != 4 || five.QueueDropped != 6 || five.SocketDropped != 0 ||
+		five.CopyMode != "packet" ||
+		five.CopyRange != nfqueue.MaxPayload {
 		t.Errorf("after 10 packets in a queue for 4: %+v", five)
 	}
-	if len(five.Owners) != 1 || five.Owners[0].PID != os.Getpid() || five.Owners[0].Name == "" || five.SocketUnread == 0 || five.Rates != nil {
+	if len(five.Owners) != 1 || five.Owners[0].PID != os.Getpid() || five.Owners[0].Name == "" ||
+		five.SocketUnread == 0 ||
+		five.Rates != nil {
 		t.Errorf("owner, unread bytes or rates: %+v", five)
 	}
 	first := l.reader.last.Time
@@ -90,10 +95,14 @@ func TestRead(t *testing.T) {
 	l.send(t, "127.0.0.1:6", 50)
 	five, six := l.read(t)
 	passed := l.reader.last.Time.Sub(first).Seconds()
-	if five.Rates == nil || five.Rates.QueueDropped*passed < 6.99 || five.Rates.QueueDropped*passed > 7.01 || five.Rates.Packets != 0 {
+	if five.Rates == nil || five.Rates.QueueDropped*passed < 6.99 ||
+		five.Rates.QueueDropped*passed > 7.01 ||
+		five.Rates.Packets != 0 {
 		t.Errorf("after 7 more packets in %v s: %+v", passed, five.Rates)
 	}
-	if six.SocketDropped == 0 || six.SocketDropped+six.Backlog != 50 || six.Rates == nil || six.Rates.SocketDropped == 0 || six.Rates.Packets == 0 {
+	if six.SocketDropped == 0 || six.SocketDropped+six.Backlog != 50 || six.Rates == nil ||
+		six.Rates.SocketDropped == 0 ||
+		six.Rates.Packets == 0 {
 		t.Errorf("after 50 packets in a small buffer: %+v, %+v", six, six.Rates)
 	}
 }
@@ -138,13 +147,22 @@ func TestMetrics(t *testing.T) {
 		{"nfqueue_socket_unread_bytes", map[string]string{"port_id": number(six.PortID)}, float64(six.SocketUnread)},
 	} {
 		if got, ok := value(families[want.metric], want.labels); !ok || got != want.value {
-			t.Errorf("%s%v: %v, %t; want %v\n%s", want.metric, want.labels, got, ok, want.value, body)
+			t.Errorf(
+				"%s%v: %v, %t; want %v\n%s",
+				want.metric,
+				want.labels,
+				got,
+				ok,
+				want.value,
+				body,
+			)
 		}
 	}
 }
 
-// TestDecided has one program that decides packets and one that does not, while packets keep coming to
-// both: only the count of the first grows, and nothing that the kernel counts late lets it shrink.
+// TestDecided has one program that decides packets and one that does not, while packets keep coming
+// to both: only the count of the first grows, and nothing that the kernel counts late lets it
+// shrink.
 func TestDecided(t *testing.T) {
 	h := labtest.Host(t)
 	var all []rules.Rule
@@ -157,7 +175,9 @@ func TestDecided(t *testing.T) {
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Must(t, set.Close()) })
 	l := &lab{h, &Reader{NetNS: labtest.NetNS(t, h)}}
-	hung, err := nfqueue.Open(nfqueue.Config{Queue: 5, NetNS: h.FD(), ReadBuffer: 4096, CopyMode: nfqueue.CopyMeta})
+	hung, err := nfqueue.Open(
+		nfqueue.Config{Queue: 5, NetNS: h.FD(), ReadBuffer: 4096, CopyMode: nfqueue.CopyMeta},
+	)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Must(t, hung.Close()) })
 	busy, err := nfqueue.Open(nfqueue.Config{Queue: 6, NetNS: h.FD()})
@@ -180,7 +200,9 @@ func TestDecided(t *testing.T) {
 		l.send(t, "127.0.0.1:6", 1) // which waits while the table is read; the two before have left
 		<-decided
 		five, six := l.read(t)
-		if five.LastID != 20*(round+1) || five.SocketDropped == 0 || five.Backlog == 0 || five.Decided != 0 || m.countDecided(five) != 0 {
+		if five.LastID != 20*(round+1) || five.SocketDropped == 0 || five.Backlog == 0 ||
+			five.Decided != 0 ||
+			m.countDecided(five) != 0 {
 			t.Errorf("hung, round %d: %+v", round, five)
 		}
 		if six.Decided < 3*round+2 || m.countDecided(six) != six.Decided {
@@ -197,7 +219,8 @@ func TestDecided(t *testing.T) {
 	labtest.Must(t, <-served)
 }
 
-// TestDocumentedMetrics: the metrics in the document, also those in its alert rules, are those that there are.
+// TestDocumentedMetrics: the metrics in the document, also those in its alert rules, are those that
+// there are.
 func TestDocumentedMetrics(t *testing.T) {
 	text, err := os.ReadFile("../../../../docs/stat.md")
 	labtest.Must(t, err)
@@ -221,22 +244,33 @@ func TestDocumentedMetrics(t *testing.T) {
 	}
 }
 
-// TestServeBounds has clients that send no request, or no body, or that are too many: each is served or let
-// go in bounded time.
+// TestServeBounds has clients that send no request, or no body, or that are too many: each is
+// served or let go in bounded time.
 func TestServeBounds(t *testing.T) {
 	l := newLab(t)
-	listener, err := netlab.In(l.host, func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+	listener, err := netlab.In(
+		l.host,
+		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
+	)
 	labtest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	bounds := limits{request: 100 * time.Millisecond, answer: time.Second, idle: 100 * time.Millisecond, connections: 3}
+	bounds := limits{
+		request:     100 * time.Millisecond,
+		answer:      time.Second,
+		idle:        100 * time.Millisecond,
+		connections: 3,
+	}
 	go func() { served <- serve(ctx, listener, NewMetrics(l.reader), bounds) }()
 	var clients []net.Conn
 	for i, request := range []string{
 		"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
 		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx", "GET /metrics HTTP/1.0\r\n\r\n",
 	} {
-		c, err := netlab.In(l.host, func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) })
+		c, err := netlab.In(
+			l.host,
+			func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) },
+		)
 		labtest.Must(t, err)
 		labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 		_, err = c.Write([]byte(request))
@@ -260,13 +294,17 @@ func TestServeBounds(t *testing.T) {
 	labtest.Must(t, <-served)
 }
 
-// A scrape fails when the tables cannot be read, so that nobody takes that for queues that are gone.
+// A scrape fails when the tables cannot be read, so that nobody takes that for queues that are
+// gone.
 func TestMetricsUnreadable(t *testing.T) {
 	l := newLab(t)
 	file, err := os.CreateTemp(t.TempDir(), "no-namespace")
 	labtest.Must(t, err)
 	l.reader.NetNS = file
-	if body := l.scrape(t, http.StatusInternalServerError); !bytes.Contains(body, []byte("network namespace")) {
+	if body := l.scrape(t, http.StatusInternalServerError); !bytes.Contains(
+		body,
+		[]byte("network namespace"),
+	) {
 		t.Errorf("body %q", body)
 	}
 	labtest.Must(t, file.Close())
@@ -274,15 +312,22 @@ func TestMetricsUnreadable(t *testing.T) {
 
 // scrape serves metrics in the host, and gets them once.
 func (l *lab) scrape(t *testing.T, status int) []byte {
-	listener, err := netlab.In(l.host, func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
+	listener, err := netlab.In(
+		l.host,
+		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
+	)
 	labtest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- Serve(ctx, listener, NewMetrics(l.reader)) }()
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		return netlab.In(l.host, func() (net.Conn, error) { return net.Dial(network, address) })
-	}}
-	response, err := (&http.Client{Transport: transport}).Get("http://" + listener.Addr().String() + "/metrics")
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return netlab.In(l.host, func() (net.Conn, error) { return net.Dial(network, address) })
+		},
+	}
+	response, err := (&http.Client{Transport: transport}).Get(
+		"http://" + listener.Addr().String() + "/metrics",
+	)
 	labtest.Must(t, err)
 	body, err := io.ReadAll(response.Body)
 	labtest.Must(t, errors.Join(err, response.Body.Close()))

@@ -22,23 +22,43 @@ type decided struct {
 }
 
 // NewMetrics makes a collector of what r reads. It uses r alone from then on.
-func NewMetrics(r *Reader) *Metrics { return &Metrics{reader: r, decided: make(map[uint16]decided)} }
+func NewMetrics(
+	r *Reader,
+) *Metrics {
+	return &Metrics{reader: r, decided: make(map[uint16]decided)}
+}
 
 var (
 	backlogDesc = prometheus.NewDesc("nfqueue_backlog_packets",
 		"Packets that wait for a verdict.", []string{"queue"}, nil)
-	packetsDesc = prometheus.NewDesc("nfqueue_packets_total",
-		"Packets given an id since the queue was bound; includes those dropped at the socket.", []string{"queue"}, nil)
+	packetsDesc = prometheus.NewDesc(
+		"nfqueue_packets_total",
+		"Packets given an id since the queue was bound; includes those dropped at the socket.",
+		[]string{"queue"},
+		nil,
+	)
 	decidedDesc = prometheus.NewDesc("nfqueue_decided_packets_total",
 		"Packets that got a verdict since the queue was bound.", []string{"queue"}, nil)
-	droppedDesc = prometheus.NewDesc("nfqueue_dropped_packets_total",
-		"Packets dropped since the queue was bound, because the queue or the receive buffer of the socket was full.", []string{"queue", "where"}, nil)
+	droppedDesc = prometheus.NewDesc(
+		"nfqueue_dropped_packets_total",
+		"Packets dropped since the queue was bound, because the queue or the receive buffer of the socket was full.",
+		[]string{"queue", "where"},
+		nil,
+	)
 	copyRangeDesc = prometheus.NewDesc("nfqueue_copy_range_bytes",
 		"How much of each packet is copied at most.", []string{"queue"}, nil)
-	infoDesc = prometheus.NewDesc("nfqueue_queue_info",
-		"A bound queue and who has bound it; always 1.", []string{"queue", "port_id", "pid", "process", "copy_mode"}, nil)
-	unreadDesc = prometheus.NewDesc("nfqueue_socket_unread_bytes",
-		"Used part of the receive buffer of a socket that has bound queues, in the kernel's count.", []string{"port_id"}, nil)
+	infoDesc = prometheus.NewDesc(
+		"nfqueue_queue_info",
+		"A bound queue and who has bound it; always 1.",
+		[]string{"queue", "port_id", "pid", "process", "copy_mode"},
+		nil,
+	)
+	unreadDesc = prometheus.NewDesc(
+		"nfqueue_socket_unread_bytes",
+		"Used part of the receive buffer of a socket that has bound queues, in the kernel's count.",
+		[]string{"port_id"},
+		nil,
+	)
 )
 
 // Describe sends all that Collect may.
@@ -84,12 +104,14 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// countDecided returns how many packets got a verdict. The kernel counts while it is read, so that this may
-// be less than a moment ago, which Prometheus would take for a new start.
+// countDecided returns how many packets got a verdict. The kernel counts while it is read, so that
+// this may be less than a moment ago, which Prometheus would take for a new start.
 func (m *Metrics) countDecided(q Queue) uint32 {
 	const backwards = 1 << 31
 	now := decided{q.PortID, q.Decided}
-	if before, ok := m.decided[q.Queue]; ok && before.portID == now.portID && now.count-before.count >= backwards && before.count < backwards {
+	if before, ok := m.decided[q.Queue]; ok && before.portID == now.portID &&
+		now.count-before.count >= backwards &&
+		before.count < backwards {
 		now.count = before.count
 	}
 	m.decided[q.Queue] = now

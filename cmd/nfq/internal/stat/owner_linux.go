@@ -16,8 +16,8 @@ type Owner struct {
 	Name string `json:"name"` // as in /proc/PID/comm
 }
 
-// findOwners returns the owners of sockets by inode. Processes whose descriptors the caller may not see are
-// left out.
+// findOwners returns the owners of sockets by inode. Processes whose descriptors the caller may not
+// see are left out.
 func findOwners(sockets *procfd.Sockets, inodes map[uint64]bool) map[uint64][]Owner {
 	found := make(map[uint64][]Owner)
 	for inode, pids := range sockets.Find(inodes) {

@@ -14,11 +14,13 @@ func TestParseNetlinkTable(t *testing.T) {
 		"00000000e2a6d1a8 0   4711       00000000 0        0        0     2        0        100     \n" +
 		"0000000011111111 12  4711       00000000 2304     0        0     2        7        5002    \n" +
 		"0000000022222222 12  4294963199 00000000 0        0        0     2        0        5003    \n"))
-	if err != nil || len(sockets) != 2 || sockets[4711] != (netlinkSocket{5002, 2304}) || sockets[4294963199] != (netlinkSocket{5003, 0}) {
+	if err != nil || len(sockets) != 2 || sockets[4711] != (netlinkSocket{5002, 2304}) ||
+		sockets[4294963199] != (netlinkSocket{5003, 0}) {
 		t.Errorf("%v, %v", sockets, err)
 	}
 	for _, bad := range []string{"a b c\n", "1 12 x 0 0 0 0 0 0 1\n", "1 12 1 0 x 0 0 0 0 1\n", "1 12 1 0 0 0 0 0 0 -1\n"} {
-		if _, err := parseNetlinkTable([]byte(titles + bad)); err == nil || !strings.Contains(err.Error(), "netlink sockets") {
+		if _, err := parseNetlinkTable([]byte(titles + bad)); err == nil ||
+			!strings.Contains(err.Error(), "netlink sockets") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -84,7 +86,8 @@ func TestListenAddress(t *testing.T) {
 	}
 }
 
-// TestTableWidth: at any width the drops of a queue are there, and no line is longer if that can be.
+// TestTableWidth: at any width the drops of a queue are there, and no line is longer if that can
+// be.
 func TestTableWidth(t *testing.T) {
 	s := Snapshot{Queues: []Queue{{
 		Queue: 7, PortID: 3021, Owners: []Owner{{3021, "a-long-name"}, {3030, "another-name"}}, Backlog: 9,

@@ -15,7 +15,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/procfd"
 )
 
-// Queue is the kernel's account of a bound queue. The counters start when it is bound, and wrap at 2^32.
+// Queue is the kernel's account of a bound queue. The counters start when it is bound, and wrap at
+// 2^32.
 type Queue struct {
 	Queue         uint16  `json:"queue"`
 	PortID        uint32  `json:"port_id"` // of the netlink socket that has bound it
@@ -112,9 +113,16 @@ func (r *Reader) table() (s Snapshot, sockets map[uint32]netlinkSocket, err erro
 func explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the kernel has no nfnetlink_queue; load it with modprobe nfnetlink_queue, or build it in (%w): %w", errors.ErrUnsupported, err)
+		return fmt.Errorf(
+			"the kernel has no nfnetlink_queue; load it with modprobe nfnetlink_queue, or build it in (%w): %w",
+			errors.ErrUnsupported,
+			err,
+		)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("only root may read the kernel's table of queues, and root of a user namespace only in a network namespace that was made after its ids were mapped; run with sudo: %w", err)
+		return fmt.Errorf(
+			"only root may read the kernel's table of queues, and root of a user namespace only in a network namespace that was made after its ids were mapped; run with sudo: %w",
+			err,
+		)
 	}
 	return err
 }
@@ -124,7 +132,8 @@ func rates(before, after Queue, passed time.Duration) *Rates {
 	packets := after.LastID - before.LastID
 	full, lost := after.QueueDropped-before.QueueDropped, after.SocketDropped-before.SocketDropped
 	const backwards = 1 << 31
-	if passed <= 0 || before.PortID != after.PortID || packets >= backwards || full >= backwards || lost >= backwards {
+	if passed <= 0 || before.PortID != after.PortID || packets >= backwards || full >= backwards ||
+		lost >= backwards {
 		return nil
 	}
 	per := func(n uint32) float64 { return float64(n) / passed.Seconds() }
@@ -132,5 +141,10 @@ func rates(before, after Queue, passed time.Duration) *Rates {
 	if decided >= backwards {
 		decided = 0 // the kernel counts while it is read
 	}
-	return &Rates{Packets: per(packets), Decided: per(decided), QueueDropped: per(full), SocketDropped: per(lost)}
+	return &Rates{
+		Packets:       per(packets),
+		Decided:       per(decided),
+		QueueDropped:  per(full),
+		SocketDropped: per(lost),
+	}
 }

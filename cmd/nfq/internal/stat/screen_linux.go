@@ -59,7 +59,8 @@ func (s Snapshot) Screen(out *os.File, title string) error {
 	return err
 }
 
-// frame returns the control sequences (ECMA-48) that replace the contents of a screen, with what does not fit left out.
+// frame returns the control sequences (ECMA-48) that replace the contents of a screen, with what
+// does not fit left out.
 func frame(lines []string, rows, columns int) string {
 	const home, clearLine, clearRest = "\x1b[H", "\x1b[K", "\x1b[J"
 	room := max(rows-1, 1) // the cursor ends below

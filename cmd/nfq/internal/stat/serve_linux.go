@@ -20,7 +20,10 @@ import (
 func ListenAddress(s string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil || port == "" {
-		return "", fmt.Errorf("%q is not an address; give :PORT for loopback, or HOST:PORT, such as 0.0.0.0:9099 for all interfaces", s)
+		return "", fmt.Errorf(
+			"%q is not an address; give :PORT for loopback, or HOST:PORT, such as 0.0.0.0:9099 for all interfaces",
+			s,
+		)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", fmt.Errorf("%q has no port from 0 to 65535", s)
@@ -39,7 +42,12 @@ type limits struct {
 	connections int           // more wait to be accepted
 }
 
-var defaultLimits = limits{request: 10 * time.Second, answer: 30 * time.Second, idle: time.Minute, connections: 64}
+var defaultLimits = limits{
+	request:     10 * time.Second,
+	answer:      30 * time.Second,
+	idle:        time.Minute,
+	connections: 64,
+}
 
 // Serve answers requests for /metrics until ctx ends, and closes the listener.
 func Serve(ctx context.Context, l net.Listener, m *Metrics) error {
@@ -55,7 +63,10 @@ func serve(ctx context.Context, l net.Listener, m *Metrics, bounds limits) error
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, "<!DOCTYPE html><title>nfq stat</title><a href=\"/metrics\">metrics</a>\n")
+		_, _ = io.WriteString(
+			w,
+			"<!DOCTYPE html><title>nfq stat</title><a href=\"/metrics\">metrics</a>\n",
+		)
 	})
 	server := &http.Server{
 		Handler: mux, MaxHeaderBytes: 16 << 10,

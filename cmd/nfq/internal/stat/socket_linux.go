@@ -17,7 +17,8 @@ type netlinkSocket struct {
 	unread uint32 // bytes charged to the receive buffer
 }
 
-// netfilterSockets returns the NETLINK_NETFILTER sockets of the calling thread's network namespace by their port ids.
+// netfilterSockets returns the NETLINK_NETFILTER sockets of the calling thread's network namespace
+// by their port ids.
 func netfilterSockets() (map[uint32]netlinkSocket, error) {
 	table, err := os.ReadFile("/proc/thread-self/net/netlink")
 	if err != nil {
@@ -26,8 +27,9 @@ func netfilterSockets() (map[uint32]netlinkSocket, error) {
 	return parseNetlinkTable(table)
 }
 
-// parseNetlinkTable parses what netlink_seq_show of af_netlink.c prints: a line of titles, then address, protocol, port
-// id, groups, bytes to read, bytes to write, dump state, references, drops, inode.
+// parseNetlinkTable parses what netlink_seq_show of af_netlink.c prints: a line of titles, then
+// address, protocol, port id, groups, bytes to read, bytes to write, dump state, references, drops,
+// inode.
 func parseNetlinkTable(table []byte) (map[uint32]netlinkSocket, error) {
 	const protocol, portID, unread, inode = 1, 2, 4, 9
 	sockets := make(map[uint32]netlinkSocket)
@@ -39,7 +41,12 @@ func parseNetlinkTable(table []byte) (map[uint32]netlinkSocket, error) {
 		}
 		f := bytes.Fields(line)
 		if len(f) <= inode {
-			return nil, fmt.Errorf("netlink sockets: %d columns in %q, want at least %d", len(f), line, inode+1)
+			return nil, fmt.Errorf(
+				"netlink sockets: %d columns in %q, want at least %d",
+				len(f),
+				line,
+				inode+1,
+			)
 		}
 		if string(f[protocol]) != strconv.Itoa(unix.NETLINK_NETFILTER) {
 			continue

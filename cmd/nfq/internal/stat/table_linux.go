@@ -24,11 +24,31 @@ var columns = []column{
 	{title: "PORT ID", leaves: 2, cell: func(q Queue) string { return number(q.PortID) }},
 	{title: "BACKLOG", leaves: 5, cell: func(q Queue) string { return number(q.Backlog) }},
 	{title: "COPY", text: true, leaves: 1, cell: Queue.copied},
-	{title: "PACKETS/S", leaves: 3, cell: func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.Packets }) }},
-	{title: "QUEUE DROPS", short: "FULL", cell: func(q Queue) string { return number(q.QueueDropped) }},
-	{title: "/S", leaves: 6, cell: func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.QueueDropped }) }},
-	{title: "SOCKET DROPS", short: "SOCK", cell: func(q Queue) string { return number(q.SocketDropped) }},
-	{title: "/S", leaves: 6, cell: func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.SocketDropped }) }},
+	{
+		title:  "PACKETS/S",
+		leaves: 3,
+		cell:   func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.Packets }) },
+	},
+	{
+		title: "QUEUE DROPS",
+		short: "FULL",
+		cell:  func(q Queue) string { return number(q.QueueDropped) },
+	},
+	{
+		title:  "/S",
+		leaves: 6,
+		cell:   func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.QueueDropped }) },
+	},
+	{
+		title: "SOCKET DROPS",
+		short: "SOCK",
+		cell:  func(q Queue) string { return number(q.SocketDropped) },
+	},
+	{
+		title:  "/S",
+		leaves: 6,
+		cell:   func(q Queue) string { return q.rate(func(r *Rates) float64 { return r.SocketDropped }) },
+	},
 }
 
 // lastToLeave is the highest column.leaves.
@@ -37,8 +57,8 @@ const lastToLeave = 6
 // leastProcess is how far the names of processes are cut before their column leaves.
 const leastProcess = 12
 
-// Table returns the queues as lines of aligned columns, titles first. Lines longer than width, if that is
-// not 0, are avoided: the less important columns leave, drops never do.
+// Table returns the queues as lines of aligned columns, titles first. Lines longer than width, if
+// that is not 0, are avoided: the less important columns leave, drops never do.
 func (s Snapshot) Table(width int) []string {
 	for gone := 0; ; gone++ {
 		var left []column

@@ -13,17 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Redraws returns a channel that receives when a screen has to be drawn again: the terminal has another
-// size, or the process goes on after it was stopped. Call stop when no more screens are drawn.
+// Redraws returns a channel that receives when a screen has to be drawn again: the terminal has
+// another size, or the process goes on after it was stopped. Call stop when no more screens are
+// drawn.
 func Redraws() (redraw <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, unix.SIGWINCH, unix.SIGCONT)
 	return c, func() { signal.Stop(c) }
 }
 
-// OnStop calls pause when the terminal stops the process (Ctrl-Z, SIGTSTP), before it stops, and resume
-// when it goes on. It does nothing where stops are ignored, as under nohup. The errors of both go to
-// fail. No stop is awaited any more when the function that it returns has returned.
+// OnStop calls pause when the terminal stops the process (Ctrl-Z, SIGTSTP), before it stops, and
+// resume when it goes on. It does nothing where stops are ignored, as under nohup. The errors of
+// both go to fail. No stop is awaited any more when the function that it returns has returned.
 func OnStop(pause, resume func() error, fail func(error)) (end func()) {
 	if signal.Ignored(unix.SIGTSTP) {
 		return func() {}
@@ -53,8 +54,8 @@ func OnStop(pause, resume func() error, fail func(error)) (end func()) {
 	}
 }
 
-// stopProcess stops the process and returns when it goes on. The signal is not SIGTSTP, whose default action
-// the Go runtime does not bring back.
+// stopProcess stops the process and returns when it goes on. The signal is not SIGTSTP, whose
+// default action the Go runtime does not bring back.
 func stopProcess() error {
 	// A signal to the own thread stops the process before the system call returns.
 	runtime.LockOSThread()

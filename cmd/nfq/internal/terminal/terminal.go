@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Is reports whether f is a terminal that can move its cursor. All those in use do so with the control
-// sequences of ECMA-48, except the ones that TERM names here.
+// Is reports whether f is a terminal that can move its cursor. All those in use do so with the
+// control sequences of ECMA-48, except the ones that TERM names here.
 func Is(f *os.File) bool {
 	switch os.Getenv("TERM") {
 	case "", "dumb", "unknown", "network":

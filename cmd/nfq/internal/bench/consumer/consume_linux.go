@@ -11,9 +11,10 @@ import (
 	"io"
 )
 
-// Consume is the program of a consumer in a process of its own. It speaks the same protocol as those of bench/c: it binds
-// its queues, writes "ready", waits for a line, decides the packets it was asked for, or all until another line or the
-// end of in, and writes a Report. A Program runs it.
+// Consume is the program of a consumer in a process of its own. It speaks the same protocol as
+// those of bench/c: it binds its queues, writes "ready", waits for a line, decides the packets it
+// was asked for, or all until another line or the end of in, and writes a Report. A Program runs
+// it.
 func Consume(args []string, in io.Reader, out io.Writer) error {
 	setup, err := parseSetup(args)
 	if err != nil {

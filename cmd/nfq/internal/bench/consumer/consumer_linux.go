@@ -14,8 +14,8 @@ type Consumer interface {
 	Name() string
 	// Can reports whether the consumer is able to do what s asks.
 	Can(s Setup) bool
-	// Start binds the queues of s in host. The consumer touches no packet before Running.Go. When ctx ends it is
-	// stopped by force.
+	// Start binds the queues of s in host. The consumer touches no packet before Running.Go. When
+	// ctx ends it is stopped by force.
 	Start(ctx context.Context, host *netlab.Host, s Setup) (Running, error)
 }
 
@@ -23,7 +23,8 @@ type Consumer interface {
 type Running interface {
 	// Go lets it start.
 	Go() error
-	// Stop asks it to end when no packets are left. One that was told how many packets to decide ends by itself.
+	// Stop asks it to end when no packets are left. One that was told how many packets to decide
+	// ends by itself.
 	Stop() error
 	// Wait waits for its end.
 	Wait() (Report, error)

@@ -4,8 +4,8 @@ package consumer
 
 import "github.com/chifflier/nfqueue-go/cmd/nfq/internal/affinity"
 
-// OnCPUs runs fn on a thread that may run only on the given processors, as may the processes that fn starts. No
-// processors mean no restriction.
+// OnCPUs runs fn on a thread that may run only on the given processors, as may the processes that
+// fn starts. No processors mean no restriction.
 func OnCPUs(cpus []int, fn func() error) error {
 	if len(cpus) == 0 {
 		return fn()

@@ -8,7 +8,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 )
 
-// InProcess is this module's Queue in the process that measures. It takes part where nothing else is done there meanwhile.
+// InProcess is this module's Queue in the process that measures. It takes part where nothing else
+// is done there meanwhile.
 type InProcess struct{}
 
 // Name implements Consumer.

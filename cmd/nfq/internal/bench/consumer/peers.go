@@ -22,8 +22,17 @@ type peer struct {
 
 var peers = []peer{
 	{title: LibraryName, source: "libnetfilter_queue", library: "netfilter_queue"},
-	{title: LibraryName + " as its example", source: "libnetfilter_queue", library: "netfilter_queue", args: []string{"--defaults"}},
-	{title: LibraryName + ", batch verdict", source: "libnetfilter_queue_batch", library: "netfilter_queue"},
+	{
+		title:   LibraryName + " as its example",
+		source:  "libnetfilter_queue",
+		library: "netfilter_queue",
+		args:    []string{"--defaults"},
+	},
+	{
+		title:   LibraryName + ", batch verdict",
+		source:  "libnetfilter_queue_batch",
+		library: "netfilter_queue",
+	},
 	{title: "C, recvmmsg and one send", source: "recvmmsg"},
 	{title: FloorName, source: "recvmmsg_batch"},
 }

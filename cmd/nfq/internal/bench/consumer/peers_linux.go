@@ -33,7 +33,10 @@ func Peers(dir string) ([]Consumer, error) {
 		})
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("none of the programs to compare with is in %s; --build-peers makes them", dir)
+		return nil, fmt.Errorf(
+			"none of the programs to compare with is in %s; --build-peers makes them",
+			dir,
+		)
 	}
 	return found, nil
 }
@@ -41,8 +44,8 @@ func Peers(dir string) ([]Consumer, error) {
 // Packages are the Debian packages that Build needs.
 const Packages = "gcc libc6-dev libnetfilter-queue-dev"
 
-// Build compiles the programs of bench/c into a directory, those that can be compiled. The error tells what is missing for
-// the others.
+// Build compiles the programs of bench/c into a directory, those that can be compiled. The error
+// tells what is missing for the others.
 func Build(ctx context.Context, dir string) error {
 	cc := os.Getenv("CC")
 	if cc == "" {
@@ -67,12 +70,29 @@ func Build(ctx context.Context, dir string) error {
 		if len(p.args) > 0 { // the same program as another
 			continue
 		}
-		cmd := exec.CommandContext(ctx, cc, "-O2", "-Wall", "-o", filepath.Join(dir, p.source), filepath.Join(work, "c", p.source+".c"))
+		cmd := exec.CommandContext(
+			ctx,
+			cc,
+			"-O2",
+			"-Wall",
+			"-o",
+			filepath.Join(dir, p.source),
+			filepath.Join(work, "c", p.source+".c"),
+		)
 		if p.library != "" {
 			cmd.Args = append(cmd.Args, "-l"+p.library)
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
-			errs = append(errs, fmt.Errorf("compile %s: install the Debian packages %s: %w\n%s", p.source, Packages, err, out))
+			errs = append(
+				errs,
+				fmt.Errorf(
+					"compile %s: install the Debian packages %s: %w\n%s",
+					p.source,
+					Packages,
+					err,
+					out,
+				),
+			)
 		}
 	}
 	return errors.Join(errs...)

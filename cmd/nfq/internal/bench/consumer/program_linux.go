@@ -69,7 +69,10 @@ func (p *Program) start(ctx context.Context, host *netlab.Host, s Setup) (*runni
 		s.Queues = 0
 	}
 	r := &runningProgram{name: p.Title}
-	r.cmd = exec.CommandContext(ctx, p.Command[0], append(p.Command[1:len(p.Command):len(p.Command)], s.args()...)...)
+	r.cmd = exec.CommandContext(
+		ctx,
+		p.Command[0],
+		append(p.Command[1:len(p.Command):len(p.Command)], s.args()...)...)
 	r.cmd.Env = append(os.Environ(), p.Env...)
 	r.cmd.Stderr = &r.stderr
 	stdout, err := r.cmd.StdoutPipe()
@@ -145,7 +148,13 @@ func (r *runningProgram) wait() error {
 // failed ends the process and returns an error with what it wrote to its standard error.
 func (r *runningProgram) failed(what string, err error) error {
 	_ = r.Close()
-	return fmt.Errorf("consumer %s %s: %w: %s", r.name, what, err, strings.TrimSpace(r.stderr.String()))
+	return fmt.Errorf(
+		"consumer %s %s: %w: %s",
+		r.name,
+		what,
+		err,
+		strings.TrimSpace(r.stderr.String()),
+	)
 }
 
 // runningSeveral are consumers that work at the same time.

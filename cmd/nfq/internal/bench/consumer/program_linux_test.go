@@ -15,7 +15,8 @@ func TestQueueInUse(t *testing.T) {
 	for _, c := range []Consumer{self(t), InProcess{}} {
 		first, err := c.Start(t.Context(), host, Setup{Queue: 3})
 		labtest.Must(t, err)
-		if second, err := c.Start(t.Context(), host, Setup{Queue: 3}); err == nil || !strings.Contains(err.Error(), nfqueue.ErrQueueInUse.Error()) {
+		if second, err := c.Start(t.Context(), host, Setup{Queue: 3}); err == nil ||
+			!strings.Contains(err.Error(), nfqueue.ErrQueueInUse.Error()) {
 			t.Errorf("%s: second start: %v, %v", c.Name(), second, err)
 		}
 		labtest.Must(t, first.Close())
@@ -42,7 +43,8 @@ func TestUnusableProgram(t *testing.T) {
 	host := labtest.Host(t)
 	for _, command := range [][]string{{"/does/not/exist"}, {"/proc/self/exe", consumerArg, "--what"}} {
 		p := &Program{Title: "broken", Command: command, Ours: true}
-		if r, err := p.Start(t.Context(), host, Setup{}); err == nil || !strings.Contains(err.Error(), "broken") {
+		if r, err := p.Start(t.Context(), host, Setup{}); err == nil ||
+			!strings.Contains(err.Error(), "broken") {
 			t.Errorf("%v: %v, %v", command, r, err)
 		}
 	}

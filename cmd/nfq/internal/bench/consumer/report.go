@@ -6,8 +6,8 @@ import "time"
 
 // Report is what a consumer says about its work.
 type Report struct {
-	// Packets is how many it has decided, Measured how many of them since the word to go, or the end of the warm-up. All
-	// else is about these, until the last verdict had been sent.
+	// Packets is how many it has decided, Measured how many of them since the word to go, or the
+	// end of the warm-up. All else is about these, until the last verdict had been sent.
 	Packets  uint64        `json:"packets"`
 	Measured uint64        `json:"measured"`
 	Elapsed  time.Duration `json:"elapsed_ns"`

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// resident returns how many bytes of memory a process has that are not those of files (RssAnon in /proc/PID/status).
+// Resident returns how many bytes of memory a process has that are not those of files (RssAnon in
+// /proc/PID/status).
 func Resident(pid string) (int, error) {
 	f, err := os.Open("/proc/" + pid + "/status")
 	if err != nil {

@@ -17,7 +17,8 @@ type session struct {
 	queues []*nfqueue.Queue
 }
 
-// openSession opens the queues of s in the network namespace that netns refers to, the current one if it is 0.
+// openSession opens the queues of s in the network namespace that netns refers to, the current one
+// if it is 0.
 func openSession(s Setup, netns int) (*session, error) {
 	c := &session{setup: s}
 	for i := range max(s.Queues, 1) {
@@ -40,9 +41,9 @@ func (c *session) close() error {
 	return errors.Join(errs...)
 }
 
-// run serves the queues until each has had its packets, or ctx ends. Where packets are counted the time ends as it began,
-// in the call of a handler, so that as many verdicts are sent as packets are received meanwhile. Otherwise it includes the
-// orderly close of the queues.
+// run serves the queues until each has had its packets, or ctx ends. Where packets are counted the
+// time ends as it began, in the call of a handler, so that as many verdicts are sent as packets are
+// received meanwhile. Otherwise it includes the orderly close of the queues.
 func (c *session) run(ctx context.Context) (Report, error) {
 	handlers := make([]*handler, len(c.queues))
 	errs := make([]error, len(c.queues))

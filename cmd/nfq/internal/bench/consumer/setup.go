@@ -16,14 +16,17 @@ import (
 
 // Setup is what a consumer is to do.
 type Setup struct {
-	// Queue is the number of the first queue, Queues how many consecutive ones there are, each served on its own; 0 is 1.
+	// Queue is the number of the first queue, Queues how many consecutive ones there are, each
+	// served on its own; 0 is 1.
 	Queue  uint16
 	Queues int
 	// Verdict is given to every packet, Drop or Accept.
 	Verdict nfqueue.Verdict
-	// Packets is how many to decide in each queue; 0 is all that come until the consumer is stopped.
+	// Packets is how many to decide in each queue; 0 is all that come until the consumer is
+	// stopped.
 	Packets int
-	// WarmUp is how many of them, in each queue, are not measured: the first ones, which find memory untouched.
+	// WarmUp is how many of them, in each queue, are not measured: the first ones, which find
+	// memory untouched.
 	WarmUp int
 	// MaxLen and ReadBuffer are as in nfqueue.Config.
 	MaxLen     uint32
@@ -36,8 +39,9 @@ type Setup struct {
 	// consumers of this package know it.
 	Connections Connections
 
-	// Batch is as in nfqueue.Config, Work the time that the handler takes for each packet, and Hold the number of packets
-	// that it defers before it decides them, the newest first. Only consumers of this package know them.
+	// Batch is as in nfqueue.Config, Work the time that the handler takes for each packet, and Hold
+	// the number of packets that it defers before it decides them, the newest first. Only consumers
+	// of this package know them.
 	Batch int
 	Work  time.Duration
 	Hold  int
@@ -55,8 +59,8 @@ const (
 	Undecided Connections = "undecided"
 )
 
-// Usual is the setup of nfqueue.Config with nothing set, for packets that do not wait for long. The size of the receive
-// buffer is what that comes to, so that others have the same.
+// Usual is the setup of nfqueue.Config with nothing set, for packets that do not wait for long. The
+// size of the receive buffer is what that comes to, so that others have the same.
 var Usual = Setup{Verdict: nfqueue.Accept, MaxLen: nfqueue.DefaultMaxLen, ReadBuffer: 11 << 20}
 
 // args returns s as the command line of a consumer. CPUs are not on it.

@@ -62,8 +62,8 @@ func (t *Table) RowOf(consumer string) *Row {
 	return nil
 }
 
-// ratio returns how many times a consumer does as well as a reference, going by the medians of the first metric; ok is
-// false if one of them was not measured.
+// ratio returns how many times a consumer does as well as a reference, going by the medians of the
+// first metric; ok is false if one of them was not measured.
 func (t *Table) ratio(consumer, reference string) (times float64, ok bool) {
 	a, b := t.RowOf(consumer), t.RowOf(reference)
 	if a == nil || b == nil || len(a.Spreads) == 0 || len(b.Spreads) == 0 {

@@ -44,7 +44,12 @@ func TestNumber(t *testing.T) {
 // example has two tables, one of a rate and one of a time.
 func example() *Results {
 	table := func(workload string, less bool, figures map[string][]float64) *Table {
-		t := &Table{Workload: workload, Title: "title of " + workload, Situation: "a < b", Metrics: []Metric{{"first", "unit", less}, {"second", "ns", true}}}
+		t := &Table{
+			Workload:  workload,
+			Title:     "title of " + workload,
+			Situation: "a < b",
+			Metrics:   []Metric{{"first", "unit", less}, {"second", "ns", true}},
+		}
 		for _, name := range []string{consumer.LibraryName, consumer.OurName} {
 			row := &Row{Consumer: name}
 			for _, f := range figures[name] {
@@ -55,8 +60,22 @@ func example() *Results {
 		return t
 	}
 	return &Results{Rounds: 3, Tables: []*Table{
-		table("drain", false, map[string][]float64{consumer.LibraryName: {100, 90, 110}, consumer.OurName: {400, 500, 300}}),
-		table("latency", true, map[string][]float64{consumer.LibraryName: {40, 40, 40}, consumer.OurName: {50, 20, 10}}),
+		table(
+			"drain",
+			false,
+			map[string][]float64{
+				consumer.LibraryName: {100, 90, 110},
+				consumer.OurName:     {400, 500, 300},
+			},
+		),
+		table(
+			"latency",
+			true,
+			map[string][]float64{
+				consumer.LibraryName: {40, 40, 40},
+				consumer.OurName:     {50, 20, 10},
+			},
+		),
 	}}
 }
 

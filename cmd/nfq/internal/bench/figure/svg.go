@@ -54,10 +54,17 @@ func chart(tables []*Table) string {
 	for _, t := range tables {
 		y = t.draw(&body, y)
 	}
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img" aria-label="%[3]s">
+	return fmt.Sprintf(
+		`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img" aria-label="%[3]s">
 <style>%[4]s</style>
 %[5]s</svg>
-`, chartWidth, y+10, html.EscapeString(tables[0].Title), chartStyle, body.String())
+`,
+		chartWidth,
+		y+10,
+		html.EscapeString(tables[0].Title),
+		chartStyle,
+		body.String(),
+	)
 }
 
 // draw draws the table from y downwards, and returns where it ends.
@@ -67,7 +74,12 @@ func (t *Table) draw(b *strings.Builder, y int) int {
 	if metric.Less {
 		heading += " (less is better)"
 	}
-	fmt.Fprintf(b, "<text class=\"head\" x=\"4\" y=\"%d\">%s</text>\n", y+headHeight-10, html.EscapeString(heading))
+	fmt.Fprintf(
+		b,
+		"<text class=\"head\" x=\"4\" y=\"%d\">%s</text>\n",
+		y+headHeight-10,
+		html.EscapeString(heading),
+	)
 	y += headHeight
 	var most float64
 	for _, row := range t.Rows {
@@ -84,9 +96,29 @@ func (t *Table) draw(b *strings.Builder, y int) int {
 			class += " ours"
 		}
 		middle := float64(y) + barHeight/2
-		fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", labelWidth-8, y+11, html.EscapeString(row.Consumer))
-		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", class, labelWidth, y, at(s.Median)-labelWidth, barHeight)
-		fmt.Fprintf(b, "<path class=\"spread\" d=\"M%.1f %.1fH%.1f\"/>", at(s.Min), middle, at(s.Max))
+		fmt.Fprintf(
+			b,
+			"<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>",
+			labelWidth-8,
+			y+11,
+			html.EscapeString(row.Consumer),
+		)
+		fmt.Fprintf(
+			b,
+			"<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>",
+			class,
+			labelWidth,
+			y,
+			at(s.Median)-labelWidth,
+			barHeight,
+		)
+		fmt.Fprintf(
+			b,
+			"<path class=\"spread\" d=\"M%.1f %.1fH%.1f\"/>",
+			at(s.Min),
+			middle,
+			at(s.Max),
+		)
 		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", at(s.Max)+6, y+11, Number(s.Median))
 		y += rowHeight
 	}

@@ -23,7 +23,15 @@ var references = []struct{ consumer, heading string }{
 func (r *Results) WriteText(w io.Writer) error {
 	m := r.Machine
 	var b strings.Builder
-	fmt.Fprintf(&b, "Linux %s, %s, %d CPUs, %s; medians of %d rounds, minimum to maximum in brackets\n", m.Kernel, m.Architecture, m.CPUs, m.Go, r.Rounds)
+	fmt.Fprintf(
+		&b,
+		"Linux %s, %s, %d CPUs, %s; medians of %d rounds, minimum to maximum in brackets\n",
+		m.Kernel,
+		m.Architecture,
+		m.CPUs,
+		m.Go,
+		r.Rounds,
+	)
 	workload := ""
 	for _, t := range r.Tables {
 		if t.Workload != workload {
@@ -52,7 +60,11 @@ func (t *Table) grid() [][]string {
 	grid := [][]string{head}
 	for _, row := range t.Rows {
 		s := row.Spreads[0]
-		line := []string{row.Consumer, Number(s.Median), "[" + Number(s.Min) + " to " + Number(s.Max) + "]"}
+		line := []string{
+			row.Consumer,
+			Number(s.Median),
+			"[" + Number(s.Min) + " to " + Number(s.Max) + "]",
+		}
 		for _, ref := range references {
 			if t.RowOf(ref.consumer) == nil {
 				continue

@@ -44,7 +44,8 @@ func TestBench(t *testing.T) {
 		t.Fatalf("%v, %d tables", err, len(results.Tables))
 	}
 	for _, table := range results.Tables {
-		if len(table.Rows) == 0 || table.Rows[0].Consumer != "nfqueue-go" || table.Rows[0].Spreads[0].Median <= 0 {
+		if len(table.Rows) == 0 || table.Rows[0].Consumer != "nfqueue-go" ||
+			table.Rows[0].Spreads[0].Median <= 0 {
 			t.Errorf("%s: %v", table.Situation, table.Rows)
 		}
 	}
@@ -56,7 +57,8 @@ func TestBenchUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(stderr.String(), "See 'nfq bench --help'.") {
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(stderr.String(), "See 'nfq bench --help'.") {
 			t.Errorf("%v: exit code %d, %s", args, code, &stderr)
 		}
 	}
@@ -69,7 +71,8 @@ func TestBenchWithoutCompiler(t *testing.T) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	_ = cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(stderr.String(), "libnetfilter-queue-dev") {
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed ||
+		!strings.Contains(stderr.String(), "libnetfilter-queue-dev") {
 		t.Errorf("exit code %d, %s", code, &stderr)
 	}
 }
@@ -96,7 +99,8 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 	rest, _ := io.ReadAll(progress)
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.HasPrefix(stdout.String(), "Linux ") {
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted ||
+		!strings.HasPrefix(stdout.String(), "Linux ") {
 		t.Errorf("exit code %d, stdout %q, stderr %s", code, &stdout, rest)
 	}
 }

@@ -39,7 +39,10 @@ func asUsers(t *testing.T, test func(t *testing.T, cmd *exec.Cmd)) {
 func needAvailable(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer) {
 	t.Helper()
 	if cmd.ProcessState.ExitCode() == exitUnavailable {
-		labtest.Must(t, fmt.Errorf("%s (%w)", strings.TrimSpace(stderr.String()), errors.ErrUnsupported))
+		labtest.Must(
+			t,
+			fmt.Errorf("%s (%w)", strings.TrimSpace(stderr.String()), errors.ErrUnsupported),
+		)
 	}
 }
 
@@ -65,7 +68,8 @@ func TestDemo(t *testing.T) {
 		if stderr.Len() > 0 {
 			t.Errorf("stderr %q", &stderr)
 		}
-		if !strings.Contains(stdout.String(), "\nall 28 flows as expected") || strings.Contains(stdout.String(), "\x1b") {
+		if !strings.Contains(stdout.String(), "\nall 28 flows as expected") ||
+			strings.Contains(stdout.String(), "\x1b") {
 			t.Errorf("stdout:\n%s", &stdout)
 		}
 		vanished(t, cmd)
@@ -164,10 +168,15 @@ func interrupt(t *testing.T, pid int, signal syscall.Signal) {
 	}
 }
 
-// smallPipe makes the standard output of cmd hold a few lines only. The program cannot end before they are read.
+// smallPipe makes the standard output of cmd hold a few lines only. The program cannot end before
+// they are read.
 func smallPipe(t *testing.T, cmd *exec.Cmd) io.Reader {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fds, err := unix.Socketpair(
+		unix.AF_UNIX,
+		unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK,
+		0,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,8 @@ func TestDumpRecords(t *testing.T) {
 	}
 	f.wantInAnyOrder(texts...) // what is not recorded passes too
 	other.want(texts...)
-	if stdout, summary := d.end(exitOK); stdout != "" || !strings.HasPrefix(summary, "nfq: packets: 10 recorded, ") {
+	if stdout, summary := d.end(exitOK); stdout != "" ||
+		!strings.HasPrefix(summary, "nfq: packets: 10 recorded, ") {
 		t.Errorf("stdout %q, summary %q", stdout, summary)
 	}
 	after := numbered(100, 3)
@@ -70,7 +71,8 @@ func TestDumpRecords(t *testing.T) {
 		if options.Flags == nil || options.Flags.Direction != pcapgo.NgEpbFlagDirectionOutbound {
 			t.Errorf("packet %d: flags %v", i, options.Flags)
 		}
-		if len(options.Comments) != 1 || !strings.HasPrefix(options.Comments[0], "verdict=accept queue=60") ||
+		if len(options.Comments) != 1 ||
+			!strings.HasPrefix(options.Comments[0], "verdict=accept queue=60") ||
 			!strings.Contains(options.Comments[0], " mark=0x0 out=eth0 uid=") {
 			t.Errorf("packet %d: comments %q", i, options.Comments)
 		}
@@ -79,15 +81,26 @@ func TestDumpRecords(t *testing.T) {
 		t.Errorf("behind the last packet: %v", err)
 	}
 
-	seen := pcapngtest.Tshark(t, file, "frame.interface_name", "frame.packet_flags_direction", "ip.dst", "udp.dstport", "frame.comment", "udp.payload")
+	seen := pcapngtest.Tshark(
+		t,
+		file,
+		"frame.interface_name",
+		"frame.packet_flags_direction",
+		"ip.dst",
+		"udp.dstport",
+		"frame.comment",
+		"udp.payload",
+	)
 	if len(seen) != 10 {
 		t.Fatalf("tshark sees %d packets", len(seen))
 	}
 	for i, fields := range seen {
-		if got := strings.Join(fields[:4], " "); got != "eth0 0x00000002 192.0.2.2 53" || !strings.HasPrefix(fields[4], "verdict=accept queue=60") {
+		if got := strings.Join(fields[:4], " "); got != "eth0 0x00000002 192.0.2.2 53" ||
+			!strings.HasPrefix(fields[4], "verdict=accept queue=60") {
 			t.Errorf("tshark sees %q", fields)
 		}
-		if want := fmt.Sprintf("%x", texts[i]); fields[5] != "" && fields[5] != want { // tshark takes it for DNS
+		if want := fmt.Sprintf("%x", texts[i]); fields[5] != "" &&
+			fields[5] != want { // tshark takes it for DNS
 			t.Errorf("tshark sees %q, want %q", fields[5], want)
 		}
 	}
@@ -146,7 +159,10 @@ func TestDumpInterrupted(t *testing.T) {
 			close(stop)
 			sender.Wait()
 			shown := 20 + strings.Count(stdout, "\n")
-			if want := fmt.Sprintf("nfq: packets: %d shown, %[1]d queued, 0 missed", shown); !strings.HasPrefix(summary, want) {
+			if want := fmt.Sprintf("nfq: packets: %d shown, %[1]d queued, 0 missed", shown); !strings.HasPrefix(
+				summary,
+				want,
+			) {
 				t.Errorf("summary %q, want %q", summary, want)
 			}
 			if shown > len(sent) {
@@ -177,7 +193,8 @@ func TestDumpVerdicts(t *testing.T) {
 	if err != nil || !strings.HasSuffix(line, "UDP, length 4 [drop]\n") {
 		t.Errorf("line %q, %v", line, err)
 	}
-	if line, err = d.stdout.ReadString('\n'); err != nil || !strings.HasSuffix(line, "UDP, length 8 [drop]\n") {
+	if line, err = d.stdout.ReadString('\n'); err != nil ||
+		!strings.HasSuffix(line, "UDP, length 8 [drop]\n") {
 		t.Errorf("line %q, %v", line, err)
 	}
 	labtest.Must(t, d.cmd.Process.Signal(unix.SIGTERM))
@@ -188,10 +205,21 @@ func TestDumpVerdicts(t *testing.T) {
 	// Repeated packets have the mark that the rule does not match, and one that a later rule does.
 	behind := labtest.Chain(t, n.Client, netlab.Inet, netlab.Output, 10)
 	marked := labtest.Rule(t, behind, netlab.Mark(7), netlab.Counter())
-	d = dumpIn(t, n.Client, "out udp dport 9 mark 0/7", "--verdict", "repeat", "--mark", "7", "-c", "1")
+	d = dumpIn(
+		t,
+		n.Client,
+		"out udp dport 9 mark 0/7",
+		"--verdict",
+		"repeat",
+		"--mark",
+		"7",
+		"-c",
+		"1",
+	)
 	f.send("again")
 	f.want("again")
-	if line, err = d.stdout.ReadString('\n'); err != nil || !strings.HasSuffix(line, "UDP, length 5 [repeat]\n") {
+	if line, err = d.stdout.ReadString('\n'); err != nil ||
+		!strings.HasSuffix(line, "UDP, length 5 [repeat]\n") {
 		t.Errorf("line %q, %v", line, err)
 	}
 	if packets, _, err := marked.Count(); err != nil || packets != 1 {
@@ -203,7 +231,13 @@ func TestDumpQueue(t *testing.T) {
 	n := labtest.Pair(t)
 	for i, port := range []uint16{9, 10} {
 		chain := labtest.Chain(t, n.Client, netlab.Inet, netlab.Output, int32(i))
-		labtest.Rule(t, chain, netlab.L4Proto(unix.IPPROTO_UDP), netlab.DstPort(port), netlab.ToQueue(netlab.Queue{Num: uint16(5 + i), Bypass: true}))
+		labtest.Rule(
+			t,
+			chain,
+			netlab.L4Proto(unix.IPPROTO_UDP),
+			netlab.DstPort(port),
+			netlab.ToQueue(netlab.Queue{Num: uint16(5 + i), Bypass: true}),
+		)
 	}
 	f, g := flowTo(t, n, 9), flowTo(t, n, 10)
 	d := dumpIn(t, n.Client, "--queue", "5-6", "--json", "-c", "2", "-f", "dst host 192.0.2.2")
@@ -224,7 +258,8 @@ func TestDumpQueue(t *testing.T) {
 		labtest.Must(t, err)
 		labtest.Must(t, json.Unmarshal(line, &o))
 		queues = append(queues, o.Queue)
-		if o.Verdict != "accept" || o.Out != "eth0" || o.DPort != o.Queue+4 || o.Length != 28+2*o.Queue-7 {
+		if o.Verdict != "accept" || o.Out != "eth0" || o.DPort != o.Queue+4 ||
+			o.Length != 28+2*o.Queue-7 {
 			t.Errorf("%s", line)
 		}
 	}
@@ -256,7 +291,8 @@ func TestDumpReaderGone(t *testing.T) {
 	f.send("first")
 	f.want("first")
 	magic := make([]byte, 4)
-	if _, err := io.ReadFull(read, magic); err != nil || !bytes.Equal(magic, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
+	if _, err := io.ReadFull(read, magic); err != nil ||
+		!bytes.Equal(magic, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
 		t.Errorf("the recording begins with %x, %v", magic, err)
 	}
 	_ = read.Close()
@@ -267,7 +303,8 @@ func TestDumpReaderGone(t *testing.T) {
 	rest, err := io.ReadAll(lines)
 	labtest.Must(t, err)
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitNoReader || strings.Contains(string(rest), "broken pipe") {
+	if code := cmd.ProcessState.ExitCode(); code != exitNoReader ||
+		strings.Contains(string(rest), "broken pipe") {
 		t.Errorf("exit code %d, %q", code, rest)
 	}
 	wantNoTables(t, n.Client)
@@ -300,7 +337,8 @@ func TestDumpUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(stderr.String(), test.says) {
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(stderr.String(), test.says) {
 			t.Errorf("%q: exit code %d, %q; want %q", test.args, code, &stderr, test.says)
 		}
 	}

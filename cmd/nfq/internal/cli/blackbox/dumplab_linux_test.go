@@ -65,8 +65,8 @@ func (d *dumping) await(prefix string) {
 	}
 }
 
-// end waits for the end and returns what was written to the standard output that has not been read, and the last line
-// on the standard error.
+// end waits for the end and returns what was written to the standard output that has not been read,
+// and the last line on the standard error.
 func (d *dumping) end(code int) (stdout, summary string) {
 	d.t.Helper()
 	rest, err := io.ReadAll(d.stdout)
@@ -90,7 +90,8 @@ func wantNoTables(t *testing.T, host *netlab.Host) {
 	}
 }
 
-// wantTablesOfKilled checks that the rules of a program that was killed are gone, which the kernel sees to since Linux 5.12.
+// wantTablesOfKilled checks that the rules of a program that was killed are gone, which the kernel
+// sees to since Linux 5.12.
 func wantTablesOfKilled(t *testing.T, host *netlab.Host) {
 	t.Helper()
 	if labtest.AtLeast(t, 5, 12) {
@@ -138,9 +139,15 @@ func flowTo(t *testing.T, n *netlab.Network, port uint16) *flow {
 func loopback(t *testing.T, host *netlab.Host, port uint16) *flow {
 	t.Helper()
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
-	to, err := netlab.In(host, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
+	to, err := netlab.In(
+		host,
+		func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) },
+	)
 	labtest.Must(t, err)
-	from, err := netlab.In(host, func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at)) })
+	from, err := netlab.In(
+		host,
+		func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at)) },
+	)
 	labtest.Must(t, err)
 	t.Cleanup(func() {
 		_ = to.Close()
@@ -167,8 +174,8 @@ func (f *flow) want(texts ...string) {
 	}
 }
 
-// wantInAnyOrder is want for texts of which some may have waited in a queue while others, behind the end of
-// its rule, passed them.
+// wantInAnyOrder is want for texts of which some may have waited in a queue while others, behind
+// the end of its rule, passed them.
 func (f *flow) wantInAnyOrder(texts ...string) {
 	f.t.Helper()
 	var got []string

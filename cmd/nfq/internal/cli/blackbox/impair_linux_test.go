@@ -46,7 +46,10 @@ func startImpair(t *testing.T, args ...string) *impairRun {
 	labtest.Must(t, err)
 	t.Cleanup(func() { _ = r.socket.Close() })
 	labtest.Must(t, r.socket.SetDeadline(time.Now().Add(impairLimit)))
-	r.cmd = command(append([]string{"impair", "--netns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.host.FD())}, args...)...)
+	r.cmd = command(
+		append(
+			[]string{"impair", "--netns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.host.FD())},
+			args...)...)
 	r.cmd.Stderr = &r.stderr
 	stdout, err := r.cmd.StdoutPipe()
 	labtest.Must(t, err)
@@ -101,7 +104,18 @@ func (r *impairRun) end(t *testing.T, code int) string {
 // TestImpairInterrupted: what waits goes on, then there is the summary.
 func TestImpairInterrupted(t *testing.T) {
 	for _, signal := range []syscall.Signal{unix.SIGINT, unix.SIGTERM} {
-		r := startImpair(t, "--delay", "1h", "--interval", "10ms", "--both", "out", "udp", "dport", "4000")
+		r := startImpair(
+			t,
+			"--delay",
+			"1h",
+			"--interval",
+			"10ms",
+			"--both",
+			"out",
+			"udp",
+			"dport",
+			"4000",
+		)
 		r.send(t, "held")
 		for {
 			line, err := r.lines.ReadString('\n')
@@ -115,7 +129,8 @@ func TestImpairInterrupted(t *testing.T) {
 		labtest.Must(t, r.cmd.Process.Signal(signal))
 		r.wantReceived(t, "held")
 		out := r.end(t, exitOK)
-		if _, table, ok := strings.Cut(out, "packets/s"); !ok || !slices.Equal(strings.Fields(table)[:5], []string{"bit/s", "there", "1", "32", "1"}) {
+		if _, table, ok := strings.Cut(out, "packets/s"); !ok ||
+			!slices.Equal(strings.Fields(table)[:5], []string{"bit/s", "there", "1", "32", "1"}) {
 			t.Errorf("summary:\n%s", out)
 		}
 		r.send(t, "afterwards")
@@ -134,7 +149,25 @@ func TestImpairKilled(t *testing.T) {
 }
 
 func TestImpairJSON(t *testing.T) {
-	r := startImpair(t, "--json", "--duration", "200ms", "--interval", "0", "--seed", "7", "--delay", "1ms", "out", "udp", "dport", "4000", "or", "out", "tcp")
+	r := startImpair(
+		t,
+		"--json",
+		"--duration",
+		"200ms",
+		"--interval",
+		"0",
+		"--seed",
+		"7",
+		"--delay",
+		"1ms",
+		"out",
+		"udp",
+		"dport",
+		"4000",
+		"or",
+		"out",
+		"tcp",
+	)
 	r.send(t, "delayed")
 	r.wantReceived(t, "delayed")
 	var line struct {
@@ -147,10 +180,14 @@ func TestImpairJSON(t *testing.T) {
 		}
 	}
 	out := r.end(t, exitOK)
-	if err := json.Unmarshal([]byte(out), &line); err != nil || line.Event != "end" || line.Seconds < 0.2 || len(line.Ways) != 1 {
+	if err := json.Unmarshal([]byte(out), &line); err != nil || line.Event != "end" ||
+		line.Seconds < 0.2 ||
+		len(line.Ways) != 1 {
 		t.Fatalf("%v in %q", err, out)
 	}
-	if w := line.Ways[0]; w.Way != "there" || w.Settings != "delay 1ms" || w.Packets != 1 || w.Passed != 1 || w.Late["max_ns"] <= 0 {
+	if w := line.Ways[0]; w.Way != "there" || w.Settings != "delay 1ms" || w.Packets != 1 ||
+		w.Passed != 1 ||
+		w.Late["max_ns"] <= 0 {
 		t.Errorf("%+v", w)
 	}
 }
@@ -202,14 +239,16 @@ func TestImpairUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(stderr.String(), test.want) ||
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(stderr.String(), test.want) ||
 			!strings.Contains(stderr.String(), "See 'nfq impair --help'.") {
 			t.Errorf("%s: exit code %d, %s", test.args, code, &stderr)
 		}
 	}
 	cmd := command("impair", "--netns", "nonexistent", "--loss", "5%", "out", "udp")
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), `no network namespace "nonexistent"`) {
+	if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+		!strings.Contains(string(out), `no network namespace "nonexistent"`) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }

@@ -49,7 +49,8 @@ func command(args ...string) *exec.Cmd {
 func unprivileged(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	const nobody = 65534
-	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil || os.Geteuid() != 0 || len(strings.Fields(string(m))) != 3 ||
+	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil || os.Geteuid() != 0 ||
+		len(strings.Fields(string(m))) != 3 ||
 		strings.Fields(string(m))[2] == "1" {
 		t.Skip("only the initial root can become somebody else; this test is unprivileged already")
 	}

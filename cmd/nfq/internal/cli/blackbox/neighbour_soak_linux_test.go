@@ -30,8 +30,13 @@ func TestSoakBesideNeighbour(t *testing.T) {
 		length = d
 	}
 	h := labtest.Host(t)
-	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, netlab.Output, -10), netlab.L4Proto(unix.IPPROTO_UDP),
-		netlab.DstPort(neighbourPort), netlab.ToQueue(netlab.Queue{Num: neighbourQueue}))
+	labtest.Rule(
+		t,
+		labtest.Chain(t, h, netlab.IP, netlab.Output, -10),
+		netlab.L4Proto(unix.IPPROTO_UDP),
+		netlab.DstPort(neighbourPort),
+		netlab.ToQueue(netlab.Queue{Num: neighbourQueue}),
+	)
 	q, err := nfqueue.Open(nfqueue.Config{Queue: neighbourQueue, NetNS: h.FD()})
 	labtest.Must(t, err)
 	served := make(chan error, 1)
@@ -46,7 +51,12 @@ func TestSoakBesideNeighbour(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	udp := labtest.SendUDP(t, h, h, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), neighbourPort))
+	udp := labtest.SendUDP(
+		t,
+		h,
+		h,
+		netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), neighbourPort),
+	)
 	stop, sent := make(chan struct{}), make(chan uint32, 1)
 	go func() {
 		tick := time.NewTicker(10 * time.Millisecond)
@@ -79,7 +89,10 @@ func TestSoakBesideNeighbour(t *testing.T) {
 	rounds := 0
 	for end := time.Now().Add(length); time.Now().Before(end); rounds++ {
 		args := [][]string{
-			{"dump", "in icmp"}, {"dump", "out udp dport 1"}, {"impair", "--delay", "1ms", "out udp dport 1"},
+			{
+				"dump",
+				"in icmp",
+			}, {"dump", "out udp dport 1"}, {"impair", "--delay", "1ms", "out udp dport 1"},
 			{"dump", "in tcp ct new"}, {"dump", "out queue 900"}, // which is in use
 		}
 		cmd := command(args[rand.IntN(len(args))]...)

@@ -25,13 +25,16 @@ func probeIn(t *testing.T, h *netlab.Host, args ...string) (code int, stdout str
 
 func TestProbe(t *testing.T) {
 	h := labtest.Host(t)
-	if code, out := probeIn(t, h); code != exitOK || !strings.Contains(out, "\nproblems: 0, ") || !strings.Contains(out, "ok       the kernel has nfnetlink_queue\n") {
+	if code, out := probeIn(t, h); code != exitOK || !strings.Contains(out, "\nproblems: 0, ") ||
+		!strings.Contains(out, "ok       the kernel has nfnetlink_queue\n") {
 		t.Errorf("quiet host: exit code %d\n%s", code, out)
 	}
 	set, err := rules.Install(rules.Config{NetNS: h.FD()}, rules.Rule{Queue: 9, NoBypass: true})
 	labtest.Must(t, err)
 	defer func() { labtest.Must(t, set.Close()) }()
-	if code, out := probeIn(t, h); code != exitFailed || !strings.Contains(out, "problem  nftables inet ") || !strings.Contains(out, "nobody serves queue 9") {
+	if code, out := probeIn(t, h); code != exitFailed ||
+		!strings.Contains(out, "problem  nftables inet ") ||
+		!strings.Contains(out, "nobody serves queue 9") {
 		t.Errorf("rule without a program: exit code %d\n%s", code, out)
 	}
 	code, out := probeIn(t, h, "--json")
@@ -47,7 +50,8 @@ func TestProbeUnprivileged(t *testing.T) {
 	cmd := command("probe")
 	unprivileged(t, cmd)
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitUnavailable || !strings.Contains(string(out), "no CAP_NET_ADMIN") ||
+	if code := cmd.ProcessState.ExitCode(); code != exitUnavailable ||
+		!strings.Contains(string(out), "no CAP_NET_ADMIN") ||
 		!strings.Contains(string(out), "unknown  the rules of nf_tables cannot be read") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}

@@ -39,9 +39,18 @@ func replayWith(t *testing.T, stdin []byte, code int, args ...string) (stdout, s
 }
 
 func TestReplayText(t *testing.T) {
-	out, _ := replay(t, exitOK, captureFile("icmp-errors"), "--rule", "forward icmpv6 type packet-too-big", "--verdict", "drop")
+	out, _ := replay(
+		t,
+		exitOK,
+		captureFile("icmp-errors"),
+		"--rule",
+		"forward icmpv6 type packet-too-big",
+		"--verdict",
+		"drop",
+	)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if want := " client0>eth1 forward IP 192.0.2.1:"; !strings.Contains(lines[0], want) || !strings.Contains(lines[0], " > 198.51.100.1:9: UDP, length ") ||
+	if want := " client0>eth1 forward IP 192.0.2.1:"; !strings.Contains(lines[0], want) ||
+		!strings.Contains(lines[0], " > 198.51.100.1:9: UDP, length ") ||
 		!strings.HasSuffix(lines[0], " [not queued]") {
 		t.Errorf("%q, want %q", lines[0], want)
 	}
@@ -53,7 +62,11 @@ func TestReplayText(t *testing.T) {
 			}
 		}
 	}
-	want := fmt.Sprintf("%d packets: 1 queued (0 accepted, 1 dropped), %d not matched by the rule, 0 not IP; the handler took ", len(lines)-1, len(lines)-2)
+	want := fmt.Sprintf(
+		"%d packets: 1 queued (0 accepted, 1 dropped), %d not matched by the rule, 0 not IP; the handler took ",
+		len(lines)-1,
+		len(lines)-2,
+	)
 	if last := lines[len(lines)-1]; dropped != 1 || !strings.HasPrefix(last, want) {
 		t.Errorf("%q, want %q, %d dropped", last, want, dropped)
 	}
@@ -75,7 +88,18 @@ type replayLine struct {
 // The JSON of all packets fits the summary, and the packets written fit both.
 func TestReplayJSON(t *testing.T) {
 	written := filepath.Join(t.TempDir(), "out.pcapng")
-	out, _ := replay(t, exitOK, captureFile("dns"), "--json", "--rule", "forward tcp port 53", "--mark", "0x10", "-w", written)
+	out, _ := replay(
+		t,
+		exitOK,
+		captureFile("dns"),
+		"--json",
+		"--rule",
+		"forward tcp port 53",
+		"--mark",
+		"0x10",
+		"-w",
+		written,
+	)
 	var lines []replayLine
 	var last struct {
 		Summary *struct {
@@ -104,14 +128,18 @@ func TestReplayJSON(t *testing.T) {
 		lines = append(lines, l)
 	}
 	if last.Summary == nil || last.Summary.Packets != len(lines) || last.Summary.Accepted != last.Summary.Queued || last.Summary.Queued == 0 ||
-		last.Summary.NotMatched == 0 || last.Summary.TookNS < last.Summary.LongestNS || last.Summary.LongestNS <= 0 {
+		last.Summary.NotMatched == 0 ||
+		last.Summary.TookNS < last.Summary.LongestNS ||
+		last.Summary.LongestNS <= 0 {
 		t.Fatalf("%+v", last.Summary)
 	}
 	queued := 0
 	for i, l := range lines {
 		tcp := l.Protocol == "tcp"
 		if l.Number != i+1 || (l.Queue != nil) != tcp || (l.SetMark == 0x10) != tcp || (l.Verdict == "accept") != tcp || (l.Took > 0) != tcp ||
-			l.Time.IsZero() || l.Length == 0 || l.Src == "" {
+			l.Time.IsZero() ||
+			l.Length == 0 ||
+			l.Src == "" {
 			t.Errorf("%+v", l)
 		}
 		if l.Queue != nil {
@@ -148,12 +176,31 @@ func TestReplayDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := filepath.Join(t.TempDir(), "out.pcapng")
-	replayWith(t, file, exitOK, "-", "--rule", "forward ip udp dport 53", "--verdict", "drop", "--write", written)
+	replayWith(
+		t,
+		file,
+		exitOK,
+		"-",
+		"--rule",
+		"forward ip udp dport 53",
+		"--verdict",
+		"drop",
+		"--write",
+		written,
+	)
 	out, _ := replay(t, exitOK, written)
 	if !strings.Contains(out, "\n3 packets: 3 queued (3 accepted, 0 dropped)") {
 		t.Error(out)
 	}
-	out, _ = replay(t, exitOK, captureFile("vlan"), "--rule", "forward bridge priority -200 udp sport 53", "--verdict", "drop")
+	out, _ = replay(
+		t,
+		exitOK,
+		captureFile("vlan"),
+		"--rule",
+		"forward bridge priority -200 udp sport 53",
+		"--verdict",
+		"drop",
+	)
 	if !strings.Contains(out, "\n4 packets: 2 queued (0 accepted, 2 dropped), 2 not matched") {
 		t.Error(out)
 	}

@@ -88,9 +88,16 @@ func act(args []string) int {
 }
 
 // running prepares nfq run for a command that acts.
-func running(t *testing.T, flags []string, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+func running(
+	t *testing.T,
+	flags []string,
+	args ...string,
+) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
 	t.Helper()
-	cmd = command(append(append(append([]string{"run"}, flags...), "--", "/proc/self/exe", actArg), args...)...)
+	cmd = command(
+		append(
+			append(append([]string{"run"}, flags...), "--", "/proc/self/exe", actArg),
+			args...)...)
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	return cmd, stdout, stderr
@@ -101,11 +108,22 @@ func TestRunShowsTheCommandAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			host := labtest.Host(t)
 			// Somebody else's traffic, which must not be shown.
-			other, err := netlab.In(host, func() (net.Conn, error) { return net.Dial("udp", "127.0.0.1:9") })
+			other, err := netlab.In(
+				host,
+				func() (net.Conn, error) { return net.Dial("udp", "127.0.0.1:9") },
+			)
 			labtest.Must(t, err)
 			defer func() { _ = other.Close() }()
 
-			cmd, stdout, stderr := running(t, []string{"--out", "udp dport 9", "--in", "udp dport 9"}, "udp", "9", "one", "three", "seven77")
+			cmd, stdout, stderr := running(
+				t,
+				[]string{"--out", "udp dport 9", "--in", "udp dport 9"},
+				"udp",
+				"9",
+				"one",
+				"three",
+				"seven77",
+			)
 			if name == "unprivileged" {
 				unprivileged(t, cmd)
 			}
@@ -153,13 +171,18 @@ func TestRunExitStatus(t *testing.T) {
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
 		needAvailable(t, cmd, &stderr)
-		if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(stderr.String(), test.says) {
+		if code := cmd.ProcessState.ExitCode(); code != test.code ||
+			!strings.Contains(stderr.String(), test.says) {
 			t.Errorf("%q: exit code %d, want %d; %s", test.args, code, test.code, &stderr)
 		}
-		if refused := test.says != ""; refused == strings.Contains(stderr.String(), "has the address") {
+		if refused := test.says != ""; refused == strings.Contains(
+			stderr.String(),
+			"has the address",
+		) {
 			t.Errorf("%q: %s", test.args, &stderr)
 		}
-		if strings.Contains(stderr.String(), "--help") || strings.Contains(stderr.String(), "exit status") {
+		if strings.Contains(stderr.String(), "--help") ||
+			strings.Contains(stderr.String(), "exit status") {
 			t.Errorf("%q: %s", test.args, &stderr)
 		}
 	}
@@ -197,7 +220,8 @@ func TestRunReachesTheSystem(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.pcapng")
 	cmd, stdout, stderr := running(t, []string{"-w", file}, "links")
 	labtest.Must(t, host.Do(cmd.Run))
-	if !strings.Contains(stderr.String(), "nfq: the command has the address 10.") || !strings.Contains(stdout.String(), " 10.") ||
+	if !strings.Contains(stderr.String(), "nfq: the command has the address 10.") ||
+		!strings.Contains(stdout.String(), " 10.") ||
 		!strings.Contains(stdout.String(), "/30 ") {
 		t.Errorf("addresses %q; %s", stdout, stderr)
 	}
@@ -256,7 +280,8 @@ func TestRunUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(stderr.String(), test.says) {
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(stderr.String(), test.says) {
 			t.Errorf("%q: exit code %d, %q; want %q", test.args, code, &stderr, test.says)
 		}
 	}

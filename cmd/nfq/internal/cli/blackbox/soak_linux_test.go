@@ -24,7 +24,8 @@ func TestSoakUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(stderr.String(), "See 'nfq bench soak --help'.") {
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(stderr.String(), "See 'nfq bench soak --help'.") {
 			t.Errorf("%v: exit code %d, %s", args, code, &stderr)
 		}
 	}

@@ -39,24 +39,36 @@ func TestStatOnce(t *testing.T) {
 	out, err := command("stat", "--netns", ns, "--sample", "10ms").Output()
 	labtest.Must(t, err)
 	lines := strings.Split(string(out), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "QUEUE  PROCESS") || !strings.HasPrefix(lines[1], "    7  ") || strings.Contains(lines[1], " - ") {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "QUEUE  PROCESS") ||
+		!strings.HasPrefix(lines[1], "    7  ") ||
+		strings.Contains(lines[1], " - ") {
 		t.Errorf("table:\n%s", out)
 	}
 	other := command("stat", "--netns", ns, "--sample", "0s", "0-6", "8")
-	if out, _ = other.CombinedOutput(); string(out) != "nfq: none of the queues 0-6 is bound; queue 8 is not bound\n" || other.ProcessState.ExitCode() != exitFailed {
+	if out, _ = other.CombinedOutput(); string(
+		out,
+	) != "nfq: none of the queues 0-6 is bound; queue 8 is not bound\n" ||
+		other.ProcessState.ExitCode() != exitFailed {
 		t.Errorf("other queues: %q, %v", out, other.ProcessState)
 	}
 	out, err = command("stat", "--netns", ns, "--sample", "0s", "--json").Output()
 	labtest.Must(t, err)
 	var s stat.Snapshot
 	labtest.Must(t, json.Unmarshal(out, &s))
-	if len(s.Queues) != 1 || s.Queues[0].Queue != 7 || len(s.Queues[0].Owners) != 1 || s.Queues[0].Owners[0].PID != os.Getpid() || s.Queues[0].Rates != nil {
+	if len(s.Queues) != 1 || s.Queues[0].Queue != 7 || len(s.Queues[0].Owners) != 1 ||
+		s.Queues[0].Owners[0].PID != os.Getpid() ||
+		s.Queues[0].Rates != nil {
 		t.Errorf("%+v", s)
 	}
 }
 
 // start runs a command in the host, and returns the lines of one of its streams.
-func start(t *testing.T, h *netlab.Host, cmd *exec.Cmd, pipe func() (io.ReadCloser, error)) *bufio.Reader {
+func start(
+	t *testing.T,
+	h *netlab.Host,
+	cmd *exec.Cmd,
+	pipe func() (io.ReadCloser, error),
+) *bufio.Reader {
 	stream, err := pipe()
 	labtest.Must(t, err)
 	labtest.Must(t, h.Do(cmd.Start))
@@ -96,9 +108,11 @@ func TestStatListen(t *testing.T) {
 	if !strings.HasPrefix(url, "http://127.0.0.1:") {
 		t.Fatalf("listens on %q, want loopback", line)
 	}
-	transport := &http.Transport{DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-		return netlab.In(h, func() (net.Conn, error) { return net.Dial(network, address) })
-	}}
+	transport := &http.Transport{
+		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			return netlab.In(h, func() (net.Conn, error) { return net.Dial(network, address) })
+		},
+	}
 	response, err := (&http.Client{Transport: transport}).Get(url)
 	labtest.Must(t, err)
 	body, err := io.ReadAll(response.Body)
@@ -130,7 +144,8 @@ func TestStatUsage(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(stderr.String(), test.stderr) {
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(stderr.String(), test.stderr) {
 			t.Errorf("%s: exit code %d, %s", test.args, code, &stderr)
 		}
 	}
@@ -144,7 +159,8 @@ func TestStatUnreadable(t *testing.T) {
 	} {
 		cmd := command(append([]string{"stat"}, strings.Fields(args)...)...)
 		out, _ := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), want) {
+		if code := cmd.ProcessState.ExitCode(); code != exitUsage ||
+			!strings.Contains(string(out), want) {
 			t.Errorf("%s: exit code %d, %s", args, code, out)
 		}
 	}
@@ -152,7 +168,8 @@ func TestStatUnreadable(t *testing.T) {
 		cmd := command("stat")
 		unprivileged(t, cmd)
 		out, _ := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != exitUnavailable || !strings.Contains(string(out), "run with sudo") {
+		if code := cmd.ProcessState.ExitCode(); code != exitUnavailable ||
+			!strings.Contains(string(out), "run with sudo") {
 			t.Errorf("exit code %d, %s", code, out)
 		}
 	})

@@ -38,8 +38,23 @@ func openTerminal(t *testing.T, host *netlab.Host, columns int) *terminal {
 	labtest.Must(t, err)
 	labtest.Must(t, os.Symlink(exe, filepath.Join(dir, "nfq")))
 	w := &terminal{t, filepath.Join(dir, "socket")}
-	cmd := w.command("new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(terminalRows),
-		"env", "PS1=$ ", "PATH="+dir+":"+os.Getenv("PATH"), actEnv+"=1", "LC_ALL=C.UTF-8", "bash", "--norc", "--noprofile", "-i")
+	cmd := w.command(
+		"new-session",
+		"-d",
+		"-x",
+		strconv.Itoa(columns),
+		"-y",
+		strconv.Itoa(terminalRows),
+		"env",
+		"PS1=$ ",
+		"PATH="+dir+":"+os.Getenv("PATH"),
+		actEnv+"=1",
+		"LC_ALL=C.UTF-8",
+		"bash",
+		"--norc",
+		"--noprofile",
+		"-i",
+	)
 	cmd.Env = append(os.Environ(), "TERM=xterm", "LC_ALL=C.UTF-8")
 	t.Cleanup(func() { _ = w.command("kill-server").Run() })
 	labtest.Must(t, host.Do(cmd.Run))
@@ -103,8 +118,8 @@ func from(text, word string) []string {
 // widths are those of the terminals that screens are tried on, and what they are changed to.
 var widths = []struct{ before, after int }{{60, 120}, {80, 60}, {120, 80}}
 
-// TestImpairOnTerminals looks at the table: it is there at once, whole at each width, drawn again when the
-// width changes and after a stop, during which the traffic passes unimpaired.
+// TestImpairOnTerminals looks at the table: it is there at once, whole at each width, drawn again
+// when the width changes and after a stop, during which the traffic passes unimpaired.
 func TestImpairOnTerminals(t *testing.T) {
 	for _, width := range widths {
 		t.Run(strconv.Itoa(width.before), func(t *testing.T) {
@@ -116,11 +131,15 @@ func TestImpairOnTerminals(t *testing.T) {
 			whole := func(columns int) func(text string) bool {
 				return func(text string) bool {
 					rows := from(text, "packets")
-					if strings.Count(text, "packets  ") != 1 || len(rows) < 3 || !strings.HasPrefix(rows[1], "  there  ") || !strings.HasPrefix(rows[2], "   back  ") {
+					if strings.Count(text, "packets  ") != 1 || len(rows) < 3 ||
+						!strings.HasPrefix(rows[1], "  there  ") ||
+						!strings.HasPrefix(rows[2], "   back  ") {
 						return false
 					}
 					// Columns of zeros leave where there is no room for all.
-					return strings.Contains(rows[0], "corrupt") == (columns > 90) && strings.Contains(rows[0], "waiting") == (columns >= 80) && len(rows) == 3
+					return strings.Contains(rows[0], "corrupt") == (columns > 90) &&
+						strings.Contains(rows[0], "waiting") == (columns >= 80) &&
+						len(rows) == 3
 				}
 			}
 			w.await("table", whole(width.before))
@@ -140,18 +159,23 @@ func TestImpairOnTerminals(t *testing.T) {
 			}
 
 			w.key("C-z")
-			w.await("prompt after Ctrl-Z", func(text string) bool { return strings.HasSuffix(text, "$") && strings.Contains(text, "Stopped") })
+			w.await(
+				"prompt after Ctrl-Z",
+				func(text string) bool { return strings.HasSuffix(text, "$") && strings.Contains(text, "Stopped") },
+			)
 			flow.send("while stopped")
 			flow.want("while stopped")
 			w.enter("fg")
 			w.await("table behind the line of fg", func(text string) bool {
 				rows := from(text, "nfq impair --loss")
-				return len(rows) >= 4 && strings.Contains(strings.Join(rows, "\n"), "packets") && strings.Contains(rows[len(rows)-2], "there  ")
+				return len(rows) >= 4 && strings.Contains(strings.Join(rows, "\n"), "packets") &&
+					strings.Contains(rows[len(rows)-2], "there  ")
 			})
 			flow.send("lost again")
 			w.key("C-c")
 			w.await("end", func(text string) bool {
-				return strings.HasSuffix(text, "$") && strings.Contains(strings.Join(from(text, "packets"), "\n"), "\n")
+				return strings.HasSuffix(text, "$") &&
+					strings.Contains(strings.Join(from(text, "packets"), "\n"), "\n")
 			})
 			flow.send("afterwards")
 			flow.want("afterwards")
@@ -176,7 +200,9 @@ func TestStatOnTerminals(t *testing.T) {
 				return func(text string) bool {
 					rows := strings.Split(text, "\n")
 					return len(rows) == 4 && strings.HasPrefix(rows[0], "nfq stat of queue 7, every 10m0s  ") && strings.HasPrefix(rows[2], "QUEUE  ") &&
-						strings.Contains(rows[2], "QUEUE DROPS") && strings.Contains(rows[2], "SOCKET DROPS") && strings.HasPrefix(rows[3], "    7  ") &&
+						strings.Contains(rows[2], "QUEUE DROPS") &&
+						strings.Contains(rows[2], "SOCKET DROPS") &&
+						strings.HasPrefix(rows[3], "    7  ") &&
 						strings.Contains(rows[2], "COPY") == (columns > 100)
 				}
 			}
@@ -184,7 +210,10 @@ func TestStatOnTerminals(t *testing.T) {
 			w.resize(width.after)
 			w.await("table after the change to "+strconv.Itoa(width.after), whole(width.after))
 			w.key("C-z")
-			w.await("prompt after Ctrl-Z", func(text string) bool { return strings.HasSuffix(text, "$") })
+			w.await(
+				"prompt after Ctrl-Z",
+				func(text string) bool { return strings.HasSuffix(text, "$") },
+			)
 			w.enter("fg")
 			w.await("table after fg", whole(width.after))
 			w.key("C-c")
@@ -193,7 +222,8 @@ func TestStatOnTerminals(t *testing.T) {
 	}
 }
 
-// TestDumpOnTerminals stops dump and run, and finds that the traffic goes on meanwhile, and is shown afterwards.
+// TestDumpOnTerminals stops dump and run, and finds that the traffic goes on meanwhile, and is
+// shown afterwards.
 func TestDumpOnTerminals(t *testing.T) {
 	for _, width := range widths {
 		t.Run(strconv.Itoa(width.before), func(t *testing.T) {
@@ -203,17 +233,26 @@ func TestDumpOnTerminals(t *testing.T) {
 			w := openTerminal(t, host, width.before)
 			shown := func(length int) func(text string) bool {
 				return func(text string) bool {
-					return strings.Contains(strings.ReplaceAll(text, "\n", ""), fmt.Sprintf("UDP, length %d", length))
+					return strings.Contains(
+						strings.ReplaceAll(text, "\n", ""),
+						fmt.Sprintf("UDP, length %d", length),
+					)
 				}
 			}
 			w.enter("cd " + t.TempDir())
 			w.enter("nfq dump -w x.pcapng --print out udp dport 4000 queue 9; rm x.pcapng")
-			w.await("start", func(text string) bool { return strings.Contains(strings.ReplaceAll(text, "\n", ""), "through queue 9") })
+			w.await(
+				"start",
+				func(text string) bool { return strings.Contains(strings.ReplaceAll(text, "\n", ""), "through queue 9") },
+			)
 			flow.send("shown")
 			flow.want("shown")
 			w.await("packet", shown(5))
 			w.key("C-z")
-			w.await("prompt after Ctrl-Z", func(text string) bool { return strings.HasSuffix(text, "$") && strings.Contains(text, "Stopped") })
+			w.await(
+				"prompt after Ctrl-Z",
+				func(text string) bool { return strings.HasSuffix(text, "$") && strings.Contains(text, "Stopped") },
+			)
 			for i := range 3 {
 				flow.send(fmt.Sprint("unseen ", i))
 				flow.want(fmt.Sprint("unseen ", i))
@@ -227,7 +266,10 @@ func TestDumpOnTerminals(t *testing.T) {
 				seen = shown(len(text))(w.text())
 			}
 			w.key("C-c")
-			text := w.await("end", func(text string) bool { return strings.HasSuffix(text, "$") && strings.Contains(text, " queued") })
+			text := w.await(
+				"end",
+				func(text string) bool { return strings.HasSuffix(text, "$") && strings.Contains(text, " queued") },
+			)
 			if shown(len("unseen 0"))(text) {
 				t.Errorf("a packet was shown that passed during the stop:\n%s", text)
 			}

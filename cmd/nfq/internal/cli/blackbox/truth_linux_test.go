@@ -73,9 +73,18 @@ func TestAnswers(t *testing.T) {
 			cmd = limited(4096, fields(test.args)...)
 		}
 		code, stdout, stderr := said(t, host, cmd)
-		if code != test.code || !strings.Contains(stdout, test.stdout) || test.stdout == "" && stdout != "" ||
-			!strings.HasPrefix(stderr, test.stderr) || test.stderr == "" && stderr != "" {
-			t.Errorf("%s: exit code %d, want %d; %q; %q", test.args, code, test.code, stdout, stderr)
+		if code != test.code || !strings.Contains(stdout, test.stdout) ||
+			test.stdout == "" && stdout != "" ||
+			!strings.HasPrefix(stderr, test.stderr) ||
+			test.stderr == "" && stderr != "" {
+			t.Errorf(
+				"%s: exit code %d, want %d; %q; %q",
+				test.args,
+				code,
+				test.code,
+				stdout,
+				stderr,
+			)
 		}
 		for _, name := range []string{"nfqueue:", "nfqueuetest:", "rules:"} {
 			if strings.Contains(stderr, name) {
@@ -108,7 +117,8 @@ func fields(line string) (args []string) {
 
 // limited is command with a limit of descriptors.
 func limited(descriptors uint64, args ...string) *exec.Cmd {
-	return command(append([]string{actArg, "limited", strconv.FormatUint(descriptors, 10)}, args...)...)
+	return command(
+		append([]string{actArg, "limited", strconv.FormatUint(descriptors, 10)}, args...)...)
 }
 
 // TestFullOutput: what cannot be written is said once, with exit code 1.
@@ -157,7 +167,8 @@ func TestReaderGoesAway(t *testing.T) {
 			}
 		}
 		needAvailable(t, cmd, &stderr)
-		if code := cmd.ProcessState.ExitCode(); code != exitNoReader || strings.Contains(stderr.String(), "broken pipe") {
+		if code := cmd.ProcessState.ExitCode(); code != exitNoReader ||
+			strings.Contains(stderr.String(), "broken pipe") {
 			t.Errorf("%s: exit code %d, want %d; %q", args, code, exitNoReader, &stderr)
 		}
 		wantNoTables(t, host)
@@ -174,7 +185,8 @@ func TestNoProc(t *testing.T) {
 		if strings.Contains(stderr, "mount: ") {
 			t.Skip(stderr)
 		}
-		if code != exitUnavailable || !strings.HasPrefix(stderr, "nfq: /proc is not mounted, ") || stdout != "" {
+		if code != exitUnavailable || !strings.HasPrefix(stderr, "nfq: /proc is not mounted, ") ||
+			stdout != "" {
 			t.Errorf("%s: exit code %d, %q, %q", args, code, stdout, stderr)
 		}
 	}
@@ -201,7 +213,8 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	text := <-stderr
-	if code := cmd.ProcessState.ExitCode(); code != exitFailed || strings.Count(text, "file too large") != 1 {
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed ||
+		strings.Count(text, "file too large") != 1 {
 		t.Errorf("exit code %d, %q", code, text)
 	}
 	got := pcapngtest.Tshark(t, file, "frame.number", "udp.dstport")
@@ -257,7 +270,10 @@ func TestStalledReader(t *testing.T) {
 	labtest.Must(t, cmd.Process.Signal(unix.SIGINT))
 	_ = cmd.Wait()
 	if text := <-stderr; cmd.ProcessState.ExitCode() != exitFailed ||
-		!strings.Contains(text, "nfq: the reader of the output does not read; the last packets are not in it\n") {
+		!strings.Contains(
+			text,
+			"nfq: the reader of the output does not read; the last packets are not in it\n",
+		) {
 		t.Errorf("exit code %d, %q", cmd.ProcessState.ExitCode(), text)
 	}
 	wantNoTables(t, host)
@@ -277,7 +293,9 @@ func TestRunInterruptedEarly(t *testing.T) {
 			t.Errorf("SIGTERM after %v ms was lost: %q", i*4, stderr)
 		}
 		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-		if !status.Signaled() && status.ExitStatus() != exitInterrupted && status.ExitStatus() != 9 && status.ExitStatus() != 128+15 {
+		if !status.Signaled() && status.ExitStatus() != exitInterrupted &&
+			status.ExitStatus() != 9 &&
+			status.ExitStatus() != 128+15 {
 			t.Errorf("after %d ms: %v, %q", i*4, cmd.ProcessState, stderr)
 		}
 	}

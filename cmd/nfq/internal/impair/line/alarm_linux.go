@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm wakes a thread at a time, or earlier when it rings. The timers of package time are a millisecond late when
-// nothing else happens, since that is how exactly the runtime waits; ppoll(2) takes nanoseconds.
+// alarm wakes a thread at a time, or earlier when it rings. The timers of package time are a
+// millisecond late when nothing else happens, since that is how exactly the runtime waits; ppoll(2)
+// takes nanoseconds.
 type alarm struct {
 	fd    int
 	early time.Duration // how late the thread is woken, 19 times of 20 at most, for which it asks to be woken earlier
@@ -32,12 +33,16 @@ func newAlarm() (*alarm, error) {
 	return &alarm{fd: fd}, nil
 }
 
-// SharpenTimers makes the waits of the calling thread end in time, as far as it may: the kernel adds up to 50
-// microseconds otherwise, and milliseconds when others want the processor.
+// SharpenTimers makes the waits of the calling thread end in time, as far as it may: the kernel
+// adds up to 50 microseconds otherwise, and milliseconds when others want the processor.
 func SharpenTimers() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	// Needs CAP_SYS_NICE.
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
+	_ = unix.SchedSetAttr(
+		0,
+		&unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1},
+		0,
+	)
 }
 
 // wait returns at a time of clock, not before, or when the alarm has rung since the last wait.

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Line keeps things until their time comes. One goroutine hands them out, in the order of their times, and of their
-// coming where those are equal.
+// Line keeps things until their time comes. One goroutine hands them out, in the order of their
+// times, and of their coming where those are equal.
 type Line[T any] struct {
 	clock func() time.Duration
 	out   func(thing T, at time.Duration)
@@ -65,8 +65,8 @@ func (l *Line[T]) Len() int {
 	return l.waiting
 }
 
-// Hurry hands out everything now, and at once what comes later. After a call with false that ends as soon as
-// nothing waits.
+// Hurry hands out everything now, and at once what comes later. After a call with false that ends
+// as soon as nothing waits.
 func (l *Line[T]) Hurry(yes bool) {
 	l.mu.Lock()
 	l.calm = !yes
