@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -34,15 +36,15 @@ var hardware = map[string][]string{
 	"amd64": {"-machine", "q35", "-enable-kvm", "-cpu", "host", "-smp", "2"},
 }
 
-// cpuArgs returns the arguments for an architecture.
-func (m machine) cpuArgs(arch string) []string {
+// cpuArgs returns the arguments for an architecture, those to try first in front.
+func (m machine) cpuArgs(arch string) [][]string {
 	if args := hardware[arch]; args != nil && arch == runtime.GOARCH {
 		if kvm, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err == nil {
 			kvm.Close()
-			return args
+			return [][]string{args, m.args}
 		}
 	}
-	return m.args
+	return [][]string{m.args}
 }
 
 const (
@@ -82,24 +84,36 @@ func (g guest) test(ctx context.Context, cache string, o options, k *kernels, b 
 	jobs := b.jobs(o)
 	ctx, cancel := context.WithTimeout(ctx, overhead+time.Duration(len(jobs))*o.timeout)
 	defer cancel()
-	args := append(command[1:], m.cpuArgs(g.kernel.arch)...)
-	args = append(args, "-m", memory,
+	args := []string{"-m", memory,
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-		"-kernel", vmlinuz, "-initrd", initrd, "-append", "console="+m.console+" "+parameters)
-	log, err := os.Create(filepath.Join(run, "log"))
-	if err != nil {
-		return outcome{err: err}
+		"-kernel", vmlinuz, "-initrd", initrd, "-append", "console=" + m.console + " " + parameters}
+	log := filepath.Join(run, "log")
+	for _, cpu := range m.cpuArgs(g.kernel.arch) {
+		err = boot(ctx, log, command, cpu, args)
+		result = readLog(log, jobs)
+		if err == nil || result.kernel != "" || ctx.Err() != nil {
+			break
+		}
+		// A virtual machine may offer KVM and then not run guests with it.
+		fmt.Printf("%s did not boot with %s\n", g.name, strings.Join(cpu, " "))
 	}
-	defer log.Close()
-	qemu := exec.CommandContext(ctx, command[0], args...)
-	qemu.Stdout, qemu.Stderr = log, log
-	err = qemu.Run()
-	result = readLog(log.Name(), jobs)
 	switch {
 	case ctx.Err() != nil:
-		result.err = fmt.Errorf("it did not end in time, see %s", log.Name())
+		result.err = fmt.Errorf("it did not end in time, see %s", log)
 	case err != nil:
-		result.err = errors.Join(result.err, fmt.Errorf("%s: %w, see %s", m.program, err, log.Name()))
+		result.err = errors.Join(result.err, fmt.Errorf("%s: %w, see %s", m.program, err, log))
 	}
 	return result
+}
+
+// boot runs QEMU, with what it prints in a file.
+func boot(ctx context.Context, log string, command []string, args ...[]string) error {
+	file, err := os.Create(log)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	qemu := exec.CommandContext(ctx, command[0], slices.Concat(append([][]string{command[1:]}, args...)...)...)
+	qemu.Stdout, qemu.Stderr = file, file
+	return qemu.Run()
 }
