@@ -80,4 +80,4 @@ func completeRule(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 }
 
 // valueWords are those words of a rule that a value follows which cannot be guessed.
-var valueWords = strings.Fields("proto type saddr daddr sport dport port mark priority queue")
+var valueWords = strings.Fields("proto type saddr daddr sport dport port uid gid mark ctmark packets bytes priority queue")

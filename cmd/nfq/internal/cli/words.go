@@ -21,7 +21,8 @@ import (
 // ruleWords says what a rule is.
 const ruleWords = `A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
 bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS], daddr, sport
-PORT[-PORT], dport, port, mark VALUE[/MASK], ct STATE, priority NUMBER, queue NUMBER.`
+PORT[-PORT], dport, port, uid NUMBER, gid, mark VALUE[/MASK], ct STATE, ctmark VALUE[/MASK], packets NUMBER and bytes NUMBER (the
+first ones of a connection), priority NUMBER, queue NUMBER.`
 
 // ruleHelp says what parseRules reads.
 const ruleHelp = ruleWords + ` Several rules have the word "or"

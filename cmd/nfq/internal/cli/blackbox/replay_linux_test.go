@@ -228,6 +228,8 @@ func TestReplayRefuses(t *testing.T) {
 		{exitUsage, `--verdict "queue": use accept or drop`, []string{good, "--verdict", "queue"}},
 		{exitUsage, "--rule: ", []string{good, "--rule", "udp"}},
 		{exitUsage, "leave ct out", []string{good, "--rule", "forward ct new"}},
+		{exitUsage, "leave ctmark", []string{good, "--rule", "forward packets 5"}},
+		{exitUsage, "leave uid", []string{good, "--rule", "out uid 5"}},
 		{exitUsage, "--mark has no effect", []string{good, "--mark", "1", "--verdict", "drop"}},
 		{exitFailed, "no such file", []string{"/nowhere"}},
 		{exitFailed, "no such file", []string{good, "-w", "/nowhere/out"}},
