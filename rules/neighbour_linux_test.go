@@ -67,12 +67,19 @@ func newNeighbour(t *testing.T, h *netlab.Host, hook netlab.Hook) *neighbour {
 // wantAll lets the packets go on and checks that each arrives, and that no other one does.
 func (n *neighbour) wantAll(t *testing.T) {
 	t.Helper()
+	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		for h := range n.seen { // those that are queued again
-			_ = h.Resolve(nfqueue.Accept)
+		defer close(stopped)
+		for {
+			select {
+			case h := <-n.seen: // one that is queued again
+				_ = h.Resolve(nfqueue.Accept)
+			case <-done:
+				return
+			}
 		}
 	}()
-	defer close(n.seen)
+	defer func() { close(done); <-stopped }()
 	for _, h := range n.held {
 		labtest.Must(t, h.Resolve(nfqueue.Accept))
 	}
