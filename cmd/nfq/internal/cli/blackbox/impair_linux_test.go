@@ -217,7 +217,7 @@ func TestImpairUsage(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"out udp", "nothing to do; give settings such as --delay"},
 		{"--loss 5%", "a rule is missing"},
-		{"--loss 5% out udq", `at "udq" (column 5): expected a hook`},
+		{"--loss 5% out udq", `at "udq" (column 5): no such word; did you mean "udp"?`},
 		{"--loss 5% out udp or", "one of them is missing"},
 		{"--loss 5% out -j udp", "a rule has words without dashes"},
 		{"--loss 5 % out udp", `"%" is no part of a rule`},
