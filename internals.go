@@ -9,7 +9,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
-// Package bridge lets packages of the module do what is not part of the API.
+// Other packages of the module reach, through internal/bridge, what the API does not have.
 func init() {
 	bridge.OpenOver = func(conn transport.Conn, cfg any) (any, error) {
 		c, err := cfg.(Config).withDefaults()
