@@ -33,8 +33,6 @@ var (
 	// ErrTruncated means that only the beginning of a packet was copied, so that
 	// its payload cannot be replaced. The error that wraps it says what helps.
 	ErrTruncated = errors.New("the packet was not copied whole")
-	// ErrMalformed means that a message is not what nfnetlink_queue sends.
-	ErrMalformed = errors.New("malformed message")
 )
 
 // OpError is the error of an operation on a queue. Its Err is, or wraps, one of

@@ -41,10 +41,13 @@ type Packet struct {
 	deciding bool // its handler has it
 }
 
+// errMalformed means that a message is not what nfnetlink_queue sends.
+var errMalformed = errors.New("malformed message")
+
 // reset makes p the packet in msg, which lies at the start of buf.
 func (p *Packet) reset(q *Queue, buf, msg []byte) error {
 	if !p.attrs.Decode(msg) {
-		return ErrMalformed
+		return errMalformed
 	}
 	p.queue, p.buf, p.msg = q, buf, msg
 	p.family, p.number = Family(nfqmsg.Family(msg)), nfqmsg.Queue(msg)

@@ -148,7 +148,7 @@ func TestMalformedMessages(t *testing.T) {
 		{"attribute shorter than its header", append(packetMessage(FamilyIPv4, 1, hdr), 0, 0, 0, 0, 0),
 			true},
 	} {
-		if _, err := decoded(c.msg); !errors.Is(err, ErrMalformed) {
+		if _, err := decoded(c.msg); !errors.Is(err, errMalformed) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if id, ok := nfqmsg.PacketID(c.msg); ok != c.id || ok && id != 7 {
