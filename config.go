@@ -13,9 +13,9 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
-// Config says how a queue is opened and served. The zero value is queue 0 with
-// whole packets, segmentation left to later, and packets dropped that no handler
-// decides. Open copies it.
+// Config says how a queue is opened and served. The zero value is queue 0: it copies whole
+// packets, large ones before their segmentation (see NoGSO), and drops a packet that no handler
+// decides. Open copies the Config.
 type Config struct {
 	// Queue is the number that rules send packets to.
 	Queue uint16
@@ -28,19 +28,19 @@ type Config struct {
 	// judge a packet that is copied in part, but not replace its payload.
 	CopyRange uint32
 
-	// MaxLen is the number of packets that may wait for their verdict. The kernel
-	// drops more, or lets them pass with FailOpen. Zero is DefaultMaxLen, and MaxLenNone
-	// is none. Recent kernels hold at most 65536.
+	// MaxLen is the number of packets that may wait for their verdict. The kernel drops packets
+	// beyond it, or accepts them with FailOpen. Zero is DefaultMaxLen; with MaxLenNone no packet
+	// is queued. Recent kernels hold at most 65536.
 	MaxLen uint32
 
-	// Flags are what the kernel does beyond the usual.
+	// Flags are options of the queue in the kernel, such as FailOpen. Zero is none.
 	Flags Flags
 
 	// Fallback is the verdict for a packet that no handler decides: the handler
 	// panics or returns an invalid verdict, the message cannot be decoded, a
 	// deferred packet is never resolved or its time ends, or the queue shuts down.
-	// Drop, the zero value, or Accept. It leaves without the edits that were made to the
-	// packet.
+	// It is Drop, the zero value, or Accept. It is sent without the edits that were made to
+	// the packet.
 	Fallback Verdict
 
 	// ReadBuffer is the size in bytes of the socket's receive buffer, in the
@@ -54,57 +54,53 @@ type Config struct {
 	// DefaultBatch; more gains little.
 	Batch int
 
-	// FlushAfter bounds how long a verdict waits for others to be sent with, while
-	// handlers of the same batch run. Zero is DefaultFlushAfter. A single packet is
-	// answered at once, and so are all when a batch ends.
+	// FlushAfter bounds how long a verdict waits to be sent together with others, while
+	// handlers of the same batch run. Zero is DefaultFlushAfter. The end of a batch sends all
+	// verdicts, so a packet that is received alone is answered at once.
 	FlushAfter time.Duration
 
-	// BusyPoll is for how long the queue may try again to receive, when there is nothing to
-	// receive, before it waits to be woken. A packet that comes alone is then answered in
-	// about half the time, and a processor is busy meanwhile. The queue polls only while
-	// packets come at such intervals, not for one that is idle; at most nine tenths of the
-	// time; and not at all if that would take the last processor (GOMAXPROCS) from other
-	// goroutines. 50 microseconds are enough for most, MaxBusyPoll is the most. Zero is
-	// never. Stats.BusyPolled has what was spent.
+	// BusyPoll is how long the queue polls an empty socket before it waits to be woken. A packet
+	// that comes alone is then answered in about half the time, and a processor is busy
+	// meanwhile. The queue polls only while packets come at such intervals, not when it is idle;
+	// it polls at most nine tenths of the time, and not at all if that would take the last
+	// processor (GOMAXPROCS) from other goroutines. 50 microseconds are enough for most
+	// programs; MaxBusyPoll is the largest value. Zero never polls. Stats.BusyPolled is the time
+	// that was spent.
 	BusyPoll time.Duration
 
-	// NetNS is a descriptor of the network namespace whose packets are meant, as
-	// from opening /proc/PID/ns/net. Zero is the current one. It may be closed after
-	// Open.
+	// NetNS is a descriptor of the network namespace of the queue, such as an open
+	// /proc/PID/ns/net. Zero is the current namespace. It may be closed after Open.
 	NetNS int
 
-	// DrainTimeout is how long Serve goes on calling its handler, for packets that are
-	// already queued, after the end of its context. Serve waits for a call that is running
-	// then. Zero is DefaultDrainTimeout.
+	// DrainTimeout is how long Serve goes on calling its handler for queued packets after its
+	// context has ended. Serve waits for a call that is running then. Zero is
+	// DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
-	// WorkerBacklog bounds the packets that wait for one goroutine of ServeFlows, those
-	// included that it has begun with. More get the Fallback at once, and overtake those that
-	// wait. A flow whose handler is slow then delays others on its goroutine by so many packets,
-	// and those on other goroutines not at all, as long as the room for packets
-	// (see ServeFlows) is not taken by several like it. Zero is no bound.
+	// WorkerBacklog bounds the undecided packets of one goroutine of ServeFlows. A packet beyond
+	// it gets the Fallback at once, before those that wait. One slow handler then cannot fill
+	// the room that all goroutines share (see ServeFlows), though several can. Zero is no bound.
 	WorkerBacklog int
 
-	// SlowHandler makes Logger hear of a call of a handler that takes longer: with the id
-	// and the flow of its packet when it has returned. It is noticed a quarter later at most.
-	// Zero is never; other values cost some nanoseconds for each packet.
+	// SlowHandler is the time from which a call of a handler is slow. When a slow call returns,
+	// Logger gets the id and the flow of its packet. A call that takes less than a quarter
+	// longer may be missed. Zero is never; other values cost some nanoseconds for each packet.
 	SlowHandler time.Duration
 
-	// OnPanic is called when a handler has panicked and its packet has been given the
-	// Fallback; Serve then goes on with the next packet. It runs on the goroutine of the
-	// handler. Nil makes Serve return the error instead. A handler that ends its
-	// goroutine (runtime.Goexit) ends Serve all the same, and so does OnPanic when it
-	// panics or ends the goroutine: the panic comes out of Serve, and is in the error of
-	// ServeFlows.
+	// OnPanic is called after a handler has panicked and its packet was given the Fallback;
+	// Serve then goes on with the next packet. It runs on the goroutine of the handler. If
+	// OnPanic is nil, Serve returns an error instead. A handler that ends its goroutine
+	// (runtime.Goexit) always ends Serve. So does an OnPanic that panics or ends the goroutine:
+	// its panic passes through Serve, and ServeFlows returns it in its error.
 	OnPanic func(*PanicError)
 
-	// OnRefused is called when the kernel has refused verdicts, which Stats counts as
-	// TooLate and Refused. It runs on the goroutine that receives and must not block it.
+	// OnRefused is called when the kernel has refused verdicts; Stats counts them as TooLate
+	// and Refused. It runs on the goroutine that receives and must not block it.
 	OnRefused func(*VerdictError)
 
-	// Logger gets what a Queue can only report in passing: that packets begin to be
-	// lost and when that has ended, refused verdicts, a receive buffer that was not
-	// granted. Nil is silent; Stats counts all the same.
+	// Logger gets events that no method returns: the beginning and the end of packet loss,
+	// refused verdicts, slow handlers, a receive buffer that the kernel did not grant. Nil logs
+	// nothing; Stats counts in any case.
 	Logger *slog.Logger
 }
 

@@ -19,24 +19,23 @@ import (
 // SetMaxLen changes how many packets may wait for their verdict. Packets that already wait
 // stay. As in Config, 0 is DefaultMaxLen, and with MaxLenNone the kernel queues none.
 //
-// Like the other changes it takes effect while packets flow, and returns when the kernel has
-// confirmed it. The confirmation comes through the goroutine that serves, so a change fails
-// with ErrInHandler when a handler or another callback of the queue makes it. If no
-// confirmation was received in two seconds, because the receive buffer overflows or a handler
-// takes as long, the error matches os.ErrDeadlineExceeded, and the kernel may have made the
-// change all the same. Once the queue has begun to end, by Shutdown, Release or the context of
-// Serve, the error is ErrClosed.
+// Like the other changes, it takes effect while packets flow, and returns when the kernel has
+// confirmed it. The goroutine that serves receives the confirmation, so a change fails with
+// ErrInHandler when a handler or another callback of the queue makes it. If no confirmation was
+// received in two seconds, because the receive buffer overflows or a handler takes that long,
+// the error matches os.ErrDeadlineExceeded; the kernel may still have made the change. Once the
+// queue has begun to end, by Shutdown, Release or the context of Serve, the error is ErrClosed.
 //
 // While another process receives from the queue too, between OpenFile there and Release here,
-// that process may receive the confirmation: the change then fails with the same error, though
+// that process may receive the confirmation: the change then fails with the same error although
 // the kernel made it. Make changes before File or after Release.
 func (q *Queue) SetMaxLen(n uint32) error {
 	n = kernelMaxLen(n)
 	return q.change("set maximum length", nfqmsg.Change{MaxLen: &n})
 }
 
-// SetFlags switches the flags in mask on or off, as they are in flags. A flag that the kernel
-// does not support is refused with errors.ErrUnsupported. See SetMaxLen.
+// SetFlags sets the flags in mask to their values in flags. It fails with errors.ErrUnsupported
+// for a flag that the kernel does not have. SetMaxLen says when a change takes effect and fails.
 func (q *Queue) SetFlags(mask, flags Flags) error {
 	if (mask|flags)&^allFlags != 0 {
 		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
@@ -50,10 +49,10 @@ func (q *Queue) SetFlags(mask, flags Flags) error {
 	return err
 }
 
-// SetCopy changes how much of each packet is copied. mode and length mean what CopyMode and
-// CopyRange do in Config, but a range cannot exceed that of Config, which is also the one that
-// 0 stands for: the memory for packets is of that size. A queue that was opened without
-// CopyPacket has no room for payloads. See SetMaxLen.
+// SetCopy changes how much of each packet is copied. mode and length are as CopyMode and
+// CopyRange in Config, but length cannot exceed the CopyRange of Config, for which the memory
+// was made, and 0 means that range. A queue that was opened without CopyPacket has no room for
+// payloads. SetMaxLen says when a change takes effect and fails.
 func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
 	c, err := Config{CopyMode: mode, CopyRange: length}.withDefaults()
 	if err != nil {
@@ -75,7 +74,7 @@ func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
 }
 
 // SetReadBuffer changes the size in bytes of the socket's receive buffer, in the kernel's
-// count, and returns what was granted. It may be called from the handler.
+// count, and returns the size that the kernel granted. The handler may call it.
 func (q *Queue) SetReadBuffer(n int) (granted int, err error) {
 	if n <= 0 {
 		return 0, q.opError("set receive buffer", fmt.Errorf("%d bytes; want more than 0", n))

@@ -16,18 +16,18 @@
 // and copies it to the socket that has bound the queue. Serve receives up to Config.Batch copies
 // with one system call and calls the Handler for each of them. The handler returns a Verdict.
 // Serve sends the verdicts of the batch with one system call, and the kernel then lets each
-// packet continue or drops it. All of this uses the same memory again and allocates nothing.
+// packet continue or drops it. Memory is reused; nothing is allocated per packet.
 //
 // # Verdicts
 //
-// Every packet gets exactly one verdict while the process lives. The handler returns it, or calls
-// Packet.Defer, and any goroutine resolves the Held later. A packet gets Config.Fallback if its
-// handler panics or returns an invalid verdict, if its message cannot be decoded, or if it is
-// deferred and not resolved in time; Stats counts each cause. Serve returns after a panic, unless
-// Config.OnPanic is set.
+// Every packet that Serve receives gets one verdict, unless Close abandons it or sending fails;
+// Stats counts those. The handler returns the verdict, or calls Packet.Defer, and any goroutine
+// resolves the Held later. A packet gets Config.Fallback if its handler panics or returns an
+// invalid verdict, if its message cannot be decoded, or if it is deferred and not resolved in
+// time; Stats counts each cause. Serve returns after a panic, unless Config.OnPanic is set.
 //
 // Serve sends a verdict when its batch ends, or after a handler call if the verdict is older than
-// Config.FlushAfter. If a handler blocks, a timer sends the verdicts before it.
+// Config.FlushAfter. If a handler blocks, a timer sends the verdicts of earlier packets.
 //
 // # Ownership
 //
@@ -40,14 +40,15 @@
 //
 // Serve calls the handler on the goroutine that called Serve. ServeFlows calls several handlers,
 // each on its own goroutine, and all packets of a flow go to the same one. All goroutines may use
-// a Queue, a Group and a Held at the same time, but only the handler may use its Packet.
+// a Queue, a Group and a Held at the same time. Only the handler may use its Packet; Held.Packet
+// may be used until Resolve, by one goroutine at a time.
 //
 // # Shutdown
 //
-// When its context ends, Serve drains the queue, as Shutdown does: new packets no longer reach the
-// queue, and those in it are decided. Close ends at once, and the kernel drops the packets in the
-// queue. It also does when the process dies. Afterwards no process has bound the queue: the kernel
-// drops packets, or accepts them if the rule has bypass.
+// When its context ends, Serve drains the queue, as Shutdown does: no new packets are queued, and
+// those in the queue are decided. Close ends at once, and the kernel drops the packets in the
+// queue, as it also does when the process dies. Afterwards no process has bound the queue: the
+// kernel drops new packets, or accepts them if the rule has bypass.
 //
 // # Privileges
 //

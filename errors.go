@@ -19,28 +19,29 @@ var (
 	// ErrQueueInUse means that another socket has bound the queue. The error that
 	// wraps it names the netlink port id of the owner where it can be read.
 	ErrQueueInUse = diagnose.ErrQueueInUse
-	// ErrServing means that the queue is being served by another goroutine.
+	// ErrServing means that another goroutine serves the queue, or that the handler itself
+	// called Serve.
 	ErrServing = lifecycle.ErrServing
 	// ErrInHandler means that a handler, or another callback of the queue, called a method
-	// that waits for it. Another goroutine can call that method.
+	// that waits for that callback to return. Call it from another goroutine.
 	ErrInHandler = errors.New("called from the queue's own handler, for which it would wait; " +
 		"call it from another goroutine")
 	// ErrInvalidVerdict means that the kernel would refuse a verdict, or mistake it for
 	// another.
 	ErrInvalidVerdict = errors.New("invalid verdict")
-	// ErrResolved means that a Held packet has had its verdict.
+	// ErrResolved means that a Held packet already has its verdict.
 	ErrResolved = errors.New("packet already has its verdict")
-	// ErrTruncated means that only the beginning of a packet was copied, so that
-	// its payload cannot be replaced. The error that wraps it says what helps.
+	// ErrTruncated means that the payload of a packet cannot be replaced, because the kernel
+	// copied only its beginning. The error that wraps it says what helps.
 	ErrTruncated = errors.New("the packet was not copied whole")
 )
 
-// OpError is the error of an operation on a queue. Its Err is, or wraps, one of
-// the sentinels of this package, a kernel error number (syscall.Errno on Linux:
-// errors.Is finds fs.ErrPermission, errors.ErrUnsupported and so on), or the
-// error of the socket.
+// OpError is the error of an operation on a queue. Its Err is, or wraps, one of the sentinels of
+// this package, a *PanicError, the error of a context, a kernel error number (syscall.Errno on
+// Linux: errors.Is finds fs.ErrPermission, errors.ErrUnsupported and so on), the error of the
+// socket, or a text that says what is wrong with an argument.
 type OpError struct {
-	// Op is what failed: "open", "serve", "verdict" ...
+	// Op is what failed: "open", "serve", "resolve", "set payload" ...
 	Op string
 	// Queue is the number of the queue.
 	Queue uint16
@@ -56,12 +57,12 @@ func (e *OpError) Error() string {
 // Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
 
-// VerdictError tells of verdicts that the kernel refused.
+// VerdictError reports verdicts that the kernel refused.
 type VerdictError struct {
-	// ID is the id of the packet, of the last one if the kernel answered a batch.
+	// ID is the id of the packet, or of the last packet of a batch message.
 	ID uint32
-	// Verdicts is their number. Without CAP_NET_ADMIN the kernel discards all that came
-	// together and names the first.
+	// Verdicts is the number of refused verdicts. Without CAP_NET_ADMIN the kernel refuses a
+	// whole datagram, and ID is that of its first message.
 	Verdicts int
 	// Err is the kernel's error number (syscall.Errno on Linux). fs.ErrNotExist means
 	// that the kernel had already dropped the packets, fs.ErrPermission that the sending

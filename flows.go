@@ -23,22 +23,21 @@ import (
 
 // ServeFlows is Serve on n goroutines, for handlers that do more work than one processor can.
 // Each of them, numbered from 0, has a handler of its own, which newHandler makes before the
-// first packet. That handler needs no locks for what it keeps to itself.
+// first packet. A handler needs no locks for what only it uses.
 //
 // All packets of a flow, in both directions, come to the same handler in the order of their
 // ids, and their verdicts are sent in that order. The flow of an ICMP error is that of the
-// packet which it quotes; fragments are told apart by their addresses alone. What has no IP
-// header, and with CopyMeta everything, comes to one handler.
+// packet that it quotes. The flow of a fragment is its two addresses. All packets without an IP
+// header, and with CopyMeta all packets, come to one handler.
 //
-// A handler that takes its time, or blocks, delays the packets that were dispatched to it and
-// no others, until those take the room for min(n*Config.Batch, 512) packets that there is
-// between the goroutines. Then the others wait too, unless Config.WorkerBacklog bounds what may
-// wait for one. ServeFlows sends no batch messages, which
-// would decide packets that another handler has.
+// A handler that is slow or blocks delays only the packets that were dispatched to it, until
+// these fill the room that all goroutines share, which is min(n*Config.Batch, 512) packets. Then
+// the other handlers wait too. Config.WorkerBacklog bounds the part of one goroutine. ServeFlows
+// sends no batch messages, because these would decide packets that another handler has.
 //
 // ServeFlows ends as Serve does. When a handler panics, or ends its goroutine, its packet gets
-// the Fallback, the others finish what was dispatched to them, and ServeFlows returns a
-// *PanicError; a later Serve or ServeFlows goes on with what is left.
+// the Fallback, the other handlers finish what was dispatched to them, and ServeFlows returns an
+// error that wraps a *PanicError. A later Serve or ServeFlows goes on with the packets left.
 func (q *Queue) ServeFlows(ctx context.Context, n int, newHandler func(worker int) Handler) error {
 	if n < 1 {
 		return q.opError("serve", fmt.Errorf("%d goroutines; want at least 1", n))

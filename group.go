@@ -44,26 +44,26 @@ func OpenGroup(cfg Config, count int) (*Group, error) {
 // Queues returns the queues in the order of their numbers.
 func (g *Group) Queues() []*Queue { return append([]*Queue(nil), g.queues...) }
 
-// Serve serves all queues with one handler, which is called by one goroutine for each
-// queue at the same time. It ends as ServeEach does.
+// Serve serves all queues with one handler. One goroutine for each queue calls it, so its calls
+// are concurrent. Serve ends as ServeEach does.
 func (g *Group) Serve(ctx context.Context, h Handler) error {
 	return g.ServeEach(ctx, func(uint16) Handler { return h })
 }
 
-// ServeEach serves each queue on a goroutine of its own with a handler of its own. newHandler
-// makes them, for the number of each queue, before the first packet; they need no locks for
-// what they keep to themselves.
+// ServeEach serves each queue on a goroutine of its own with a handler of its own. It calls
+// newHandler with the number of each queue before the first packet. A handler needs no locks for
+// what only it uses.
 //
-// When ctx ends or Shutdown is called every queue is drained as by Queue.Serve, and
-// ServeEach returns nil. When one queue fails, because its handler panics or ends its
-// goroutine, or it was closed, the others are drained too, and their packets have lost
-// nothing; the packets of the one that failed get the Fallback, and ServeEach returns its
-// error, a *PanicError from a handler. When newHandler panics all queues are shut down, and
-// their packets get the Fallback.
+// When ctx ends or Shutdown is called, every queue is drained as by Queue.Serve, and ServeEach
+// returns nil. When one queue fails, because its handler panics or ends its goroutine, or
+// because it was closed, the packets of that queue get the Fallback, the other queues are
+// drained without loss, and ServeEach returns the error of the one that failed. It wraps a
+// *PanicError if a handler panicked. When newHandler panics, all queues are shut down, and their
+// packets get the Fallback.
 //
-// A group is served once at a time: a call meanwhile returns ErrServing and changes
-// nothing. A queue that is served on its own is left alone; the others are drained, and
-// ServeEach returns ErrServing.
+// A group is served once at a time: a second call returns ErrServing and changes nothing. If a
+// queue of the group is already served by itself, ServeEach leaves that one alone, drains the
+// others and returns ErrServing.
 func (g *Group) ServeEach(ctx context.Context, newHandler func(queue uint16) Handler) error {
 	return g.serve(ctx, 1, func(queue uint16, _ int) Handler { return newHandler(queue) })
 }
@@ -169,7 +169,7 @@ func (g *Group) Shutdown(ctx context.Context) error {
 	return g.each("shutdown", func(q *Queue) error { return q.Shutdown(ctx) })
 }
 
-// Close ends all queues at once, as Queue.Close does.
+// Close closes all queues as Queue.Close does.
 func (g *Group) Close() error {
 	var errs []error
 	for _, q := range g.queues {

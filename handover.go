@@ -14,12 +14,13 @@ import (
 // Release when it does. The queue stays bound as long as any process has the socket open. The
 // caller closes the file.
 //
-// From then on another process may use the queue too, so the end of its use here leaves it as
-// it is. Release does that without a loss. Shutdown, and the end of the context of Serve, have
-// what waits decided here, and leave later packets to the other process. If that process has
-// failed, first call SetFlags, to say with FailOpen whether new packets pass, and SetMaxLen
-// with MaxLenNone, or they are lost. Nobody decides what Close leaves undecided. The queue
-// also stays without batch messages and Stats.Lost, see OpenFile.
+// From then on another process may use the queue too, and every end of its use here leaves the
+// queue bound and configured. Release does that without a loss. Shutdown, and the end of the
+// context of Serve, decide the packets that wait now and leave later ones to the other process.
+// If that process has failed, later packets are lost: to prevent that, first call SetFlags, to
+// say with FailOpen whether new packets pass, and SetMaxLen with MaxLenNone. After Close, packets
+// that were received here and have no verdict wait until the other process closes the queue. The
+// queue also stays without batch messages and Stats.Lost, see OpenFile.
 func (q *Queue) File() (*os.File, error) {
 	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
@@ -36,8 +37,8 @@ func (q *Queue) File() (*os.File, error) {
 // kernel has for it: cfg.CopyRange must be no less than it was, and cfg.MaxLen, Flags and
 // ReadBuffer are not used. f stays the caller's and may be closed afterwards.
 //
-// The other process decides the packets that it has received. Since nobody knows which these
-// are, neither process sends batch messages any more, which costs about a fifth of the
+// The other process decides the packets that it has received. This process cannot know which
+// these are, so neither sends batch messages any more, which costs about a fifth of the
 // throughput with the smallest packets, and Stats.Lost no longer counts.
 //
 // Before SetMaxLen, SetFlags and SetCopy, wait until the other process has called Release. If

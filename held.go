@@ -12,9 +12,9 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/sender"
 )
 
-// Held is a packet whose verdict was deferred, and the right to decide it. Any
-// goroutine may do that, once. One that is never resolved stays in the kernel and
-// counts against MaxLen until the queue shuts down.
+// Held is a packet whose verdict was deferred, and the right to decide it. Any goroutine may
+// decide it, once. A packet that is never resolved stays in the kernel and counts against
+// Config.MaxLen until the queue shuts down.
 type Held struct {
 	queue  *Queue
 	packet Packet
@@ -64,11 +64,10 @@ func (p *Packet) deferUntil(deadline time.Time) *Held {
 // may be called until then, by one goroutine at a time.
 func (h *Held) Packet() *Packet { return &h.packet }
 
-// Resolve gives the verdict. It fails with ErrResolved when the packet has one
-// already, also the Fallback because its time had passed; with ErrInvalidVerdict,
-// and may then be called again; and with ErrClosed when the queue was closed, which
-// dropped the packet, or after File left it undecided. Stats counts a verdict that the kernel
-// refuses later.
+// Resolve gives the verdict. It fails with ErrResolved when the packet already has one, such
+// as the Fallback of DeferTimeout; with ErrInvalidVerdict, after which it may be called again;
+// and with ErrClosed when the queue was closed, which dropped the packet, or after File left it
+// undecided. Stats counts a verdict that the kernel refuses later.
 func (h *Held) Resolve(v Verdict) error {
 	if err := v.check(); err != nil {
 		return h.queue.opError("resolve", err)

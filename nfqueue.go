@@ -18,8 +18,8 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
-// Queue is a bound queue. Serve must run for its packets to move. All methods are
-// safe for concurrent use.
+// Queue is a bound queue. Packets wait until Serve runs. All methods are safe for
+// concurrent use.
 type Queue struct {
 	cfg     Config
 	conn    transport.Conn
@@ -37,9 +37,9 @@ type Queue struct {
 }
 
 // Run opens the queue of cfg and calls h for each of its packets until ctx ends.
-// It then drains the queue as Serve does, closes it and returns nil. Before Run returns an
-// error, or h ends the goroutine so that Run does not return, the packets that wait get the
-// Fallback.
+// It then drains the queue as Serve does, closes it and returns nil. If h panics or the queue
+// fails, the packets that wait get the Fallback, and Run returns the error. They also get it if
+// h ends its goroutine with runtime.Goexit, but then Run cannot return.
 func Run(ctx context.Context, cfg Config, h Handler) error {
 	q, err := Open(cfg)
 	if err != nil {
@@ -57,14 +57,14 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// Open binds and configures a queue with one message, so that no packet meets it
-// half configured. From then on packets wait in it; they are lost if the queue is
+// Open binds and configures a queue with one message, so that no packet is queued while the
+// configuration is incomplete. From then on packets wait in the queue; they are lost if it is
 // closed without Serve or Shutdown.
 //
-// The kernel asks for CAP_NET_ADMIN in the user namespace that owns the network
-// namespace, here and again with every verdict. The error matches ErrQueueInUse,
-// fs.ErrPermission or errors.ErrUnsupported where that is the cause. Open does not bind
-// protocol families, as old libraries do: the kernel has ignored that since Linux 3.8.
+// The kernel requires CAP_NET_ADMIN in the user namespace that owns the network namespace, here
+// and again with every verdict. The error matches ErrQueueInUse, fs.ErrPermission or
+// errors.ErrUnsupported where that is the cause. Open does not bind protocol families, as old
+// libraries do: the kernel has ignored that since Linux 3.8.
 func Open(cfg Config) (*Queue, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -127,8 +127,9 @@ func (q *Queue) sizeReadBuffer() (granted int, err error) {
 // warnReadBuffer says so if less was granted than MaxLen full-size frames need.
 func (q *Queue) warnReadBuffer(granted int) {
 	if granted < min(q.cfg.ReadBuffer, framesBuffer(q.cfg)) {
-		q.log.Warn(sender.KindBuffer, "nfqueue: the receive buffer is too small for Config.MaxLen packets; "+
-			"some will be lost in bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
+		q.log.Warn(sender.KindBuffer,
+			"nfqueue: the receive buffer is too small for Config.MaxLen packets; some will be lost in "+
+				"bursts. Raise net.core.rmem_max to the value given, or lower Config.MaxLen",
 			"granted", granted, "wanted", q.cfg.ReadBuffer, "net.core.rmem_max", (q.cfg.ReadBuffer+1)/2)
 	}
 }
@@ -137,10 +138,10 @@ func (q *Queue) warnReadBuffer(granted int) {
 func (q *Queue) Number() uint16 { return q.cfg.Queue }
 
 // Close ends the use of the queue at once. The kernel drops the packets that have no verdict;
-// Shutdown avoids that. After File, packets that were received here wait instead, and take room
-// in the queue, until the other process closes it too; Release avoids that. A running Serve
-// returns ErrClosed once its handler returns. Close may be called from the handler, and more
-// than once.
+// Shutdown avoids that. After File, packets that were received here and have no verdict wait
+// instead, and take room in the queue, until the other process closes it too; Release avoids
+// that. A running Serve returns ErrClosed once its handler returns. The handler may call Close,
+// and Close may be called more than once.
 func (q *Queue) Close() error {
 	if k, err := q.kernelQueue(); err == nil {
 		q.stats.kernel.Store(&k) // for later Stats

@@ -12,9 +12,9 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/rewrite"
 )
 
-// Packet is a queued packet with everything that the kernel sent about it. The handler owns it
-// until it returns. After that, neither the Packet nor a slice that it returned may be used; Clone
-// and Defer keep a packet longer. A Packet is not safe for concurrent use.
+// Packet is a queued packet with everything that the kernel sent about it. It belongs to the
+// handler until the handler returns. After that, neither the Packet nor a slice that it returned
+// may be used; Clone and Defer keep a packet longer. A Packet is not safe for concurrent use.
 //
 // A method returns the zero value, and false where zero could be a value, if the kernel did not
 // send the attribute: the hook does not have it, the flags of the queue do not ask for it, or the
@@ -203,7 +203,7 @@ func (p *Packet) VLAN() (tag VLAN, ok bool) {
 }
 
 // SetVLAN adds a VLAN tag to a packet of the bridge family, or replaces its tag, when the verdict
-// is given. It refuses a Protocol that is not a tag's, which the kernel would write. The kernel
+// is given. It fails unless Protocol is 0x8100 or 0x88a8: the kernel does not check it. The kernel
 // cannot remove a tag.
 func (p *Packet) SetVLAN(tag VLAN) error {
 	if p.family != FamilyBridge {

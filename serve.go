@@ -16,14 +16,15 @@ import (
 // It runs on the goroutine of its caller, and h is never called concurrently with
 // itself.
 //
-// When ctx ends, or Shutdown is called, Serve goes on with the packets that are already
-// queued, for at most Config.DrainTimeout or the context of Shutdown. Packets left then get
-// the Fallback. Serve waits for a call of h that has begun, closes the queue and returns nil.
-// It also returns nil when Shutdown or Release was called before. After Close it returns
-// ErrClosed.
+// When ctx ends, or Shutdown is called, Serve drains the queue: it calls h for the packets
+// that are already queued, until Config.DrainTimeout or the context of Shutdown ends. Packets
+// left then get the Fallback. Serve waits for a call of h that has begun, closes the queue and
+// returns nil. It also returns nil when Shutdown or Release was called before. After Close it
+// returns ErrClosed.
 //
-// When h panics its packet gets the Fallback and Serve returns a *PanicError; the queue
-// stays open, and Serve may be called again. With Config.OnPanic it goes on.
+// When h panics, its packet gets the Fallback and Serve returns an error that wraps a
+// *PanicError. The queue stays open, and Serve may be called again. With Config.OnPanic Serve
+// goes on instead.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
 	return q.serve(ctx, q.inline(h), endQueue)
 }

@@ -16,14 +16,15 @@ import (
 
 // Shutdown ends the use of the queue without losing a packet. It stops new packets from being
 // queued: with the Fallback Accept the kernel lets them pass, with Drop it drops them. A
-// running Serve then handles those that wait. Shutdown waits for deferred packets and closes
-// the queue. When ctx ends first, everything left gets the Fallback. Without a running Serve
-// that is every waiting packet.
+// running Serve then handles those that wait, and returns nil. Shutdown waits for deferred
+// packets and closes the queue. When ctx ends first, all packets left get the Fallback, and
+// Shutdown still returns nil. Without a running Serve all waiting packets get the Fallback.
 //
-// Serve returns nil. Shutdown fails with ErrInHandler when a handler or another callback of
-// the queue calls it, for which it would wait. When a handler has not returned a second after
-// ctx, Shutdown closes the queue and returns the error of ctx. After File it leaves the queue
-// as it is to the process that has the socket; see there.
+// Shutdown fails with ErrInHandler when a handler or another callback of the queue calls it,
+// because it would wait for that callback. When a handler has not returned a second after the
+// end of ctx, Shutdown closes the queue and returns the error of ctx. A second call only waits
+// for the first, until its own ctx ends. After File, Shutdown leaves the queue as it is to the
+// process that has the socket; see there.
 func (q *Queue) Shutdown(ctx context.Context) error { return q.end(&lifecycle.Stop{Ctx: ctx}) }
 
 // handlerGrace is how long Shutdown waits for a handler when its context has ended.

@@ -9,8 +9,8 @@ import (
 
 // Handler decides packets.
 type Handler interface {
-	// ServePacket returns the verdict on p, or Deferred after p.Defer. It owns p until it returns.
-	// The verdict carries the edits made to p, unless it drops the packet.
+	// ServePacket returns the verdict on p, or Deferred after p.Defer. p is valid until it
+	// returns. The verdict carries the edits made to p, unless it drops the packet.
 	ServePacket(p *Packet) Verdict
 }
 
@@ -20,7 +20,8 @@ type HandlerFunc func(*Packet) Verdict
 // ServePacket calls f.
 func (f HandlerFunc) ServePacket(p *Packet) Verdict { return f(p) }
 
-// PanicError is the error that Serve returns when a handler panics. The packet got the Fallback.
+// PanicError reports that a handler panicked. Its packet got the Fallback. The error that Serve
+// returns wraps it; errors.As finds it.
 type PanicError struct {
 	// Value is the argument of panic, nil if the handler called runtime.Goexit.
 	Value any
