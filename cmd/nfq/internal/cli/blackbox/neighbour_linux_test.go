@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/queuerules"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,10 +50,11 @@ func newNeighbour(t *testing.T, h *netlab.Host) *neighbour {
 	n := &neighbour{t: t, held: make(chan *nfqueue.Held, 100)}
 	served := make(chan error, 1)
 	go func() {
-		served <- q.Serve(context.Background(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		hold := func(p *nfqueue.Packet) nfqueue.Verdict {
 			n.held <- p.Defer()
 			return nfqueue.Deferred
-		}))
+		}
+		served <- q.Serve(context.Background(), nfqueue.HandlerFunc(hold))
 	}()
 	t.Cleanup(func() {
 		q.Close()
@@ -71,6 +74,7 @@ func newNeighbour(t *testing.T, h *netlab.Host) *neighbour {
 // fill has 40 packets wait.
 func (n *neighbour) fill() {
 	n.t.Helper()
+	n.sent = nil
 	for i := range 40 {
 		n.sent = append(n.sent, strconv.Itoa(i))
 		n.udp.Send(n.t, n.sent[i])
@@ -80,13 +84,35 @@ func (n *neighbour) fill() {
 	}
 }
 
-// release has the packets go on, and checks that each arrives.
+// release has the packets go on, and checks that each arrives. Then no packet waits.
 func (n *neighbour) release() {
 	n.t.Helper()
-	for range n.sent {
-		labtest.Must(n.t, (<-n.held).Resolve(nfqueue.Accept))
-	}
+	arrived, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case h := <-n.held: // also one that the kernel has queued again
+				_ = h.Resolve(nfqueue.Accept)
+			case <-arrived:
+				return
+			}
+		}
+	}()
+	defer func() { close(arrived); <-stopped }()
 	n.udp.Arrive(n.t, n.sent...)
+}
+
+// acceptAll has the packets go on that wait.
+func (n *neighbour) acceptAll() {
+	for {
+		select {
+		case h := <-n.held:
+			_ = h.Resolve(nfqueue.Accept)
+		default:
+			return
+		}
+	}
 }
 
 // TestEndSparesNeighbours: packets that wait in another program's queue when nfq ends arrive.
@@ -121,6 +147,57 @@ func TestEndSparesNeighbours(t *testing.T) {
 			}
 		})
 	}
+}
+
+// startsBesideNeighbour are arguments of nfq.
+var startsBesideNeighbour = [][]string{
+	{"dump", "in icmp"},
+	{"dump", "out udp dport 1"},
+	{"impair", "--delay", "1ms", "out udp dport 1"},
+	{"dump", "in tcp ct new"},
+	{"dump", "out queue 900"}, // which is in use
+}
+
+// TestEndAtAnyTimeSparesNeighbours: packets that wait in another program's queue when nfq is told
+// to end arrive, whether it has not begun yet, is about to begin, or runs. No packet of the
+// neighbour is on its way when nfq removes its chains, since then one may be lost.
+func TestEndAtAnyTimeSparesNeighbours(t *testing.T) {
+	const holds = 200 * time.Millisecond // enough for an nfq that does not wait to end
+	h := labtest.Host(t)
+	n := newNeighbour(t, h)
+	keepConntrack(t, h)
+	for _, args := range startsBesideNeighbour {
+		for _, runs := range []time.Duration{0, 30 * time.Millisecond, 200 * time.Millisecond} {
+			cmd := command(args...)
+			labtest.Must(t, h.Do(cmd.Start))
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			time.Sleep(runs)
+			n.fill()
+			_ = cmd.Process.Signal(os.Interrupt)
+			select {
+			case err := <-ended:
+				ended <- err
+			case <-time.After(holds):
+			}
+			n.release()
+			var exit *exec.ExitError
+			if err := <-ended; err != nil && !errors.As(err, &exit) {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// keepConntrack uses connection tracking until the test ends. The kernel removes the hooks of
+// conntrack some time after the last use, which drops what waits in all queues.
+func keepConntrack(t *testing.T, h *netlab.Host) {
+	t.Helper()
+	r, err := rules.Parse("in tcp dport 1 ct new")
+	labtest.Must(t, err)
+	set, err := rules.Install(rules.Config{NetNS: h.FD()}, r)
+	labtest.Must(t, err)
+	t.Cleanup(func() { labtest.Must(t, set.Close()) })
 }
 
 // awaitRules waits until so many rules queue in a host.
