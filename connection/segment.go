@@ -36,10 +36,11 @@ func newSegment(t *nfqueue.Transport) segment {
 	return s
 }
 
-// mayBeIgnored reports whether the receiver of a segment may ignore its data, so that other
-// data could come in its place: the data of a SYN unless it knows Fast Open (RFC 7413), and
-// always that without an ACK, or with a SYN in the middle (RFC 9293 section 3.10.7.4).
+// mayBeIgnored reports whether the receiver of a segment may ignore its data, or its FIN, so
+// that other data could come in its place: the data of a SYN unless it knows Fast Open
+// (RFC 7413), and always that without an ACK, or with a SYN in the middle (RFC 9293 section
+// 3.10.7.4).
 func (s *segment) mayBeIgnored(d Direction) bool {
-	return len(s.body) > 0 && s.flags&flagRST == 0 &&
+	return (len(s.body) > 0 || s.flags&flagFIN != 0) && s.flags&flagRST == 0 &&
 		(s.flags&flagACK == 0 || s.flags&flagSYN != 0 && d == Original)
 }

@@ -318,3 +318,25 @@ func TestSuperPacket(t *testing.T) {
 		}
 	}
 }
+
+// A FIN without an ACK, or in a SYN, ends nothing: every server ignores it.
+func TestIgnoredFIN(t *testing.T) {
+	for _, flags := range []string{"F", "SF"} {
+		l := newLab(t, connection.Config{Hold: true}, func(c *connection.Conn) connection.Answer {
+			if c.Finished(connection.Original) {
+				t.Errorf("%s: finished", flags)
+				return connection.Accept
+			}
+			return line(c)
+		})
+		e := ends4
+		if flags == "SF" {
+			l.passes(e.tcp(flags, isn, 0, ""))
+		}
+		l.open(e)
+		if flags == "F" {
+			l.dropped(e.tcp(flags, isn+1, 0, ""))
+		}
+		l.dropped(e.data(0, "bad\n"))
+	}
+}
