@@ -15,6 +15,7 @@ const (
 	flagRST
 	_ // PSH
 	flagACK
+	flagURG
 )
 
 // segment is the part of a packet that a connection carries. Of protocols other than TCP
@@ -34,6 +35,19 @@ func newSegment(t *nfqueue.Transport) segment {
 		s.flags = t.Header[13]
 	}
 	return s
+}
+
+// withoutUrgent has the receiver of a segment take all bytes for ordinary ones. A socket does
+// not give out the urgent byte with the others unless told to (SO_OOBINLINE), so its program
+// would read something else than the handler. It reports false if that cannot be done.
+func withoutUrgent(p *nfqueue.Packet) bool {
+	t, ok := p.Transport()
+	if !ok {
+		return false
+	}
+	t.Header[13] &^= flagURG
+	t.Header[18], t.Header[19] = 0, 0
+	return p.SetBody(t.Body) == nil
 }
 
 // mayBeIgnored reports whether the receiver of a segment may ignore its data, or its FIN, so

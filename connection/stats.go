@@ -27,7 +27,8 @@ type Stats struct {
 	// that does not know Fast Open ignores it, and other data could come in its place.
 	Stripped uint64
 	// Ignored counts segments of undecided connections that were dropped because their
-	// receiver would ignore the data: they have no ACK, or a SYN too.
+	// receiver would ignore the data: they have no ACK, or a SYN too. Urgent ones of packets
+	// that cannot be edited count too.
 	Ignored uint64
 	// Other counts packets of no connection.
 	Other uint64

@@ -340,3 +340,21 @@ func TestIgnoredFIN(t *testing.T) {
 		l.dropped(e.data(0, "bad\n"))
 	}
 }
+
+// Urgent data is made ordinary data, also if the pointer comes before it.
+func TestUrgent(t *testing.T) {
+	for name, e := range families {
+		l := newLab(t, connection.Config{Hold: true}, line)
+		l.open(e)
+		for _, body := range []string{"", "good\n"} {
+			want := e.data(0, body)
+			p := bytes.Clone(want)
+			header := p[len(p)-len(body)-20:]
+			header[13] |= byte(nfqueuetest.URG)
+			header[19] = 3
+			if r := l.send(p).Result(); !r.Passed || !bytes.Equal(r.Payload, want) {
+				t.Errorf("%s: passed %v as\n%x, want\n%x", name, r.Passed, r.Payload, want)
+			}
+		}
+	}
+}

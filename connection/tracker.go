@@ -169,6 +169,10 @@ func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *
 
 // follow adds a packet to an undecided connection, and asks the handler if that is news.
 func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
+	if s.flags&flagURG != 0 && !withoutUrgent(p) {
+		t.stats.ignored.Add(1)
+		return nfqueue.Drop
+	}
 	c.packets++
 	var news News
 	if c.packets == 1 {
