@@ -14,8 +14,8 @@ import (
 type Config struct {
 	// Hold holds the packets with data of the original direction until the handler has
 	// answered, so that the other end sees no byte of a connection that is dropped. Packets
-	// without data, and all of the reply direction, pass. Held packets wait in the kernel
-	// and count against nfqueue.Config.MaxLen.
+	// without data, and all of the reply direction, pass; data of both is held where both ends
+	// have sent a SYN. Held packets wait in the kernel and count against nfqueue.Config.MaxLen.
 	Hold bool
 
 	// Fallback is the answer for a connection that the handler has not decided when one of

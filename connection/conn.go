@@ -119,6 +119,8 @@ const (
 	stateEmptyPass                   // it ended undecided: what has no data passes
 	stateCut                         // there is data that was not copied
 	stateFallback                    // the answer is the Fallback
+	stateUnsure                      // the server may know it by an earlier SYN, of another sequence
+	stateBoth                        // both ends have sent a SYN: either may be the client
 )
 
 // side is one direction.

@@ -37,6 +37,17 @@ func newSegment(t *nfqueue.Transport) segment {
 	return s
 }
 
+// notOfThis reports whether the data of a segment of the original direction, or its FIN, may be
+// of an earlier connection with the same ports, which the server still has: it comes before the
+// beginning, or the server has yet to acknowledge the SYN.
+func (c *Conn) notOfThis(s *segment, d Direction) bool {
+	if len(s.body) == 0 && s.flags&flagFIN == 0 || d == Reply || c.state&stateSYN == 0 || s.flags&flagRST != 0 {
+		return false
+	}
+	side := &c.sides[d]
+	return c.state&stateUnsure != 0 || side.known && side.offset(s) < 0
+}
+
 // withoutUrgent has the receiver of a segment take all bytes for ordinary ones. A socket does
 // not give out the urgent byte with the others unless told to (SO_OOBINLINE), so its program
 // would read something else than the handler. It reports false if that cannot be done.

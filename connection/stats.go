@@ -24,10 +24,12 @@ type Stats struct {
 	// Repeated counts segments that were dropped because the same bytes are held.
 	Repeated uint64
 	// Stripped counts SYN of undecided connections whose data was taken out: a server
-	// that does not know Fast Open ignores it, and other data could come in its place.
+	// that does not know Fast Open ignores it, and other data could come in its place. Data
+	// before the beginning of a connection, as of some keep-alives, is taken out and counted too.
 	Stripped uint64
 	// Ignored counts segments of undecided connections that were dropped because their
-	// receiver would ignore the data: they have no ACK, or a SYN too. Urgent ones of packets
+	// receiver would ignore the data: they have no ACK, or a SYN too; or come before the
+	// server has acknowledged a SYN on the ports of a connection that had not ended. Urgent ones of packets
 	// that cannot be edited count too.
 	Ignored uint64
 	// Other counts packets of no connection.

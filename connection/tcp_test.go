@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/connection"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
@@ -153,8 +154,10 @@ func TestPortsUsedAgain(t *testing.T) {
 	if half.Result().Passed {
 		t.Error("a part of the old connection passed")
 	}
+	l.passes(e.reverse().tcp("SA", 6, 501, ""))
 	l.dropped(e.tcp("A", 501, 0, "bad\n"))
 	l.passes(e.tcp("S", 900, 0, ""))
+	l.passes(e.reverse().tcp("SA", 6, 901, ""))
 	l.passes(e.tcp("A", 901, 0, "good\n"))
 	l.passes(e.reverse().tcp("A", 7, 906, ""))
 	l.passes(e.reverse().tcp("S", 1, 0, "")) // the other end opens one
@@ -356,5 +359,83 @@ func TestUrgent(t *testing.T) {
 				t.Errorf("%s: passed %v as\n%x, want\n%x", name, r.Passed, r.Payload, want)
 			}
 		}
+	}
+}
+
+// A server takes no notice of a SYN in a connection that it has, and goes on with the sequence
+// numbers of the first.
+func TestSecondSYN(t *testing.T) {
+	for name, prepare := range map[string]func(*lab, ends){
+		"later, higher": func(l *lab, e ends) { l.open(e); l.passes(e.tcp("S", isn+1000, 0, "")) },
+		"later, lower": func(l *lab, e ends) {
+			l.open(e)
+			l.passes(e.tcp("S", isn-5, 0, ""))
+			l.dropped(e.data(-5, "good\n"))
+		},
+		"often": func(l *lab, e ends) {
+			l.open(e)
+			l.passes(e.tcp("S", isn-50, 0, ""))
+			l.passes(e.tcp("S", isn-5, 0, ""))
+			l.dropped(e.data(-5, "good\n"))
+		},
+		"before the answer to the first": func(l *lab, e ends) {
+			l.passes(e.tcp("S", isn, 0, ""))
+			l.passes(e.tcp("S", isn-5, 0, ""))
+			l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
+			l.dropped(e.data(-5, "good\n"))
+		},
+		"behind a reset that the server ignores": func(l *lab, e ends) {
+			l.open(e)
+			l.held(e.data(0, "go"), e.ack())
+			l.passes(e.tcp("R", isn+3, 0, ""))
+			l.passes(e.tcp("S", isn-5, 0, ""))
+			l.dropped(e.data(-5, "good\n"))
+		},
+		"after the answer": func(l *lab, e ends) {
+			l.open(e)
+			l.dropped(e.data(0, "bad\n"))
+			l.passes(e.tcp("S", isn+1000, 0, ""))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true}, line)
+			prepare(l, ends4)
+			if r := l.send(ends4.data(0, "bad\n")).Result(); r.Passed && bytes.Contains(r.Payload, []byte("bad")) {
+				t.Error("passed")
+			}
+		})
+	}
+}
+
+// The client remains the one who is heard, whatever comes with the address of the server.
+func TestSYNOfServer(t *testing.T) {
+	for name, prepare := range map[string]func(*lab, ends){
+		"later": func(l *lab, e ends) { l.open(e); l.passes(e.reverse().tcp("S", 5, 0, "")) },
+		"first": func(l *lab, e ends) { l.passes(e.reverse().tcp("S", 5, 0, "")); l.open(e) },
+		"ended": func(l *lab, e ends) {
+			l.open(e)
+			l.passes(e.tcp("R", isn+1, 0, ""))
+			l.passes(e.reverse().tcp("S", 5, 0, ""))
+		},
+		"an acknowledgement first": func(l *lab, e ends) { l.passes(e.reverse().tcp("A", 5, 9, "")); l.open(e) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true, Timeout: 100 * time.Millisecond}, line)
+			prepare(l, ends4)
+			if l.send(ends4.data(0, "bad\n")).Result().Passed {
+				t.Error("passed")
+			}
+		})
+	}
+}
+
+// What is not data of the connection has no data when it passes.
+func TestDataInReset(t *testing.T) {
+	l := newLab(t, connection.Config{Hold: true}, line)
+	e := ends4
+	l.open(e)
+	r := l.send(e.tcp("RA", isn+50, peerISN+1, "bad\n")).Result()
+	if want := e.tcp("RA", isn+50, peerISN+1, ""); !r.Passed || !bytes.Equal(r.Payload, want) {
+		t.Errorf("passed %v as\n%x, want\n%x", r.Passed, r.Payload, want)
 	}
 }

@@ -73,17 +73,20 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	seg := newSegment(&transport)
 	k, down := keyOf(&flow)
 	c := t.conns[k]
+	var inherited state
 	switch {
 	case c == nil:
 	case t.stale(c):
 		t.forget(c, limitTime)
 		c = nil
 	case c.replacedBy(&seg, c.direction(down)):
+		inherited = c.successor(c.direction(down))
 		t.forget(c, limitReplaced)
 		c = nil
 	}
 	if c == nil {
 		c = t.open(p, &flow, k, down, &seg)
+		c.state |= inherited
 	}
 	c.last = t.now
 	dir := c.direction(down)
@@ -111,13 +114,45 @@ func (c *Conn) replacedBy(s *segment, d Direction) bool {
 	switch {
 	case c.state&stateTCP == 0 || s.flags&(flagSYN|flagACK|flagRST) != flagSYN:
 		return false
-	case c.state&stateOver != 0:
+	case c.state&stateOver != 0, c.state&stateSYN == 0:
 		return true
 	case d == Original:
-		return c.state&stateSYN == 0 || s.seq+1 != side.base
+		return s.seq+1 != side.base
 	}
-	// Both ends may open a connection at the same time (RFC 9293 section 3.5).
-	return c.state&stateAnswered != 0 && (!side.known || s.seq+1 != side.base)
+	// Both ends may open a connection at the same time (RFC 9293 section 3.5). While this one
+	// lasts its client must not become the one who answers.
+	return c.state&stateAnswered != 0 && c.answer == Accept && (!side.known || s.seq+1 != side.base)
+}
+
+// successor returns what is to be known of the connection that a SYN of a direction opens with
+// the addresses and ports of c. Its receiver takes no notice of the SYN if it still has c.
+func (c *Conn) successor(d Direction) state {
+	switch {
+	case c.answer == Accept, c.state&stateSYN == 0 && d == Original:
+		return 0
+	case d == Reply:
+		return stateBoth
+	}
+	s := c.state & stateBoth
+	if c.state&(stateAnswered|stateUnsure) != 0 {
+		s |= stateUnsure
+	}
+	return s
+}
+
+// handshake learns from the packets that open a TCP connection.
+func (c *Conn) handshake(s *segment, d Direction) {
+	original := &c.sides[Original]
+	switch {
+	case d == Original:
+	case s.flags&(flagSYN|flagACK|flagRST) == flagSYN:
+		c.state |= stateBoth
+	case s.flags&(flagSYN|flagACK|flagRST) != flagSYN|flagACK || !original.known:
+	case s.ack == original.base:
+		c.state &^= stateUnsure
+	case len(original.data) == 0:
+		c.state |= stateUnsure
+	}
 }
 
 // open makes a connection of its first packet.
@@ -181,7 +216,11 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 	if s.cut {
 		c.state |= stateCut
 	}
-	ignored := c.state&stateTCP != 0 && s.mayBeIgnored(d)
+	ignored := false
+	if c.state&stateTCP != 0 {
+		c.handshake(s, d)
+		ignored = s.mayBeIgnored(d) || c.notOfThis(s, d)
+	}
 	if ignored {
 		s.body, s.flags = nil, s.flags&^flagFIN
 	}
@@ -210,16 +249,16 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 		t.keep(c, s, d)
 	}
 	if c.answer == More && ignored {
-		return t.withoutData(p, s)
+		return t.withoutData(c, p, s, d)
 	}
-	if c.answer == More && (!t.cfg.Hold || d == Reply) {
+	if c.answer == More && (!t.cfg.Hold || d == Reply && c.state&stateBoth == 0) {
 		if news&Conflict != 0 {
 			return nfqueue.Drop
 		}
 		return nfqueue.Accept
 	}
 	if c.answer == More {
-		return t.holdBack(c, p, s, fresh, news)
+		return t.holdBack(c, p, s, d, fresh, news)
 	}
 	v := t.decided(c, p, s, d)
 	if news&Conflict != 0 && c.answer == Accept { // the first copy wins
@@ -290,9 +329,12 @@ func (t *Tracker) charge(c *Conn, n int) {
 }
 
 // withoutData returns the verdict for a segment whose data the receiver may ignore. A SYN
-// goes on without it: the client sends it again when the SYN has been answered.
-func (t *Tracker) withoutData(p *nfqueue.Packet, s *segment) nfqueue.Verdict {
-	if s.flags&(flagSYN|flagACK) == flagSYN && p.SetBody(nil) == nil {
+// goes on without it: the client sends it again when the SYN has been answered. So does what
+// may be a keep-alive.
+func (t *Tracker) withoutData(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
+	opens := s.flags&(flagSYN|flagACK) == flagSYN
+	before := c.sides[d].known && c.sides[d].offset(s) < 0
+	if (opens || before) && p.SetBody(nil) == nil {
 		t.stats.stripped.Add(1)
 		return nfqueue.Accept
 	}
@@ -300,26 +342,26 @@ func (t *Tracker) withoutData(p *nfqueue.Packet, s *segment) nfqueue.Verdict {
 	return nfqueue.Drop
 }
 
-// holdBack returns the verdict for a packet of the original direction of a connection
-// that is undecided, so that nothing of what it says leaves.
+// holdBack returns the verdict for a packet of a direction of a connection that is undecided, so
+// that nothing of what it says leaves.
 func (t *Tracker) holdBack(
-	c *Conn, p *nfqueue.Packet, s *segment, fresh int, news News,
+	c *Conn, p *nfqueue.Packet, s *segment, d Direction, fresh int, news News,
 ) nfqueue.Verdict {
-	side := &c.sides[Original]
+	side := &c.sides[d]
 	if news&Conflict != 0 {
 		return nfqueue.Drop
 	}
 	if c.state&stateTCP != 0 {
 		at := side.offset(s)
 		end := at + len(s.body)
-		known := fresh == 0 && end <= t.cfg.MaxBytes && (at >= 0 || c.state&stateSYN != 0)
+		known := fresh == 0 && end <= t.cfg.MaxBytes && at >= 0
 		fin := s.flags&flagFIN != 0
 		switch {
+		case s.flags&flagRST != 0 && len(s.body) > 0 && p.SetBody(nil) != nil:
+			return nfqueue.Drop
 		case s.flags&flagRST != 0, len(s.body) == 0 && (!fin || !side.known):
 			return nfqueue.Accept
 		case fin && len(s.body) == 0 && c.hold == nil && at <= len(side.data):
-			return nfqueue.Accept
-		case end <= 0 && c.state&stateSYN != 0: // a keep-alive
 			return nfqueue.Accept
 		case known && !fin && c.hold != nil:
 			t.stats.repeated.Add(1)
@@ -333,7 +375,7 @@ func (t *Tracker) holdBack(
 	}
 	if !t.held.add(c.hold, p, t.now) {
 		t.decide(c, t.cfg.Fallback, limitTime, true)
-		return t.decided(c, p, s, Original)
+		return t.decided(c, p, s, d)
 	}
 	for t.stats.held.Load() > int64(t.cfg.MaxHeld) {
 		oldest := t.held.oldest()

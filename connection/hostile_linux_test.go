@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection_test
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/connection"
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
+)
+
+// A client that makes its packets itself gets no bytes to a server but those that the handler
+// accepts.
+func TestHostileClient(t *testing.T) {
+	const first = 1000000
+	for name, c := range map[string]struct {
+		want string
+		say  func(send func([]byte), e ends, ack uint32)
+	}{
+		"second SYN, higher": {"", func(send func([]byte), e ends, ack uint32) {
+			send(e.tcp("S", first+1000, 0, ""))
+			send(e.tcp("A", first+1, ack, "bad\n"))
+		}},
+		"second SYN, lower": {"", func(send func([]byte), e ends, ack uint32) {
+			send(e.tcp("S", first-5, 0, ""))
+			send(e.tcp("A", first-4, ack, "good\n"))
+			send(e.tcp("A", first+1, ack, "bad\n"))
+		}},
+		"second SYN, after the answer": {"", func(send func([]byte), e ends, ack uint32) {
+			send(e.tcp("A", first+1, ack, "bad\n"))
+			send(e.tcp("S", first+1000, 0, ""))
+			send(e.tcp("A", first+1, ack, "bad\n"))
+		}},
+		"urgent": {"good\n", func(send func([]byte), e ends, ack uint32) {
+			urgent := e.tcp("A", first+1, ack, "")
+			h := urgent[len(urgent)-20:]
+			h[13] |= 0x20
+			h[19] = 1
+			// The checksum of the new header.
+			binary.BigEndian.PutUint16(h[16:], ^onesSum(^binary.BigEndian.Uint16(h[16:]), 0x21))
+			send(urgent)
+			send(e.tcp("A", first+1, ack, "good\n"))
+		}},
+	} {
+		for _, six := range []bool{false, true} {
+			for _, spoofed := range []bool{false, true} {
+				if spoofed && c.want != "" {
+					continue
+				}
+				n := labtest.Routed(t)
+				send, acks := rawClient(t, n)
+				install(t, n.Middle, "forward tcp port 443 offload")
+				serve(t, n.Middle, nfqueue.Config{}, connection.New(
+					connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: time.Second}, connection.HandlerFunc(line)))
+				e := ends{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)}
+				if six {
+					e = ends{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)}
+				}
+				l := listen(t, n, e.server)
+				if spoofed { // the router sends it back to the client
+					send(e.reverse().tcp("S", 777, 0, ""))
+				}
+				send(e.tcp("S", first, 0, ""))
+				ack := <-acks
+				send(e.tcp("A", first+1, ack, ""))
+				s, err := l.Accept()
+				labtest.Must(t, err)
+				c.say(send, e, ack)
+				limit := patience
+				if c.want == "" {
+					limit = 200 * time.Millisecond
+				}
+				if got := hears(s, max(len(c.want), 1), limit); got != c.want {
+					t.Errorf("%s, IPv6 %v, spoofed SYN first %v: heard %q", name, six, spoofed, got)
+				}
+				s.Close()
+			}
+		}
+	}
+}
+
+// onesSum adds in ones' complement.
+func onesSum(a, b uint16) uint16 {
+	sum := uint32(a) + uint32(b)
+	return uint16(sum>>16 + sum)
+}
+
+// rawClient returns a function that sends packets of the client, whose kernel knows nothing of
+// them, to its router, and what the server's SYN-ACKs are to be acknowledged with.
+func rawClient(t *testing.T, n *netlab.Network) (send func([]byte), acks chan uint32) {
+	t.Helper()
+	labtest.Rule(t, labtest.Chain(t, n.Client, netlab.Inet, netlab.Input, 0), netlab.L4Proto(6), netlab.Drop())
+	acks = make(chan uint32, 10)
+	install(t, n.Server, "out tcp sport 443 queue 7")
+	serve(t, n.Server, nfqueue.Config{Queue: 7}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		if tcp, ok := p.Transport(); ok && tcp.Header[13] == 0x12 {
+			select {
+			case acks <- binary.BigEndian.Uint32(tcp.Header[4:]) + 1:
+			default: // sent again
+			}
+		}
+		return nfqueue.Accept
+	}))
+	device := func(h *netlab.Host, name string) *net.Interface {
+		i, err := netlab.In(h, func() (*net.Interface, error) { return net.InterfaceByName(name) })
+		labtest.Must(t, err)
+		return i
+	}
+	to := unix.SockaddrLinklayer{Ifindex: device(n.Client, netlab.Eth).Index, Halen: 6}
+	copy(to.Addr[:], device(n.Middle, netlab.ToClient).HardwareAddr)
+	fd, err := netlab.In(n.Client, func() (int, error) { return unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) })
+	labtest.Must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return func(b []byte) {
+		t.Helper()
+		etherType := uint16(unix.ETH_P_IP)
+		if b[0]>>4 == 6 {
+			etherType = unix.ETH_P_IPV6
+		}
+		to.Protocol = binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, etherType))
+		labtest.Must(t, unix.Sendto(fd, b, 0, &to))
+		time.Sleep(10 * time.Millisecond) // the verdict has been there and back
+	}, acks
+}
