@@ -171,33 +171,16 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.ReadBuffer == 0 {
-		c.ReadBuffer = readBufferFor(c)
+		c.ReadBuffer = framesBuffer(c)
+		if c.Flags&NoGSO == 0 && c.CopyRange > 1500 {
+			c.ReadBuffer += kernel.ReserveForGSO // MaxLen of the largest packets would be 66 MiB
+		}
 	}
 	return c, nil
 }
 
-// readBufferFor sizes the receive buffer for MaxLen unread packets.
-func readBufferFor(c Config) int {
-	n := framesBuffer(c)
-	if c.Flags&NoGSO == 0 && c.CopyRange > 1500 {
-		n += kernel.ReserveForGSO // room for MaxLen of the largest packets would be 66 MiB
-	}
-	return n
-}
-
-// maxFramesBuffer bounds what a long queue asks for by itself: it is kernel memory, and a program
-// that leaves more than 29000 frames unread is too slow for any buffer.
-const maxFramesBuffer = 64 << 20
-
-// framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take, up to
-// maxFramesBuffer.
-func framesBuffer(c Config) int {
-	small, charge := kernel.Charge()
-	if c.CopyRange <= 128 {
-		charge = small
-	}
-	return int(min(uint64(kernelMaxLen(c.MaxLen))*uint64(charge), maxFramesBuffer))
-}
+// framesBuffer is what MaxLen unread packets of no more than an Ethernet frame take.
+func framesBuffer(c Config) int { return kernel.FramesBuffer(kernelMaxLen(c.MaxLen), c.CopyRange) }
 
 // slotSize is the room one message needs: the copied part of the packet, which
 // starts behind at most a few hundred bytes of metadata, and a conntrack entry or

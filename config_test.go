@@ -26,7 +26,7 @@ func TestConfigDefaults(t *testing.T) {
 	if c, _ := (Config{CopyMode: CopyMeta, CopyRange: 100, Flags: NoGSO, MaxLen: 10}).withDefaults(); c.CopyRange != 0 || c.Flags != NoGSO || c.ReadBuffer != 10*small {
 		t.Errorf("%+v", c)
 	}
-	if c, _ := (Config{MaxLen: 0xffff}).withDefaults(); c.ReadBuffer != maxFramesBuffer+kernel.ReserveForGSO {
+	if c, _ := (Config{MaxLen: 0xffff}).withDefaults(); c.ReadBuffer != kernel.FramesBuffer(0xffff, MaxPayload)+kernel.ReserveForGSO {
 		t.Errorf("a long queue asks for a receive buffer of %d bytes", c.ReadBuffer)
 	}
 	if size := slotSize(c); size < 65591+4096 {

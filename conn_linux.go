@@ -3,12 +3,13 @@
 package nfqueue
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,15 +19,14 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 	"github.com/chifflier/nfqueue-go/internal/transport/mmsg"
-	"github.com/mdlayher/netlink"
-	"github.com/mdlayher/socket"
+	"github.com/chifflier/nfqueue-go/internal/transport/nlsocket"
 	"golang.org/x/sys/unix"
 )
 
 // linuxConn is a netlink socket on the runtime's poller, so that a waiting queue holds no thread
 // and a deadline or Close ends the wait.
 type linuxConn struct {
-	socket  netlinkSocket
+	socket  nlsocket.Socket
 	raw     syscall.RawConn
 	table   *os.File // /proc/net/netfilter/nfnetlink_queue of the socket's namespace, or nil
 	noTable error    // why table is nil
@@ -47,102 +47,28 @@ type linuxConn struct {
 	pieces           [][]byte
 }
 
-// netlinkSocket is a *netlink.Conn if this process has opened the socket, and a *socket.Conn if it
-// has adopted it.
-type netlinkSocket interface {
-	SyscallConn() (syscall.RawConn, error)
-	SetReadDeadline(t time.Time) error
-	SetReadBuffer(bytes int) error
-	ReadBuffer() (int, error)
-	WriteBuffer() (int, error)
-	Close() error
-}
-
-// sendBuffer holds the verdicts of a receive batch of full-size frames that are all altered.
-const sendBuffer = 512 << 10
-
 // dial opens a socket in the network namespace of a descriptor, or in the current one if ns is 0.
 // It polls for up to poll before each wait.
 func dial(ns int, poll time.Duration) (transport.Conn, error) {
-	s, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: ns})
-	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		return nil, fmt.Errorf("this kernel has no netfilter netlink (CONFIG_NETFILTER_NETLINK): %w: %w",
-			errors.ErrUnsupported, err)
-	} else if err != nil {
-		return nil, fmt.Errorf("open a netlink socket%s: %w", inNamespace(ns), err)
-	}
-	if err := prepare(s); err != nil {
-		return nil, errors.Join(err, s.Close())
+	s, err := nlsocket.Dial(ns)
+	if err != nil {
+		return nil, err
 	}
 	return newLinuxConn(s, ns, poll)
-}
-
-// inNamespace completes an error message.
-func inNamespace(ns int) string {
-	if ns == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" in the network namespace of descriptor %d (needs CAP_SYS_ADMIN)", ns)
-}
-
-// prepare sets the options of a new socket. A process that inherits the socket inherits them too.
-func prepare(s *netlink.Conn) error {
-	// Without it one overrun makes the kernel drop every packet until the whole buffer has been
-	// read.
-	if err := s.SetOption(netlink.NoENOBUFS, true); err != nil {
-		return fmt.Errorf("NETLINK_NO_ENOBUFS: %w", err)
-	}
-	// Without it an error message repeats the payload of the verdict that it answers.
-	if err := s.SetOption(netlink.CapAcknowledge, true); err != nil {
-		return fmt.Errorf("NETLINK_CAP_ACK: %w", err)
-	}
-	// If the kernel refuses, the default holds three of the largest verdicts, which is enough.
-	_ = s.SetWriteBuffer(sendBuffer)
-	// The kernel then lets no other process send to the socket.
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return err
-	}
-	cerr := raw.Control(func(fd uintptr) {
-		err = unix.Connect(int(fd), &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-	})
-	if err = errors.Join(cerr, err); err != nil {
-		return fmt.Errorf("connect the netlink socket to the kernel: %w", err)
-	}
-	return nil
 }
 
 // adopt makes a connection of a socket that another process, or another Queue, has opened with dial
 // in the network namespace ns. f stays the caller's.
 func adopt(f *os.File, ns int, poll time.Duration) (transport.Conn, error) {
-	s, err := socket.FileConn(f, "nfqueue")
+	s, err := nlsocket.Adopt(f)
 	if err != nil {
-		return nil, fmt.Errorf("socket of %s: %w", f.Name(), err)
-	}
-	if err := checkNetfilter(s); err != nil {
-		return nil, errors.Join(fmt.Errorf("socket of %s: %w", f.Name(), err), s.Close())
+		return nil, err
 	}
 	return newLinuxConn(s, ns, poll)
 }
 
-// checkNetfilter returns an error unless a socket is a netlink socket of the netfilter protocol.
-func checkNetfilter(s *socket.Conn) error {
-	domain, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil {
-		return err
-	}
-	protocol, err := s.GetsockoptInt(unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	if err != nil {
-		return err
-	}
-	if domain != unix.AF_NETLINK || protocol != unix.NETLINK_NETFILTER {
-		return errors.New("not a netfilter netlink socket")
-	}
-	return nil
-}
-
 // newLinuxConn makes a connection of a prepared socket, which it closes if that fails.
-func newLinuxConn(s netlinkSocket, ns int, poll time.Duration) (transport.Conn, error) {
+func newLinuxConn(s nlsocket.Socket, ns int, poll time.Duration) (transport.Conn, error) {
 	c := &linuxConn{socket: s, tx: mmsg.NewSender(), poll: transport.NewBusyPoll(poll, sender.Now)}
 	c.recv, c.send = c.tryRecv, c.trySend
 	sndbuf, err := s.WriteBuffer()
@@ -269,18 +195,9 @@ func (c *linuxConn) ProcTable() ([]byte, error) {
 	if c.table == nil {
 		return nil, c.noTable
 	}
-	var table []byte
-	for {
-		b := make([]byte, 4096)
-		n, err := c.table.ReadAt(b, int64(len(table)))
-		table = append(table, b[:n]...)
-		if err == io.EOF {
-			return table, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
+	table := bytes.NewBuffer(make([]byte, 0, 4096))
+	_, err := table.ReadFrom(io.NewSectionReader(c.table, 0, math.MaxInt64))
+	return table.Bytes(), err
 }
 
 func (c *linuxConn) File() (f *os.File, err error) {
@@ -303,14 +220,6 @@ func (c *linuxConn) Close() error {
 	return c.socket.Close()
 }
 
-func (c *linuxConn) CutsReplacedUDP() bool { return cutsReplacedUDP() }
-
-// cutsReplacedUDP goes by the version, since an attempt can crash the kernel: before Linux 6.12,
-// gso_make_checksum sums up what it has no length of. 5.10 dies of that, 6.1 makes invalid
-// checksums.
-var cutsReplacedUDP = sync.OnceValue(func() bool {
-	ok, err := kernel.AtLeast(6, 12)
-	return ok && err == nil
-})
+func (c *linuxConn) CutsReplacedUDP() bool { return kernel.CutsReplacedUDP() }
 
 func readQueueTable() ([]byte, error) { return os.ReadFile(queueTable) }

@@ -22,3 +22,17 @@ const (
 	// largest packets.
 	ReserveForGSO = 128 * chargeGSO
 )
+
+// maxFramesBuffer bounds what a long queue asks for by itself: it is kernel memory, and a program
+// that leaves more than 29000 frames unread is too slow for any buffer.
+const maxFramesBuffer = 64 << 20
+
+// FramesBuffer is the size of the receive buffer that n unread packets of no more than an Ethernet
+// frame take, of each of which up to copied bytes are copied. It is at most 64 MiB.
+func FramesBuffer(n, copied uint32) int {
+	small, charge := Charge()
+	if copied <= 128 {
+		charge = small
+	}
+	return int(min(uint64(n)*uint64(charge), maxFramesBuffer))
+}

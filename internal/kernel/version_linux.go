@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,3 +23,12 @@ func AtLeast(major, minor int) (bool, error) {
 	}
 	return gotMajor > major || gotMajor == major && gotMinor >= minor, nil
 }
+
+// CutsReplacedUDP reports whether the kernel segments a GSO packet of UDP whose payload was
+// replaced. It goes by the version, since an attempt can crash the kernel: before Linux 6.12,
+// gso_make_checksum sums up what it has no length of. 5.10 dies of that, 6.1 makes invalid
+// checksums.
+var CutsReplacedUDP = sync.OnceValue(func() bool {
+	ok, err := AtLeast(6, 12)
+	return ok && err == nil
+})
