@@ -98,19 +98,25 @@ func TestNoAllocations(t *testing.T) {
 			}
 			return Accept
 		}},
+		{"repeat", func(p *Packet) Verdict { return Repeat }},
 	} {
-		q, reload := loaded(t, plain)
-		d := newInline(q, c.h)
-		if n := testing.AllocsPerRun(100, func() {
-			reload()
-			if err := d.dispatch(); err != nil {
-				t.Fatal(err)
+		for _, measured := range []bool{false, true} {
+			q, reload := loaded(t, plain)
+			q.times.Init(measured)
+			d := newInline(q, c.h)
+			d.startCalls()
+			if n := testing.AllocsPerRun(100, func() {
+				reload()
+				if err := d.dispatch(); err != nil {
+					t.Fatal(err)
+				}
+			}); n != 0 {
+				t.Errorf("%s: %v allocations for %d packets, with histograms %v",
+					c.name, n, q.rx.slab.Slots(), measured)
 			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations for %d packets", c.name, n, q.rx.slab.Slots())
-		}
-		if got := q.stats.received.Load(); got == 0 {
-			t.Errorf("%s: nothing was handled", c.name)
+			if got := q.stats.received.Load(); got == 0 {
+				t.Errorf("%s: nothing was handled", c.name)
+			}
 		}
 	}
 }

@@ -87,6 +87,10 @@ type Config struct {
 	// longer may be missed. Zero is never; other values cost some nanoseconds for each packet.
 	SlowHandler time.Duration
 
+	// Histograms has Stats measure handlers and verdicts, in HandlerTime and DecideTime. The clock
+	// is then read twice for each packet.
+	Histograms bool
+
 	// OnPanic is called after a handler has panicked and its packet was given the Fallback;
 	// Serve then goes on with the next packet. It runs on the goroutine of the handler. If
 	// OnPanic is nil, Serve returns an error instead. A handler that ends its goroutine

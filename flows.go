@@ -261,7 +261,7 @@ func (f *flows) wait() error {
 	r := &f.q.rx
 	var stash []stashed
 	for _, p := range left {
-		stash = append(stash, stashed{data: bytes.Clone(p.packet.msg)})
+		stash = append(stash, stashed{bytes.Clone(p.packet.msg), false, p.packet.received})
 	}
 	r.stash, r.counted = append(stash, r.stash...), r.counted+len(stash)
 	r.stashRest()
@@ -322,8 +322,8 @@ func (w *flowWorker) end() {
 // run handles packets until no more will come, or the handler panics.
 func (w *flowWorker) run() {
 	defer w.q.life.AddWorker()()
-	w.calls = w.q.slow.Goroutine()
-	defer w.calls.Done()
+	w.startCalls()
+	defer w.endCalls()
 	var room [chunk]*parcel
 	for {
 		w.mu.Lock()

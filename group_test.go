@@ -138,7 +138,14 @@ func TestStatsAdd(t *testing.T) {
 	if sum != want || kernel != (KernelQueue{Queue: 1, Backlog: 77, QueueDropped: 88, UserDropped: 99, LastID: 110}) {
 		t.Errorf("%+v, %+v", sum, kernel)
 	}
-	if one.Kernel.PortID != 6 {
+	timed := Stats{HandlerTime: &Histogram{Sum: 1}}
+	timed.HandlerTime.Buckets[3] = 2
+	sum.add(timed)
+	sum.add(timed)
+	if *sum.HandlerTime != (Histogram{Buckets: [len(sum.HandlerTime.Buckets)]uint64{3: 4}, Sum: 2}) {
+		t.Errorf("%+v", sum.HandlerTime)
+	}
+	if one.Kernel.PortID != 6 || timed.HandlerTime.Sum != 1 {
 		t.Error("a summand was changed")
 	}
 }

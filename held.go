@@ -100,6 +100,7 @@ func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 // no longer held: no VERDICT_BATCH may come before.
 func (h *Held) decide(v Verdict, edits *nfqmsg.Edits) {
 	t := sender.Now()
+	h.queue.times.Decided(h.packet.received)
 	h.queue.out.Add(sender.Verdict{
 		Decision: nfqmsg.Decision{ID: h.packet.id, Word: uint32(v), Edits: edits},
 		Called:   t, Returned: t, SendNext: true, Counted: true,

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/latency"
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/losslog"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
@@ -33,6 +34,7 @@ type Queue struct {
 	log     sender.Log
 	loss    losslog.Watch
 	slow    slowcall.Watch
+	times   latency.Times
 	flags   atomic.Uint32 // Flags that are on, as far as is known
 }
 
@@ -103,6 +105,7 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.held.Init(func(h *Held) { h.expire(&q.stats.fallbackExpired) }, func() { q.out.Kick() })
 	q.loss.Init(q.log.To, q.lossTotals)
 	q.slow.Init(cfg.SlowHandler)
+	q.times.Init(cfg.Histograms)
 	q.flags.Store(uint32(cfg.Flags))
 	q.out = sender.New(sender.Config{
 		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter,

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
@@ -39,6 +40,8 @@ type Packet struct {
 	originalKnown bool
 
 	deciding bool // its handler has it
+
+	received time.Duration // when, if that is measured
 }
 
 // errMalformed means that a message is not what nfnetlink_queue sends.

@@ -28,12 +28,15 @@ type receiver struct {
 	bytes   uint64 // of payloads, not yet in the counters
 	failed  int    // receive calls since one that succeeded
 	spread  bool   // several workers decide at the same time
+
+	at time.Duration // when what is in slab was received, if that is measured
 }
 
 // stashed is a datagram that was received while there was no handler.
 type stashed struct {
 	data      []byte
 	truncated bool
+	at        time.Duration
 }
 
 // receive waits for a batch. The slab must have been dispatched, unless the queue is closed.
@@ -45,7 +48,7 @@ func (r *receiver) receive() error {
 	r.n, r.cur = 0, 0
 	n, err := q.conn.Recv(r.slab)
 	if err == nil {
-		r.n, r.failed = n, 0
+		r.n, r.failed, r.at = n, 0, q.times.Now()
 		q.stats.batches.Add(1)
 		r.countArrivals()
 		q.loss.Traffic()
@@ -85,7 +88,7 @@ func (r *receiver) stashRest() {
 }
 
 func (r *receiver) stashOne(slot []byte, d transport.Datagram) {
-	r.stash = append(r.stash, stashed{bytes.Clone(slot[:d.Len]), d.Truncated})
+	r.stash = append(r.stash, stashed{bytes.Clone(slot[:d.Len]), d.Truncated, r.at})
 }
 
 // dispatch decodes the datagram in slot, at time t, and reports whether it has a packet, now
@@ -107,6 +110,7 @@ func (r *receiver) dispatch(p *Packet, slot []byte, d transport.Datagram, t time
 			return false
 		}
 		r.bytes += uint64(len(p.payload))
+		p.received = r.at
 		return true
 	case hdr.Type == nlwire.TypeError && !truncated:
 		q.reply(msg)
@@ -117,7 +121,7 @@ func (r *receiver) dispatch(p *Packet, slot []byte, d transport.Datagram, t time
 }
 
 // dispatchStashed is dispatch for the first stashed datagram, which is now in slot.
-func (r *receiver) dispatchStashed(p *Packet, slot []byte, t time.Duration) bool {
+func (r *receiver) dispatchStashed(p *Packet, slot []byte, t time.Duration) (ok bool) {
 	s := r.stash[0]
 	if r.stash = r.stash[1:]; len(r.stash) == 0 {
 		r.stash = nil
@@ -125,9 +129,12 @@ func (r *receiver) dispatchStashed(p *Packet, slot []byte, t time.Duration) bool
 	d := transport.Datagram{Len: len(s.data), Truncated: s.truncated}
 	if r.counted > 0 {
 		r.counted--
-		return p.reset(r.q, slot, slot[:d.Len]) == nil
+		ok = p.reset(r.q, slot, slot[:d.Len]) == nil
+	} else {
+		ok = r.dispatch(p, slot, d, t)
 	}
-	return r.dispatch(p, slot, d, t)
+	p.received = s.at
+	return ok
 }
 
 // countBytes adds to the counters at the end of a batch.

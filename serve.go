@@ -33,7 +33,7 @@ func (q *Queue) Serve(ctx context.Context, h Handler) error {
 func (q *Queue) inline(h Handler) func() dispatcher {
 	return func() dispatcher {
 		d := newInline(q, h)
-		d.calls = q.slow.Goroutine()
+		d.startCalls()
 		return d
 	}
 }
@@ -74,8 +74,7 @@ func (d *inline) dispatch() error {
 func (d *inline) drain() { d.draining = true }
 
 func (d *inline) wait() error {
-	d.calls.Done()
-	d.calls = nil
+	d.endCalls()
 	return nil
 }
 

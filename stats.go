@@ -5,10 +5,11 @@ package nfqueue
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"sync/atomic"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/addup"
+	"github.com/chifflier/nfqueue-go/internal/latency"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 )
 
@@ -84,6 +85,14 @@ type Stats struct {
 	// how much of it is taken, in the kernel's count. Zero when closed.
 	ReadBuffer, ReadBufferUsed int
 
+	// HandlerTime has how long handlers took, call by call. DecideTime has how long it took
+	// from receiving a packet to its verdict: behind others that were received with it or wait
+	// for the same goroutine of ServeFlows, in its handler, and, if it was deferred, until
+	// Held.Resolve or the end of its time. What it waits in the kernel's queue before, and until
+	// the verdict is sent after, is not in it. Packets that get the Fallback instead of a call
+	// are in neither. Nil without Config.Histograms.
+	HandlerTime, DecideTime *Histogram
+
 	// Kernel is the kernel's own account of the queue, after Close the last one. It is nil
 	// when /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
 	Kernel *KernelQueue
@@ -116,6 +125,19 @@ type FallbackStats struct {
 	Send      uint64 // the verdict with its payload could not be sent
 	Backlog   uint64 // Config.WorkerBacklog packets waited for its goroutine
 }
+
+// Histogram counts durations by size.
+type Histogram struct {
+	// Buckets[i] is the number of durations up to Bound(i) that are longer than Bound(i-1). The
+	// last bucket has all that are longer.
+	Buckets [latency.Buckets]uint64
+	// Sum is the sum of all durations.
+	Sum time.Duration
+}
+
+// Bound returns the longest duration in bucket i, which is not the last: 250 ns for the first,
+// and twice as much for each next one.
+func (h *Histogram) Bound(i int) time.Duration { return latency.Bound(i) }
 
 // counters are the fields of Stats that more than one goroutine counts, but for those of the
 // sender.
@@ -173,6 +195,9 @@ func (q *Queue) snapshot() Stats {
 		Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),
 	}
+	if handler, decided, ok := q.times.Read(); ok {
+		s.HandlerTime, s.DecideTime = (*Histogram)(&handler), (*Histogram)(&decided)
+	}
 	s.Received = c.received.Load() // last, so that there are no more verdicts than packets
 	return s
 }
@@ -190,21 +215,7 @@ func (s *Stats) add(o Stats) {
 		}
 		s.Kernel = &k
 	}
-	addFields(reflect.ValueOf(s).Elem(), reflect.ValueOf(o))
-}
-
-// addFields adds the numbers in one structure to those in another.
-func addFields(to, from reflect.Value) {
-	for i := range to.NumField() {
-		switch f, more := to.Field(i), from.Field(i); f.Kind() {
-		case reflect.Struct:
-			addFields(f, more)
-		case reflect.Uint64:
-			f.SetUint(f.Uint() + more.Uint())
-		case reflect.Int, reflect.Int64:
-			f.SetInt(f.Int() + more.Int())
-		}
-	}
+	addup.Fields(s, &o)
 }
 
 // KernelQueue is a line of /proc/net/netfilter/nfnetlink_queue, the kernel's account

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/latency"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/slowcall"
@@ -19,6 +20,16 @@ type worker struct {
 	q     *Queue
 	pace  sender.Pace
 	calls *slowcall.Calls // nil if none is slow
+	times *latency.Calls  // nil if nothing is measured
+}
+
+// startCalls is called before the first packet, endCalls after the last.
+func (w *worker) startCalls() { w.calls, w.times = w.q.slow.Goroutine(), w.q.times.Goroutine() }
+
+func (w *worker) endCalls() {
+	w.calls.Done()
+	w.times.Done()
+	w.calls, w.times = nil, nil
 }
 
 // serve calls h for p and returns the time when that was done. t is the time that was read
@@ -32,7 +43,9 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 	} else {
 		p.deciding = true
 		w.calls.Begin(p.id)
+		w.times.Begin()
 		v = h.ServePacket(p)
+		w.times.End(p.received, p.held == nil)
 		p.deciding = false
 		if took, slow := w.calls.Slow(); slow {
 			w.warnSlow(p, took)
@@ -76,6 +89,7 @@ func (w *worker) decide(p *Packet, v Verdict, d sender.Verdict) (due bool) {
 			return false
 		}
 		q.held.Remove(&p.held.entry, nil)
+		q.times.Decided(p.received)
 	}
 	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
 		if err := v.check(); err != nil {
@@ -102,12 +116,14 @@ func (q *Queue) fallback(id uint32, counter *atomic.Uint64, d sender.Verdict) (d
 // goroutine. The caller flushes next.
 func (w *worker) panicked(p *Packet, v any) error {
 	p.deciding = false
+	w.times.End(p.received, p.held == nil)
 	err := &PanicError{Value: v, Stack: debug.Stack()}
 	if p.held != nil {
 		if !p.held.claim() {
 			return err
 		}
 		w.q.held.Remove(&p.held.entry, nil)
+		w.q.times.Decided(p.received)
 	}
 	t := sender.Now()
 	d := sender.Verdict{Called: t, Returned: t, SendNext: true}
