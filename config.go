@@ -103,8 +103,8 @@ type Config struct {
 	OnRefused func(*VerdictError)
 
 	// Logger gets events that no method returns: the beginning and the end of packet loss,
-	// refused verdicts, slow handlers, a receive buffer that the kernel did not grant. Nil logs
-	// nothing; Stats counts in any case.
+	// refused verdicts, slow handlers, packets that come round again and again, a receive buffer
+	// that the kernel did not grant. Nil logs nothing; Stats counts in any case.
 	Logger *slog.Logger
 }
 

@@ -85,6 +85,7 @@ func (h *Held) Resolve(v Verdict) error {
 	if v != Drop {
 		edits = &h.packet.edits
 	}
+	h.queue.watchRounds(&h.packet, v)
 	h.decide(v, edits)
 	h.queue.out.Kick()
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
 	"github.com/chifflier/nfqueue-go/internal/losslog"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/roundwatch"
 	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/slowcall"
 	"github.com/chifflier/nfqueue-go/internal/transport"
@@ -35,6 +36,7 @@ type Queue struct {
 	loss    losslog.Watch
 	slow    slowcall.Watch
 	times   latency.Times
+	rounds  roundwatch.Watch
 	flags   atomic.Uint32 // Flags that are on, as far as is known
 }
 
@@ -106,6 +108,7 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 	q.loss.Init(q.log.To, q.lossTotals)
 	q.slow.Init(cfg.SlowHandler)
 	q.times.Init(cfg.Histograms)
+	q.rounds.Init()
 	q.flags.Store(uint32(cfg.Flags))
 	q.out = sender.New(sender.Config{
 		Conn: conn, Queue: cfg.Queue, FlushAfter: cfg.FlushAfter,

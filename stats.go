@@ -68,6 +68,12 @@ type Stats struct {
 	// the error, nothing else shows them.
 	WithoutConntrack uint64
 
+	// Looped is the number of verdicts that sent a packet to its queue again as it came (Repeat,
+	// or ToQueue with the number of the queue), from the hundredth for the same packet on.
+	// Packets with the same beginning, length and mark count as the same; a packet whose payload,
+	// priority, VLAN tag or mark is changed is not looked at. Up to 256 are watched at a time.
+	Looped uint64
+
 	// Lost is the number of ids that were left out: packets that did not fit into the
 	// receive buffer. The kernel dropped them, or let them pass with FailOpen. Those
 	// whose message had no usable id are among them. The last ones are counted when the
@@ -148,7 +154,7 @@ type counters struct {
 	fallbackPanic, fallbackInvalid, fallbackMalformed    atomic.Uint64
 	fallbackTruncated, fallbackExpired, fallbackShutdown atomic.Uint64
 
-	fallbackBacklog, withoutConntrack atomic.Uint64
+	fallbackBacklog, withoutConntrack, looped atomic.Uint64
 
 	kernel atomic.Pointer[KernelQueue] // when the queue was closed
 }
@@ -191,6 +197,7 @@ func (q *Queue) snapshot() Stats {
 			Send: out.FallbackSend.Load(), Backlog: c.fallbackBacklog.Load(),
 		},
 		Abandoned: c.abandoned.Load(), WithoutConntrack: c.withoutConntrack.Load(),
+		Looped:          c.looped.Load(),
 		AlreadyResolved: c.alreadyResolved.Load(), TooLate: c.tooLate.Load(),
 		Refused: c.refused.Load(), Unsent: out.Unsent.Load(),
 		Lost: c.lost.Load(), Malformed: c.malformed.Load(), ReceiveErrors: c.receiveErrors.Load(),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/latency"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
+	"github.com/chifflier/nfqueue-go/internal/roundwatch"
 	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/slowcall"
 )
@@ -91,18 +92,42 @@ func (w *worker) decide(p *Packet, v Verdict, d sender.Verdict) (due bool) {
 		q.held.Remove(&p.held.entry, nil)
 		q.times.Decided(p.received)
 	}
-	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Repeat|1<<Stop) == 0 {
+	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Stop) == 0 {
 		if err := v.check(); err != nil {
 			q.log.Error(sender.KindInvalid, "nfqueue: a handler returned an invalid verdict",
 				"id", p.id, "error", err)
 			return q.fallback(p.id, &q.stats.fallbackInvalid, d)
 		}
+		q.watchRounds(p, v)
 	}
 	d.Decision = nfqmsg.Decision{ID: p.id, Word: uint32(v), Batch: q.mayBatch()}
 	if v != Drop {
 		d.Edits = &p.edits
 	}
 	return q.out.Add(d)
+}
+
+// watchRounds warns of a packet that a verdict sends to the same queue unchanged, over and over.
+func (q *Queue) watchRounds(p *Packet, v Verdict) {
+	help := "set a mark with Repeat and have the rule of the queue leave packets with it alone"
+	if n, ok := v.Queue(); ok && n == q.cfg.Queue {
+		help = "accept it, or send it to another queue"
+	} else if v != Repeat {
+		return
+	}
+	mark, _ := p.uint32(nfqmsg.AttrMark)
+	if p.edits.Has(nfqmsg.EditPayload|nfqmsg.EditPriority|nfqmsg.EditVLAN) || p.Mark() != mark {
+		return
+	}
+	n := q.rounds.Round(p.payload, mark)
+	if n >= roundwatch.Limit {
+		q.stats.looped.Add(1)
+	}
+	if n == roundwatch.Limit {
+		flow, _ := p.Flow()
+		q.log.Warn(sender.KindRounds, "nfqueue: a packet comes round again and again; "+help,
+			"id", p.id, "flow", flow.String(), "verdict", v, "mark", mark, "rounds", n)
+	}
 }
 
 // fallback gives the Fallback to a packet that no handler decided.

@@ -23,6 +23,7 @@ const (
 	KindReceive               // receiving failed
 	KindSlow                  // a handler took long
 	KindFlag                  // a flag is missing
+	KindRounds                // a packet comes round again and again
 	kinds
 )
 

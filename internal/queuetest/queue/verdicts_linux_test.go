@@ -156,3 +156,28 @@ func TestMark(t *testing.T) {
 		t.Errorf("priority %#x, %v; want 0x10007", v.priority, v.ok)
 	}
 }
+
+// TestRounds has a packet come round without a mark that the rule leaves alone.
+func TestRounds(t *testing.T) {
+	const rounds = 1000
+	for _, again := range []nfqueue.Verdict{nfqueue.Repeat, nfqueue.ToQueue(1)} {
+		t.Run(again.String(), func(t *testing.T) {
+			lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
+			queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
+			var log queuelab.Log
+			q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Logger: log.Logger()},
+				func(p *nfqueue.Packet) nfqueue.Verdict {
+					if p.ID() > rounds {
+						return nfqueue.Accept
+					}
+					return again
+				})
+			lab.In("again")
+			lab.Out(t, "again")
+			if got := q.Stats().Looped; got != rounds-99 {
+				t.Errorf("%d rounds are counted", got)
+			}
+			log.Want(t, "a packet comes round again and again ... id=100 ... 127.0.0.1")
+		})
+	}
+}
