@@ -129,11 +129,11 @@ const allOnes = 1<<32 - 1
 // processes describes processes, without those that have ended.
 func processes(pids []int) (all []Process) {
 	for _, pid := range pids {
-		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		name, err := procfd.Name(pid)
 		if err != nil {
 			continue
 		}
-		p := Process{PID: pid, Name: strings.TrimSuffix(string(name), "\n")}
+		p := Process{PID: pid, Name: name}
 		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 		for line := range strings.Lines(string(groups)) {
 			if path, ok := strings.CutPrefix(line, "0::"); ok {

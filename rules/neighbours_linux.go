@@ -3,19 +3,16 @@
 package rules
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
-	"golang.org/x/sys/unix"
+	"github.com/chifflier/nfqueue-go/internal/procfd"
 )
 
 // neighbours are the queues of a network namespace, which lose their packets when a hook is
@@ -34,7 +31,7 @@ func openNeighbours(cfg Config) *neighbours {
 	}
 	open := func() error {
 		n.queues, _ = os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
-		n.sockets, _ = os.Open("/proc/thread-self/net/netlink")
+		n.sockets, _ = os.Open(procfd.NetlinkTable)
 		return nil
 	}
 	if cfg.NetNS == 0 {
@@ -111,34 +108,20 @@ func (n *neighbours) warn(queues []nfqmsg.QueueLine, consequence string) {
 
 // program returns the name and process id of who has a netfilter netlink socket, or "unknown".
 func (n *neighbours) program(portID uint32) string {
-	link := "socket:[" + n.inode(portID) + "]"
-	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, fd := range fds {
-		if target, err := os.Readlink(fd); err != nil || target != link {
-			continue
-		}
-		process := filepath.Dir(filepath.Dir(fd))
-		name, err := os.ReadFile(filepath.Join(process, "comm"))
-		if err == nil {
-			return fmt.Sprintf("%s (process %s)", bytes.TrimSpace(name), filepath.Base(process))
+	table, err := io.ReadAll(io.NewSectionReader(n.sockets, 0, 1<<30))
+	if err != nil {
+		return "unknown"
+	}
+	sockets, err := procfd.ParseNetfilter(table)
+	socket, ok := sockets[portID]
+	if err != nil || !ok {
+		return "unknown"
+	}
+	var found procfd.Sockets
+	for _, pid := range found.Find(map[uint64]bool{socket.Inode: true})[socket.Inode] {
+		if name, err := procfd.Name(pid); err == nil {
+			return fmt.Sprintf("%s (process %d)", name, pid)
 		}
 	}
 	return "unknown"
-}
-
-// inode returns the inode of a netfilter netlink socket, or nothing. The columns of the table
-// are sk, Eth (the protocol), Pid (the port id), six more, and Inode (netlink_native_seq_show).
-func (n *neighbours) inode(portID uint32) string {
-	table, err := io.ReadAll(io.NewSectionReader(n.sockets, 0, 1<<30))
-	if err != nil {
-		return ""
-	}
-	for line := range bytes.Lines(table) {
-		f := bytes.Fields(line)
-		if len(f) >= 10 && string(f[1]) == strconv.Itoa(unix.NETLINK_NETFILTER) &&
-			string(f[2]) == strconv.FormatUint(uint64(portID), 10) {
-			return string(f[9])
-		}
-	}
-	return ""
 }

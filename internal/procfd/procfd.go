@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package procfd finds in /proc which processes have a socket.
+// Package procfd finds in /proc which processes have a socket, and which netlink socket has a port
+// id.
 package procfd
 
 import (
@@ -9,11 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Sockets finds processes by the inodes of their sockets. It remembers them, since a look at the
-// descriptors of all processes takes milliseconds. The zero value is ready. It is not for concurrent
-// use.
+// descriptors of all processes takes milliseconds. The zero value is ready. It is not for
+// concurrent use.
 type Sockets struct {
 	holders map[uint64][]holder // by inode
 }
@@ -46,6 +48,12 @@ func (s *Sockets) Find(inodes map[uint64]bool) map[uint64][]int {
 		}
 	}
 	return found
+}
+
+// Name returns the name of a process (/proc/PID/comm), or an error if the process has ended.
+func Name(pid int) (string, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSuffix(string(b), "\n"), err
 }
 
 func (s *Sockets) stillHeld(inode uint64) bool {

@@ -2,13 +2,7 @@
 
 package stat
 
-import (
-	"fmt"
-	"os"
-	"strings"
-
-	"github.com/chifflier/nfqueue-go/internal/procfd"
-)
+import "github.com/chifflier/nfqueue-go/internal/procfd"
 
 // Owner is a process that has a descriptor of the socket which has bound a queue.
 type Owner struct {
@@ -22,16 +16,9 @@ func findOwners(sockets *procfd.Sockets, inodes map[uint64]bool) map[uint64][]Ow
 	found := make(map[uint64][]Owner)
 	for inode, pids := range sockets.Find(inodes) {
 		for _, pid := range pids {
-			found[inode] = append(found[inode], Owner{pid, processName(pid)})
+			name, _ := procfd.Name(pid) // empty if the process has just ended
+			found[inode] = append(found[inode], Owner{pid, name})
 		}
 	}
 	return found
-}
-
-func processName(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(b), "\n")
 }

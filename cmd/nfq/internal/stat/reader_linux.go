@@ -65,15 +65,15 @@ func (r *Reader) Read() (Snapshot, error) {
 	inodes := make(map[uint64]bool)
 	for _, q := range s.Queues {
 		if socket, ok := sockets[q.PortID]; ok {
-			inodes[socket.inode] = true
+			inodes[socket.Inode] = true
 		}
 	}
 	found := findOwners(&r.sockets, inodes)
 	for i := range s.Queues {
 		q := &s.Queues[i]
 		socket := sockets[q.PortID]
-		q.Owners = append([]Owner{}, found[socket.inode]...) // an empty list in JSON
-		q.SocketUnread = socket.unread
+		q.Owners = append([]Owner{}, found[socket.Inode]...) // an empty list in JSON
+		q.SocketUnread = socket.Unread
 		for _, before := range r.last.Queues {
 			if before.Queue == q.Queue {
 				q.Rates = rates(before, *q, s.Time.Sub(r.last.Time))
@@ -85,14 +85,18 @@ func (r *Reader) Read() (Snapshot, error) {
 }
 
 // table reads the tables of the kernel.
-func (r *Reader) table() (s Snapshot, sockets map[uint32]netlinkSocket, err error) {
+func (r *Reader) table() (s Snapshot, sockets map[uint32]procfd.Netlink, err error) {
 	var infos []nfqueue.KernelQueue
 	err = netns.Do(r.NetNS, func() (err error) {
 		s.Time = time.Now()
 		if infos, err = nfqueue.KernelQueues(); err != nil {
 			return explain(err)
 		}
-		sockets, err = netfilterSockets()
+		table, err := os.ReadFile(procfd.NetlinkTable)
+		if err != nil {
+			return err
+		}
+		sockets, err = procfd.ParseNetfilter(table)
 		return err
 	})
 	s.Queues, s.chosen = []Queue{}, r.Only != nil
