@@ -75,10 +75,10 @@ func (p *Packet) Time() (t time.Time, ok bool) {
 // UID returns the user id, in the initial user namespace, under which the packet's socket was
 // opened. Needs Flags UIDGID (NFQA_UID).
 //
-// At HookOutput and HookPostrouting that is the socket which sent the packet. At HookInput it is
-// the socket which will receive it: the kernel knows that one before delivery only for an
-// established TCP connection or a connected UDP socket, and with the sysctl
-// net.ipv4.ip_early_demux. All other packets have no socket, and UID reports false
+// At HookOutput and HookPostrouting that is the socket that sent the packet. At HookInput it is the
+// socket that will receive it: before delivery the kernel knows it only for an established TCP
+// connection or a connected UDP socket, and only with the sysctl net.ipv4.ip_early_demux. All other
+// packets have no socket, and UID reports false
 // (nfqnl_put_sk_uidgid).
 func (p *Packet) UID() (uid uint32, ok bool) { return p.uint32(nfqmsg.AttrUID) }
 

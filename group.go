@@ -19,8 +19,8 @@ type Group struct {
 	serving atomic.Bool
 }
 
-// OpenGroup opens count consecutive queues from cfg.Queue on, each as Open does with cfg. If
-// one cannot be opened none is.
+// OpenGroup opens count consecutive queues from cfg.Queue on, each as Open does with cfg. If one
+// cannot be opened, OpenGroup closes the others.
 func OpenGroup(cfg Config, count int) (*Group, error) {
 	if count < 1 || int(cfg.Queue)+count > 1<<16 {
 		err := fmt.Errorf("%d queues from %d on; want at least 1 and none above 65535", count, cfg.Queue)
@@ -56,9 +56,9 @@ func (g *Group) Serve(ctx context.Context, h Handler) error {
 //
 // When ctx ends or Shutdown is called, every queue is drained as by Queue.Serve, and ServeEach
 // returns nil. When one queue fails, because its handler panics or ends its goroutine, or
-// because it was closed, the packets of that queue get the Fallback, the other queues are
-// drained without loss, and ServeEach returns the error of the one that failed. It wraps a
-// *PanicError if a handler panicked. When newHandler panics, all queues are shut down, and their
+// because it was closed, the other queues are drained without loss, and ServeEach returns the
+// error of the one that failed. It wraps a *PanicError if a handler panicked: the packets of
+// that queue get the Fallback. When newHandler panics, all queues are shut down, and their
 // packets get the Fallback.
 //
 // A group is served once at a time: a second call returns ErrServing and changes nothing. If a
@@ -178,9 +178,9 @@ func (g *Group) Close() error {
 	return errors.Join(errs...)
 }
 
-// Stats returns the sum of the statistics of all queues. In Kernel, Queue, CopyMode and
-// CopyRange are those of the first queue, PortID is 0 and LastID the sum, so that the books of
-// Stats balance.
+// Stats returns the sum of the statistics of all queues. In its field Kernel, Queue, CopyMode
+// and CopyRange are those of the first queue, PortID is 0, and LastID is the sum, so that the
+// books of Stats balance.
 func (g *Group) Stats() Stats {
 	var sum Stats
 	for _, q := range g.queues {

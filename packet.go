@@ -110,8 +110,8 @@ func withoutPadding(b []byte) uint32 {
 
 // Payload returns the packet from its network header on, up to the copy range. In the bridge
 // family it does not include the padding of a short Ethernet frame. It is nil with CopyMeta. The
-// bytes may be changed in place, and appending to the slice rarely allocates; SetPayload then
-// sends the change. The slice is valid until the handler returns (NFQA_PAYLOAD).
+// handler may change the bytes in place and append to the slice, which rarely allocates, and then
+// has to call SetPayload. The slice is valid until the handler returns (NFQA_PAYLOAD).
 func (p *Packet) Payload() []byte {
 	p.rememberOriginal()
 	return p.payload
@@ -150,8 +150,8 @@ func (p *Packet) SetMark(mark uint32) {
 	p.edits.Set |= nfqmsg.EditMark
 }
 
-// Priority returns the queueing priority of the packet, or the one from SetPriority. The kernel
-// sends one that is not 0, since Linux 5.18 (NFQA_PRIORITY).
+// Priority returns the queueing priority of the packet, or the one from SetPriority. Since Linux
+// 5.18 the kernel sends a priority that is not 0 (NFQA_PRIORITY).
 func (p *Packet) Priority() (priority uint32, ok bool) {
 	if p.edits.Has(nfqmsg.EditPriority) {
 		return p.edits.Priority, true
@@ -171,7 +171,7 @@ func (p *Packet) SetPriority(priority uint32) {
 func (p *Packet) LinkHeader() []byte { return p.data(nfqmsg.AttrL2Hdr) }
 
 // SetLinkHeader replaces the link-layer header of a packet of the bridge family when the verdict is
-// given. It must be as long as LinkHeader; otherwise the kernel would lose the packet. b is copied.
+// given. b must be as long as LinkHeader; otherwise the kernel would lose the packet. b is copied.
 func (p *Packet) SetLinkHeader(b []byte) error {
 	have := p.LinkHeader()
 	switch {

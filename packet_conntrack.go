@@ -138,7 +138,7 @@ func (p *Packet) SetConnTimeout(d time.Duration) error {
 // It fails when the packet came without a conntrack entry, when the connection has no such helper,
 // and when the connection was itself expected by another (CTA_HELP_INFO, ctnetlink_change_helper).
 //
-// A verdict cannot attach a helper: a rule does when a connection begins (nft ct helper set).
+// A verdict cannot attach a helper. A rule does that when a connection begins (nft ct helper set).
 func (p *Packet) SetConnHelperInfo(info []byte) error {
 	return p.changeConn("connection helper info", func(b []byte, e conntrack.Entry) ([]byte, error) {
 		return ctedit.HelperInfo(b, e, info)
@@ -176,10 +176,10 @@ func (p *Packet) AdjustSequence() error {
 // carries one expectation at most: a second call replaces it.
 //
 // It fails when the packet came without a conntrack entry, when its connection has no helper, whose
-// limits and timeout apply, and when the kernel could not accept the expectation. Only the kernel
-// knows whether Helper and NAT.Function exist, the limit of expectations is reached, or another
-// connection expects the same; if so, it silently ignores the expectation. An expectation takes
-// effect once the master is confirmed (NFQA_EXP, ctnetlink_glue_attach_expect).
+// limits and timeout apply, and when the kernel could not accept the expectation. The kernel
+// silently ignores the expectation if Helper or NAT.Function does not exist, if the limit of
+// expectations is reached, or if another connection expects the same. An expectation takes effect
+// once the master is confirmed (NFQA_EXP, ctnetlink_glue_attach_expect).
 func (p *Packet) SetExpect(x conntrack.Expectation) error {
 	err := p.changeConn("expectation", func(b []byte, e conntrack.Entry) ([]byte, error) {
 		exp, err := ctedit.Expect(p.edits.Expect[:0], e, &x)

@@ -21,16 +21,16 @@ const MaxPayload = 0xffff - 4
 // DCCP, SCTP, ICMP, ICMPv6 and IGMP, except where a fragment lacks what they cover. Bytes behind
 // the datagram of a UDP packet stay there if the packet keeps its length.
 //
-// Some things stay the caller's task. SetPayload leaves the contents of other protocols as they
-// are, such as the packet in a tunnel. It does not adjust TCP sequence numbers: a stream whose
+// The caller does the rest. SetPayload leaves the contents of other protocols as they are, such
+// as the packet in a tunnel. It does not adjust TCP sequence numbers: a stream whose
 // length changes needs more, see AdjustSequence. Behind an Authentication Header it sets the
 // checksum, but the receiver discards the packet, because the header's own check no longer
 // matches. A packet with SegmentationPending is segmented as before, and must stay longer than
 // one segment. A fragment must keep its length.
 //
 // b may be the slice that Payload returned, changed in place, shortened or appended to; it is then
-// sent without being copied. Any other slice is copied and stays the caller's. If SetPayload is not
-// called, no payload is sent back.
+// sent without a copy. Any other slice is copied and stays the caller's; SetPayload allocates if it
+// does not fit the memory of the packet. Without SetPayload, changes in place are not sent.
 //
 // SetPayload fails, and leaves the packet unchanged, where the kernel would lose or corrupt the new
 // packet without an error:
@@ -49,7 +49,7 @@ const MaxPayload = 0xffff - 4
 //     instead of fragmenting it: at HookForward for IPv6 and for IPv4 with Don't Fragment, and for
 //     such TCP at HookOutput and HookPostrouting.
 //
-// SetPayload cannot foresee every loss. A packet that grows also gets lost when it exceeds the MTU
+// SetPayload cannot foresee every loss. A packet that grows is also lost when it exceeds the MTU
 // of the path or of a bridge, or of the interface that routing chooses after HookPrerouting. Older
 // kernels lose a packet for a local socket whose IPv4 header, or IPv6 Hop-by-Hop Options, change
 // their length at HookPrerouting. Newer kernels drop replaced payloads in network namespaces that
@@ -60,7 +60,7 @@ func (p *Packet) SetPayload(b []byte) error { return p.setPayload(b, nil, 0) }
 
 // SetBody is SetPayload for what follows the transport header. b replaces the Body that Transport
 // returns, behind the current headers, and may have another length. It may be that Body, changed in
-// place, shortened or appended to; it is then sent without being copied.
+// place, shortened or appended to; it is then sent without a copy.
 //
 // SetBody fails when SetPayload does, and when Transport reports false. It drops bytes behind the
 // datagram of a UDP packet unless b is as long as Body.

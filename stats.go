@@ -21,24 +21,24 @@ import (
 //	Kernel.LastID = Received + Lost + packets that wait to be read
 //
 // Undecided is 0 when Serve has returned, unless a panic has left packets for the next Serve.
-// While packets move, the fields of a snapshot are not of one instant; while nothing moves,
-// because handlers block, the books balance too. The last line does not hold for a queue that
-// was handed over.
+// While packets move, the fields of a snapshot are not of one instant. When nothing moves, even
+// if handlers block, the books balance. The last line does not hold for a queue that was handed
+// over.
 type Stats struct {
-	// Received is the number of packets read from the socket, Batches the number of receive
-	// calls that brought something. Bytes is the sum of the packets' copied payloads, up to
-	// a receive batch behind.
+	// Received is the number of packets received from the socket, Batches the number of receive
+	// calls that returned some. Bytes is the sum of their copied payloads; it may lack those of
+	// the last batch.
 	Received, Bytes, Batches uint64
 
 	// Accepted, Dropped, Repeated, Stopped and Requeued are the numbers of verdicts given,
-	// by kind, the Fallback included. A verdict is counted when it leaves, one of
-	// Held.Resolve when that is called.
+	// by kind, the Fallback included. A verdict is counted when it is sent, that of Held.Resolve
+	// when Resolve is called.
 	Accepted, Dropped, Repeated, Stopped, Requeued uint64
-	// Sends is the number of datagrams in which they went to the kernel.
+	// Sends is the number of datagrams in which they were sent to the kernel.
 	Sends uint64
 
-	// Deferred is the number of packets deferred, Held that of those which still
-	// wait for Resolve.
+	// Deferred is the number of packets that were deferred, Held the number of those that
+	// still wait for Resolve.
 	Deferred, Held uint64
 
 	// Fallback tells why packets were given Config.Fallback.
@@ -49,17 +49,17 @@ type Stats struct {
 	// queue too.
 	Abandoned uint64
 
-	// AlreadyResolved is the number of verdicts that a handler returned for a packet which it
-	// had deferred, and which was resolved before. They were ignored.
+	// AlreadyResolved is the number of verdicts that were ignored, because the handler had
+	// deferred the packet and it was resolved before the handler returned.
 	AlreadyResolved uint64
 	// TooLate is the number of verdicts for packets that the kernel had already dropped,
 	// because a device went down or a chain was removed. The kernel does not report them
-	// when it finds others of the same batch message; see docs/reliability.md.
+	// if it still has another packet of the same batch message; see docs/reliability.md.
 	TooLate uint64
 	// Refused is the number of verdicts that the kernel refused for another reason,
 	// without CAP_NET_ADMIN for example. The packets may still wait.
 	Refused uint64
-	// Unsent is the number of verdicts that never left: the kernel had no memory for
+	// Unsent is the number of verdicts that could not be sent: the kernel had no memory for
 	// them, or the queue had been closed.
 	Unsent uint64
 
@@ -74,33 +74,33 @@ type Stats struct {
 	// priority, VLAN tag or mark is changed is not looked at. Up to 256 are watched at a time.
 	Looped uint64
 
-	// Lost is the number of ids that were left out: packets that did not fit into the
-	// receive buffer. The kernel dropped them, or let them pass with FailOpen. Those
-	// whose message had no usable id are among them. The last ones are counted when the
-	// next packet is received; Kernel.UserDropped is ahead until then.
+	// Lost is the number of ids that were not received. These packets did not fit into the
+	// receive buffer, and the kernel dropped them or, with FailOpen, accepted them. Packets
+	// whose message had no usable id are among them. A loss is counted when the next packet is
+	// received; Kernel.UserDropped shows it earlier.
 	Lost uint64
 	// Malformed is the number of messages without a usable packet id.
 	Malformed uint64
 	// ReceiveErrors is the number of failed receive calls that were tried again.
 	ReceiveErrors uint64
 
-	// BusyPolled is for how long the queue has tried again to receive, see Config.BusyPoll.
+	// BusyPolled is how long the queue has polled its socket, see Config.BusyPoll.
 	BusyPolled time.Duration
 
-	// ReadBuffer is the size of the socket's receive buffer in bytes, ReadBufferUsed
-	// how much of it is taken, in the kernel's count. Zero when closed.
+	// ReadBuffer is the size of the socket's receive buffer in bytes, ReadBufferUsed the part
+	// that is used, in the kernel's count. Both are zero after Close.
 	ReadBuffer, ReadBufferUsed int
 
-	// HandlerTime has how long handlers took, call by call. DecideTime has how long it took
-	// from receiving a packet to its verdict: behind others that were received with it or wait
-	// for the same goroutine of ServeFlows, in its handler, and, if it was deferred, until
-	// Held.Resolve or the end of its time. What it waits in the kernel's queue before, and until
-	// the verdict is sent after, is not in it. Packets that get the Fallback instead of a call
-	// are in neither. Nil without Config.Histograms.
+	// HandlerTime has how long each call of a handler took. DecideTime has how long it took from
+	// receiving a packet to its verdict. That includes the wait behind other packets of the batch,
+	// or of the same goroutine of ServeFlows, and for a deferred packet the wait until Held.Resolve
+	// or the end of its time. It excludes the wait in the kernel's queue before, and the wait until
+	// the verdict is sent after. Packets that get the Fallback instead of a call are in neither.
+	// Both are nil without Config.Histograms.
 	HandlerTime, DecideTime *Histogram
 
-	// Kernel is the kernel's own account of the queue, after Close the last one. It is nil
-	// when /proc/net/netfilter/nfnetlink_queue may not be read, as in a user namespace.
+	// Kernel is the kernel's own account of the queue; after Close it is the last one. It is
+	// nil when /proc/net/netfilter/nfnetlink_queue cannot be read, as in a user namespace.
 	Kernel *KernelQueue
 }
 
@@ -109,9 +109,9 @@ func (s Stats) Verdicts() uint64 {
 	return s.Accepted + s.Dropped + s.Repeated + s.Stopped + s.Requeued
 }
 
-// Undecided returns the number of packets that were received and have no verdict yet:
-// those that handlers have, or that wait for one, also for the next Serve, and those whose
-// verdict is about to be sent.
+// Undecided returns the number of packets that were received and have no verdict yet: a
+// handler has them, they wait for a handler or for the next Serve, or their verdict is about to
+// be sent.
 func (s Stats) Undecided() uint64 {
 	settled := s.Verdicts() + s.Held + s.Abandoned
 	if settled > s.Received { // the snapshot was taken while packets moved
@@ -163,8 +163,7 @@ type counters struct {
 // before it is counted.
 func atLeast0(c *atomic.Uint64) uint64 { return uint64(max(int64(c.Load()), 0)) }
 
-// Stats returns a snapshot. It reads a file of the kernel's and is meant to be
-// called a few times a second at the most.
+// Stats returns a snapshot. It reads a file in /proc: call it a few times a second at most.
 func (q *Queue) Stats() Stats {
 	s := q.snapshot()
 	if q.life.IsClosed() {
@@ -234,15 +233,15 @@ type KernelQueue struct {
 	// PortID is the netlink port id of the socket that has bound it. The first
 	// netfilter socket of a process usually has the process id.
 	PortID uint32
-	// Backlog is the number of packets that wait for a verdict, those included that
-	// have been read.
+	// Backlog is the number of packets that wait for a verdict, including those that were
+	// already received.
 	Backlog uint32
 	// CopyMode and CopyRange say how much of each packet is copied.
 	CopyMode  CopyMode
 	CopyRange uint32
-	// QueueDropped is the number of packets lost because the queue was full,
-	// UserDropped of those lost because the receive buffer of the socket was.
-	// Packets that FailOpen let pass are in neither.
+	// QueueDropped is the number of packets lost because the queue was full, UserDropped the
+	// number lost because the receive buffer of the socket was full. Neither includes packets
+	// that were accepted by FailOpen.
 	QueueDropped, UserDropped uint32
 	// LastID is the id of the latest packet.
 	LastID uint32
@@ -252,8 +251,8 @@ type KernelQueue struct {
 var errNotListed = errors.New("the kernel lists no such queue")
 
 // KernelQueues returns the bound queues of the network namespace of the calling
-// thread, also those of other processes. Only root may read the file, and root of a user
-// namespace only if its ids were mapped when the network namespace was made.
+// thread, including those of other processes. Only root may read the file; root of a user
+// namespace may read it only if its ids were mapped when the network namespace was made.
 func KernelQueues() ([]KernelQueue, error) {
 	table, err := readQueueTable()
 	if err != nil {
