@@ -131,13 +131,13 @@ type Transport struct {
 
 // Transport returns the transport header of the packet in its current form, and the body behind
 // it. It skips IPv4 options and the IPv6 extension headers that the kernel skips. It reports
-// false if the packet does not contain the whole header; then Header is nil, and the other fields
-// say why: with FragmentOffset it is a later fragment, with Truncated the header was not copied,
-// as with CopyMeta, and without either the headers state impossible lengths or the packet is not
+// false if the packet does not contain the whole header. Header is then nil, and the other fields
+// say why. With a FragmentOffset the packet is a later fragment. With Truncated the header was not
+// copied, as with CopyMeta. Otherwise the headers state impossible lengths, or the packet is not
 // IP.
 //
-// Header and Body are parts of Payload. They may be changed in place, and SetPayload or SetBody
-// then sends the change. They are valid until the handler returns. Transport allocates nothing.
+// Header and Body are parts of Payload. They may be changed in place before a call of SetPayload or
+// SetBody. They are valid until the handler returns. Transport allocates nothing.
 func (p *Packet) Transport() (t Transport, ok bool) {
 	l, ok := p.transport()
 	t = Transport{

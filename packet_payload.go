@@ -35,9 +35,9 @@ const MaxPayload = 0xffff - 4
 // SetPayload fails, and leaves the packet unchanged, where the kernel would lose or corrupt the new
 // packet without an error:
 //   - with ErrTruncated when the packet was not copied whole; the error says what helps;
-//   - with errors.ErrUnsupported for UDP with SegmentationPending, at HookPrerouting and HookInput,
-//     where the kernel would compute invalid checksums, and everywhere before Linux 6.12, which
-//     would crash;
+//   - with errors.ErrUnsupported for UDP with SegmentationPending: at HookPrerouting and HookInput,
+//     where the kernel would compute invalid checksums, and at every hook before Linux 6.12, which
+//     computes them wrong or crashes;
 //   - with errors.ErrUnsupported for a tunnel's packet with ChecksumNotReady if that checksum is
 //     inside the tunnel: the kernel does not complete it in a replaced payload;
 //   - when b is longer than MaxPayload, shorter than its own headers or than the headers that the
