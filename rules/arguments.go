@@ -164,6 +164,14 @@ func bits32(s string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
+func ownerID(s string) (OwnerID, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return OwnerID{}, errors.New("expected the number of a user or group, such as 1000")
+	}
+	return NewOwnerID(uint32(n)), nil
+}
+
 func ctState(s string) (CTState, error) {
 	var states CTState
 next:

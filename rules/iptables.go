@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // iptablesTables are the tables of iptables by priority and the hooks at which they
@@ -52,7 +53,7 @@ func (r Rule) IPTables() ([]string, error) {
 			for _, args := range append(r.Offload.iptablesSteps(f), r.iptablesArgs()) {
 				args = append([]string{iptablesProgram(f), "-t", table, "-A", strings.ToUpper(r.Hook.String())}, args...)
 				for i, a := range args {
-					args[i] = quote(a)
+					args[i] = word.Quote(a)
 				}
 				lines = append(lines, strings.Join(args, " "))
 			}

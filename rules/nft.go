@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // nftTable is the name of the table in printed commands.
@@ -43,7 +44,7 @@ func (r Rule) NFT() ([]string, error) {
 		lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(), one.nftRule()))
 	}
 	for i, l := range lines {
-		lines[i] = "nft " + quote(l)
+		lines[i] = "nft " + word.Quote(l)
 	}
 	return lines, nil
 }

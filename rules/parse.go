@@ -53,6 +53,30 @@ func Parse(text string) (Rule, error) {
 	return p.finish()
 }
 
+// ParseError says what Parse did not understand.
+type ParseError struct {
+	Text string // what was parsed
+	Pos  int    // where the word starts, in bytes; the length of Text if a word is missing
+	Word string // the word, empty if it is missing
+	Err  error  // what was expected, or a *FieldError
+}
+
+// Error points at the word and says what was expected.
+func (e *ParseError) Error() string {
+	if e.Word == "" {
+		return fmt.Sprintf("rule %q: at the end: %v", e.Text, e.Err)
+	}
+	err := e.Err
+	var f *FieldError
+	if errors.As(err, &f) { // the word tells which field
+		err = f.Err
+	}
+	return fmt.Sprintf("rule %q: at %q (column %d): %v", e.Text, e.Word, e.Pos+1, err)
+}
+
+// Unwrap returns what was expected.
+func (e *ParseError) Unwrap() error { return e.Err }
+
 // parser is the state of one Parse.
 type parser struct {
 	text  string
@@ -143,11 +167,11 @@ func (p *parser) clause(w word.Word) error {
 		return p.once("NoBypass", w)
 	}
 	a, ok := arguments[w.Text]
-	if lower := strings.ToLower(w.Text); !ok && lower != w.Text && isKeyword(lower) {
+	if lower := strings.ToLower(w.Text); !ok && lower != w.Text && slices.Contains(keywords(), lower) {
 		return p.error(w, fmt.Errorf("words are in small letters: %q", lower))
 	}
 	if !ok {
-		if meant := closest(w.Text); meant != "" {
+		if meant := word.Closest(w.Text, keywords()); meant != "" {
 			return p.error(w, fmt.Errorf("no such word; did you mean %q?", meant))
 		}
 		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
@@ -164,13 +188,23 @@ func (p *parser) clause(w word.Word) error {
 	return nil
 }
 
-// isKeyword reports whether a clause can begin with a word.
-func isKeyword(s string) bool {
-	_, hook := hookOfWord[s]
-	_, family := familyOfWord[s]
-	_, protocol := protocolOfName[s]
-	_, argument := arguments[s]
-	return hook || family || protocol || argument || slices.Contains(flagWords, s)
+// keywords returns the words that a clause can begin with, in order.
+func keywords() []string {
+	words := slices.Clone(flagWords)
+	for w := range hookOfWord {
+		words = append(words, w)
+	}
+	for w := range familyOfWord {
+		words = append(words, w)
+	}
+	for w := range protocolOfName {
+		words = append(words, w)
+	}
+	for w := range arguments {
+		words = append(words, w)
+	}
+	slices.Sort(words)
+	return words
 }
 
 // flagWords are the keywords that no value must follow.

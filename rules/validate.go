@@ -174,6 +174,16 @@ func (r Rule) checkICMPType() error {
 	return nil
 }
 
+func (r Rule) checkOwner(o OwnerID) error {
+	if o.set && r.Hook != nfqueue.HookOutput && r.Hook != nfqueue.HookPostrouting {
+		return errors.New("the sender is known at output and postrouting only")
+	}
+	if o.set && r.Family == nfqueue.FamilyBridge {
+		return errors.New("the sender of a bridged packet is not known")
+	}
+	return nil
+}
+
 func checkMark(value, mask uint32) error {
 	if outside := value &^ mask; outside != 0 {
 		return fmt.Errorf("no mark matches: the bits %#x are not in the mask %#x", outside, mask)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package word splits lines into words, with their positions for errors that point at them, and
-// names the values of enumerations and the bits of sets.
+// Package word splits lines into words, with their positions for errors that point at them, finds
+// the word that a mistyped one was meant to be, quotes words for a shell, and names the values of
+// enumerations and the bits of sets.
 package word
 
 import (

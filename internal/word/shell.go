@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package rules
+package word
 
 import "strings"
 
-// quote returns a word that a POSIX shell takes literally.
-func quote(s string) string {
+// Quote returns a word that a POSIX shell takes literally.
+func Quote(s string) string {
 	plain := func(c rune) bool {
-		return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.ContainsRune("_-./:@,=", c)
+		return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' ||
+			strings.ContainsRune("_-./:@,=", c)
 	}
 	if s != "" && strings.IndexFunc(s, func(c rune) bool { return !plain(c) }) < 0 {
 		return s
