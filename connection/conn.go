@@ -152,7 +152,8 @@ func (c *Conn) News() News { return c.t.news }
 func (c *Conn) Bytes(d Direction) []byte { return c.sides[d].data }
 
 // Datagrams returns the bodies of all packets of a direction so far, of a protocol other
-// than TCP. The bodies must not be changed.
+// than TCP. The bodies must not be changed. A super-packet (Packet.SegmentationPending) is one
+// body, though its receiver gets several datagrams; nfqueue.NoGSO has the kernel cut it before.
 func (c *Conn) Datagrams(d Direction) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		start := 0

@@ -46,5 +46,7 @@ func run(ctx context.Context, names []string) error {
 		queued = append(queued, r)
 	}
 	handler := newFirewall(names, log.Default(), rules.DefaultOffload)
-	return rules.Run(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, handler, queued...)
+	// Without GSO a packet has one question: a socket may send several in one (UDP_SEGMENT).
+	cfg := nfqueue.Config{Fallback: nfqueue.Accept, Flags: nfqueue.NoGSO}
+	return rules.Run(ctx, cfg, handler, queued...)
 }
