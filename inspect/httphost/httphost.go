@@ -21,6 +21,10 @@ type Request struct {
 // maxMethod bounds the length of a method: the longest in the IANA registry has 17.
 const maxMethod = 32
 
+// ends are what some take for the end of a line or of a text, and others do not (RFC 9110 section
+// 5.5).
+const ends = "\r\x00"
+
 // Parse reads the request that a stream begins with. With More, Host is set already if it
 // was seen. Nothing is allocated.
 func Parse(stream []byte) (r Request, status inspect.Status) {
@@ -35,9 +39,12 @@ func Parse(stream []byte) (r Request, status inspect.Status) {
 	if !whole {
 		return Request{}, inspect.More
 	}
+	if bytes.ContainsAny(r.Target, ends+" \t") {
+		return Request{}, inspect.Malformed
+	}
 	fromTarget := authority(r.Method, r.Target)
 	r.Host = hostOf(fromTarget)
-	var field []byte // of Host
+	named := false // by a Host field
 	for {
 		line, rest, whole = cutLine(rest)
 		switch {
@@ -49,16 +56,17 @@ func Parse(stream []byte) (r Request, status inspect.Status) {
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		// Neither a folded line nor a blank before the colon is understood by all in the
 		// same way.
-		if !ok || !isToken(name) {
+		if !ok || !isToken(name) || bytes.ContainsAny(value, ends) {
 			return Request{}, inspect.Malformed
 		}
 		if !bytes.EqualFold(name, []byte("Host")) {
 			continue
 		}
-		if field != nil {
+		if named {
 			return Request{}, inspect.Malformed // RFC 9112 section 3.2
 		}
-		field = bytes.Trim(value, " \t")
+		named = true
+		field := bytes.Trim(value, " \t")
 		if bytes.ContainsAny(field, " \t,/\\@?#") {
 			return Request{}, inspect.Malformed
 		}
