@@ -146,17 +146,21 @@ func TestImpairOnTerminals(t *testing.T) {
 			for i := range 3 {
 				flow.send(fmt.Sprint("lost ", i))
 			}
-			for narrow := true; ; narrow = !narrow { // until all three are counted, since nothing says when
-				columns := width.after
-				if narrow {
-					columns = 58
-				}
-				w.resize(columns)
-				text := w.await("table after the change to "+strconv.Itoa(columns), whole(columns))
-				if rows := from(text, "packets"); !narrow && strings.Fields(rows[1])[1] == "3" {
-					break
+			// Nothing but the table says that the packets were decided, and a resize draws it anew.
+			counted := func(packets string, drawn func(columns int) func(text string) bool) {
+				for narrow := true; ; narrow = !narrow {
+					columns := width.after
+					if narrow {
+						columns = 58
+					}
+					w.resize(columns)
+					text := w.await("table after the change to "+strconv.Itoa(columns), drawn(columns))
+					if fields := strings.Fields(from(text, "  there")[0]); !narrow && fields[1] == packets {
+						return
+					}
 				}
 			}
+			counted("3", whole)
 
 			w.key("C-z")
 			w.await(
@@ -166,12 +170,16 @@ func TestImpairOnTerminals(t *testing.T) {
 			flow.send("while stopped")
 			flow.want("while stopped")
 			w.enter("fg")
-			w.await("table behind the line of fg", func(text string) bool {
-				rows := from(text, "nfq impair --loss")
-				return len(rows) >= 4 && strings.Contains(strings.Join(rows, "\n"), "packets") &&
-					strings.Contains(rows[len(rows)-2], "there  ")
-			})
+			behindFg := func(int) func(text string) bool {
+				return func(text string) bool {
+					rows := from(text, "nfq impair --loss")
+					return len(rows) >= 4 && strings.Contains(strings.Join(rows, "\n"), "packets") &&
+						strings.Contains(rows[len(rows)-2], "there  ")
+				}
+			}
+			w.await("table behind the line of fg", behindFg(0))
 			flow.send("lost again")
+			counted("4", behindFg)
 			w.key("C-c")
 			w.await("end", func(text string) bool {
 				return strings.HasSuffix(text, "$") &&
