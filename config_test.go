@@ -15,19 +15,21 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Flags != 0 || c.CopyMode != CopyPacket || c.CopyRange != MaxPayload || c.MaxLen != 1024 || c.Batch != 96 ||
-		c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
+	if c.Flags != 0 || c.CopyMode != CopyPacket || c.CopyRange != MaxPayload || c.MaxLen != 1024 ||
+		c.Batch != 96 || c.FlushAfter != 100*time.Microsecond || c.Fallback != Drop || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}
 	small, frame := kernel.Charge()
 	if c.ReadBuffer < 1024*frame {
 		t.Errorf("receive buffer of %d bytes does not hold MaxLen frames", c.ReadBuffer)
 	}
-	if c, _ := (Config{CopyMode: CopyMeta, CopyRange: 100, Flags: NoGSO, MaxLen: 10}).withDefaults(); c.CopyRange != 0 || c.Flags != NoGSO || c.ReadBuffer != 10*small {
-		t.Errorf("%+v", c)
+	meta, _ := Config{CopyMode: CopyMeta, CopyRange: 100, Flags: NoGSO, MaxLen: 10}.withDefaults()
+	if meta.CopyRange != 0 || meta.Flags != NoGSO || meta.ReadBuffer != 10*small {
+		t.Errorf("%+v", meta)
 	}
-	if c, _ := (Config{MaxLen: 0xffff}).withDefaults(); c.ReadBuffer != kernel.FramesBuffer(0xffff, MaxPayload)+kernel.ReserveForGSO {
-		t.Errorf("a long queue asks for a receive buffer of %d bytes", c.ReadBuffer)
+	long, _ := Config{MaxLen: 0xffff}.withDefaults()
+	if long.ReadBuffer != kernel.FramesBuffer(0xffff, MaxPayload)+kernel.ReserveForGSO {
+		t.Errorf("a long queue asks for a receive buffer of %d bytes", long.ReadBuffer)
 	}
 	if size := slotSize(c); size < 65591+4096 {
 		t.Errorf("slots of %d bytes do not hold the largest message", size)

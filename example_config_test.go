@@ -67,7 +67,8 @@ func ExampleConfig_onRefused() {
 func ExampleConfig_flags() {
 	k, end := inMemory()
 	defer end()
-	q, err := k.Open(nfqueue.Config{MaxLen: 1, Flags: nfqueue.FailOpen}) // nfqueue.Open, with the real kernel
+	// With the real kernel this is nfqueue.Open.
+	q, err := k.Open(nfqueue.Config{MaxLen: 1, Flags: nfqueue.FailOpen})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -76,7 +77,8 @@ func ExampleConfig_flags() {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := q.Serve(ctx, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop })); err != nil {
+	drop := func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }
+	if err := q.Serve(ctx, nfqueue.HandlerFunc(drop)); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("first:", waits.Result().Passed)

@@ -111,7 +111,8 @@ func ExamplePacket_DeferTimeout() {
 	})
 	k, end := inMemory()
 	defer end()
-	q := k.Serve(nfqueue.Config{Fallback: nfqueue.Accept}, handler) // nfqueue.Run, with the real kernel
+	// With the real kernel this is nfqueue.Run.
+	q := k.Serve(nfqueue.Config{Fallback: nfqueue.Accept}, handler)
 
 	fmt.Println(k.Send(0, datagram(1024, "")).Result().Verdict, q.Stats().Fallback.Expired)
 	// Output: accept 1
@@ -172,7 +173,8 @@ func ExamplePacket_Conntrack() {
 func ExampleToQueue() {
 	k, end := inMemory()
 	defer end()
-	k.Serve(nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.ToQueue(7) }))
+	requeue := func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.ToQueue(7) }
+	k.Serve(nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(requeue))
 	k.Serve(nfqueue.Config{Queue: 7}, accept)
 
 	for _, hop := range k.Send(0, datagram(1024, "")).Result().Hops {

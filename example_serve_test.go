@@ -47,7 +47,8 @@ func ExampleQueue_Shutdown() {
 	k, end := inMemory()
 	defer end()
 
-	q, err := k.Open(nfqueue.Config{Queue: 0, Fallback: nfqueue.Accept}) // nfqueue.Open, with the real kernel
+	// With the real kernel this is nfqueue.Open.
+	q, err := k.Open(nfqueue.Config{Queue: 0, Fallback: nfqueue.Accept})
 	if err != nil {
 		log.Fatal(err)
 	}

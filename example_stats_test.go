@@ -42,6 +42,7 @@ func ExampleKernelQueues() {
 		log.Fatal(err)
 	}
 	for _, q := range queues {
-		fmt.Printf("queue %d: port id %d, %d packets wait, %d lost\n", q.Queue, q.PortID, q.Backlog, q.QueueDropped+q.UserDropped)
+		fmt.Printf("queue %d: port id %d, %d packets wait, %d lost\n",
+			q.Queue, q.PortID, q.Backlog, q.QueueDropped+q.UserDropped)
 	}
 }

@@ -22,12 +22,13 @@ var accept = nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return 
 func ExampleRun() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	handler := func(p *nfqueue.Packet) nfqueue.Verdict {
 		if flow, ok := p.Flow(); ok && flow.HasPorts() && flow.DstPort == 53 {
 			return nfqueue.Drop
 		}
 		return nfqueue.Accept
-	}))
+	}
+	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(handler))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -19,7 +19,9 @@ func countTo(n int, h HandlerFunc) (Handler, chan bool) {
 	}), done
 }
 
-var plainUDP = packetMessage(FamilyIPv4, 0, attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)}, attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
+var plainUDP = packetMessage(FamilyIPv4, 0,
+	attr{nfqmsg.AttrPacketHdr, packetHdr(1, etherTypeIPv4, HookInput)},
+	attr{nfqmsg.AttrInDev, be32(1)}, attr{nfqmsg.AttrPayload, udpPacket})
 
 // TestFlowsNoAllocations: handing over allocates nothing either.
 func TestFlowsNoAllocations(t *testing.T) {

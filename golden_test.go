@@ -22,7 +22,8 @@ import (
 )
 
 // update rewrites the descriptions in testdata/packets.
-var update = flag.Bool("update", false, "rewrite the descriptions of the messages in testdata/packets")
+var update = flag.Bool("update", false,
+	"rewrite the descriptions of the messages in testdata/packets")
 
 // nativeOrder names the byte order of this machine.
 func nativeOrder() string {

@@ -100,7 +100,9 @@ func TestGroupServeFlows(t *testing.T) {
 		if len(handlers) != 6 {
 			t.Errorf("handlers %v", handlers)
 		}
-		if err := errors.Join(g.SetMaxLen(MaxLenNone), g.SetFlags(FailOpen, FailOpen), g.SetCopy(CopyMeta, 0)); err != nil {
+		err := errors.Join(
+			g.SetMaxLen(MaxLenNone), g.SetFlags(FailOpen, FailOpen), g.SetCopy(CopyMeta, 0))
+		if err != nil {
 			t.Error(err)
 		}
 		for _, f := range sendTo(k, g) {
@@ -115,8 +117,8 @@ func TestGroupServeFlows(t *testing.T) {
 			t.Error(err)
 		}
 		s := g.Stats()
-		if s.Received != 2 || s.Accepted != 2 || s.Kernel == nil || s.Kernel.Queue != 5 || s.Kernel.LastID != 2 ||
-			s.Kernel.CopyMode != CopyMeta || s.Kernel.Backlog != 0 {
+		if s.Received != 2 || s.Accepted != 2 || s.Kernel == nil || s.Kernel.Queue != 5 ||
+			s.Kernel.LastID != 2 || s.Kernel.CopyMode != CopyMeta || s.Kernel.Backlog != 0 {
 			t.Errorf("%+v, %+v", s, s.Kernel)
 		}
 	})
@@ -125,17 +127,25 @@ func TestGroupServeFlows(t *testing.T) {
 // TestStatsAdd: every counter is added, also one that is new.
 func TestStatsAdd(t *testing.T) {
 	one := Stats{Received: 1, Unsent: 2, Fallback: FallbackStats{Panic: 3, Send: 4}, ReadBufferUsed: 5,
-		Kernel: &KernelQueue{Queue: 1, PortID: 6, Backlog: 7, QueueDropped: 8, UserDropped: 9, LastID: 10}}
+		Kernel: &KernelQueue{
+			Queue: 1, PortID: 6, Backlog: 7, QueueDropped: 8, UserDropped: 9, LastID: 10,
+		}}
 	var sum Stats
 	sum.add(Stats{})
 	sum.add(one)
 	two := one
-	two.Kernel = &KernelQueue{Queue: 2, PortID: 60, Backlog: 70, QueueDropped: 80, UserDropped: 90, LastID: 100}
+	two.Kernel = &KernelQueue{
+		Queue: 2, PortID: 60, Backlog: 70, QueueDropped: 80, UserDropped: 90, LastID: 100,
+	}
 	sum.add(two)
 	kernel := *sum.Kernel
 	sum.Kernel = nil
-	want := Stats{Received: 2, Unsent: 4, Fallback: FallbackStats{Panic: 6, Send: 8}, ReadBufferUsed: 10}
-	if sum != want || kernel != (KernelQueue{Queue: 1, Backlog: 77, QueueDropped: 88, UserDropped: 99, LastID: 110}) {
+	want := Stats{Received: 2, Unsent: 4, Fallback: FallbackStats{Panic: 6, Send: 8},
+		ReadBufferUsed: 10}
+	wantKernel := KernelQueue{
+		Queue: 1, Backlog: 77, QueueDropped: 88, UserDropped: 99, LastID: 110,
+	}
+	if sum != want || kernel != wantKernel {
 		t.Errorf("%+v, %+v", sum, kernel)
 	}
 	timed := Stats{HandlerTime: &Histogram{Sum: 1}}

@@ -131,10 +131,14 @@ func TestSetConnStatus(t *testing.T) {
 	p := tracked(t, conntrack.StateEstablished, tcpTuple, ctStatus(have))
 	mustSet(t, p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusFixedTimeout,
 		conntrack.StatusHelper))
-	wantCT(t, p, map[uint16][]byte{ctattr.Status: be32(uint32(conntrack.StatusSeenReply | conntrack.StatusConfirmed | conntrack.StatusAssured | conntrack.StatusFixedTimeout))})
+	const want = conntrack.StatusSeenReply | conntrack.StatusConfirmed | conntrack.StatusAssured |
+		conntrack.StatusFixedTimeout
+	wantCT(t, p, map[uint16][]byte{ctattr.Status: be32(uint32(want))})
 	for name, set := range map[string]func() error{
-		"setting confirmed":    func() error { return p.SetConnStatus(conntrack.StatusConfirmed, 0) },
-		"setting snat":         func() error { return p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusSrcNAT, 0) },
+		"setting confirmed": func() error { return p.SetConnStatus(conntrack.StatusConfirmed, 0) },
+		"setting snat": func() error {
+			return p.SetConnStatus(conntrack.StatusAssured|conntrack.StatusSrcNAT, 0)
+		},
 		"setting unknown bits": func() error { return p.SetConnStatus(1<<31, 0) },
 		"clearing seen-reply":  func() error { return p.SetConnStatus(0, conntrack.StatusSeenReply) },
 		"clearing assured":     func() error { return p.SetConnStatus(0, conntrack.StatusAssured) },

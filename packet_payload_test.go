@@ -191,7 +191,8 @@ func TestSetPayloadKeepsSurplus(t *testing.T) {
 			t.Errorf("%s: UDP length %d, want %d", c.name, got, c.length)
 		}
 		whole := gopacket.NewPacket(b, layers.LayerTypeIPv4, gopacket.Default)
-		if err := whole.TransportLayer().(*layers.UDP).SetNetworkLayerForChecksum(whole.NetworkLayer()); err != nil {
+		udp := whole.TransportLayer().(*layers.UDP)
+		if err := udp.SetNetworkLayerForChecksum(whole.NetworkLayer()); err != nil {
 			t.Fatal(err)
 		}
 		if err, wrong := whole.VerifyChecksums(); err != nil || len(wrong) > 0 {

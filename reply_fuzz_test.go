@@ -29,7 +29,8 @@ func FuzzReply(f *testing.F) {
 	f.Add(replyMessage(2, nfqmsg.Verdict, 7))
 	f.Add(replyMessage(22, nfqmsg.VerdictBatch, 7))
 	f.Add(replyMessage(0, nfqmsg.Config, 1)[:20])
-	f.Add(packetMessage(FamilyIPv4, 1, attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
+	f.Add(packetMessage(FamilyIPv4, 1,
+		attr{nfqmsg.AttrPacketHdr, packetHdr(7, etherTypeIPv4, HookInput)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cfg, err := Config{}.withDefaults()
 		if err != nil {
@@ -44,20 +45,25 @@ func FuzzReply(f *testing.F) {
 		n := copy(slot, b)
 		decide := q.rx.dispatch(new(Packet), slot, transport.Datagram{Len: n}, 0)
 		refused := q.stats.refused.Load() + q.stats.tooLate.Load() // one answer may be for many
-		bad := min(refused, 1) + q.stats.malformed.Load() + q.stats.fallbackMalformed.Load() + q.stats.fallbackTruncated.Load()
+		bad := min(refused, 1) + q.stats.malformed.Load() + q.stats.fallbackMalformed.Load() +
+			q.stats.fallbackTruncated.Load()
 		answered := len(waits) == 1
 		h, ok := nlwire.ParseHeader(b)
 		isReply := ok && h.Type == nlwire.TypeError && int64(h.Len) <= int64(n)
 		if decide && (!ok || h.Type != nfqmsg.Packet) || answered && !isReply || refused > 0 && !isReply {
-			t.Fatalf("type %#x: to decide %v, answers a request %v, verdicts refused %d", h.Type, decide, answered, refused)
+			t.Fatalf("type %#x: to decide %v, answers a request %v, verdicts refused %d",
+				h.Type, decide, answered, refused)
 		}
 		if answered {
-			if errno := <-waits; binary.NativeEndian.Uint32(b[16:]) != uint32(-errno) || binary.NativeEndian.Uint32(b[28:]) != seq {
+			errno := <-waits
+			if binary.NativeEndian.Uint32(b[16:]) != uint32(-errno) ||
+				binary.NativeEndian.Uint32(b[28:]) != seq {
 				t.Fatalf("error %d of %x for request %d", errno, b, seq)
 			}
 		}
 		if bad > 1 || (decide || answered) && bad != 0 {
-			t.Fatalf("to decide %v, answers a request %v, and %d times counted as bad", decide, answered, bad)
+			t.Fatalf("to decide %v, answers a request %v, and %d times counted as bad",
+				decide, answered, bad)
 		}
 	})
 }

@@ -53,7 +53,8 @@ func TestNames(t *testing.T) {
 		{HookOutput, "output"}, {HookPostrouting, "postrouting"}, {Hook(5), "hook 5"},
 		{CopyPacket, "packet"}, {CopyMeta, "meta"}, {CopyNone, "none"}, {CopyMode(9), "copy mode 9"},
 		{Flags(0), "none"}, {FailOpen | NoGSO, "fail-open|no-gso"}, {UIDGID | 0x40, "uid-gid|0x40"},
-		{ChecksumNotReady | SegmentationPending | ChecksumNotVerified, "csum-not-ready|gso|csum-not-verified"},
+		{ChecksumNotReady | SegmentationPending | ChecksumNotVerified,
+			"csum-not-ready|gso|csum-not-verified"},
 	} {
 		if got := c.got.String(); got != c.want {
 			t.Errorf("%#v is called %q, want %q", c.got, got, c.want)
