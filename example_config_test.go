@@ -36,7 +36,7 @@ func ExampleConfig_onPanic() {
 	// second: drop
 }
 
-// Hear of verdicts that the kernel has refused.
+// Report verdicts that the kernel has refused.
 func ExampleConfig_onRefused() {
 	refused := make(chan *nfqueue.VerdictError, 1)
 	config := nfqueue.Config{OnRefused: func(e *nfqueue.VerdictError) {
@@ -52,18 +52,18 @@ func ExampleConfig_onRefused() {
 	k.RefuseVerdict(0, fs.ErrPermission)
 	waits := k.Send(0, datagram(1024, ""))
 	e := <-refused
-	fmt.Println("packet", e.ID, "for want of CAP_NET_ADMIN:", errors.Is(e, fs.ErrPermission))
+	fmt.Println("packet", e.ID, "lacked CAP_NET_ADMIN:", errors.Is(e, fs.ErrPermission))
 	fmt.Println("counted:", q.Stats().Refused)
 
 	q.Close() // which the packet waits for
 	fmt.Println(waits.Result().Cause)
 	// Output:
-	// packet 1 for want of CAP_NET_ADMIN: true
+	// packet 1 lacked CAP_NET_ADMIN: true
 	// counted: 1
 	// the queue was closed
 }
 
-// Let packets pass that the queue has no room for.
+// Accept packets that do not fit into the queue.
 func ExampleConfig_flags() {
 	k, end := inMemory()
 	defer end()

@@ -103,7 +103,7 @@ func ExamplePacket_Defer() {
 	// drop
 }
 
-// Do not let packets wait for ever for a lookup that does not answer.
+// Bound how long packets wait for a lookup that does not answer.
 func ExamplePacket_DeferTimeout() {
 	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		p.DeferTimeout(10 * time.Millisecond) // and nobody resolves it
@@ -118,7 +118,7 @@ func ExamplePacket_DeferTimeout() {
 	// Output: accept 1
 }
 
-// Tell the two directions of a conversation from one another, and from others.
+// Tell the two directions of a conversation apart, and from other conversations.
 func ExamplePacket_Flow() {
 	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if flow, ok := p.Flow(); ok && flow.HasPorts() {
@@ -133,7 +133,7 @@ func ExamplePacket_Flow() {
 	// Output: 192.0.2.1 1024 to 198.51.100.1 53
 }
 
-// Know who has sent a packet.
+// Find the user who sent a packet.
 func ExamplePacket_UID() {
 	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if uid, ok := p.UID(); ok {
@@ -150,8 +150,8 @@ func ExamplePacket_UID() {
 	// Output: sent by user 1000
 }
 
-// Let the rest of a connection skip the queue, by a rule that accepts what has the mark
-// before the one that queues. The whole of it is in examples/connmark.
+// Let the rest of a connection skip the queue: a rule before the one that queues accepts packets
+// with the mark. The whole program is in examples/connmark.
 func ExamplePacket_Conntrack() {
 	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if state, ok := p.ConnState(); !ok || state.Reply() {
@@ -169,7 +169,7 @@ func ExamplePacket_Conntrack() {
 	_, _ = handler, config // of nfqueue.Run
 }
 
-// Leave packets to another queue, where they get another id.
+// Send packets to another queue, where they get another id.
 func ExampleToQueue() {
 	k, end := inMemory()
 	defer end()

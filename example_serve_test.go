@@ -15,7 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// Serve until a context ends. What waits in the queue then is still decided.
+// Serve until a context ends. Packets that wait in the queue then are still decided.
 func ExampleQueue_Serve() {
 	k, end := inMemory()
 	defer end()
@@ -128,7 +128,7 @@ func ExampleOpenGroup() {
 	}
 }
 
-// Hand a queue to a new process of the program without losing a packet. The whole of it is
+// Hand a queue over to a new process of the program without losing a packet. The whole program is
 // in examples/upgrade.
 func ExampleQueue_File() {
 	q, err := nfqueue.Open(nfqueue.Config{Queue: 0})

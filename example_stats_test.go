@@ -9,7 +9,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 )
 
-// See what became of the packets, and what was lost before it could be decided.
+// Count the verdicts, and the packets that were lost before they could be decided.
 func ExampleQueue_Stats() {
 	handler := nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		if p.Mark() == 1 {
@@ -35,7 +35,7 @@ func ExampleQueue_Stats() {
 	// balanced: true
 }
 
-// List the bound queues of the network namespace, whoever serves them.
+// List the bound queues of the network namespace, including those of other processes.
 func ExampleKernelQueues() {
 	queues, err := nfqueue.KernelQueues()
 	if err != nil {

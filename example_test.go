@@ -34,7 +34,7 @@ func ExampleRun() {
 	}
 }
 
-// Tell apart why a queue cannot be had.
+// Tell apart why a queue cannot be opened.
 func ExampleOpen() {
 	q, err := nfqueue.Open(nfqueue.Config{Queue: 5, MaxLen: 4096, Flags: nfqueue.FailOpen})
 	switch {
@@ -53,7 +53,7 @@ func ExampleOpen() {
 	}
 }
 
-// Every error of a queue says which operation failed, and of which queue.
+// Every error of a queue names the operation and the queue.
 func ExampleOpError() {
 	k, end := inMemory()
 	defer end()
@@ -64,13 +64,13 @@ func ExampleOpError() {
 	if errors.As(err, &failed) {
 		fmt.Println("queue", failed.Queue, failed.Op)
 	}
-	fmt.Println("for want of privileges:", errors.Is(err, fs.ErrPermission))
+	fmt.Println("privileges are missing:", errors.Is(err, fs.ErrPermission))
 	// Output:
 	// queue 5 open
-	// for want of privileges: true
+	// privileges are missing: true
 }
 
-// Verdicts that the kernel would not take, or would take for others, are errors.
+// Verdicts that the kernel would refuse, or mistake for others, are errors.
 func ExampleVerdict() {
 	fmt.Println(nfqueue.Drop, nfqueue.Accept, nfqueue.Repeat, nfqueue.Stop)
 	fmt.Println(nfqueue.ToQueue(7))
