@@ -324,6 +324,13 @@ func (w *flowWorker) run() {
 	defer w.q.life.AddWorker()()
 	w.startCalls()
 	defer w.endCalls()
+	returned := false
+	defer func() {
+		if !returned { // the Logger has panicked, or ended the goroutine
+			defer w.f.fail(&PanicError{Value: recover(), Stack: debug.Stack()})
+			_ = w.q.out.Flush()
+		}
+	}()
 	var room [chunk]*parcel
 	for {
 		w.mu.Lock()
@@ -336,10 +343,12 @@ func (w *flowWorker) run() {
 		more := len(w.inbox) > 0
 		w.mu.Unlock()
 		if n == 0 {
+			returned = true
 			return
 		}
 		for len(w.begun) > 0 {
 			if !w.serveBegun(more) {
+				returned = true
 				return
 			}
 		}

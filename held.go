@@ -102,11 +102,11 @@ func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 func (h *Held) decide(v Verdict, edits *nfqmsg.Edits) {
 	t := sender.Now()
 	h.queue.times.Decided(h.packet.received)
+	defer h.queue.held.Remove(&h.entry, h.queue.out.Counters.Kind(uint32(v))) // a Logger may panic
 	h.queue.out.Add(sender.Verdict{
 		Decision: nfqmsg.Decision{ID: h.packet.id, Word: uint32(v), Edits: edits},
 		Called:   t, Returned: t, SendNext: true, Counted: true,
 	})
-	h.queue.held.Remove(&h.entry, h.queue.out.Counters.Kind(uint32(v)))
 }
 
 // heldSet has the packets that wait to be resolved.

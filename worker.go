@@ -38,7 +38,7 @@ func (w *worker) endCalls() {
 // the Fallback instead, so that what was received with it does not take longer than the
 // handler that is running.
 func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Duration {
-	v := w.q.cfg.Fallback
+	v, took, slow := w.q.cfg.Fallback, time.Duration(0), false
 	if w.q.life.Limit().Passed() {
 		w.q.stats.fallbackShutdown.Add(1)
 	} else {
@@ -48,9 +48,7 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 		v = h.ServePacket(p)
 		w.times.End(p.received, p.held == nil)
 		p.deciding = false
-		if took, slow := w.calls.Slow(); slow {
-			w.warnSlow(p, took)
-		}
+		took, slow = w.calls.Slow()
 	}
 
 	end := t
@@ -61,6 +59,9 @@ func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Du
 	if w.decide(p, v, sender.Verdict{Called: t, Returned: end, SendNext: last}) {
 		_ = w.q.out.Flush()
 		end = sender.Now()
+	}
+	if slow { // told after the verdict: the Logger may take its time, or panic
+		w.warnSlow(p, took)
 	}
 	return end
 }
@@ -92,19 +93,24 @@ func (w *worker) decide(p *Packet, v Verdict, d sender.Verdict) (due bool) {
 		q.held.Remove(&p.held.entry, nil)
 		q.times.Decided(p.received)
 	}
-	if v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Stop) == 0 {
+	rare := v > Stop || 1<<v&(1<<Drop|1<<Accept|1<<Stop) == 0
+	if rare {
 		if err := v.check(); err != nil {
+			due = q.fallback(p.id, &q.stats.fallbackInvalid, d)
 			q.log.Error(sender.KindInvalid, "nfqueue: a handler returned an invalid verdict",
 				"id", p.id, "error", err)
-			return q.fallback(p.id, &q.stats.fallbackInvalid, d)
+			return due
 		}
-		q.watchRounds(p, v)
 	}
 	d.Decision = nfqmsg.Decision{ID: p.id, Word: uint32(v), Batch: q.mayBatch()}
 	if v != Drop {
 		d.Edits = &p.edits
 	}
-	return q.out.Add(d)
+	due = q.out.Add(d)
+	if rare {
+		q.watchRounds(p, v)
+	}
+	return due
 }
 
 // watchRounds warns of a packet that a verdict sends to the same queue unchanged, over and over.
