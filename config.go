@@ -87,8 +87,8 @@ type Config struct {
 	// longer may be missed. Zero is never; other values cost some nanoseconds for each packet.
 	SlowHandler time.Duration
 
-	// Histograms has Stats measure handlers and verdicts, in HandlerTime and DecideTime. The clock
-	// is then read twice for each packet.
+	// Histograms makes Stats measure handlers and verdicts, in HandlerTime and DecideTime. The
+	// clock is then read twice for each packet.
 	Histograms bool
 
 	// OnPanic is called after a handler has panicked and its packet was given the Fallback;
@@ -116,19 +116,19 @@ const (
 	DefaultDrainTimeout = 5 * time.Second
 )
 
-// MaxLenNone is for Config.MaxLen and SetMaxLen: the kernel queues no packet. It drops them,
-// or lets them pass with FailOpen.
+// MaxLenNone, in Config.MaxLen and SetMaxLen, makes the kernel queue no packet. It drops them or,
+// with FailOpen, accepts them.
 const MaxLenNone = math.MaxUint32
 
 // MaxBusyPoll is the largest Config.BusyPoll: Close, and changes of a queue, wait for a poll to
 // end.
 const MaxBusyPoll = time.Millisecond
 
-// maxBatch is UIO_MAXIOV, the most that one recvmmsg takes.
+// maxBatch is UIO_MAXIOV, the most datagrams that one recvmmsg receives.
 const maxBatch = 1024
 
-// withDefaults returns c with every zero field replaced by what it stands for, or
-// an error that says which field is wrong.
+// withDefaults returns c with every zero field replaced by its default, or an error that says
+// which field is wrong.
 func (c Config) withDefaults() (Config, error) {
 	if c.Fallback != Drop && c.Fallback != Accept {
 		return c, fmt.Errorf("Config.Fallback is %v; it must be Drop or Accept", c.Fallback)

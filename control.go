@@ -117,8 +117,8 @@ const (
 	configAttempts = 4
 )
 
-// errNoReply is the cause when no attempt of a request had a reply in time. The kernel may
-// have done what was asked all the same.
+// errNoReply is the cause when no attempt of a request had a reply in time. The kernel may still
+// have made the change.
 var errNoReply = fmt.Errorf(
 	"no reply from the kernel was received; the receive buffer overflows, or a handler takes long: %w",
 	os.ErrDeadlineExceeded)

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	// ErrClosed is what a method of a closed Queue returns. It is net.ErrClosed.
+	// ErrClosed means that the Queue is closed. It is net.ErrClosed.
 	ErrClosed = net.ErrClosed
 	// ErrQueueInUse means that another socket has bound the queue. The error that
 	// wraps it names the netlink port id of the owner where it can be read.

@@ -241,13 +241,13 @@ func (f *flows) fail(err error) {
 // drain is a no-op for workers; leftovers are handled by f.rest.
 func (f *flows) drain() { f.rest.drain() }
 
-// wait ends the workers, once they have decided everything, and makes the queue what it was
-// before. What a worker that gave up has left is stashed.
+// wait ends the workers once they have decided everything, and puts the slots of the slab back.
+// Packets that a failed worker has left are stashed.
 func (f *flows) wait() error {
 	if f.workers == nil {
 		return nil
 	}
-	f.dispatchShares() // what a panic in the reader has kept from them
+	f.dispatchShares() // a panic in the reader may have come before
 	for _, w := range f.workers {
 		w.end()
 	}

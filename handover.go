@@ -57,15 +57,15 @@ func OpenFile(f *os.File, cfg Config) (*Queue, error) {
 	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
 	q.loss.ResetBaseline()
-	q.flags.Store(uint32(allFlags)) // nobody knows
+	q.flags.Store(uint32(allFlags)) // not known here: assume that all are on
 	return q, nil
 }
 
 // Release ends the use of the queue by this process and leaves it to another, which has the
-// socket from File. It stops receiving, has a running Serve handle what was received, and
-// waits for deferred packets until ctx ends; those left get the Fallback. Packets that nobody
-// has received wait for the other process. Serve returns nil. Like Shutdown, Release fails
-// with ErrInHandler when a handler calls it.
+// socket from File. It stops receiving, waits until a running Serve has decided the packets that
+// were received, and waits for deferred packets until ctx ends; those left get the Fallback.
+// Packets that were not received yet wait for the other process. Serve returns nil. Like
+// Shutdown, Release fails with ErrInHandler when a handler calls it.
 func (q *Queue) Release(ctx context.Context) error {
 	return q.end(&lifecycle.Stop{Ctx: ctx, Release: true})
 }

@@ -91,7 +91,7 @@ func (h *Held) Resolve(v Verdict) error {
 	return nil
 }
 
-// claim reports whether the caller is the one who decides.
+// claim reports whether the caller is the one that decides.
 func (h *Held) claim() bool { return h.state.CompareAndSwap(heldWaits, heldDecided) }
 
 // abandoned reports whether the queue was closed before the packet had its verdict.
@@ -112,8 +112,9 @@ func (h *Held) decide(v Verdict, edits *nfqmsg.Edits) {
 // heldSet has the packets that wait to be resolved.
 type heldSet = holding.Set[*Held]
 
-// expire gives the Fallback to a packet whose time has passed, or that nobody will resolve.
-// It kicks next. The verdict is without edits: another goroutine may be editing the packet.
+// expire gives the Fallback to a packet whose time has passed, or at the end of the queue. The
+// caller kicks the sender next. The verdict has no edits: another goroutine may be editing the
+// packet.
 func (h *Held) expire(counter *atomic.Uint64) {
 	if h.claim() {
 		counter.Add(1)
@@ -128,8 +129,8 @@ func (h *Held) abandon() {
 	}
 }
 
-// decideHeld waits until ctx ends for the packets that are held. Those left get the Fallback; for
-// those that somebody is about to resolve, it waits again.
+// decideHeld waits until ctx ends for the packets that are held. Those left get the Fallback. Then
+// it waits for calls of Resolve that have begun.
 func (q *Queue) decideHeld(ctx context.Context) {
 	q.held.Wait(ctx, q.life.Done())
 	for _, h := range q.held.Owners() {

@@ -13,9 +13,9 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
-// receiver is what the reader, the one goroutine that receives, works on. What it has not
-// dispatched when it stops, because a handler panicked or because it only waited for a reply,
-// the next reader finds here.
+// receiver is the state of the reader, the one goroutine that receives. It keeps what a reader has
+// not dispatched when it stops, because a handler panicked or because it only waited for a reply,
+// for the next reader.
 type receiver struct {
 	q *Queue
 
@@ -149,8 +149,7 @@ func (q *Queue) stopReading() {
 	q.abandonStash()
 }
 
-// abandonStash counts the packets of a closed queue that were received, and that nobody will
-// decide.
+// abandonStash counts the packets of a closed queue that were received and not decided.
 func (q *Queue) abandonStash() {
 	if !q.life.IsClosed() {
 		return

@@ -38,10 +38,10 @@ func (q *Queue) inline(h Handler) func() dispatcher {
 	}
 }
 
-// dispatcher has received packets decided.
+// dispatcher passes received packets to handlers, on one goroutine or on several.
 type dispatcher interface {
 	// dispatch gives everything that has been received to handlers. The error is the panic
-	// of one. dispatch may then be called again for what is left.
+	// of one. dispatch may then be called again for the packets left.
 	dispatch() error
 	// drain says that the queue is about to end: packets left by a panic get the Fallback.
 	drain()
@@ -106,7 +106,7 @@ func (d *inline) serveReceived() (err error) {
 	return nil
 }
 
-// noHandler gives the Fallback to packets that no handler is left for.
+// noHandler gives the Fallback to packets that have no handler.
 type noHandler struct{ q *Queue }
 
 func (n noHandler) ServePacket(*Packet) Verdict {
@@ -114,7 +114,7 @@ func (n noHandler) ServePacket(*Packet) Verdict {
 	return n.q.cfg.Fallback
 }
 
-// atEnd is what serve does with the queue when its context ends.
+// atEnd says what serve does with the queue when its context ends.
 type atEnd bool
 
 const (
@@ -122,7 +122,8 @@ const (
 	keepQueue atEnd = true  // leave it open; packets wait in it for the next serve
 )
 
-// serve has packets decided by what start returns, until the end of ctx and then as it says.
+// serve dispatches packets with the dispatcher that start returns, until ctx ends, and then does
+// what then says.
 func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) error {
 	limit, done, err := q.life.StartServe()
 	if err != nil {
@@ -165,8 +166,8 @@ func (q *Queue) serve(ctx context.Context, start func() dispatcher, then atEnd) 
 	return nil
 }
 
-// serveUntil dispatches packets until ctx ends or somebody asks the queue to end, and
-// returns nil then.
+// serveUntil dispatches packets until ctx ends, or Shutdown or Release is called. Then it returns
+// nil.
 func (q *Queue) serveUntil(ctx context.Context, d dispatcher) error {
 	for {
 		if err := d.dispatch(); err != nil {

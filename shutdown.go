@@ -47,7 +47,7 @@ func (q *Queue) end(s *lifecycle.Stop) error {
 		if served == nil {
 			break
 		}
-		// A Serve runs. It sees the wish when it wakes, and finishes in our place.
+		// A Serve runs. It sees the wish when it wakes, and calls finish.
 		defer q.life.Limit().EndWith(s.Ctx)()
 		q.wake()
 		select {
@@ -157,8 +157,8 @@ func (q *Queue) dispatchRest(d dispatcher) (err error) {
 const (
 	// replyWait is how long drain waits for the reply to its request before it sends another.
 	replyWait = 100 * time.Millisecond
-	// maxWaiting is how many packets wait in a queue at the most, whatever its maximum length
-	// is. Old kernels have no such limit.
+	// maxWaiting is how many packets can wait in a queue, whatever its maximum length is. Old
+	// kernels have no such limit.
 	maxWaiting = 1 << 16
 )
 
@@ -166,8 +166,8 @@ const (
 // so that the kernel's reply follows the last one.
 //
 // Without owner another process may go on with the queue: the request then changes nothing,
-// and the other process may read the reply. Then enough has been received when nothing comes
-// for a while, or when that were as many packets as can wait.
+// and the other process may receive the reply. drain then ends when nothing comes for a while,
+// or after as many packets as can wait in a queue.
 func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 	changes, atMost := []nfqmsg.Change{{}}, maxWaiting
 	if owner {
@@ -200,8 +200,8 @@ func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 
 // dispatchUntil receives and dispatches until the reply comes. It gives up, and reports that
 // it is not done, when nothing comes for replyWait, or after atMost packets, which it counts
-// down. Until the time for handlers has passed, failures to receive do not count as nothing:
-// there may be packets behind them.
+// down. Until the time for handlers has passed, a failure to receive starts replyWait again:
+// there may be packets behind it.
 func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (
 	done bool, err error) {
 	limit := q.life.Limit()

@@ -177,7 +177,7 @@ func (q *Queue) Stats() Stats {
 	return s
 }
 
-// snapshot returns what the queue counts by itself.
+// snapshot returns the counters of the queue, without those of the kernel.
 func (q *Queue) snapshot() Stats {
 	q.held.Lock()
 	defer q.held.Unlock()

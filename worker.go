@@ -34,9 +34,8 @@ func (w *worker) endCalls() {
 }
 
 // serve calls h for p and returns the time when that was done. t is the time that was read
-// last. last says that the caller flushes next. Once the time for handlers has passed p gets
-// the Fallback instead, so that what was received with it does not take longer than the
-// handler that is running.
+// last. last says that the caller flushes next. Once the time for handlers has passed, p gets
+// the Fallback instead, so that the rest of the batch does not delay the end further.
 func (w *worker) serve(h Handler, p *Packet, last bool, t time.Duration) time.Duration {
 	v, took, slow := w.q.cfg.Fallback, time.Duration(0), false
 	if w.q.life.Limit().Passed() {
