@@ -10,30 +10,70 @@ import (
 	"strings"
 )
 
-// arguments are the keywords that a value follows: the field of Rule which it sets, and
-// how it is read. The error says what was expected.
-var arguments = map[string]struct {
-	field string
-	set   func(p *parser, value string) error
-}{
-	"proto":    {"Protocol", func(p *parser, v string) (err error) { p.rule.Protocol, err = protocolNumber(v); return }},
-	"type":     {"ICMPType", (*parser).keepType},
-	"iif":      {"InDevName", func(p *parser, v string) error { p.rule.InDevName = v; return ifaceGiven(v) }},
-	"oif":      {"OutDevName", func(p *parser, v string) error { p.rule.OutDevName = v; return ifaceGiven(v) }},
-	"saddr":    {"Src", func(p *parser, v string) (err error) { p.rule.Src, err = prefix(v); return }},
-	"daddr":    {"Dst", func(p *parser, v string) (err error) { p.rule.Dst, err = prefix(v); return }},
-	"sport":    {"SrcPort", func(p *parser, v string) (err error) { p.rule.SrcPort, err = ports(v); return }},
-	"dport":    {"DstPort", func(p *parser, v string) (err error) { p.rule.DstPort, err = ports(v); return }},
-	"port":     {"Port", func(p *parser, v string) (err error) { p.rule.Port, err = ports(v); return }},
-	"uid":      {"UID", func(p *parser, v string) (err error) { p.rule.UID, err = ownerID(v); return }},
-	"gid":      {"GID", func(p *parser, v string) (err error) { p.rule.GID, err = ownerID(v); return }},
-	"mark":     {"Mark", func(p *parser, v string) (err error) { p.rule.Mark, p.rule.MarkMask, err = mark(v); return }},
-	"ct":       {"CTState", func(p *parser, v string) (err error) { p.rule.CTState, err = ctState(v); return }},
-	"ctmark":   {"CTMark", func(p *parser, v string) (err error) { p.rule.CTMark, p.rule.CTMarkMask, err = mark(v); return }},
-	"packets":  {"FirstPackets", func(p *parser, v string) (err error) { p.rule.FirstPackets, err = limit(v); return }},
-	"bytes":    {"FirstBytes", func(p *parser, v string) (err error) { p.rule.FirstBytes, err = limit(v); return }},
-	"priority": {"Priority", func(p *parser, v string) (err error) { p.rule.Priority, err = priority(v); return }},
-	"queue":    {"Queues", func(p *parser, v string) (err error) { p.rule.Queue, p.rule.Queues, err = queues(v); return }},
+// arguments has the field of Rule that each keyword with a value sets.
+var arguments = map[string]string{
+	"proto":    "Protocol",
+	"type":     "ICMPType",
+	"iif":      "InDevName",
+	"oif":      "OutDevName",
+	"saddr":    "Src",
+	"daddr":    "Dst",
+	"sport":    "SrcPort",
+	"dport":    "DstPort",
+	"port":     "Port",
+	"uid":      "UID",
+	"gid":      "GID",
+	"mark":     "Mark",
+	"ct":       "CTState",
+	"ctmark":   "CTMark",
+	"packets":  "FirstPackets",
+	"bytes":    "FirstBytes",
+	"priority": "Priority",
+	"queue":    "Queues",
+}
+
+// set sets the field of a keyword. The error says what was expected.
+func (p *parser) set(keyword, v string) (err error) {
+	r := &p.rule
+	switch keyword {
+	case "proto":
+		r.Protocol, err = protocolNumber(v)
+	case "type":
+		err = p.keepType(v)
+	case "iif":
+		r.InDevName, err = v, ifaceGiven(v)
+	case "oif":
+		r.OutDevName, err = v, ifaceGiven(v)
+	case "saddr":
+		r.Src, err = prefix(v)
+	case "daddr":
+		r.Dst, err = prefix(v)
+	case "sport":
+		r.SrcPort, err = ports(v)
+	case "dport":
+		r.DstPort, err = ports(v)
+	case "port":
+		r.Port, err = ports(v)
+	case "uid":
+		r.UID, err = ownerID(v)
+	case "gid":
+		r.GID, err = ownerID(v)
+	case "mark":
+		r.Mark, r.MarkMask, err = mark(v)
+	case "ct":
+		r.CTState, err = ctState(v)
+	case "ctmark":
+		r.CTMark, r.CTMarkMask, err = mark(v)
+	case "packets":
+		r.FirstPackets, err = limit(v)
+	case "bytes":
+		r.FirstBytes, err = limit(v)
+	case "priority":
+		r.Priority, err = priority(v)
+	case "queue":
+		r.Queue, r.Queues, err = queues(v)
+	}
+	return err
 }
 
 func protocolNumber(s string) (Protocol, error) {
@@ -67,7 +107,8 @@ func icmpType(p Protocol, s string) (ICMPType, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 8)
 	if err != nil {
-		return ICMPType{}, fmt.Errorf("expected a type of %v, such as echo-request, or a number up to 255", p)
+		return ICMPType{}, fmt.Errorf("expected a type of %v, such as echo-request, "+
+			"or a number up to 255", p)
 	}
 	return NewICMPType(uint8(n)), nil
 }
@@ -85,7 +126,8 @@ func prefix(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return netip.Prefix{}, errors.New("expected an address or a prefix, such as 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32")
+		return netip.Prefix{}, errors.New("expected an address or a prefix, such as 192.0.2.1, " +
+			"192.0.2.0/24 or 2001:db8::/32")
 	}
 	return p, nil
 }
@@ -107,7 +149,8 @@ func ports(s string) (Ports, error) {
 		return Ports{}, errors.New("expected a port, 1 to 65535, or a range such as 80-90")
 	}
 	if last == 0 {
-		return Ports{}, errors.New("port 0 alone cannot be matched; expected 1 to 65535, or a range such as 80-90")
+		return Ports{}, errors.New("port 0 alone cannot be matched; expected 1 to 65535, or a " +
+			"range such as 80-90")
 	}
 	if several && last < first {
 		return Ports{}, errors.New("the range ends before it begins")
@@ -124,7 +167,8 @@ func mark(s string) (value, mask uint32, err error) {
 		ok = ok && mask != 0
 	}
 	if !ok {
-		return 0, 0, errors.New("expected a mark of 32 bits, such as 1 or 0xff, or one with a mask that is not zero, such as 0x1/0xff")
+		return 0, 0, errors.New("expected a mark of 32 bits, such as 1 or 0xff, or one with a " +
+			"mask that is not zero, such as 0x1/0xff")
 	}
 	return value, mask, nil
 }
@@ -182,7 +226,8 @@ next:
 				continue next
 			}
 		}
-		return 0, errors.New("expected connection tracking states, such as new or established,related; there are new, established, related, invalid, untracked")
+		return 0, errors.New("expected connection tracking states, such as new or " +
+			"established,related; there are new, established, related, invalid, untracked")
 	}
 	return states, nil
 }
@@ -198,7 +243,8 @@ func priority(s string) (int32, error) {
 func queues(s string) (first, count uint16, err error) {
 	first, last, _, ok := numbers(s)
 	if !ok {
-		return 0, 0, errors.New("expected the number of a queue, 0 to 65535, or a range such as 3-5")
+		return 0, 0, errors.New("expected the number of a queue, 0 to 65535, " +
+			"or a range such as 3-5")
 	}
 	if last < first {
 		return 0, 0, errors.New("the range ends before it begins")

@@ -27,11 +27,13 @@ func TestBridge(t *testing.T) {
 	} {
 		t.Run(rule, func(t *testing.T) {
 			n := labtest.Bridged(t)
-			set, err := rules.Install(rules.Config{NetNS: n.Middle.FD()}, parse(t, rule+" priority -200"))
+			set, err := rules.Install(rules.Config{NetNS: n.Middle.FD()},
+				parse(t, rule+" priority -200"))
 			labtest.Must(t, err)
 			defer set.Close()
 			count := watch(t, n.Middle, 0)
-			if got := (flow{protocol: "udp", sport: 1000, dport: 2000}).send(t, n); !bytes.Equal(got, plain) {
+			udp := flow{protocol: "udp", sport: 1000, dport: 2000}
+			if got := udp.send(t, n); !bytes.Equal(got, plain) {
 				t.Errorf("received %q", got)
 			}
 			if got := count.Load(); got != want {

@@ -68,7 +68,8 @@ func (c *chain) carryOut(o Offload, steps []step, index int) {
 
 // tracks reports whether a rule of the chain uses conntrack.
 func (c *chain) tracks() bool {
-	return len(c.carry) > 0 || slices.ContainsFunc(c.queue, func(r numbered) bool { return r.tracks() })
+	return len(c.carry) > 0 || slices.ContainsFunc(c.queue,
+		func(r numbered) bool { return r.tracks() })
 }
 
 // addTracking adds a rule that uses conntrack to a chain that no packet passes.

@@ -37,7 +37,7 @@
 // # Other programs
 //
 // When a hook is unregistered, the kernel drops every packet that waits in any queue of the
-// network namespace, whoever has bound it. Set.Close waits for a moment at which none does.
+// network namespace, also in those of other programs. Set.Close waits for a moment at which none does.
 // A process that ends without it, by SIGKILL, os.Exit or a panic, costs other programs what
 // waits in their queues then; on a namespace where nothing else uses connection tracking, rules
 // with CTState, CTMark, FirstPackets, FirstBytes or Offload cost it twice, some milliseconds apart.

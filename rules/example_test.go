@@ -42,9 +42,10 @@ func ExampleRunFunc() {
 	newHandler := func(int) nfqueue.Handler {
 		return nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
 	}
-	err = rules.RunFunc(context.Background(), nfqueue.Config{}, func(ctx context.Context, q *nfqueue.Queue) error {
-		return q.ServeFlows(ctx, 4, newHandler)
-	}, r)
+	err = rules.RunFunc(context.Background(), nfqueue.Config{},
+		func(ctx context.Context, q *nfqueue.Queue) error {
+			return q.ServeFlows(ctx, 4, newHandler)
+		}, r)
 	if err != nil {
 		log.Print(err)
 	}
@@ -94,7 +95,8 @@ func ExampleInstall() {
 	}()
 	defer set.Stop() // first
 
-	go q.Serve(context.Background(), nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }))
+	accept := func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }
+	go q.Serve(context.Background(), nfqueue.HandlerFunc(accept))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -89,7 +89,10 @@ func (m *matcher) network(r Rule, n nfqueue.Family) {
 		m.meta(what, expr.MetaKeyNFPROTO, []byte{byte(n)})
 		return
 	}
-	etherType := map[nfqueue.Family]uint16{nfqueue.FamilyIPv4: unix.ETH_P_IP, nfqueue.FamilyIPv6: unix.ETH_P_IPV6}[n]
+	etherType := uint16(unix.ETH_P_IP)
+	if n == nfqueue.FamilyIPv6 {
+		etherType = unix.ETH_P_IPV6
+	}
 	m.meta(what, expr.MetaKeyPROTOCOL, binary.BigEndian.AppendUint16(nil, etherType))
 }
 
@@ -104,7 +107,10 @@ func (m *matcher) address(what string, p netip.Prefix, at networkOffset) {
 	if p.Addr().Is6() {
 		offset = at.v6
 	}
-	m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(size)})
+	m.add(what, &expr.Payload{
+		DestRegister: register, Base: expr.PayloadBaseNetworkHeader,
+		Offset: offset, Len: uint32(size),
+	})
 	if !p.IsSingleIP() {
 		m.mask(what, net.CIDRMask(p.Bits(), size*8))
 	}
@@ -119,7 +125,9 @@ func (m *matcher) mask(what string, mask []byte) {
 }
 
 func (m *matcher) transport(what string, offset, size uint32) {
-	m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: size})
+	m.add(what, &expr.Payload{
+		DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: size,
+	})
 }
 
 // transportHeader matches packets that are not later fragments. The fragment header of IPv6 has the
@@ -134,17 +142,21 @@ func (m *matcher) transportHeader(r single) {
 	const what = "fragment"
 	switch r.has {
 	case firstIPv4:
-		m.add(what, &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2})
+		m.add(what, &expr.Payload{
+			DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2,
+		})
 		m.mask(what, []byte{0x1f, 0xff})
 		m.compare(what, expr.CmpOpEq, []byte{0, 0})
 	case unfragmented:
 		m.add(what, &expr.Exthdr{
-			DestRegister: register, Op: expr.ExthdrOpIpv6, Type: unix.IPPROTO_FRAGMENT, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT,
+			DestRegister: register, Op: expr.ExthdrOpIpv6, Type: unix.IPPROTO_FRAGMENT,
+			Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT,
 		})
 		m.compare(what, expr.CmpOpEq, []byte{0})
 	case firstIPv6:
 		m.add(what, &expr.Exthdr{
-			DestRegister: register, Op: expr.ExthdrOpIpv6, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2,
+			DestRegister: register, Op: expr.ExthdrOpIpv6, Type: unix.IPPROTO_FRAGMENT,
+			Offset: 2, Len: 2,
 		})
 		m.mask(what, []byte{0xff, 0xf8})
 		m.compare(what, expr.CmpOpEq, []byte{0, 0})

@@ -24,7 +24,8 @@ const (
 )
 
 var protocolNames = map[Protocol]string{
-	ICMP: "icmp", TCP: "tcp", UDP: "udp", DCCP: "dccp", ICMPv6: "icmpv6", SCTP: "sctp", UDPLite: "udplite",
+	ICMP: "icmp", TCP: "tcp", UDP: "udp", DCCP: "dccp", ICMPv6: "icmpv6",
+	SCTP: "sctp", UDPLite: "udplite",
 }
 
 var protocolOfName = inverse(protocolNames)
@@ -100,14 +101,16 @@ func NewICMPType(number uint8) ICMPType { return ICMPType{set: true, number: num
 // Names are those of nft.
 var (
 	icmpNames = map[uint8]string{
-		0: "echo-reply", 3: "destination-unreachable", 4: "source-quench", 5: "redirect", 8: "echo-request",
-		9: "router-advertisement", 10: "router-solicitation", 11: "time-exceeded", 12: "parameter-problem",
-		13: "timestamp-request", 14: "timestamp-reply",
+		0: "echo-reply", 3: "destination-unreachable", 4: "source-quench", 5: "redirect",
+		8: "echo-request", 9: "router-advertisement", 10: "router-solicitation",
+		11: "time-exceeded", 12: "parameter-problem", 13: "timestamp-request",
+		14: "timestamp-reply",
 	}
 	icmpv6Names = map[uint8]string{
-		1: "destination-unreachable", 2: "packet-too-big", 3: "time-exceeded", 4: "parameter-problem",
-		128: "echo-request", 129: "echo-reply", 130: "mld-listener-query", 131: "mld-listener-report",
-		132: "mld-listener-done", 133: "nd-router-solicit", 134: "nd-router-advert", 135: "nd-neighbor-solicit",
+		1: "destination-unreachable", 2: "packet-too-big", 3: "time-exceeded",
+		4: "parameter-problem", 128: "echo-request", 129: "echo-reply",
+		130: "mld-listener-query", 131: "mld-listener-report", 132: "mld-listener-done",
+		133: "nd-router-solicit", 134: "nd-router-advert", 135: "nd-neighbor-solicit",
 		136: "nd-neighbor-advert", 137: "nd-redirect", 143: "mld2-listener-report",
 	}
 	icmpOfName   = inverse(icmpNames)

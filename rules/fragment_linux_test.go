@@ -14,14 +14,17 @@ import (
 )
 
 // fragment returns an IPv4 or IPv6 fragment, at an offset in units of 8 bytes.
-func fragment(from, to netip.Addr, protocol nfqueue.Protocol, offset uint16, more bool, data []byte) []byte {
+func fragment(from, to netip.Addr, protocol nfqueue.Protocol, offset uint16, more bool,
+	data []byte) []byte {
 	var flags byte
 	if from.Is4() {
 		if more {
 			flags = 0x20
 		}
-		b := []byte{0x45, 0, 0, byte(20 + len(data)), 0x12, 0x34, flags | byte(offset>>8), byte(offset), 64, byte(protocol), 0, 0}
-		return append(append(append(b, from.AsSlice()...), to.AsSlice()...), data...) // the kernel does the checksum
+		b := []byte{0x45, 0, 0, byte(20 + len(data)), 0x12, 0x34, flags | byte(offset>>8),
+			byte(offset), 64, byte(protocol), 0, 0}
+		b = append(append(b, from.AsSlice()...), to.AsSlice()...) // the kernel does the checksum
+		return append(b, data...)
 	}
 	if more {
 		flags = 1
@@ -36,7 +39,8 @@ func fragment(from, to netip.Addr, protocol nfqueue.Protocol, offset uint16, mor
 func sendRaw(t *testing.T, h *netlab.Host, to netip.Addr, packet []byte) {
 	t.Helper()
 	labtest.Must(t, h.Do(func() error {
-		family, address := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: [4]byte(to.AsSlice()[:4])})
+		family := unix.AF_INET
+		var address unix.Sockaddr = &unix.SockaddrInet4{Addr: [4]byte(to.AsSlice()[:4])}
 		if to.Is6() {
 			family, address = unix.AF_INET6, &unix.SockaddrInet6{Addr: to.As16()}
 		}

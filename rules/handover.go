@@ -22,7 +22,8 @@ func (s *Set) File() (*os.File, error) {
 		return nil, errors.New("rules: duplicate the socket: the set is closed")
 	}
 	if !s.owned {
-		return nil, fmt.Errorf("rules: duplicate the socket: rules without an owner stay anyway (before Linux 5.12): %w", errors.ErrUnsupported)
+		return nil, fmt.Errorf("rules: duplicate the socket: rules without an owner stay anyway "+
+			"(before Linux 5.12): %w", errors.ErrUnsupported)
 	}
 	f, err := s.tables.file()
 	if err != nil {

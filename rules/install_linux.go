@@ -158,7 +158,8 @@ func (t *tables) probe(rules []Rule) (owned bool, queue queueExpr, err error) {
 		case flags != 0 && b.about[first.message].kind == aboutTable && unknownFlag(first.errno):
 			flags = 0
 			t.name += "-" + rand.Text() // such a table may be left from an earlier process
-		case b.lacksQueue(first) && len(ways) > 1 && !slices.Contains(t.families, unix.NFPROTO_BRIDGE):
+		case b.lacksQueue(first) && len(ways) > 1 &&
+			!slices.Contains(t.families, unix.NFPROTO_BRIDGE):
 			ways = ways[1:] // which is not for bridges, though regular chains take it
 		case b.lacksQueue(first):
 			return false, nil, noQueue(rules)
@@ -173,7 +174,8 @@ func (t *tables) try(b *batch, queue queueExpr) error {
 	for _, c := range t.chains {
 		trial := *c
 		trial.name = trialChain
-		if err := errors.Join(b.addCarry(t.name, &trial), b.addQueue(t.name, &trial, queue)); err != nil {
+		err := errors.Join(b.addCarry(t.name, &trial), b.addQueue(t.name, &trial, queue))
+		if err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,8 @@ func install(Config, []Rule) (*Set, error) { return nil, errNotLinux() }
 func takeOver(*os.File, Config, []Rule) (*Set, error) { return nil, errNotLinux() }
 
 func errNotLinux() error {
-	return fmt.Errorf("nf_tables is part of Linux, and this is %s/%s: %w", runtime.GOOS, runtime.GOARCH, errors.ErrUnsupported)
+	return fmt.Errorf("nf_tables is part of Linux, and this is %s/%s: %w",
+		runtime.GOOS, runtime.GOARCH, errors.ErrUnsupported)
 }
 
 // tables are never made.

@@ -21,7 +21,10 @@ var iptablesTables = []struct {
 }{
 	{"filter", 0, []nfqueue.Hook{nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput}},
 	{"raw", -300, []nfqueue.Hook{nfqueue.HookPrerouting, nfqueue.HookOutput}},
-	{"mangle", -150, []nfqueue.Hook{nfqueue.HookPrerouting, nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput, nfqueue.HookPostrouting}},
+	{"mangle", -150, []nfqueue.Hook{
+		nfqueue.HookPrerouting, nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput,
+		nfqueue.HookPostrouting,
+	}},
 	{"security", 50, []nfqueue.Hook{nfqueue.HookInput, nfqueue.HookForward, nfqueue.HookOutput}},
 }
 
@@ -45,13 +48,15 @@ func (r Rule) IPTables() ([]string, error) {
 		return nil, err
 	}
 	if o := r.Offload; o != (Offload{}) && !o.NoReject && table != "filter" {
-		return nil, &FieldError{"Offload", errors.New("iptables rejects in the table filter only, at priority 0 of input, forward and output; use that or NoReject")}
+		return nil, &FieldError{"Offload", errors.New("iptables rejects in the table filter " +
+			"only, at priority 0 of input, forward and output; use that or NoReject")}
 	}
 	var lines []string
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
 		if n := r.network(); (n == 0 || n == f) && r.iptablesMatches(f) {
 			for _, args := range append(r.Offload.iptablesSteps(f), r.iptablesArgs()) {
-				args = append([]string{iptablesProgram(f), "-t", table, "-A", strings.ToUpper(r.Hook.String())}, args...)
+				args = append([]string{iptablesProgram(f), "-t", table, "-A",
+					strings.ToUpper(r.Hook.String())}, args...)
 				for i, a := range args {
 					args[i] = word.Quote(a)
 				}
@@ -68,7 +73,8 @@ const anyICMPType = 255
 // iptablesMatches reports whether the protocol can match in packets of a family: ip6tables looks
 // behind extension headers, AH included.
 func (r Rule) iptablesMatches(f nfqueue.Family) bool {
-	return f != nfqueue.FamilyIPv6 || r.Protocol == 0 || r.Protocol != nfqueue.AH && !isExtension(r.Protocol)
+	return f != nfqueue.FamilyIPv6 || r.Protocol == 0 ||
+		r.Protocol != nfqueue.AH && !isExtension(r.Protocol)
 }
 
 func iptablesProgram(f nfqueue.Family) string {
@@ -92,20 +98,25 @@ func (r Rule) iptablesTable() (string, error) {
 			possible = append(possible, fmt.Sprintf("%d (table %s)", t.priority, t.name))
 		}
 	}
-	return "", &FieldError{"Priority", fmt.Errorf("at %v iptables has only the priorities %s", r.Hook, strings.Join(possible, ", "))}
+	return "", &FieldError{"Priority", fmt.Errorf("at %v iptables has only the priorities %s",
+		r.Hook, strings.Join(possible, ", "))}
 }
 
 // iptablesLacks returns an error for what iptables has no option for.
 func (r Rule) iptablesLacks() error {
 	switch {
 	case r.Family == nfqueue.FamilyBridge:
-		return &FieldError{"Family", errors.New("iptables sees no bridged frames, and ebtables cannot queue")}
+		return &FieldError{"Family", errors.New("iptables sees no bridged frames, and ebtables " +
+			"cannot queue")}
 	case r.Protocol == nfqueue.AH && r.network() == nfqueue.FamilyIPv6:
-		return &FieldError{"Protocol", errors.New("ip6tables looks behind AH, so its -p never matches it")}
+		return &FieldError{"Protocol", errors.New("ip6tables looks behind AH, so its -p never " +
+			"matches it")}
 	case r.ICMPType.set && r.ICMPType.number == anyICMPType:
-		return &FieldError{"ICMPType", fmt.Errorf("iptables takes the type %d for any type", anyICMPType)}
+		return &FieldError{"ICMPType", fmt.Errorf("iptables takes the type %d for any type",
+			anyICMPType)}
 	case r.InDevName != "" && r.Hook == nfqueue.HookPostrouting:
-		return &FieldError{"InDevName", errors.New("iptables does not take the incoming interface at postrouting")}
+		return &FieldError{"InDevName", errors.New("iptables does not take the incoming " +
+			"interface at postrouting")}
 	case strings.HasSuffix(r.InDevName, "+"):
 		return &FieldError{"InDevName", errors.New("iptables takes a + at the end for a pattern")}
 	case strings.HasSuffix(r.OutDevName, "+"):
@@ -237,7 +248,8 @@ func (o Offload) iptablesSteps(f nfqueue.Family) [][]string {
 // iptablesStep returns nil for a step that is not for packets of the family.
 func (o Offload) iptablesStep(s step, f nfqueue.Family) []string {
 	if s.do == undecide {
-		return []string{"-p", "tcp", "--syn", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-m", "mark", "--mark", markText(0, o.Mask),
+		return []string{"-p", "tcp", "--syn", "-m", "conntrack", "--ctstate", "ESTABLISHED",
+			"-m", "mark", "--mark", markText(0, o.Mask),
 			"-j", "CONNMARK", "--set-xmark", markText(0, o.Mask)}
 	}
 	match := "connmark"

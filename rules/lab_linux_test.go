@@ -74,10 +74,11 @@ func serve(t testing.TB, h *netlab.Host, queue uint16, judge nfqueue.HandlerFunc
 	var count atomic.Int64
 	done := make(chan error, 1)
 	go func() {
-		done <- q.Serve(context.Background(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-			count.Add(1)
-			return judge(p)
-		}))
+		done <- q.Serve(context.Background(),
+			nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				count.Add(1)
+				return judge(p)
+			}))
 	}()
 	t.Cleanup(func() {
 		q.Close()
@@ -102,7 +103,9 @@ func stamp(p *nfqueue.Packet) nfqueue.Verdict {
 // listenUDP listens for datagrams in a host.
 func listenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
-	l, err := netlab.In(h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) })
+	l, err := netlab.In(h, func() (*net.UDPConn, error) {
+		return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	})
 	labtest.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	labtest.Must(t, l.SetReadDeadline(time.Now().Add(patience)))
@@ -112,7 +115,8 @@ func listenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 // sendUDP sends a datagram from one socket to another.
 func sendUDP(t testing.TB, from, to *net.UDPConn, data []byte) {
 	t.Helper()
-	if _, err := from.WriteToUDPAddrPort(data, to.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+	at := to.LocalAddr().(*net.UDPAddr).AddrPort()
+	if _, err := from.WriteToUDPAddrPort(data, at); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -151,12 +151,14 @@ func TestBypass(t *testing.T) {
 // does depends on how it can queue.
 func TestInstallAllOrNone(t *testing.T) {
 	h := labtest.Host(t)
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, parse(t, "in udp"), parse(t, "in bridge"))
+	set, err := rules.Install(rules.Config{NetNS: h.FD()}, parse(t, "in udp"),
+		parse(t, "in bridge"))
 	want := 0
 	if err == nil {
 		want = 2 // of one name
 		defer set.Close()
-	} else if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "nft_queue") {
+	} else if !errors.Is(err, errors.ErrUnsupported) ||
+		!strings.Contains(err.Error(), "nft_queue") {
 		t.Error(err)
 	}
 	if names := tables(t, h); len(names) != want {
@@ -225,11 +227,12 @@ func newPending(t *testing.T) *pending {
 	}
 	got := make(chan struct{}, waiting)
 	go func() {
-		p.served <- p.queue.Serve(context.Background(), nfqueue.HandlerFunc(func(q *nfqueue.Packet) nfqueue.Verdict {
-			got <- struct{}{}
-			<-p.release
-			return stamp(q)
-		}))
+		p.served <- p.queue.Serve(context.Background(),
+			nfqueue.HandlerFunc(func(q *nfqueue.Packet) nfqueue.Verdict {
+				got <- struct{}{}
+				<-p.release
+				return stamp(q)
+			}))
 	}()
 	select {
 	case <-got:

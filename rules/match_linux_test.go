@@ -164,7 +164,9 @@ func (f flow) send(t *testing.T, n *netlab.Network) []byte {
 
 func (f flow) sendTCP(t *testing.T, n *netlab.Network, from, to netip.AddrPort) []byte {
 	t.Helper()
-	l, err := netlab.In(n.Server, func() (*net.TCPListener, error) { return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(to)) })
+	l, err := netlab.In(n.Server, func() (*net.TCPListener, error) {
+		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(to))
+	})
 	labtest.Must(t, err)
 	defer l.Close()
 	labtest.Must(t, l.SetDeadline(time.Now().Add(patience)))
@@ -197,7 +199,9 @@ func (f flow) sendICMP(t *testing.T, n *netlab.Network, from, to netip.Addr) []b
 		network = "ip6:ipv6-icmp"
 	}
 	listen := func(h *netlab.Host, at netip.Addr) net.PacketConn {
-		c, err := netlab.In(h, func() (net.PacketConn, error) { return net.ListenPacket(network, at.String()) })
+		c, err := netlab.In(h, func() (net.PacketConn, error) {
+			return net.ListenPacket(network, at.String())
+		})
 		labtest.Must(t, err)
 		labtest.Must(t, c.SetDeadline(time.Now().Add(patience)))
 		return c
@@ -236,7 +240,8 @@ func TestEstablished(t *testing.T) {
 	n := labtest.Pair(t)
 	install(t, n.Server, "in udp ct established")
 	rewrite(t, n.Server, 0)
-	server, client := listenUDP(t, n.Server, netip.AddrPortFrom(n.Server4, 2000)), listenUDP(t, n.Client, netip.AddrPortFrom(n.Client4, 1000))
+	server := listenUDP(t, n.Server, netip.AddrPortFrom(n.Server4, 2000))
+	client := listenUDP(t, n.Client, netip.AddrPortFrom(n.Client4, 1000))
 	sendUDP(t, client, server, plain)
 	wantReceived(t, server, plain)
 	sendUDP(t, server, client, plain)
@@ -248,7 +253,9 @@ func TestEstablished(t *testing.T) {
 // TestSeveralQueues: every queue of a range gets packets, by the addresses or, with
 // fanout, by the CPU.
 func TestSeveralQueues(t *testing.T) {
-	for _, rule := range []string{"out udp queue 3-5 nobypass", "out udp queue 3-5 fanout nobypass"} {
+	for _, rule := range []string{
+		"out udp queue 3-5 nobypass", "out udp queue 3-5 fanout nobypass",
+	} {
 		t.Run(rule, func(t *testing.T) {
 			h := labtest.Host(t)
 			install(t, h, rule)

@@ -45,10 +45,11 @@ func newNeighbour(t *testing.T, h *netlab.Host, hook netlab.Hook) *neighbour {
 	n := &neighbour{seen: make(chan *nfqueue.Held, 4*waitingThere)}
 	served := make(chan error, 1)
 	go func() {
-		served <- q.Serve(context.Background(), nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-			n.seen <- p.Defer()
-			return nfqueue.Deferred
-		}))
+		served <- q.Serve(context.Background(),
+			nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				n.seen <- p.Defer()
+				return nfqueue.Deferred
+			}))
 	}()
 	t.Cleanup(func() {
 		q.Close()
@@ -114,10 +115,13 @@ func TestInstallSparesNeighbours(t *testing.T) {
 
 // TestCloseSparesNeighbours: the rules go at once, and the rest when nothing waits.
 func TestCloseSparesNeighbours(t *testing.T) {
-	for _, rule := range []string{"out udp dport 2000 nobypass", "out udp dport 2000 ct new nobypass offload"} {
+	for _, rule := range []string{
+		"out udp dport 2000 nobypass", "out udp dport 2000 ct new nobypass offload",
+	} {
 		t.Run(rule, func(t *testing.T) {
 			h := labtest.Host(t)
-			set, err := rules.Install(rules.Config{NetNS: h.FD(), Logger: unexpected(t)}, parse(t, rule))
+			set, err := rules.Install(rules.Config{NetNS: h.FD(), Logger: unexpected(t)},
+				parse(t, rule))
 			labtest.Must(t, err)
 			n := newNeighbour(t, h, netlab.Output)
 			l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
@@ -140,11 +144,15 @@ func TestCloseSparesNeighbours(t *testing.T) {
 func TestCloseWarns(t *testing.T) {
 	h := labtest.Host(t)
 	var log bytes.Buffer
-	set, err := rules.Install(rules.Config{NetNS: h.FD(), Logger: slog.New(slog.NewTextHandler(&log, nil))}, parse(t, "in udp dport 1"))
+	cfg := rules.Config{NetNS: h.FD(), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	set, err := rules.Install(cfg, parse(t, "in udp dport 1"))
 	labtest.Must(t, err)
 	newNeighbour(t, h, netlab.Output)
 	labtest.Must(t, set.Close())
-	for _, text := range []string{"level=WARN", "queue=900", "packets=40", "portid=", "(process " + strconv.Itoa(os.Getpid()) + ")"} {
+	for _, text := range []string{
+		"level=WARN", "queue=900", "packets=40", "portid=",
+		"(process " + strconv.Itoa(os.Getpid()) + ")",
+	} {
 		if !strings.Contains(log.String(), text) {
 			t.Errorf("no %s in %s", text, &log)
 		}
@@ -170,6 +178,7 @@ func TestStopKeepsConntrack(t *testing.T) {
 	set := install(t, h, "out udp dport 1 ct new")
 	n := newNeighbour(t, h, netlab.Output)
 	labtest.Must(t, set.Stop())
-	install(t, h, "out udp dport 1") // the kernel destroys the rule in the background, and before this is done
+	// The kernel destroys the rule in the background, and before this is done.
+	install(t, h, "out udp dport 1")
 	n.wantAll(t)
 }

@@ -59,8 +59,9 @@ const (
 // What happens to packets that wait when a hook comes or goes. The kernel remembers the number of
 // the hook that has queued a packet, which is another one's when a hook was registered in front.
 const (
-	queuedAgain = "packets that wait in a queue may be queued once more by rules that have just come"
-	dropped     = "the end of the rules drops packets that wait in a queue"
+	queuedAgain = "packets that wait in a queue may be queued once more by rules " +
+		"that have just come"
+	dropped = "the end of the rules drops packets that wait in a queue"
 )
 
 // await waits for a moment at which no packet waits in a queue, or warns if there is none.
@@ -106,7 +107,8 @@ func (n *neighbours) warn(queues []nfqmsg.QueueLine, consequence string) {
 	}
 }
 
-// program returns the name and process id of who has a netfilter netlink socket, or "unknown".
+// program returns the name and id of the process that has a netfilter netlink socket, or
+// "unknown".
 func (n *neighbours) program(portID uint32) string {
 	table, err := io.ReadAll(io.NewSectionReader(n.sockets, 0, 1<<30))
 	if err != nil {

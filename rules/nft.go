@@ -16,8 +16,8 @@ const nftTable = "nfqueue"
 
 // NFT returns shell commands that make the same rule with nft, in a table of the name
 // nfqueue: for the table and the chains, which do nothing if those exist, for the rules of
-// an Offload, and for the rule, several of them for a Port, or if packets must have a transport header. The table stays until somebody deletes it. The error
-// is a *FieldError.
+// an Offload, and for the rule, several of them for a Port, or if packets must have a
+// transport header. The table stays until somebody deletes it. The error is a *FieldError.
 func (r Rule) NFT() ([]string, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -29,15 +29,16 @@ func (r Rule) NFT() ([]string, error) {
 	}
 	lines := []string{
 		"add table " + table,
-		fmt.Sprintf("add chain %s %s { type filter hook %v priority %d; policy accept; }", table, r.chain(), r.Hook, r.Priority),
+		r.nftChain(table, r.chain(), r.Priority),
 	}
 	if o := r.Offload; o != (Offload{}) {
-		lines = append(lines, fmt.Sprintf("add chain %s %s { type filter hook %v priority %d; policy accept; }", table, r.chainBehind(), r.Hook, r.Priority+1))
+		lines = append(lines, r.nftChain(table, r.chainBehind(), r.Priority+1))
 		for _, s := range o.steps() {
 			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(), o.nftStep(s)))
 		}
 		for _, s := range o.stepsBehind() {
-			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chainBehind(), o.nftStep(s)))
+			rule := fmt.Sprintf("add rule %s %s %s", table, r.chainBehind(), o.nftStep(s))
+			lines = append(lines, rule)
 		}
 	}
 	for _, one := range r.singles() {
@@ -47,6 +48,12 @@ func (r Rule) NFT() ([]string, error) {
 		lines[i] = "nft " + word.Quote(l)
 	}
 	return lines, nil
+}
+
+// nftChain returns the command that makes a chain at the rule's hook.
+func (r Rule) nftChain(table, chain string, priority int32) string {
+	return fmt.Sprintf("add chain %s %s { type filter hook %v priority %d; policy accept; }",
+		table, chain, r.Hook, priority)
 }
 
 // chain is the name of the chain for the rule's hook and priority.
@@ -137,7 +144,8 @@ func (o Offload) nftStep(s step) string {
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	switch {
 	case s.only == reopening:
-		add("%s ct state established tcp flags & (fin | syn | rst | ack) == syn", nftBits("meta mark", 0, o.Mask))
+		add("%s ct state established tcp flags & (fin | syn | rst | ack) == syn",
+			nftBits("meta mark", 0, o.Mask))
 	case s.repeated:
 		add("%s", nftBits("meta mark", o.bits(s.on), o.Mask))
 	default:
@@ -164,7 +172,8 @@ func (o Offload) nftStep(s step) string {
 		add("meta mark set meta mark & %#x", ^o.Mask)
 	}
 	add("%s", [...]string{
-		accept: "accept", drop: "drop", reset: "reject with tcp reset", unreachable: "reject with icmpx type port-unreachable",
+		accept: "accept", drop: "drop", reset: "reject with tcp reset",
+		unreachable: "reject with icmpx type port-unreachable",
 	}[s.do])
 	return strings.Join(words, " ")
 }
@@ -178,7 +187,10 @@ func (r single) nftNetwork() string {
 	if r.Family == nfqueue.FamilyBridge {
 		return "meta protocol " + n.String()
 	}
-	return "meta nfproto " + map[nfqueue.Family]string{nfqueue.FamilyIPv4: "ipv4", nfqueue.FamilyIPv6: "ipv6"}[n]
+	if n == nfqueue.FamilyIPv4 {
+		return "meta nfproto ipv4"
+	}
+	return "meta nfproto ipv6"
 }
 
 func (r Rule) nftQueueFlags() string {

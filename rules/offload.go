@@ -114,8 +114,9 @@ func checkMasks(rules []Rule) error {
 	for i, a := range rules {
 		for j, b := range rules[:i] {
 			if a.Offload.Mask&b.Offload.Mask != 0 && a.Offload.Mask != b.Offload.Mask {
-				return fmt.Errorf("rules %d and %d: the masks %#x and %#x of their Offload overlap; "+
-					"give both the same, or different bits", j+1, i+1, b.Offload.Mask, a.Offload.Mask)
+				return fmt.Errorf("rules %d and %d: the masks %#x and %#x of their Offload "+
+					"overlap; give both the same, or different bits",
+					j+1, i+1, b.Offload.Mask, a.Offload.Mask)
 			}
 		}
 	}
@@ -129,14 +130,17 @@ func (r Rule) checkOffload() error {
 	case o.Mask == 0:
 		return errors.New("without a mask there is nothing to offload; start from DefaultOffload")
 	case bits.OnesCount32(o.Mask) != 2:
-		return fmt.Errorf("the mask %#x must have two bits, for what accepts, drops and rejects", o.Mask)
+		return fmt.Errorf("the mask %#x must have two bits, for what accepts, drops and rejects",
+			o.Mask)
 	case r.Family == nfqueue.FamilyBridge:
-		return errors.New("connections of bridged packets are not offloaded; use a hook of IPv4 and IPv6")
+		return errors.New("connections of bridged packets are not offloaded; " +
+			"use a hook of IPv4 and IPv6")
 	case r.Hook == nfqueue.HookPostrouting && !o.NoReject:
 		return errors.New("the kernel rejects nothing at postrouting; " +
 			"use output or forward, or set NoReject")
 	case r.Priority == lastPriority:
-		return fmt.Errorf("priority %d leaves no room for the chain behind; use a lower one", r.Priority)
+		return fmt.Errorf("priority %d leaves no room for the chain behind; use a lower one",
+			r.Priority)
 	}
 	return r.checkTracked("the connection is")
 }

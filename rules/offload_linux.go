@@ -78,7 +78,8 @@ func (m *matcher) changeMarks(value, mask uint32) {
 	host := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 	keep := func(xor uint32) *expr.Bitwise {
 		return &expr.Bitwise{
-			SourceRegister: register, DestRegister: register, Len: 4, Mask: host(^mask), Xor: host(xor),
+			SourceRegister: register, DestRegister: register, Len: 4,
+			Mask: host(^mask), Xor: host(xor),
 		}
 	}
 	m.add(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register})

@@ -46,7 +46,9 @@ func (e ends) anew(server uint16) ends {
 // stream makes a TCP connection. The error is that of the client's connect.
 func (e ends) stream(t *testing.T, n *netlab.Network) (client, server *net.TCPConn, err error) {
 	t.Helper()
-	l, err := netlab.In(n.Server, func() (*net.TCPListener, error) { return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(e.to)) })
+	l, err := netlab.In(n.Server, func() (*net.TCPListener, error) {
+		return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(e.to))
+	})
 	labtest.Must(t, err)
 	defer l.Close()
 	labtest.Must(t, l.SetDeadline(time.Now().Add(patience)))
@@ -106,7 +108,9 @@ func wantNothing(t *testing.T, c syscall.Conn) {
 	labtest.Must(t, err)
 	var b [64]byte
 	var n int
-	labtest.Must(t, raw.Control(func(fd uintptr) { n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT) }))
+	labtest.Must(t, raw.Control(func(fd uintptr) {
+		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT)
+	}))
 	if !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("received %q, %v", b[:max(n, 0)], err)
 	}
@@ -166,8 +170,10 @@ func TestOffloadAccept(t *testing.T) {
 				for range exchanges {
 					exchange(t, u, v, "ping")
 				}
-				if got := seen.Load(); before > 4 || between > before+1 || got != between || got == 0 {
-					t.Errorf("%d packets of the stream, %d of all, then %d were queued", before, between, got)
+				got := seen.Load()
+				if before > 4 || between > before+1 || got != between || got == 0 {
+					t.Errorf("%d packets of the stream, %d of all, then %d were queued",
+						before, between, got)
 				}
 			})
 		}
@@ -316,7 +322,8 @@ func TestOffloadDrop(t *testing.T) {
 			}
 			wantNothing(t, v)
 			if got := seen.Load(); got != 22 {
-				t.Errorf("%d packets were queued, want 1 of the connection, the one that ends it, and 20 others", got)
+				t.Errorf("%d packets were queued, want 1 of the connection, the one that ends "+
+					"it, and 20 others", got)
 			}
 		})
 	}
@@ -378,7 +385,8 @@ func TestOffloadKeepsBits(t *testing.T) {
 	// Another program marks the connection before.
 	early := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, -150)
 	labtest.Rule(t, early, netlab.L4Proto(unix.IPPROTO_UDP), netlab.SaveMark())
-	install(t, n.Client, "out udp offload 0x28", "out udp queue 1 mark 0x80000041 ctmark 0x8000004b priority 5")
+	install(t, n.Client, "out udp offload 0x28",
+		"out udp queue 1 mark 0x80000041 ctmark 0x8000004b priority 5")
 	offload := rules.Offload{Mask: 0x28}
 	serve(t, n.Client, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
 		p.SetMark(p.Mark() &^ 0x2)

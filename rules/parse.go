@@ -103,7 +103,8 @@ func (p *parser) error(w word.Word, err error) error {
 // once remembers which word sets a field.
 func (p *parser) once(field string, w word.Word) error {
 	if before, ok := p.given[field]; ok {
-		return p.error(w, fmt.Errorf("%q (column %d) has already said that", before.Text, before.Pos+1))
+		return p.error(w, fmt.Errorf("%q (column %d) has already said that",
+			before.Text, before.Pos+1))
 	}
 	p.given[field] = w
 	return nil
@@ -112,7 +113,8 @@ func (p *parser) once(field string, w word.Word) error {
 // finish does what needs all words.
 func (p *parser) finish() (Rule, error) {
 	if _, ok := p.given["Hook"]; !ok {
-		return Rule{}, p.error(word.Word{Pos: len(p.text)}, errors.New("expected a hook: prerouting, in, forward, out or postrouting"))
+		return Rule{}, p.error(word.Word{Pos: len(p.text)},
+			errors.New("expected a hook: prerouting, in, forward, out or postrouting"))
 	}
 	if p.typ.Text != "" {
 		t, err := icmpType(p.rule.Protocol, p.typ.Text)
@@ -166,23 +168,28 @@ func (p *parser) clause(w word.Word) error {
 		p.rule.NoBypass = w.Text == "nobypass"
 		return p.once("NoBypass", w)
 	}
-	a, ok := arguments[w.Text]
-	if lower := strings.ToLower(w.Text); !ok && lower != w.Text && slices.Contains(keywords(), lower) {
+	field, ok := arguments[w.Text]
+	lower := strings.ToLower(w.Text)
+	if !ok && lower != w.Text && slices.Contains(keywords(), lower) {
 		return p.error(w, fmt.Errorf("words are in small letters: %q", lower))
 	}
 	if !ok {
 		if meant := word.Closest(w.Text, keywords()); meant != "" {
 			return p.error(w, fmt.Errorf("no such word; did you mean %q?", meant))
 		}
-		return p.error(w, errors.New("expected a hook (prerouting, in, forward, out, postrouting), a family (inet, ip, ip6, bridge), "+
-			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), or one of proto, type, iif, oif, saddr, daddr, "+
-			"sport, dport, port, uid, gid, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, noreject"))
+		return p.error(w, errors.New("expected a hook "+
+			"(prerouting, in, forward, out, postrouting), "+
+			"a family (inet, ip, ip6, bridge), "+
+			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), "+
+			"or one of proto, type, iif, oif, saddr, daddr, sport, dport, port, uid, gid, mark, "+
+			"ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, "+
+			"noreject"))
 	}
 	value := p.take()
-	if err := p.once(a.field, value); err != nil {
+	if err := p.once(field, value); err != nil {
 		return err
 	}
-	if err := a.set(p, value.Text); err != nil {
+	if err := p.set(w.Text, value.Text); err != nil {
 		return p.error(value, err)
 	}
 	return nil

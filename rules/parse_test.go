@@ -34,39 +34,86 @@ func TestParse(t *testing.T) {
 		{"output", rules.Rule{Hook: nfqueue.HookOutput}, "out"},
 		{"input", rules.Rule{Hook: nfqueue.HookInput}, "in"},
 		{"inet bypass queue 0 priority 0 prerouting", rules.Rule{}, "prerouting"},
-		{"out tcp dport 443", rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.TCP, DstPort: rules.Ports{First: 443}}, ""},
+		{
+			"out tcp dport 443",
+			rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.TCP,
+				DstPort: rules.Ports{First: 443}},
+			"",
+		},
 		{"forward udp port 53 iif eth0", rules.Rule{Hook: nfqueue.HookForward, Protocol: rules.UDP,
 			Port: rules.Ports{First: 53}, InDevName: "eth0"}, "forward udp iif eth0 port 53"},
-		{"in ip6 icmpv6 type echo-request", rules.Rule{Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6,
+		{"in ip6 icmpv6 type echo-request", rules.Rule{
+			Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6,
 			Protocol: rules.ICMPv6, ICMPType: rules.NewICMPType(128)}, ""},
-		{"type 0 icmp in", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.ICMP, ICMPType: rules.NewICMPType(0)}, "in icmp type echo-reply"},
-		{"in icmp type 77", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.ICMP, ICMPType: rules.NewICMPType(77)}, ""},
-		{"out tcp daddr 192.0.2.0/24 dport 80-90 ct new mark 0x1/0xff queue 3-5 fanout nobypass", rules.Rule{
-			Hook: nfqueue.HookOutput, Protocol: rules.TCP, Dst: netip.MustParsePrefix("192.0.2.0/24"),
-			DstPort: rules.Ports{First: 80, Last: 90}, CTState: rules.CTNew, Mark: 1, MarkMask: 0xff,
+		{
+			"type 0 icmp in",
+			rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.ICMP,
+				ICMPType: rules.NewICMPType(0)},
+			"in icmp type echo-reply",
+		},
+		{
+			"in icmp type 77",
+			rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.ICMP,
+				ICMPType: rules.NewICMPType(77)},
+			"",
+		},
+		{"out tcp daddr 192.0.2.0/24 dport 80-90 ct new mark 0x1/0xff queue 3-5 fanout " +
+			"nobypass", rules.Rule{
+			Hook: nfqueue.HookOutput, Protocol: rules.TCP,
+			Dst:     netip.MustParsePrefix("192.0.2.0/24"),
+			DstPort: rules.Ports{First: 80, Last: 90}, CTState: rules.CTNew,
+			Mark: 1, MarkMask: 0xff,
 			Queue: 3, Queues: 3, Fanout: true, NoBypass: true,
 		}, "out tcp daddr 192.0.2.0/24 dport 80-90 mark 0x1/0xff ct new queue 3-5 fanout nobypass"},
-		{" \tnobypass\n proto 6   postrouting oif a.b saddr 2001:DB8::1/64 priority -300", rules.Rule{
-			Hook: nfqueue.HookPostrouting, Protocol: rules.TCP, OutDevName: "a.b", Src: netip.MustParsePrefix("2001:db8::/64"),
+		{" \tnobypass\n proto 6   postrouting oif a.b saddr 2001:DB8::1/64 " +
+			"priority -300", rules.Rule{
+			Hook: nfqueue.HookPostrouting, Protocol: rules.TCP, OutDevName: "a.b",
+			Src:      netip.MustParsePrefix("2001:db8::/64"),
 			Priority: -300, NoBypass: true,
 		}, "postrouting tcp oif a.b saddr 2001:db8::/64 priority -300 nobypass"},
 		{"in iif in oif", rules.Rule{}, "error"},
 		{"in iif in", rules.Rule{Hook: nfqueue.HookInput, InDevName: "in"}, ""},
-		{"in proto 47 saddr 192.0.2.1", rules.Rule{Hook: nfqueue.HookInput, Protocol: 47, Src: netip.MustParsePrefix("192.0.2.1/32")}, ""},
+		{
+			"in proto 47 saddr 192.0.2.1",
+			rules.Rule{Hook: nfqueue.HookInput, Protocol: 47,
+				Src: netip.MustParsePrefix("192.0.2.1/32")},
+			"",
+		},
 		{"in mark 10", rules.Rule{Hook: nfqueue.HookInput, Mark: 10, MarkMask: all}, "in mark 0xa"},
 		{"in mark 0", rules.Rule{Hook: nfqueue.HookInput, MarkMask: all}, "in mark 0x0"},
-		{"out ctmark 7 offload", rules.Rule{Hook: nfqueue.HookOutput, CTMark: 7, CTMarkMask: all, Offload: rules.DefaultOffload}, "out ctmark 0x7 offload"},
-		{"out noreject offload 768 packets 10", rules.Rule{Hook: nfqueue.HookOutput, FirstPackets: 10,
-			Offload: rules.Offload{Mask: 0x300, NoReject: true}}, "out packets 10 offload 0x300 noreject"},
-		{"offload forward bytes 4096 ctmark 0x10/0x30", rules.Rule{Hook: nfqueue.HookForward, FirstBytes: 4096,
-			CTMark: 0x10, CTMarkMask: 0x30, Offload: rules.DefaultOffload}, "forward ctmark 0x10/0x30 bytes 4096 offload"},
-		{"out gid 5 uid 0", rules.Rule{Hook: nfqueue.HookOutput, UID: rules.NewOwnerID(0), GID: rules.NewOwnerID(5)}, "out uid 0 gid 5"},
-		{"in ct related,established,established", rules.Rule{Hook: nfqueue.HookInput, CTState: rules.CTEstablished | rules.CTRelated}, "in ct established,related"},
+		{
+			"out ctmark 7 offload",
+			rules.Rule{Hook: nfqueue.HookOutput, CTMark: 7, CTMarkMask: all,
+				Offload: rules.DefaultOffload},
+			"out ctmark 0x7 offload",
+		},
+		{"out noreject offload 768 packets 10", rules.Rule{
+			Hook: nfqueue.HookOutput, FirstPackets: 10,
+			Offload: rules.Offload{Mask: 0x300, NoReject: true},
+		}, "out packets 10 offload 0x300 noreject"},
+		{"offload forward bytes 4096 ctmark 0x10/0x30", rules.Rule{
+			Hook: nfqueue.HookForward, FirstBytes: 4096,
+			CTMark: 0x10, CTMarkMask: 0x30, Offload: rules.DefaultOffload,
+		}, "forward ctmark 0x10/0x30 bytes 4096 offload"},
+		{
+			"out gid 5 uid 0",
+			rules.Rule{Hook: nfqueue.HookOutput, UID: rules.NewOwnerID(0),
+				GID: rules.NewOwnerID(5)},
+			"out uid 0 gid 5",
+		},
+		{
+			"in ct related,established,established",
+			rules.Rule{Hook: nfqueue.HookInput, CTState: rules.CTEstablished | rules.CTRelated},
+			"in ct established,related",
+		},
 		{"in queue 7-7", rules.Rule{Hook: nfqueue.HookInput, Queue: 7}, "in queue 7"},
 		{"in udp sport 0-5 dport 0080", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.UDP,
-			SrcPort: rules.Ports{Last: 5}, DstPort: rules.Ports{First: 80}}, "in udp sport 0-5 dport 80"},
-		{"forward bridge saddr 0.0.0.0/0 priority -200", rules.Rule{Hook: nfqueue.HookForward, Priority: -200, Family: nfqueue.FamilyBridge,
-			Src: netip.MustParsePrefix("0.0.0.0/0")}, ""},
+			SrcPort: rules.Ports{Last: 5}, DstPort: rules.Ports{First: 80},
+		}, "in udp sport 0-5 dport 80"},
+		{"forward bridge saddr 0.0.0.0/0 priority -200", rules.Rule{
+			Hook: nfqueue.HookForward, Priority: -200, Family: nfqueue.FamilyBridge,
+			Src: netip.MustParsePrefix("0.0.0.0/0"),
+		}, ""},
 	} {
 		if c.canonical == "error" {
 			if _, err := rules.Parse(c.text); err == nil {
@@ -95,10 +142,17 @@ func TestParse(t *testing.T) {
 // TestStringMeansTheSame: several rules of one meaning have one text.
 func TestStringMeansTheSame(t *testing.T) {
 	for _, r := range []rules.Rule{
-		{Protocol: rules.TCP, DstPort: rules.Ports{First: 80}, Mark: 1, Src: netip.MustParsePrefix("192.0.2.7/24")},
-		{Protocol: 6, DstPort: rules.Ports{First: 80, Last: 80}, Mark: 1, MarkMask: all, Queues: 1, Src: netip.MustParsePrefix("192.0.2.0/24")},
+		{
+			Protocol: rules.TCP, DstPort: rules.Ports{First: 80}, Mark: 1,
+			Src: netip.MustParsePrefix("192.0.2.7/24"),
+		},
+		{
+			Protocol: 6, DstPort: rules.Ports{First: 80, Last: 80}, Mark: 1, MarkMask: all,
+			Queues: 1, Src: netip.MustParsePrefix("192.0.2.0/24"),
+		},
 	} {
-		if got, want := r.String(), "prerouting tcp saddr 192.0.2.0/24 dport 80 mark 0x1"; got != want {
+		want := "prerouting tcp saddr 192.0.2.0/24 dport 80 mark 0x1"
+		if got := r.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -189,8 +243,10 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%q: %v", c.text, err)
 			continue
 		}
-		if p.Word != c.word || p.Pos != c.pos || p.Text != c.text || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%q: at byte %d: %v\nwant %q at byte %d, and %q", c.text, p.Pos, err, c.word, c.pos, c.says)
+		if p.Word != c.word || p.Pos != c.pos || p.Text != c.text ||
+			!strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: at byte %d: %v\nwant %q at byte %d, and %q",
+				c.text, p.Pos, err, c.word, c.pos, c.says)
 		}
 	}
 }
@@ -199,8 +255,10 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"out tcp dport 443", "forward udp port 53 iif eth0", "in ip6 icmpv6 type echo-request",
 		"out tcp daddr 192.0.2.0/24 dport 80-90 ct new mark 0x1/0xff queue 3-5 fanout nobypass",
-		"bridge forward proto 255 saddr ::ffff:192.0.2.1/120 oif a+b priority -2147483648 queue 1-65535 bypass",
-		"in icmp type 255 ct untracked,invalid,related,established", "inet in sctp sport 0-1 mark 0",
+		"bridge forward proto 255 saddr ::ffff:192.0.2.1/120 oif a+b " +
+			"priority -2147483648 queue 1-65535 bypass",
+		"in icmp type 255 ct untracked,invalid,related,established",
+		"inet in sctp sport 0-1 mark 0",
 		"forward offload 0x300 noreject ctmark 1/3 packets 5 bytes 18446744073709551615",
 	} {
 		f.Add(s)
@@ -209,7 +267,8 @@ func FuzzParse(f *testing.F) {
 		r, err := rules.Parse(s)
 		if err != nil {
 			var p *rules.ParseError
-			if !errors.As(err, &p) || p.Pos < 0 || p.Pos > len(s) || !strings.HasPrefix(s[p.Pos:], p.Word) {
+			if !errors.As(err, &p) || p.Pos < 0 || p.Pos > len(s) ||
+				!strings.HasPrefix(s[p.Pos:], p.Word) {
 				t.Fatalf("%#v", err)
 			}
 			return

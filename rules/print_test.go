@@ -153,9 +153,15 @@ func TestIPTables(t *testing.T) {
 		{"out ip uid 1000 gid 0 mark 1", []string{
 			"iptables -t filter -A OUTPUT -m owner --uid-owner 1000 --gid-owner 0 -m mark --mark 0x1 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		// What ip6tables does not take for a protocol.
-		{"in proto 60", []string{"iptables -t filter -A INPUT -p 60 -j NFQUEUE --queue-num 0 --queue-bypass"}},
-		{"in proto 51", []string{"iptables -t filter -A INPUT -p 51 -j NFQUEUE --queue-num 0 --queue-bypass"}},
-		{"in priority 50 ip", []string{"iptables -t security -A INPUT -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in proto 60", []string{
+			"iptables -t filter -A INPUT -p 60 -j NFQUEUE --queue-num 0 --queue-bypass",
+		}},
+		{"in proto 51", []string{
+			"iptables -t filter -A INPUT -p 51 -j NFQUEUE --queue-num 0 --queue-bypass",
+		}},
+		{"in priority 50 ip", []string{
+			"iptables -t security -A INPUT -j NFQUEUE --queue-num 0 --queue-bypass",
+		}},
 	} {
 		got, err := parse(t, c.rule).IPTables()
 		if err != nil || !slices.Equal(got, c.want) {

@@ -20,12 +20,16 @@ import (
 // TestUnprivileged runs other tests as nobody, who is root of a user namespace only.
 func TestUnprivileged(t *testing.T) {
 	labtest.Need(t)
-	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil || strings.Fields(string(m))[2] == "1" {
+	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil ||
+		strings.Fields(string(m))[2] == "1" {
 		t.Skip("this test is unprivileged already")
 	}
 	const nobody = 65534
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run=^(TestKilledOwner|TestBypass|TestFamilies|TestOwnership|TestOrder)$")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd := exec.Command("/proc/self/exe", "-test.v",
+		"-test.run=^(TestKilledOwner|TestBypass|TestFamilies|TestOwnership|TestOrder)$")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: nobody, Gid: nobody},
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.Count(string(out), "--- PASS") != 5 {
 		t.Errorf("%v\n%s", err, out)
@@ -40,7 +44,8 @@ func TestNoCapability(t *testing.T) {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		result <- installWithoutCapability()
 	}()
-	if err := <-result; !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+	if err := <-result; !errors.Is(err, fs.ErrPermission) ||
+		!strings.Contains(err.Error(), "CAP_NET_ADMIN") {
 		t.Error(err)
 	}
 }

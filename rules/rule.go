@@ -12,8 +12,8 @@ import (
 // is set. The zero value sends all IPv4 and IPv6 packets at prerouting to queue 0, or
 // lets them pass when nobody has bound it.
 //
-// A packet that a rule has queued, or let pass for want of a consumer, is not seen by
-// later rules of the same Hook and Priority that were installed together.
+// Later rules of the same Hook and Priority that were installed together do not see a packet that
+// a rule has queued, or let pass because nobody has bound the queue.
 type Rule struct {
 	// Family is FamilyIPv4, FamilyIPv6 or FamilyBridge. Zero is inet: IPv4 and IPv6.
 	// FamilyBridge sees the frames that pass through a bridge.
@@ -57,7 +57,7 @@ type Rule struct {
 	// UID is the user who opened the socket that sends the packet (its fsuid). There is none
 	// elsewhere than at output and postrouting, and none for what the kernel sends by itself.
 	UID OwnerID
-	// GID is the group that goes with the UID.
+	// GID is the group of that user's process (its fsgid). See UID.
 	GID OwnerID
 
 	// Mark is the packet's mark, of which only the bits in MarkMask are looked at.
@@ -135,7 +135,8 @@ func (r Rule) network() nfqueue.Family {
 
 // tracks reports whether the rule uses conntrack.
 func (r Rule) tracks() bool {
-	return r.CTState != 0 || r.CTMarkMask != 0 || r.FirstPackets != 0 || r.FirstBytes != 0 || r.Offload != (Offload{})
+	return r.CTState != 0 || r.CTMarkMask != 0 || r.FirstPackets != 0 || r.FirstBytes != 0 ||
+		r.Offload != (Offload{})
 }
 
 func familyOf(p netip.Prefix) nfqueue.Family {

@@ -19,16 +19,18 @@ import (
 //
 // Each queue is opened as nfqueue.Open does with cfg, whose Queue is not used. With several
 // queues, h is called by a goroutine for each at the same time. When one of them fails, as by
-// a panic of h, all end, and Run returns the error. cfg.NetNS is where the rules are installed, and
-// cfg.Logger hears what Config.Logger does.
+// a panic of h, all end, and Run returns the error. The rules are installed in cfg.NetNS, and
+// cfg.Logger is their Config.Logger too.
 func Run(ctx context.Context, cfg nfqueue.Config, h nfqueue.Handler, rules ...Rule) error {
-	return RunFunc(ctx, cfg, func(ctx context.Context, q *nfqueue.Queue) error { return q.Serve(ctx, h) }, rules...)
+	serve := func(ctx context.Context, q *nfqueue.Queue) error { return q.Serve(ctx, h) }
+	return RunFunc(ctx, cfg, serve, rules...)
 }
 
 // RunFunc is Run for another way to serve, such as nfqueue.Queue.ServeFlows. It calls serve for
 // each queue, on a goroutine of its own. The context ends when the rules that queue are gone,
 // and serve must then return when the queue is drained, as the methods of nfqueue.Queue do.
-func RunFunc(ctx context.Context, cfg nfqueue.Config, serve func(context.Context, *nfqueue.Queue) error, rules ...Rule) error {
+func RunFunc(ctx context.Context, cfg nfqueue.Config,
+	serve func(context.Context, *nfqueue.Queue) error, rules ...Rule) error {
 	if err := validate(rules); err != nil {
 		return err
 	}

@@ -115,9 +115,11 @@ func TestRunFails(t *testing.T) {
 		if q.Number() == 4 {
 			return failed
 		}
-		return q.Serve(ctx, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }))
+		accept := func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept }
+		return q.Serve(ctx, nfqueue.HandlerFunc(accept))
 	}
-	err := rules.RunFunc(context.Background(), nfqueue.Config{NetNS: h.FD()}, serve, parse(t, "in udp queue 3-4"))
+	err := rules.RunFunc(context.Background(), nfqueue.Config{NetNS: h.FD()}, serve,
+		parse(t, "in udp queue 3-4"))
 	if !errors.Is(err, failed) {
 		t.Error(err)
 	}

@@ -17,7 +17,8 @@ type Config struct {
 	// opening /proc/PID/ns/net. Zero is the current one. It may be closed after
 	// Install.
 	NetNS int
-	// Logger hears of packets that Set.Close costs others. Nil is slog.Default.
+	// Logger gets a warning about packets of other programs that Install has the kernel queue
+	// twice, or Set.Close has it drop. Nil is slog.Default.
 	Logger *slog.Logger
 }
 

@@ -29,7 +29,8 @@ type netlinkConn interface {
 func dial(netNS int) (*socket, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netNS})
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		return nil, fmt.Errorf("the kernel has no netfilter netlink; load nf_tables, or build it in (%w): %w", errors.ErrUnsupported, err)
+		return nil, fmt.Errorf("the kernel has no netfilter netlink; load nf_tables, or build "+
+			"it in (%w): %w", errors.ErrUnsupported, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("netfilter netlink socket: %w", err)
@@ -125,7 +126,8 @@ func (s *socket) commit(b *batch) ([]reply, error) {
 		case err != nil:
 			return nil, fmt.Errorf("netfilter netlink reply: %w", err)
 		case r.message >= len(b.about):
-			return nil, fmt.Errorf("netfilter netlink reply to message %d of %d", r.message, len(b.about))
+			return nil, fmt.Errorf("netfilter netlink reply to message %d of %d", r.message,
+				len(b.about))
 		case r.errno != 0:
 			refused = append(refused, r)
 		default:
@@ -142,7 +144,8 @@ func (s *socket) send(data []byte) error {
 		err = s.write(data)
 	}
 	if errors.Is(err, unix.EMSGSIZE) {
-		return fmt.Errorf("too many rules for one transaction: install fewer at a time, or raise the sysctl net.core.wmem_max to %d: %w", len(data), err)
+		return fmt.Errorf("too many rules for one transaction: install fewer at a time, or "+
+			"raise the sysctl net.core.wmem_max to %d: %w", len(data), err)
 	}
 	if err != nil {
 		return fmt.Errorf("send to nf_tables: %w", err)

@@ -69,12 +69,14 @@ func (r Rule) checkFamily() error {
 	case 0, nfqueue.FamilyIPv4, nfqueue.FamilyIPv6, nfqueue.FamilyBridge:
 		return nil
 	}
-	return fmt.Errorf("%v cannot queue packets; use FamilyIPv4, FamilyIPv6, FamilyBridge, or zero for both IPv4 and IPv6", r.Family)
+	return fmt.Errorf("%v cannot queue packets; use FamilyIPv4, FamilyIPv6, FamilyBridge, or "+
+		"zero for both IPv4 and IPv6", r.Family)
 }
 
 func (r Rule) checkHook() error {
 	if r.Hook > nfqueue.HookPostrouting {
-		return fmt.Errorf("%v cannot queue packets; use prerouting, input, forward, output or postrouting", r.Hook)
+		return fmt.Errorf("%v cannot queue packets; use prerouting, input, forward, output or "+
+			"postrouting", r.Hook)
 	}
 	return nil
 }
@@ -84,21 +86,24 @@ func (r Rule) checkHook() error {
 func (r Rule) checkPriority() error {
 	taken := r.Hook == nfqueue.HookForward || r.Hook == nfqueue.HookPrerouting
 	if r.Family == nfqueue.FamilyBridge && taken && (r.Priority == 0 || r.Priority == -1) {
-		return fmt.Errorf("at priority %d of %v bridged packets are missed where br_netfilter is active; use -200, where bridge filters are", r.Priority, r.Hook)
+		return fmt.Errorf("at priority %d of %v bridged packets are missed where br_netfilter "+
+			"is active; use -200, where bridge filters are", r.Priority, r.Hook)
 	}
 	return nil
 }
 
 func (r Rule) checkInDevName() error {
 	if r.InDevName != "" && r.Hook == nfqueue.HookOutput {
-		return errors.New("a packet at output did not come in through an interface; match the one through which it leaves, or use another hook")
+		return errors.New("a packet at output did not come in through an interface; match the " +
+			"one through which it leaves, or use another hook")
 	}
 	return checkIface(r.InDevName)
 }
 
 func (r Rule) checkOutDevName() error {
 	if r.OutDevName != "" && (r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookInput) {
-		return fmt.Errorf("it is not known at %v through which interface a packet leaves; match the one through which it came, or use another hook", r.Hook)
+		return fmt.Errorf("it is not known at %v through which interface a packet leaves; match "+
+			"the one through which it came, or use another hook", r.Hook)
 	}
 	return checkIface(r.OutDevName)
 }
@@ -113,10 +118,12 @@ func checkIface(name string) error {
 		return nil
 	}
 	if len(name) > maxIface {
-		return fmt.Errorf("no interface has the name %q: the longest names have %d bytes", name, maxIface)
+		return fmt.Errorf("no interface has the name %q: the longest names have %d bytes", name,
+			maxIface)
 	}
 	bad := func(c rune) bool {
-		return strings.ContainsRune("/:*\"'\\", c) || c == utf8.RuneError || unicode.IsSpace(c) || !unicode.IsGraphic(c)
+		return strings.ContainsRune("/:*\"'\\", c) || c == utf8.RuneError || unicode.IsSpace(c) ||
+			!unicode.IsGraphic(c)
 	}
 	if name == "." || name == ".." || strings.ContainsFunc(name, bad) {
 		return fmt.Errorf("%q is not the name of an interface; patterns are not supported", name)
@@ -139,10 +146,12 @@ func (r Rule) checkAddress(p netip.Prefix) error {
 
 func (r Rule) checkProtocol() error {
 	if need := networkOf(r.Protocol); need != 0 && r.network() != need {
-		return fmt.Errorf("%v is not carried by the family %v but by %v", r.Protocol, r.network(), need)
+		return fmt.Errorf("%v is not carried by the family %v but by %v", r.Protocol, r.network(),
+			need)
 	}
 	if r.Protocol != 0 && isExtension(r.Protocol) && r.network() == nfqueue.FamilyIPv6 {
-		return fmt.Errorf("no packet matches: %d is an IPv6 extension header, and the protocol is what follows", uint8(r.Protocol))
+		return fmt.Errorf("no packet matches: %d is an IPv6 extension header, and the protocol "+
+			"is what follows", uint8(r.Protocol))
 	}
 	return nil
 }
@@ -162,7 +171,8 @@ func (r Rule) checkPorts(p Ports) error {
 
 func (r Rule) checkEitherPort() error {
 	if r.Port != (Ports{}) && (r.SrcPort != (Ports{}) || r.DstPort != (Ports{})) {
-		return errors.New("a port of either side cannot be combined with a source or destination port")
+		return errors.New("a port of either side cannot be combined with a source or " +
+			"destination port")
 	}
 	return r.checkPorts(r.Port)
 }
@@ -201,7 +211,8 @@ const lastPriority = math.MaxInt32
 func (r Rule) checkTracked(unknown string) error {
 	first := r.Hook == nfqueue.HookPrerouting || r.Hook == nfqueue.HookOutput
 	if first && r.Priority <= conntrackPriority {
-		return fmt.Errorf("%s not known yet at priority %d of %v; use one above %d", unknown, r.Priority, r.Hook, conntrackPriority)
+		return fmt.Errorf("%s not known yet at priority %d of %v; use one above %d", unknown,
+			r.Priority, r.Hook, conntrackPriority)
 	}
 	return nil
 }

@@ -43,12 +43,15 @@ func TestValidate(t *testing.T) {
 		if !errors.As(err, &f) || f.Field != c.field {
 			t.Errorf("%+v: %v, want an error of %s", c.rule, err, c.field)
 		}
-		if _, err := rules.Install(rules.Config{}, rules.Rule{}, c.rule); !errors.As(err, &f) || f.Field != c.field {
+		if _, err := rules.Install(rules.Config{}, rules.Rule{}, c.rule); !errors.As(err, &f) ||
+			f.Field != c.field {
 			t.Errorf("Install: %v, want an error of %s", err, c.field)
 		}
 	}
-	narrow, wide := rules.Rule{Offload: rules.Offload{Mask: 3}}, rules.Rule{Offload: rules.Offload{Mask: 6}}
-	if _, err := rules.Install(rules.Config{}, narrow, wide); err == nil || !strings.Contains(err.Error(), "overlap") {
+	narrow := rules.Rule{Offload: rules.Offload{Mask: 3}}
+	wide := rules.Rule{Offload: rules.Offload{Mask: 6}}
+	if _, err := rules.Install(rules.Config{}, narrow, wide); err == nil ||
+		!strings.Contains(err.Error(), "overlap") {
 		t.Errorf("two masks with a bit in common: %v", err)
 	}
 	if _, err := rules.Install(rules.Config{}); err == nil {

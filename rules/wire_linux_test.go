@@ -61,7 +61,8 @@ func TestParseReply(t *testing.T) {
 	errno := -int32(unix.ENOENT)
 	body := binary.NativeEndian.AppendUint32(nil, uint32(errno))
 	body = nlwire.AppendHeader(body, 0x0a06, 0, 7)
-	tlvs := nlwire.AppendAttr(body[:len(body):len(body)], unix.NLMSGERR_ATTR_OFFS, binary.NativeEndian.AppendUint32(nil, 44))
+	tlvs := nlwire.AppendAttr(body[:len(body):len(body)], unix.NLMSGERR_ATTR_OFFS,
+		binary.NativeEndian.AppendUint32(nil, 44))
 	tlvs = nlwire.AppendAttr(tlvs, unix.NLMSGERR_ATTR_MSG, []byte("why\x00"))
 	const capped = unix.NLM_F_CAPPED | unix.NLM_F_ACK_TLVS
 
@@ -71,8 +72,10 @@ func TestParseReply(t *testing.T) {
 		want  reply
 	}{
 		{"plain", message(nlwire.TypeError, unix.NLM_F_CAPPED, body), reply{message: 7, errno: 2}},
-		{"explained", message(nlwire.TypeError, capped, tlvs), reply{message: 7, errno: 2, text: "why", offset: 44}},
-		{"not capped", message(nlwire.TypeError, unix.NLM_F_ACK_TLVS, tlvs), reply{message: 7, errno: 2}},
+		{"explained", message(nlwire.TypeError, capped, tlvs),
+			reply{message: 7, errno: 2, text: "why", offset: 44}},
+		{"not capped", message(nlwire.TypeError, unix.NLM_F_ACK_TLVS, tlvs),
+			reply{message: 7, errno: 2}},
 	} {
 		if got, err := parseReply(c.bytes); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, got, err, c.want)
