@@ -19,6 +19,8 @@ type receiver struct {
 	base uint32
 	open bool
 	data map[uint32]byte
+
+	keeps bool // takes no notice of a SYN in a connection that it has, and answers the first
 }
 
 func (r *receiver) receive(packet []byte) {
@@ -29,10 +31,10 @@ func (r *receiver) receive(packet []byte) {
 	seq := tcp.Seq
 	if tcp.SYN {
 		seq++
-		if tcp.ACK || r.open && seq == r.base {
+		if tcp.ACK || r.open && (r.keeps || seq == r.base) {
 			return
 		}
-		*r = receiver{base: seq, open: true, data: make(map[uint32]byte)}
+		*r = receiver{base: seq, open: true, data: make(map[uint32]byte), keeps: r.keeps}
 	} else if !tcp.ACK {
 		return
 	}
@@ -62,11 +64,13 @@ func FuzzHold(f *testing.F) {
 	f.Add([]byte{0x02, 0, 0, 0, 0x10, 0, 0, 0, 0x10, 0, 3, 0, 0x10, 3, 2, 0})
 	f.Add([]byte{0x02, 0, 4, 1, 0x10, 0, 3, 1, 0x04, 3, 0, 0, 0x10, 3, 2, 1, 0x02, 50, 0, 0, 0x11, 50, 5, 0})
 	f.Add([]byte{0x10, 2, 4, 0, 0x10, 0, 4, 0, 0x12, 0, 0, 0, 0x90, 0, 3, 0})
+	f.Add([]byte{0x90, 0, 0, 0, 0x02, 50, 0, 0, 0x10, 1, 5, 1})
+	f.Add([]byte{0x90, 0, 0, 0, 0x02, 0xfb, 0, 0, 0x10, 0xfc, 5, 0, 0x10, 1, 5, 1})
 	texts := []string{"good\nand more of it", "bad!\nand more of it"}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		l := newLab(t, connection.Config{Hold: true, MaxPackets: 20, MaxHeld: 4}, line)
 		e := ends4
-		var server receiver
+		server := receiver{keeps: len(in) > 0 && in[0]&0x80 != 0}
 		var flights []*nfqueuetest.Flight
 		passed := func() {
 			for i, f := range flights {
@@ -87,6 +91,9 @@ func FuzzHold(f *testing.F) {
 			}
 		}
 		flights = append(flights, l.send(e.tcp("S", isn, 0, ""))) // says who the client is
+		if server.keeps {
+			l.send(e.reverse().tcp("SA", peerISN, isn+1, ""))
+		}
 		for n := 0; len(in) >= 4 && n < 40; in, n = in[4:], n+1 {
 			seq := isn + uint32(int8(in[1]))
 			text := texts[in[3]%2]
