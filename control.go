@@ -35,7 +35,8 @@ func (q *Queue) SetMaxLen(n uint32) error {
 }
 
 // SetFlags sets the flags in mask to their values in flags. It fails with errors.ErrUnsupported
-// for a flag that the kernel does not have. SetMaxLen says when a change takes effect and fails.
+// for a flag that the kernel does not have. See SetMaxLen for when a change takes effect, and when
+// it fails.
 func (q *Queue) SetFlags(mask, flags Flags) error {
 	if (mask|flags)&^allFlags != 0 {
 		return q.opError("set flags", fmt.Errorf("unknown bits: %v", mask|flags))
@@ -52,7 +53,7 @@ func (q *Queue) SetFlags(mask, flags Flags) error {
 // SetCopy changes how much of each packet is copied. mode and length are as CopyMode and
 // CopyRange in Config, but length cannot exceed the CopyRange of Config, for which the memory
 // was made, and 0 means that range. A queue that was opened without CopyPacket has no room for
-// payloads. SetMaxLen says when a change takes effect and fails.
+// payloads. See SetMaxLen for when a change takes effect, and when it fails.
 func (q *Queue) SetCopy(mode CopyMode, length uint32) error {
 	c, err := Config{CopyMode: mode, CopyRange: length}.withDefaults()
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 )
 
 // ServeFlows is Serve on n goroutines, for handlers that do more work than one processor can.
-// Each of them, numbered from 0, has a handler of its own, which newHandler makes before the
-// first packet. A handler needs no locks for what only it uses.
+// Each goroutine, numbered from 0, has its own handler, which newHandler makes before the first
+// packet. A handler needs no locks for what only it uses.
 //
 // All packets of a flow, in both directions, come to the same handler in the order of their
 // ids, and their verdicts are sent in that order. The flow of an ICMP error is that of the

@@ -20,7 +20,7 @@ import (
 // If that process has failed, later packets are lost: to prevent that, first call SetFlags, to
 // say with FailOpen whether new packets pass, and SetMaxLen with MaxLenNone. After Close, packets
 // that were received here and have no verdict wait until the other process closes the queue. The
-// queue also stays without batch messages and Stats.Lost, see OpenFile.
+// queue sends no batch messages any more, and Stats.Lost no longer counts, see OpenFile.
 func (q *Queue) File() (*os.File, error) {
 	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
