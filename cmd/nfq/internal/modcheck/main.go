@@ -7,7 +7,7 @@
 //	go run ./cmd/nfq/internal/modcheck [-write]
 //
 // A stranger's module imports only the root package and builds, and what it downloads for that is
-// what importer.txt lists. "go install" builds the tool. The tool and examples/prometheus build
+// what importer.txt lists. "go install" builds the tool. The tool and nfqueueprom build
 // without the workspace, and "go mod tidy" changes nothing in them but the checksums of the
 // library, which exist only after its tag.
 package main
@@ -58,7 +58,7 @@ func check(write bool) error {
 		{"a stranger imports the root package", func() error { return c.stranger(write) }},
 		{"go install of the tool", c.install},
 		{"cmd/nfq without the workspace", func() error { return c.alone("cmd/nfq") }},
-		{"examples/prometheus without the workspace", func() error { return c.alone("examples/prometheus") }},
+		{"nfqueueprom without the workspace", func() error { return c.alone("nfqueueprom") }},
 	} {
 		fmt.Println(s.what)
 		if err := s.do(); err != nil {

@@ -49,6 +49,9 @@ func TestPrometheus(t *testing.T) {
 		`nfqueue_received_bytes_total{queue="0"} 64`,
 		`nfqueue_verdicts_total{queue="0",verdict="accept"} 2`,
 		`nfqueue_lost_packets_total{queue="0"} 0`,
+		`nfqueue_packets_total{queue="0"} 2`,
+		`nfqueue_handler_duration_seconds_count{queue="0"} 2`,
+		`nfqueue_decide_duration_seconds_count{queue="0"} 2`,
 	} {
 		if !strings.Contains(string(b), line+"\n") {
 			t.Errorf("no %q in\n%s", line, b)
