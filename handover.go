@@ -4,6 +4,7 @@ package nfqueue
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/chifflier/nfqueue-go/internal/lifecycle"
@@ -21,6 +22,9 @@ import (
 // say with FailOpen whether new packets pass, and SetMaxLen with MaxLenNone. After Close, packets
 // that were received here and have no verdict wait until the other process closes the queue. The
 // queue sends no batch messages any more, and Stats.Lost no longer counts, see OpenFile.
+//
+// Once the queue has begun to end, by Shutdown or the context of Serve, File fails with
+// ErrClosed: new packets are kept out of it already.
 func (q *Queue) File() (*os.File, error) {
 	q.life.Share(lifecycle.Shared)
 	q.out.ForbidBatch()
@@ -28,7 +32,9 @@ func (q *Queue) File() (*os.File, error) {
 	if err != nil {
 		return nil, q.opError("duplicate the socket", err)
 	}
-	q.life.Share(lifecycle.HandedOver)
+	if !q.life.Share(lifecycle.HandedOver) {
+		return nil, q.opError("duplicate the socket", errors.Join(ErrClosed, f.Close()))
+	}
 	return f, nil
 }
 

@@ -102,7 +102,6 @@ func (q *Queue) finish(s *lifecycle.Stop, d dispatcher) (err error) {
 	}()
 	limit := q.life.Limit()
 	defer limit.EndWith(s.Ctx)()
-	owner := !s.Release && q.life.Sharing() != lifecycle.HandedOver
 
 	// 1. Let no change of the configuration follow ours. A change that is being sent precedes
 	//    it.
@@ -110,6 +109,7 @@ func (q *Queue) finish(s *lifecycle.Stop, d dispatcher) (err error) {
 		q.life.BeginEnd()
 		return nil
 	})
+	owner := !s.Release && q.life.Sharing() != lifecycle.HandedOver // File fails from now on
 
 	// 2. Dispatch what has been received.
 	d.drain()

@@ -205,11 +205,18 @@ func (l *Lifecycle) Result() error {
 	return *l.result
 }
 
-// Share records that another process has, or may have, the socket.
-func (l *Lifecycle) Share(how Sharing) {
+// Share records that another process has, or may have, the socket. It reports false, and records
+// nothing, if the socket cannot be handed over: the queue is ending as one that nobody else has.
+func (l *Lifecycle) Share(how Sharing) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if how == HandedOver && l.Sharing() != HandedOver && !l.Is(Open) && !l.Is(Serving) {
+		if s := l.stop.Load(); s == nil || !s.Release {
+			return false
+		}
+	}
 	l.sharing.Store(max(uint32(how), l.sharing.Load()))
+	return true
 }
 
 // Sharing returns what Share has recorded.

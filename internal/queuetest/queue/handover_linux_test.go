@@ -6,11 +6,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -168,6 +170,50 @@ func TestEndAfterFileDecidesWhatWaits(t *testing.T) {
 		if got := q.Stats(); got.Accepted != packets || got.Fallback != (nfqueue.FallbackStats{}) {
 			t.Errorf("%d handlers: %+v", n, got)
 		}
+	}
+}
+
+// TestFileAtTheEnd: a queue that is ending, and has no place for packets any more, is not handed
+// over. One that is released still is.
+func TestFileAtTheEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(q *nfqueue.Queue, s *queuelab.Serving)
+		want error
+	}{
+		"context":  {func(_ *nfqueue.Queue, s *queuelab.Serving) { s.Cancel() }, nfqueue.ErrClosed},
+		"Shutdown": {func(q *nfqueue.Queue, _ *queuelab.Serving) { q.Shutdown(context.Background()) }, nfqueue.ErrClosed},
+		"Release":  {func(q *nfqueue.Queue, _ *queuelab.Serving) { q.Release(context.Background()) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
+			queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
+			q := queuelab.Open(t, lab.Host, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept})
+			holding := make(chan *nfqueue.Held, 1)
+			s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				holding <- p.Defer()
+				return nfqueue.Deferred
+			}))
+			lab.In("held")
+			held := <-holding
+			go c.end(q, s)
+			for !errors.Is(q.SetFlags(0, 0), nfqueue.ErrClosed) { // until it has begun to end
+				time.Sleep(time.Millisecond)
+			}
+			f, err := q.File()
+			if !errors.Is(err, c.want) {
+				t.Errorf("File: %v, want %v", err, c.want)
+			}
+			if err == nil {
+				f.Close()
+			}
+			if err := held.Resolve(nfqueue.Accept); err != nil {
+				t.Error(err)
+			}
+			if err := queuelab.WaitFor(t, s.Result); err != nil {
+				t.Error(err)
+			}
+			lab.Out(t, "held")
+		})
 	}
 }
 
