@@ -98,6 +98,7 @@ func TestRun(t *testing.T) {
 		"out ip udp dport 2 queue 2",
 		"out ip udp dport 3 queue 3 nobypass",
 		"out ip udp dport 20 queue 20-29 nobypass",
+		"out tcp dport 30 queue 30 nobypass", // several rules of nf_tables
 	)
 	for _, cfg := range []nfqueue.Config{
 		{Queue: 3, MaxLen: 2}, {Queue: 4}, {Queue: 20}, {Queue: 21}, {Queue: 22, CopyMode: nfqueue.CopyNone},
@@ -116,6 +117,7 @@ func TestRun(t *testing.T) {
 		{"rule-served", Info, "(queue 2): nobody serves queue 2; packets pass (bypass)"},
 		{"rule-served", OK, "(queue 3): served"},
 		{"rule-served", Problem, "(queues 20 to 29): nobody serves queue 23, 24, 25, 26 and 3 more; the packets are dropped"},
+		{"rule-served", Problem, ", 3 rules (queue 30): nobody serves queue 30; the packets are dropped"},
 		{"queue-rule", Warning, "queue 4 of "},
 		{"queue-stuck", Warning, ": 2 packets wait"},
 		{"queue-dropped", Warning, ": 3 packets dropped"},
@@ -141,7 +143,7 @@ func TestRun(t *testing.T) {
 	if n := len(r.find("queue-rule")); n != 1 {
 		t.Errorf("%d queues without a rule, want 1: %+v", n, r.find("queue-rule"))
 	}
-	if r.Count(Problem) != 3 || r.Count(Unknown) != 0 {
+	if r.Count(Problem) != 4 || r.Count(Unknown) != 0 {
 		t.Errorf(
 			"%d problems and %d not checked: %+v",
 			r.Count(Problem),
@@ -150,7 +152,12 @@ func TestRun(t *testing.T) {
 		)
 	}
 	for _, f := range r.find("rule-served") {
-		if f.Severity == Problem && !strings.Contains(f.Fix, "nft delete rule inet nfqueue-") {
+		deletes := 1
+		if strings.Contains(f.Text, "3 rules") {
+			deletes = 3
+		}
+		const del = "nft delete rule inet nfqueue-"
+		if f.Severity == Problem && strings.Count(f.Fix, del) != deletes {
 			t.Errorf("fix %q", f.Fix)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/queuerules"
 	"golang.org/x/sys/unix"
@@ -54,12 +56,55 @@ func askKernel(queue uint16) (bool, error) {
 	return false, err
 }
 
+// group is rules of a chain that send packets to the same queues, such as the several that one line
+// of package rules becomes.
+type group []queuerules.Rule
+
+// String returns where the rules are and the queues.
+func (g group) String() string {
+	if len(g) == 1 {
+		return fmt.Sprintf("%s (%s)", g[0].Where, g[0].Queues())
+	}
+	return fmt.Sprintf("%s, %d rules (%s)", g[0].Chain, len(g), g[0].Queues())
+}
+
+// removal says how to delete the rules.
+func (g group) removal() string {
+	commands := make([]string, len(g))
+	for i, rule := range g {
+		commands[i] = rule.Delete
+	}
+	if len(g) == 1 {
+		return "delete the rule: " + commands[0]
+	}
+	return "delete the rules: " + strings.Join(commands, "; ")
+}
+
+// groups sorts rules into groups. Rules of iptables stay alone, since their place is their number.
+func groups(all []queuerules.Rule) []group {
+	var sorted []group
+	for _, rule := range all {
+		i := slices.IndexFunc(sorted, func(g group) bool {
+			has := g[0]
+			has.Where, has.Delete = rule.Where, rule.Delete
+			return rule.Chain != "" && has == rule
+		})
+		if i < 0 {
+			sorted = append(sorted, group{rule})
+		} else {
+			sorted[i] = append(sorted[i], rule)
+		}
+	}
+	return sorted
+}
+
 // served checks that there is a program behind every rule.
 func (r *Report) served(all []queuerules.Rule, has serving) {
 	const check = "rule-served"
-	for _, rule := range all {
+	for _, where := range groups(all) {
+		rule := where[0]
 		if rule.Mapped {
-			r.add(check, Info, "", "%s: which queues are meant cannot be told", rule)
+			r.add(check, Info, "", "%s: which queues are meant cannot be told", where)
 			continue
 		}
 		var missing []uint16
@@ -72,30 +117,18 @@ func (r *Report) served(all []queuerules.Rule, has serving) {
 				missing = append(missing, uint16(n))
 			}
 		}
-		fix := fmt.Sprintf("start the program that serves it, or delete the rule: %s", rule.Delete)
+		fix := "start the program that serves it, or " + where.removal()
 		switch {
 		case len(missing) > 0 && rule.Bypass:
-			r.add(
-				check,
-				Info,
-				"",
-				"%s: nobody serves %s; packets pass (bypass)",
-				rule,
-				list(missing),
-			)
+			r.add(check, Info, "", "%s: nobody serves %s; packets pass (bypass)",
+				where, list(missing))
 		case len(missing) > 0:
-			r.add(
-				check,
-				Problem,
-				fix+"; a rule with bypass lets packets pass instead",
-				"%s: nobody serves %s; the packets are dropped",
-				rule,
-				list(missing),
-			)
+			r.add(check, Problem, fix+"; a rule with bypass lets packets pass instead",
+				"%s: nobody serves %s; the packets are dropped", where, list(missing))
 		case failed != nil:
-			r.add(check, Unknown, "", "%s: whether it is served: %v", rule, failed)
+			r.add(check, Unknown, "", "%s: whether it is served: %v", where, failed)
 		default:
-			r.add(check, OK, "", "%s: served", rule)
+			r.add(check, OK, "", "%s: served", where)
 		}
 	}
 }

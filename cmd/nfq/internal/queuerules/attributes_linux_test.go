@@ -31,16 +31,23 @@ func ruleAttributes(t *testing.T, expressions ...expr.Any) []byte {
 }
 
 func TestParseRule(t *testing.T) {
-	const where, del = "nftables ip filter input handle 7", "nft delete rule ip filter input handle 7"
+	const chain = "nftables ip filter input"
+	const where, del = chain + " handle 7", "nft delete rule ip filter input handle 7"
 	counter := &expr.Counter{}
 	for name, test := range map[string]struct {
 		queue expr.Any
 		want  Rule
 		ok    bool
 	}{
-		"native":         {&expr.Queue{Num: 5, Total: 1}, Rule{Where: where, Delete: del, First: 5, Last: 5}, true},
-		"native, spread": {&expr.Queue{Num: 5, Total: 4, Flag: expr.QueueFlagBypass}, Rule{Where: where, Delete: del, First: 5, Last: 8, Bypass: true}, true},
-		"no queue":       {&expr.Verdict{Kind: expr.VerdictAccept}, Rule{}, false},
+		"native": {
+			&expr.Queue{Num: 5, Total: 1},
+			Rule{Chain: chain, Where: where, Delete: del, First: 5, Last: 5}, true,
+		},
+		"native, spread": {
+			&expr.Queue{Num: 5, Total: 4, Flag: expr.QueueFlagBypass},
+			Rule{Chain: chain, Where: where, Delete: del, First: 5, Last: 8, Bypass: true}, true,
+		},
+		"no queue": {&expr.Verdict{Kind: expr.VerdictAccept}, Rule{}, false},
 	} {
 		got, ok := parseRule(unix.NFPROTO_IPV4, ruleAttributes(t, counter, test.queue))
 		if ok != test.ok || ok && got != test.want {

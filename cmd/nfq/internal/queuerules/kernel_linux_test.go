@@ -34,7 +34,8 @@ func TestNFTables(t *testing.T) {
 	labtest.Must(t, err)
 	found, err := netlab.In(h, NFTables)
 	labtest.Must(t, err)
-	if len(found) != 2 || found[0].First != 5 || found[0].Last != 5 || !found[0].Bypass || found[1].First != 10 || found[1].Last != 12 || found[1].Bypass {
+	if len(found) != 2 || found[0].First != 5 || found[0].Last != 5 || !found[0].Bypass ||
+		found[1].First != 10 || found[1].Last != 12 || found[1].Bypass {
 		t.Errorf("found %+v", found)
 	}
 	for _, r := range found {
@@ -56,23 +57,26 @@ func TestXTables(t *testing.T) {
 		t.Errorf("before: %v, %v", before, err)
 	}
 	err = h.Do(func() error { return addLegacyRule(2, 5, 3) })
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOPROTOOPT) ||
+		errors.Is(err, fs.ErrNotExist) {
 		t.Skip("this kernel has no tables of iptables-legacy")
 	}
 	labtest.Must(t, err)
 	found, err := netlab.In(h, XTables)
 	labtest.Must(t, err)
 	want := Rule{
-		Where: "iptables-legacy -t filter chain FORWARD rule 1", Delete: "iptables-legacy -t filter -D FORWARD 1",
-		First: 5, Last: 7, Bypass: true,
+		Where:  "iptables-legacy -t filter chain FORWARD rule 1",
+		Delete: "iptables-legacy -t filter -D FORWARD 1",
+		First:  5, Last: 7, Bypass: true,
 	}
 	if len(found) != 1 || found[0] != want {
 		t.Errorf("found %+v, want %+v", found, want)
 	}
 }
 
-// addLegacyRule replaces the table "filter" by one that has, besides the policies, a rule in the chain of a hook, and after
-// it a chain of its own. See struct ipt_replace, ipt_entry and xt_entry_target.
+// addLegacyRule replaces the table "filter" by one that has, besides the policies, a rule in the
+// chain of a hook, and after it a chain of its own. See struct ipt_replace, ipt_entry and
+// xt_entry_target.
 func addLegacyRule(hook int, queue, queues uint16) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
@@ -112,7 +116,8 @@ func addLegacyRule(hook int, queue, queues uint16) error {
 	}
 	entries = append(entries, entry("ERROR", 0, errorTarget, []byte("ERROR"))...)
 
-	counters, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	counters, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NFTables returns the rules of nf_tables in the network namespace of the calling thread, those that iptables makes there
-// too. It needs CAP_NET_ADMIN. A kernel without nf_tables has none.
+// NFTables returns the rules of nf_tables in the network namespace of the calling thread, those
+// that iptables makes there too. It needs CAP_NET_ADMIN. A kernel without nf_tables has none.
 func NFTables() ([]Rule, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
@@ -26,8 +26,12 @@ func NFTables() ([]Rule, error) {
 	}
 	defer func() { _ = conn.Close() }()
 	replies, err := conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, Flags: netlink.Request | netlink.Dump},
-		Data:   []byte{unix.NFPROTO_UNSPEC, unix.NFNETLINK_V0, 0, 0}, // struct nfgenmsg: all families
+		Header: netlink.Header{
+			Type:  unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE,
+			Flags: netlink.Request | netlink.Dump,
+		},
+		// struct nfgenmsg: all families
+		Data: []byte{unix.NFPROTO_UNSPEC, unix.NFNETLINK_V0, 0, 0},
 	})
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, nil // no such subsystem of netfilter's netlink
@@ -48,7 +52,8 @@ func NFTables() ([]Rule, error) {
 
 // families are the names that nft has for NFPROTO_*.
 var families = map[uint8]string{
-	unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_ARP: "arp",
+	unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6",
+	unix.NFPROTO_ARP:    "arp",
 	unix.NFPROTO_BRIDGE: "bridge", unix.NFPROTO_NETDEV: "netdev",
 }
 
@@ -70,7 +75,9 @@ func parseRule(family uint8, attrs []byte) (r Rule, ok bool) {
 			}
 		}
 	}
-	place := fmt.Sprintf("%s %s %s handle %d", families[family], table, chain, handle)
+	chain = fmt.Sprintf("%s %s %s", families[family], table, chain)
+	place := fmt.Sprintf("%s handle %d", chain, handle)
+	r.Chain = "nftables " + chain
 	r.Where = "nftables " + place
 	r.Delete = "nft delete rule " + place
 	return r, ok

@@ -9,6 +9,7 @@ import (
 
 // Rule is a rule that sends packets to queues.
 type Rule struct {
+	Chain  string // the table and chain of a rule of nf_tables
 	Where  string // the table, chain and place of the rule
 	Delete string // the command that deletes it
 	First  uint16 // queue
@@ -17,22 +18,22 @@ type Rule struct {
 	Mapped bool   // a map says which queue it is, or which ones: First and Last have no meaning
 }
 
-// String returns the place and the queues.
-func (r Rule) String() string {
+// Queues returns the queues in words.
+func (r Rule) Queues() string {
 	switch {
 	case r.Mapped:
-		return r.Where + " (queues from a map)"
+		return "queues from a map"
 	case r.First == r.Last:
-		return fmt.Sprintf("%s (queue %d)", r.Where, r.First)
+		return fmt.Sprintf("queue %d", r.First)
 	}
-	return fmt.Sprintf("%s (queues %d to %d)", r.Where, r.First, r.Last)
+	return fmt.Sprintf("queues %d to %d", r.First, r.Last)
 }
 
 // targetName is the name of the target of xtables that queues.
 const targetName = "NFQUEUE"
 
-// setTarget takes the queues from the data of the target, struct xt_NFQ_info in its revisions 0 to 3 (xt_NFQUEUE.h),
-// numbers of 16 bits in host byte order. It reports false for what is none of them.
+// setTarget sets the queues from the data of the target, struct xt_NFQ_info in its revisions 0 to 3
+// (xt_NFQUEUE.h), numbers of 16 bits in host byte order. It reports false for other data.
 func (r *Rule) setTarget(revision uint32, info []byte) bool {
 	fields := []int{1, 2, 3, 3} // queue; number of queues; bypass, or flags
 	if revision >= uint32(len(fields)) || len(info) < 2*fields[revision] {

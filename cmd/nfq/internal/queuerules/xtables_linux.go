@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options of getsockopt of linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h, where they are the same.
+// Options of getsockopt of linux/netfilter_ipv4/ip_tables.h and linux/netfilter_ipv6/ip6_tables.h,
+// where they are the same.
 const (
 	soGetInfo    = 64 // IPT_SO_GET_INFO
 	soGetEntries = 65 // IPT_SO_GET_ENTRIES
@@ -31,16 +32,25 @@ type protocol struct {
 	names   string // file that lists the tables which are there
 	domain  int
 	level   int
-	offsets int // of target_offset in struct ipt_entry or ip6t_entry, behind struct ipt_ip or ip6t_ip6 and nfcache
+	// offsets is where target_offset is in struct ipt_entry or ip6t_entry, behind struct ipt_ip or
+	// ip6t_ip6 and nfcache.
+	offsets int
 }
 
 var protocols = []protocol{
-	{"iptables-legacy", "/proc/thread-self/net/ip_tables_names", unix.AF_INET, unix.IPPROTO_IP, 84 + 4},
-	{"ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names", unix.AF_INET6, unix.IPPROTO_IPV6, 136 + 4},
+	{
+		"iptables-legacy", "/proc/thread-self/net/ip_tables_names",
+		unix.AF_INET, unix.IPPROTO_IP, 84 + 4,
+	},
+	{
+		"ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names",
+		unix.AF_INET6, unix.IPPROTO_IPV6, 136 + 4,
+	},
 }
 
-// XTables returns the rules of the older tables of iptables and ip6tables in the network namespace of the calling
-// thread. It needs CAP_NET_ADMIN, and looks only at tables which are there, since asking for one makes it.
+// XTables returns the rules of the older tables of iptables and ip6tables in the network namespace
+// of the calling thread. It needs CAP_NET_ADMIN, and looks only at tables which are there, since
+// asking for one makes it.
 func XTables() ([]Rule, error) {
 	var rules []Rule
 	for _, p := range protocols {
@@ -93,7 +103,8 @@ func (p protocol) rules(table string) ([]Rule, error) {
 		b := make([]byte, start+int(info.size))
 		copy(b, table)
 		binary.NativeEndian.PutUint32(b[tableNameLen:], info.size)
-		if _, err = mmsg.Getsockopt(uintptr(fd), p.level, soGetEntries, b); errors.Is(err, unix.EAGAIN) {
+		_, err = mmsg.Getsockopt(uintptr(fd), p.level, soGetEntries, b)
+		if errors.Is(err, unix.EAGAIN) {
 			continue // it was replaced by a table of another size
 		} else if err != nil {
 			return nil, err
@@ -110,15 +121,16 @@ var entriesOffset = func() int {
 	return tableNameLen + 8
 }()
 
-// tableInfo is what the kernel tells of a table: where in the entries the chain of each hook starts, NF_INET_* being the
-// index, whether it has that hook, and how long the entries are.
+// tableInfo is what the kernel tells of a table: where in the entries the chain of each hook
+// starts, NF_INET_* being the index, whether it has that hook, and how long the entries are.
 type tableInfo struct {
 	hooks uint32 // bits
 	entry [5]uint32
 	size  uint32
 }
 
-// info asks for struct ipt_getinfo: name, hooks, entry of each hook, underflow of each hook, number of entries, size.
+// info asks for struct ipt_getinfo: name, hooks, entry of each hook, underflow of each hook, number
+// of entries, size.
 func (p protocol) info(fd int, table string) (info tableInfo, err error) {
 	var b [tableNameLen + 4 + 5*4 + 5*4 + 4 + 4]byte
 	copy(b[:], table)
@@ -136,7 +148,8 @@ func (p protocol) info(fd int, table string) (info tableInfo, err error) {
 // hookChains are the names of the chains of NF_INET_*.
 var hookChains = [5]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
-// parse finds the rules that queue. A chain that is not of a hook starts with a target ERROR, whose data are its name.
+// parse finds the rules that queue. A chain that is not of a hook starts with a target ERROR, whose
+// data are its name.
 func (p protocol) parse(table string, info tableInfo, entries []byte) ([]Rule, error) {
 	const (
 		targetHeader = 32 // of struct xt_entry_target: size, name, revision
