@@ -174,20 +174,7 @@ func (c *linuxConn) BusyPolled() time.Duration { return c.poll.Spent() }
 func (c *linuxConn) MaxSend() int { return c.max }
 
 func (c *linuxConn) Link(index uint32) (l transport.Link, err error) {
-	cerr := c.raw.Control(func(fd uintptr) {
-		var ifr *unix.Ifreq
-		if ifr, err = unix.NewIfreq(""); err != nil {
-			return
-		}
-		ifr.SetUint32(index)
-		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, ifr); err != nil {
-			return
-		}
-		l.Name = ifr.Name()
-		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFMTU, ifr); err == nil {
-			l.MTU = int(ifr.Uint32())
-		}
-	})
+	cerr := c.raw.Control(func(fd uintptr) { l, err = nlsocket.Link(fd, index) })
 	return l, errors.Join(c.socketError(cerr), err)
 }
 
@@ -201,12 +188,7 @@ func (c *linuxConn) ProcTable() ([]byte, error) {
 }
 
 func (c *linuxConn) File() (f *os.File, err error) {
-	cerr := c.raw.Control(func(fd uintptr) {
-		var dup int
-		if dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			f = os.NewFile(uintptr(dup), "nfqueue")
-		}
-	})
+	cerr := c.raw.Control(func(fd uintptr) { f, err = nlsocket.Duplicate(fd) })
 	return f, errors.Join(c.socketError(cerr), err)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package nlsocket opens netlink sockets of the netfilter protocol, and adopts inherited ones.
+// Package nlsocket opens netlink sockets of the netfilter protocol, adopts inherited ones, and asks
+// them what is rarely needed.
 package nlsocket
 
 import (
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/chifflier/nfqueue-go/internal/transport"
 	"github.com/mdlayher/netlink"
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
@@ -106,4 +108,30 @@ func checkNetfilter(s *socket.Conn) error {
 		return errors.New("not a netfilter netlink socket")
 	}
 	return nil
+}
+
+// Duplicate duplicates the descriptor of a socket.
+func Duplicate(fd uintptr) (*os.File, error) {
+	dup, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(dup), "nfqueue"), nil
+}
+
+// Link returns an interface of a socket's network namespace.
+func Link(fd uintptr, index uint32) (l transport.Link, err error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return l, err
+	}
+	ifr.SetUint32(index)
+	if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, ifr); err != nil {
+		return l, err
+	}
+	l.Name = ifr.Name()
+	if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFMTU, ifr); err == nil {
+		l.MTU = int(ifr.Uint32())
+	}
+	return l, err
 }
