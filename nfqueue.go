@@ -85,8 +85,10 @@ func Open(cfg Config) (*Queue, error) {
 // its defaults.
 func openOver(conn transport.Conn, cfg Config) (*Queue, error) {
 	q := newQueue(conn, cfg)
-	granted, err := q.sizeReadBuffer()
-	if err == nil {
+	granted, err := q.conn.SetReadBuffer(cfg.ReadBuffer)
+	if err != nil {
+		err = fmt.Errorf("size the receive buffer: %w", err)
+	} else {
 		err = q.bind()
 	}
 	if err != nil {
@@ -119,15 +121,6 @@ func newQueue(conn transport.Conn, cfg Config) *Queue {
 
 func (q *Queue) opError(op string, err error) error {
 	return &OpError{Op: op, Queue: q.cfg.Queue, Err: err}
-}
-
-// sizeReadBuffer asks for the receive buffer and returns how much was granted.
-func (q *Queue) sizeReadBuffer() (granted int, err error) {
-	granted, err = q.conn.SetReadBuffer(q.cfg.ReadBuffer)
-	if err != nil {
-		return 0, fmt.Errorf("size the receive buffer: %w", err)
-	}
-	return granted, nil
 }
 
 // warnReadBuffer says so if less was granted than MaxLen full-size frames need.

@@ -44,7 +44,7 @@ func TestReadBufferWarning(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := newQueue(stingy{granted: c.granted}, cfg)
-		granted, err := q.sizeReadBuffer()
+		granted, err := q.conn.SetReadBuffer(q.cfg.ReadBuffer)
 		if err != nil {
 			t.Error(err)
 		}
