@@ -98,12 +98,29 @@ func TestRunInstallsNothing(t *testing.T) {
 	if err := run(rules.Rule{Hook: 9}); !errors.As(err, &field) {
 		t.Error(err)
 	}
-	if err := run(parse(t, "in udp"), parse(t, "in bridge")); err == nil {
-		t.Log("this kernel can queue bridged packets")
-	} else if !errors.Is(err, errors.ErrUnsupported) {
+	waitForQueues(t, h, 2)
+	n.wantAll(t)
+}
+
+// TestRunRefused: a program whose rules the kernel refuses has changed nothing.
+func TestRunRefused(t *testing.T) {
+	h := labtest.Host(t)
+	accept := nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+	ended, end := context.WithCancel(context.Background())
+	end()
+	run := func() error {
+		return rules.Run(ended, nfqueue.Config{NetNS: h.FD()}, accept,
+			parse(t, "in udp"), parse(t, "in bridge"))
+	}
+	if run() == nil {
+		t.Log("this kernel can queue bridged packets, and refuses no rule")
+		return
+	}
+	n := newNeighbour(t, h, netlab.Output)
+	if err := run(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
-	waitForQueues(t, h, 2)
+	waitForQueues(t, h, 1)
 	n.wantAll(t)
 }
 
