@@ -116,7 +116,7 @@ const (
 	DefaultDrainTimeout = 5 * time.Second
 )
 
-// MaxLenNone, in Config.MaxLen and SetMaxLen, makes the kernel queue no packet. It drops them or,
+// MaxLenNone is for Config.MaxLen and SetMaxLen: the kernel queues no packet. It drops them or,
 // with FailOpen, accepts them.
 const MaxLenNone = math.MaxUint32
 
