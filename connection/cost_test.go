@@ -29,7 +29,8 @@ func client(p *nfqueue.Packet, n int) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	for name, answer := range map[string]connection.Answer{"accepted": connection.Accept, "undecided": connection.More} {
+	for name, answer := range map[string]connection.Answer{"accepted": connection.Accept,
+		"undecided": connection.More} {
 		tr := connection.New(connection.Config{MaxPackets: 1 << 30},
 			connection.HandlerFunc(func(*connection.Conn) connection.Answer { return answer }))
 		inside(t, ends4.data(0, "some text"), func(p *nfqueue.Packet) {

@@ -73,9 +73,11 @@ func TestEcho(t *testing.T) {
 func (e ends) icmpError(about []byte) []byte {
 	about = about[:min(len(about), 200)]
 	if e.client.Addr().Is4() {
-		return nfqueuetest.IP(e.server.Addr(), e.client.Addr(), nfqueue.ICMP, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, about...))
+		return nfqueuetest.IP(e.server.Addr(), e.client.Addr(), nfqueue.ICMP,
+			append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, about...))
 	}
-	return nfqueuetest.IP(e.server.Addr(), e.client.Addr(), nfqueue.ICMPv6, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, about...))
+	return nfqueuetest.IP(e.server.Addr(), e.client.Addr(), nfqueue.ICMPv6,
+		append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, about...))
 }
 
 // An error belongs to the connection that it is about, and gets its answer.
@@ -84,7 +86,8 @@ func TestICMPError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			errors := 0
 			l := newLab(t, connection.Config{}, func(c *connection.Conn) connection.Answer {
-				if c.News() == connection.Unreachable && c.Direction() == connection.Reply && c.Flow().SrcPort == e.client.Port() {
+				if c.News() == connection.Unreachable && c.Direction() == connection.Reply &&
+					c.Flow().SrcPort == e.client.Port() {
 					errors++
 				}
 				return line(c)
@@ -122,9 +125,11 @@ func TestOther(t *testing.T) {
 	}{
 		{"first fragment", connection.Config{}, nfqueuetest.Spec{Payload: fragment}, false},
 		{"later fragment", connection.Config{}, nfqueuetest.Spec{Payload: later}, false},
-		{"fragment, Fallback Accept", connection.Config{Fallback: connection.Accept}, nfqueuetest.Spec{Payload: later}, true},
+		{"fragment, Fallback Accept", connection.Config{Fallback: connection.Accept},
+			nfqueuetest.Spec{Payload: later}, true},
 		{"cut header", connection.Config{}, nfqueuetest.Spec{Payload: short, FullLen: 40}, false},
-		{"ARP", connection.Config{}, nfqueuetest.Spec{Payload: arp, Family: nfqueue.FamilyBridge, EtherType: 0x0806}, true},
+		{"ARP", connection.Config{}, nfqueuetest.Spec{Payload: arp, Family: nfqueue.FamilyBridge,
+			EtherType: 0x0806}, true},
 		{"ARP, Other", connection.Config{Other: nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop })},
 			nfqueuetest.Spec{Payload: arp, Family: nfqueue.FamilyBridge, EtherType: 0x0806}, false},
 	} {
@@ -148,7 +153,8 @@ func TestCut(t *testing.T) {
 		e := ends4.port(4000 + i)
 		l.open(e)
 		p := e.data(0, c.body)
-		whole := nfqueuetest.TCP(e.client, e.server, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: isn + 1, Ack: peerISN + 1}, make([]byte, 100))
+		whole := nfqueuetest.TCP(e.client, e.server,
+			nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: isn + 1, Ack: peerISN + 1}, make([]byte, 100))
 		copy(p[:20], whole[:20]) // the length
 		if r := l.k.Send(0, nfqueuetest.Spec{Payload: p, FullLen: 140}).Result(); r.Passed != c.pass {
 			t.Errorf("%q: passed %v", c.body, r.Passed)

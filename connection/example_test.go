@@ -56,7 +56,8 @@ func ExampleTracker_Stats() {
 	for i := range trackers {
 		trackers[i] = connection.New(connection.Config{}, accept)
 	}
-	err = q.ServeFlows(context.Background(), len(trackers), func(i int) nfqueue.Handler { return trackers[i] })
+	err = q.ServeFlows(context.Background(), len(trackers),
+		func(i int) nfqueue.Handler { return trackers[i] })
 	var sum connection.Stats
 	for _, t := range trackers {
 		sum = sum.Add(t.Stats())

@@ -24,7 +24,8 @@ type receiver struct {
 }
 
 func (r *receiver) receive(packet []byte) {
-	tcp := gopacket.NewPacket(packet, layers.LayerTypeIPv4, gopacket.Default).TransportLayer().(*layers.TCP)
+	tcp := gopacket.NewPacket(packet, layers.LayerTypeIPv4,
+		gopacket.Default).TransportLayer().(*layers.TCP)
 	if tcp.RST {
 		return // its data is none, as without an ACK
 	}
@@ -62,7 +63,8 @@ func (r *receiver) bytes() string {
 // there is. Four bytes of input are a segment: flags, offset, length and what it says.
 func FuzzHold(f *testing.F) {
 	f.Add([]byte{0x02, 0, 0, 0, 0x10, 0, 0, 0, 0x10, 0, 3, 0, 0x10, 3, 2, 0})
-	f.Add([]byte{0x02, 0, 4, 1, 0x10, 0, 3, 1, 0x04, 3, 0, 0, 0x10, 3, 2, 1, 0x02, 50, 0, 0, 0x11, 50, 5, 0})
+	f.Add([]byte{0x02, 0, 4, 1, 0x10, 0, 3, 1, 0x04, 3, 0, 0, 0x10, 3, 2, 1, 0x02, 50, 0, 0, 0x11, 50,
+		5, 0})
 	f.Add([]byte{0x10, 2, 4, 0, 0x10, 0, 4, 0, 0x12, 0, 0, 0, 0x90, 0, 3, 0})
 	f.Add([]byte{0x90, 0, 0, 0, 0x02, 50, 0, 0, 0x10, 1, 5, 1})
 	f.Add([]byte{0x90, 0, 0, 0, 0x02, 0xfb, 0, 0, 0x10, 0xfc, 5, 0, 0x10, 1, 5, 1})
@@ -86,7 +88,8 @@ func FuzzHold(f *testing.F) {
 				default:
 				}
 			}
-			if got := server.bytes(); server.open && got != "" && !strings.HasPrefix(got, "good\n"[:min(5, len(got))]) {
+			if got := server.bytes(); server.open && got != "" &&
+				!strings.HasPrefix(got, "good\n"[:min(5, len(got))]) {
 				t.Fatalf("the server has %q", got)
 			}
 		}

@@ -24,9 +24,12 @@ func TestNews(t *testing.T) {
 		calls = append(calls, fmt.Sprintf("%d %v %v %q %q %d", n, c.News(), c.Direction(),
 			c.Bytes(connection.Original), c.Bytes(connection.Reply), len(c.Packet().Payload())))
 		uid, gid, ok := c.User()
-		if f := c.Flow(); f.SrcAddrPort() != e.client || f.DstAddrPort() != e.server || uid != 7 || gid != 8 || !ok ||
-			c.Hook() != nfqueue.HookOutput || c.InDev() != 0 || c.OutDev() != 5 || c.Middle() || c.Packets() == 0 {
-			t.Errorf("%v, user %d %d %v, hook %v, devices %d and %d", f, uid, gid, ok, c.Hook(), c.InDev(), c.OutDev())
+		if f := c.Flow(); f.SrcAddrPort() != e.client || f.DstAddrPort() != e.server || uid != 7 ||
+			gid != 8 || !ok ||
+			c.Hook() != nfqueue.HookOutput || c.InDev() != 0 || c.OutDev() != 5 || c.Middle() ||
+			c.Packets() == 0 {
+			t.Errorf("%v, user %d %d %v, hook %v, devices %d and %d", f, uid, gid, ok, c.Hook(), c.InDev(),
+				c.OutDev())
 		}
 		return connection.More
 	}))
@@ -38,7 +41,8 @@ func TestNews(t *testing.T) {
 	} {
 		s := nfqueuetest.Spec{Payload: p, Hook: nfqueue.HookInput, InDev: 4}
 		if i == 0 {
-			s = nfqueuetest.Spec{Payload: p, Hook: nfqueue.HookOutput, OutDev: 5, Owner: &nfqueuetest.Owner{UID: 7, GID: 8}}
+			s = nfqueuetest.Spec{Payload: p, Hook: nfqueue.HookOutput, OutDev: 5,
+				Owner: &nfqueuetest.Owner{UID: 7, GID: 8}}
 		}
 		k.Send(0, s).Result()
 	}
@@ -75,7 +79,8 @@ func TestOffload(t *testing.T) {
 			l.open(e)
 			first, second := send(e.data(0, text[:2])), send(e.data(2, text[2:4]))
 			last, behind := send(e.data(4, text[4:]+"?")), send(e.reply(0, "hello"))
-			marksOf := [4]uint32{first.Result().Mark, second.Result().Mark, last.Result().Mark, behind.Result().Mark}
+			marksOf := [4]uint32{first.Result().Mark, second.Result().Mark, last.Result().Mark,
+				behind.Result().Mark}
 			wantMarks := [4]uint32{want, want, want, want}
 			switch {
 			case !hold && text != "bad\n":
@@ -97,17 +102,21 @@ func TestOffload(t *testing.T) {
 // What is held is rejected when there is no packet in hand that can be.
 func TestRejectOfHeld(t *testing.T) {
 	e := ends4
-	l := newLab(t, connection.Config{Hold: true, Offload: marks{}}, func(c *connection.Conn) connection.Answer {
-		if len(c.Bytes(connection.Reply)) > 0 {
-			return connection.Reject
-		}
-		return connection.More
-	})
+	l := newLab(t, connection.Config{Hold: true, Offload: marks{}},
+		func(c *connection.Conn) connection.Answer {
+			if len(c.Bytes(connection.Reply)) > 0 {
+				return connection.Reject
+			}
+			return connection.More
+		})
 	l.open(e)
-	one := l.k.Send(0, nfqueuetest.Spec{Payload: e.data(0, "a"), Match: func(nfqueuetest.Spec) bool { return false }})
-	two := l.k.Send(0, nfqueuetest.Spec{Payload: e.data(1, "b"), Match: func(nfqueuetest.Spec) bool { return false }})
+	one := l.k.Send(0, nfqueuetest.Spec{Payload: e.data(0, "a"),
+		Match: func(nfqueuetest.Spec) bool { return false }})
+	two := l.k.Send(0, nfqueuetest.Spec{Payload: e.data(1, "b"),
+		Match: func(nfqueuetest.Spec) bool { return false }})
 	l.passes(e.ack())
-	r := l.k.Send(0, nfqueuetest.Spec{Payload: e.reply(0, "bad"), Match: func(nfqueuetest.Spec) bool { return false }}).Result()
+	r := l.k.Send(0, nfqueuetest.Spec{Payload: e.reply(0, "bad"),
+		Match: func(nfqueuetest.Spec) bool { return false }}).Result()
 	if one.Result().Mark != 2 || two.Result().Mark != 3 || r.Mark != 3 {
 		t.Errorf("marks %d, %d, %d", one.Result().Mark, two.Result().Mark, r.Mark)
 	}
@@ -127,12 +136,13 @@ func TestServeFlows(t *testing.T) {
 	served := make(chan error, 1)
 	go func() {
 		served <- q.ServeFlows(ctx, workers, func(i int) nfqueue.Handler {
-			trackers[i] = connection.New(connection.Config{Hold: true}, connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
-				if c.Middle() {
-					wrong.Add(1)
-				}
-				return line(c)
-			}))
+			trackers[i] = connection.New(connection.Config{Hold: true},
+				connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
+					if c.Middle() {
+						wrong.Add(1)
+					}
+					return line(c)
+				}))
 			return trackers[i]
 		})
 	}()

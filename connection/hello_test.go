@@ -16,7 +16,8 @@ import (
 func hello(name string, cuts ...int) string {
 	entry := "\x00" + length16(name)
 	extensions := "\x00\x00" + length16(length16(entry)) + "\x00\x17\x00\x00"
-	body := "\x03\x03abcdefghijklmnopqrstuvwxyz012345\x00" + length16("\x13\x01") + "\x01\x00" + length16(extensions)
+	body := "\x03\x03abcdefghijklmnopqrstuvwxyz012345\x00" + length16("\x13\x01") + "\x01\x00" +
+		length16(extensions)
 	message := "\x01\x00" + length16(body)
 	var records string
 	from := 0
@@ -46,7 +47,8 @@ func byName(c *connection.Conn) connection.Answer {
 // orders are those in which segments may arrive, with one of them a second time.
 var orders = map[int][][]int{
 	2: {{0, 1}, {1, 0}, {0, 0, 1}, {1, 1, 0}, {1, 0, 1}},
-	3: {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}, {2, 2, 1, 1, 0}, {0, 2, 0, 1}},
+	3: {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}, {2, 2, 1, 1, 0},
+		{0, 2, 0, 1}},
 }
 
 // cutAt cuts s into parts.

@@ -59,10 +59,13 @@ func TestHostileClient(t *testing.T) {
 				send, acks := rawClient(t, n)
 				install(t, n.Middle, "forward tcp port 443 offload")
 				serve(t, n.Middle, nfqueue.Config{}, connection.New(
-					connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: time.Second}, connection.HandlerFunc(line)))
-				e := ends{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)}
+					connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: time.Second},
+					connection.HandlerFunc(line)))
+				e := ends{client: netip.AddrPortFrom(n.Client4, 5000),
+					server: netip.AddrPortFrom(n.Server4, 443)}
 				if six {
-					e = ends{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)}
+					e = ends{client: netip.AddrPortFrom(n.Client6, 5000),
+						server: netip.AddrPortFrom(n.Server6, 443)}
 				}
 				l := listen(t, n, e.server)
 				if spoofed { // the router sends it back to the client
@@ -97,7 +100,8 @@ func onesSum(a, b uint16) uint16 {
 // them, to its router, and what the server's SYN-ACKs are to be acknowledged with.
 func rawClient(t *testing.T, n *netlab.Network) (send func([]byte), acks chan uint32) {
 	t.Helper()
-	labtest.Rule(t, labtest.Chain(t, n.Client, netlab.Inet, netlab.Input, 0), netlab.L4Proto(6), netlab.Drop())
+	labtest.Rule(t, labtest.Chain(t, n.Client, netlab.Inet, netlab.Input, 0), netlab.L4Proto(6),
+		netlab.Drop())
 	acks = make(chan uint32, 10)
 	install(t, n.Server, "out tcp sport 443 queue 7")
 	serve(t, n.Server, nfqueue.Config{Queue: 7}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {

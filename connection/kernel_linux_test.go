@@ -61,7 +61,8 @@ func install(t *testing.T, h *netlab.Host, texts ...string) {
 // packets overtake each other.
 func shuffle(p *nfqueue.Packet) nfqueue.Verdict {
 	h := p.Defer()
-	time.AfterFunc(time.Duration(rand.Int64N(int64(10*time.Millisecond))), func() { _ = h.Resolve(nfqueue.Accept) })
+	time.AfterFunc(time.Duration(rand.Int64N(int64(10*time.Millisecond))),
+		func() { _ = h.Resolve(nfqueue.Accept) })
 	return nfqueue.Deferred
 }
 
@@ -87,7 +88,8 @@ func dial(n *netlab.Network, port uint16, to netip.AddrPort) (net.Conn, error) {
 				return nil
 			}
 			e := c.Control(func(fd uintptr) {
-				err = unix.SetsockoptString(int(fd), unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00")
+				err = unix.SetsockoptString(int(fd), unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS,
+					"\x00\x00\x01\x04\x00\x00\x00\x00")
 			})
 			return errors.Join(e, err)
 		},
@@ -120,7 +122,8 @@ func TestJitter(t *testing.T) {
 	install(t, n.Client, "out tcp dport 443 queue 1")
 	serve(t, n.Client, nfqueue.Config{Queue: 1}, nfqueue.HandlerFunc(shuffle))
 	install(t, n.Server, "in tcp dport 443 offload", "out tcp sport 443 offload")
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload}, connection.HandlerFunc(byName))
+	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
+		connection.HandlerFunc(byName))
 	serve(t, n.Server, nfqueue.Config{}, tr)
 
 	const conns, parallel = 200, 20
@@ -176,7 +179,8 @@ func TestJitter(t *testing.T) {
 	if right.Load() != conns {
 		t.Errorf("%d right, %d wrong", right.Load(), wrong.Load())
 	}
-	if s := tr.Stats(); s.Accepted != conns/2 || s.Dropped != conns/2 || fallback(s.Fallback) != 0 || s.Held != 0 {
+	if s := tr.Stats(); s.Accepted != conns/2 || s.Dropped != conns/2 || fallback(s.Fallback) != 0 ||
+		s.Held != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -198,7 +202,8 @@ func TestKernelPortsAgain(t *testing.T) {
 		at := netip.AddrPortFrom(addr, 443)
 		l := listen(t, n, at)
 		port := uint16(5000 + i)
-		for round, text := range []string{hello(blockedName), hello("www.example"), hello("www.example")[:20], hello("www.example"), hello(blockedName), hello("www.example")} {
+		for round, text := range []string{hello(blockedName), hello("www.example"),
+			hello("www.example")[:20], hello("www.example"), hello(blockedName), hello("www.example")} {
 			c, err := dial(n, port, at)
 			if err != nil {
 				t.Fatalf("%v, round %d: %v", addr, round, err)
@@ -210,7 +215,8 @@ func TestKernelPortsAgain(t *testing.T) {
 			case text == hello(blockedName):
 				start := time.Now()
 				_ = c.SetReadDeadline(start.Add(patience))
-				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) || time.Since(start) > patience/4 {
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) ||
+					time.Since(start) > patience/4 {
 					t.Errorf("%v, round %d: the client reads %v after %v", addr, round, err, time.Since(start))
 				}
 				if got := hears(s, 1, 300*time.Millisecond); got != "" {
@@ -240,7 +246,8 @@ func TestKernelPortsAgain(t *testing.T) {
 func TestOffloaded(t *testing.T) {
 	n := labtest.Routed(t)
 	install(t, n.Middle, "forward tcp port 443 offload")
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload}, connection.HandlerFunc(line))
+	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
+		connection.HandlerFunc(line))
 	var seen atomic.Int64
 	serve(t, n.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		seen.Add(1)

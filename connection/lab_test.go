@@ -68,8 +68,10 @@ type ends struct {
 }
 
 var (
-	ends4 = ends{client: netip.MustParseAddrPort("192.0.2.1:4000"), server: netip.MustParseAddrPort("198.51.100.1:443")}
-	ends6 = ends{client: netip.MustParseAddrPort("[2001:db8::1]:4000"), server: netip.MustParseAddrPort("[2001:db8:1::1]:443")}
+	ends4 = ends{client: netip.MustParseAddrPort("192.0.2.1:4000"),
+		server: netip.MustParseAddrPort("198.51.100.1:443")}
+	ends6 = ends{client: netip.MustParseAddrPort("[2001:db8::1]:4000"),
+		server: netip.MustParseAddrPort("[2001:db8:1::1]:443")}
 )
 
 // port returns ends with another port of the client.
@@ -97,7 +99,8 @@ func (e ends) tcp(flags string, seq, ack uint32, body string) []byte {
 	}
 	const destinationOptions = 60
 	options := []byte{byte(nfqueue.TCP), 0, 1, 4, 0, 0, 0, 0}
-	return nfqueuetest.IP(e.client.Addr(), e.server.Addr(), destinationOptions, append(options, b[40:]...))
+	return nfqueuetest.IP(e.client.Addr(), e.server.Addr(), destinationOptions,
+		append(options, b[40:]...))
 }
 
 func (e ends) udp(body string) []byte { return nfqueuetest.UDP(e.client, e.server, []byte(body)) }

@@ -60,7 +60,8 @@ func TestTimeout(t *testing.T) {
 		t.Run(fmt.Sprint("hold ", hold), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := ends4
-				l := newLab(t, connection.Config{Hold: hold, Timeout: 3 * time.Second, Fallback: connection.Drop}, more)
+				l := newLab(t, connection.Config{Hold: hold, Timeout: 3 * time.Second,
+					Fallback: connection.Drop}, more)
 				l.open(e)
 				start := time.Now()
 				one := l.send(e.data(0, "1"))
@@ -75,7 +76,8 @@ func TestTimeout(t *testing.T) {
 					time.Sleep(3 * time.Second)
 				}
 				l.dropped(e.data(1, "2"))
-				if s := l.Stats(); s.Fallback.Time != 1 || fallback(s.Fallback) != 1 || s.Held != 0 || s.Memory != 0 {
+				if s := l.Stats(); s.Fallback.Time != 1 || fallback(s.Fallback) != 1 || s.Held != 0 ||
+					s.Memory != 0 {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -135,7 +137,8 @@ func TestFloodOfSYN(t *testing.T) {
 		t.Error("dropped")
 	}
 	l.passes(other.data(5, "more"))
-	if s := l.Stats(); s.Conns != 100 || s.Opened != 1002 || s.Forgotten != 902 || s.Fallback.Conns != 902 || fallback(s.Fallback) != 902 {
+	if s := l.Stats(); s.Conns != 100 || s.Opened != 1002 || s.Forgotten != 902 ||
+		s.Fallback.Conns != 902 || fallback(s.Fallback) != 902 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -151,7 +154,8 @@ func TestFloodOfHalfRequests(t *testing.T) {
 			return s.Conns == 50 && s.Held == 50 && s.Fallback.Conns == 250 && s.Forgotten == 250
 		}},
 		"bytes": {connection.Config{MaxMemory: 10 << 10}, func(s connection.Stats) bool {
-			return s.Conns == 300 && s.Memory <= 10<<10 && s.Held <= 10 && s.Held >= 5 && s.Fallback.Memory == uint64(300-s.Held)
+			return s.Conns == 300 && s.Memory <= 10<<10 && s.Held <= 10 && s.Held >= 5 &&
+				s.Fallback.Memory == uint64(300-s.Held)
 		}},
 		"held packets": {connection.Config{MaxHeld: 20}, func(s connection.Stats) bool {
 			return s.Conns == 300 && s.Held == 20 && s.Fallback.Held == 280
@@ -230,12 +234,13 @@ func TestIdle(t *testing.T) {
 func TestPanic(t *testing.T) {
 	e := ends4
 	k := nfqueuetest.NewKernel(t)
-	tr := connection.New(connection.Config{Hold: true}, connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
-		if len(c.Bytes(connection.Original)) > 2 {
-			panic("of the handler")
-		}
-		return connection.More
-	}))
+	tr := connection.New(connection.Config{Hold: true},
+		connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
+			if len(c.Bytes(connection.Original)) > 2 {
+				panic("of the handler")
+			}
+			return connection.More
+		}))
 	var panics atomic.Int32
 	l := &lab{t, k, tr}
 	k.Serve(nfqueue.Config{OnPanic: func(*nfqueue.PanicError) { panics.Add(1) }}, tr)

@@ -41,7 +41,8 @@ func newSegment(t *nfqueue.Transport) segment {
 // of an earlier connection with the same ports, which the server still has: it comes before the
 // beginning, or the server has yet to acknowledge the SYN.
 func (c *Conn) notOfThis(s *segment, d Direction) bool {
-	if len(s.body) == 0 && s.flags&flagFIN == 0 || d == Reply || c.state&stateSYN == 0 || s.flags&flagRST != 0 {
+	if len(s.body) == 0 && s.flags&flagFIN == 0 || d == Reply || c.state&stateSYN == 0 ||
+		s.flags&flagRST != 0 {
 		return false
 	}
 	side := &c.sides[d]

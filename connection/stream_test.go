@@ -33,10 +33,12 @@ func TestStream(t *testing.T) {
 		{"covers all", []put{{2, "c"}, {4, "e"}, {0, "abcdef"}}, "abcdef", 0},
 		{"reaches into a piece", []put{{3, "def"}, {0, "abcd"}}, "abcdef", 0},
 		{"before the beginning", []put{{-2, "xyab"}, {-9, "old"}, {2, "c"}}, "abc", 0},
-		{"at the limit", []put{{14, "opqrst"}, {0, "abcdefghijklmn"}, {16, "more"}}, "abcdefghijklmnop", 0},
+		{"at the limit", []put{{14, "opqrst"}, {0, "abcdefghijklmn"}, {16, "more"}}, "abcdefghijklmnop",
+			0},
 		{"other bytes", []put{{0, "abc"}, {1, "Xcd"}, {3, "d"}}, "abcd", 2},
 		{"other bytes ahead", []put{{2, "cd"}, {0, "abX"}, {0, "ab"}}, "abcd", 2},
-		{"other bytes in the second piece", []put{{2, "c"}, {4, "e"}, {1, "bcdX"}, {0, "abcd"}}, "abcde", 3},
+		{"other bytes in the second piece", []put{{2, "c"}, {4, "e"}, {1, "bcdX"}, {0, "abcd"}}, "abcde",
+			3},
 		{"empty", []put{{0, ""}, {5, ""}}, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-var families = map[string]ends{"IPv4": ends4, "IPv6": ends6, "IPv6 options": {ends6.client, ends6.server, true}}
+var families = map[string]ends{"IPv4": ends4, "IPv6": ends6,
+	"IPv6 options": {ends6.client, ends6.server, true}}
 
 // Nothing that the client says passes before the answer, and then all of it in order.
 func TestHeldUntilAccepted(t *testing.T) {
@@ -28,7 +29,8 @@ func TestHeldUntilAccepted(t *testing.T) {
 				t.Errorf("%v, %v", first.Verdict, second.Verdict)
 			}
 			l.passes(e.data(5, "and so on"))
-			if s := l.Stats(); s.Opened != 1 || s.Accepted != 1 || s.Held != 0 || s.Memory != 0 || s.Undecided != 0 || s.Conns != 1 {
+			if s := l.Stats(); s.Opened != 1 || s.Accepted != 1 || s.Held != 0 || s.Memory != 0 ||
+				s.Undecided != 0 || s.Conns != 1 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -400,7 +402,8 @@ func TestSecondSYN(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, connection.Config{Hold: true}, line)
 			prepare(l, ends4)
-			if r := l.send(ends4.data(0, "bad\n")).Result(); r.Passed && bytes.Contains(r.Payload, []byte("bad")) {
+			if r := l.send(ends4.data(0, "bad\n")).Result(); r.Passed &&
+				bytes.Contains(r.Payload, []byte("bad")) {
 				t.Error("passed")
 			}
 		})

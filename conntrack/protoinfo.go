@@ -28,7 +28,8 @@ const (
 )
 
 var tcpStateNames = [...]string{
-	"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
+	"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT",
+	"CLOSE", "SYN_SENT2",
 }
 
 // String returns the kernel's name of the state: "SYN_SENT" ...
@@ -59,7 +60,8 @@ const (
 )
 
 var tcpFlagNames = []string{
-	"window-scale", "sack-perm", "close-init", "be-liberal", "data-unacknowledged", "maxack-set", "challenge-ack",
+	"window-scale", "sack-perm", "close-init", "be-liberal", "data-unacknowledged", "maxack-set",
+	"challenge-ack",
 	"simultaneous-open",
 }
 
@@ -153,7 +155,8 @@ const (
 	DCCPTimeWait DCCPState = 7 // CT_DCCP_TIMEWAIT
 )
 
-var dccpStateNames = [...]string{"NONE", "REQUEST", "RESPOND", "PARTOPEN", "OPEN", "CLOSEREQ", "CLOSING", "TIMEWAIT"}
+var dccpStateNames = [...]string{"NONE", "REQUEST", "RESPOND", "PARTOPEN", "OPEN", "CLOSEREQ",
+	"CLOSING", "TIMEWAIT"}
 
 // String returns the kernel's name of the state: "REQUEST" ...
 func (s DCCPState) String() string { return word.Name(uint8(s), dccpStateNames[:], "DCCP state") }

@@ -70,7 +70,8 @@ const (
 )
 
 var statusNames = []string{
-	"expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "seq-adjust", "snat-done", "dnat-done",
+	"expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "seq-adjust", "snat-done",
+	"dnat-done",
 	"dying", "fixed-timeout", "template", "nat-clash", "helper", "offload", "hw-offload",
 }
 

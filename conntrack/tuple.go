@@ -77,10 +77,12 @@ func parseTuple(nest []byte, zone uint16) (t Tuple, ok bool) {
 }
 
 func parseTupleIP(nest []byte) (src, dst netip.Addr, ok bool) {
-	if s, d := ctattr.Find(nest, ctattr.IPv4Src, 4), ctattr.Find(nest, ctattr.IPv4Dst, 4); s != nil && d != nil {
+	if s, d := ctattr.Find(nest, ctattr.IPv4Src, 4), ctattr.Find(nest, ctattr.IPv4Dst, 4); s != nil &&
+		d != nil {
 		return netip.AddrFrom4([4]byte(s)), netip.AddrFrom4([4]byte(d)), true
 	}
-	if s, d := ctattr.Find(nest, ctattr.IPv6Src, 16), ctattr.Find(nest, ctattr.IPv6Dst, 16); s != nil && d != nil {
+	if s, d := ctattr.Find(nest, ctattr.IPv6Src, 16),
+		ctattr.Find(nest, ctattr.IPv6Dst, 16); s != nil && d != nil {
 		return netip.AddrFrom16([16]byte(s)), netip.AddrFrom16([16]byte(d)), true
 	}
 	return src, dst, false

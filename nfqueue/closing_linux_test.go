@@ -27,7 +27,8 @@ func closingProgram() {
 	fatal(err)
 	chain, err := table.AddChain("base", netlab.Output, 0, netlab.PolicyAccept)
 	fatal(err)
-	_, err = chain.AddRule(netlab.L4Proto(udp), netlab.DstPort(port), netlab.ToQueue(netlab.Queue{Num: 5}))
+	_, err = chain.AddRule(netlab.L4Proto(udp), netlab.DstPort(port),
+		netlab.ToQueue(netlab.Queue{Num: 5}))
 	fatal(err)
 
 	q := new(Queue)

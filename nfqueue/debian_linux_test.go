@@ -133,8 +133,10 @@ func TestDebianExamples(t *testing.T) {
 		name string
 		says []string // of a datagram with the text "through their queue"
 	}{
-		{"test_nfqueue", []string{"Real callback\n  id: 1\n  mark: 0\n  in  0      out  ", "|ugh their queue|"}},
-		{"test_nfqueue_gopacket", []string{"Real callback\n  id: 1\n", "PACKET LAYER: IPv4\n", "PACKET LAYER: UDP\n", "|ugh their queue|"}},
+		{"test_nfqueue", []string{"Real callback\n  id: 1\n  mark: 0\n  in  0      out  ",
+			"|ugh their queue|"}},
+		{"test_nfqueue_gopacket", []string{"Real callback\n  id: 1\n", "PACKET LAYER: IPv4\n",
+			"PACKET LAYER: UDP\n", "|ugh their queue|"}},
 	} {
 		t.Run(example.name, func(t *testing.T) {
 			program := buildDebianExample(t, filepath.Join(debianExamples, example.name, "test_nfqueue.go"))
@@ -178,7 +180,8 @@ func buildDebianExample(t *testing.T, source string) string {
 	needGo(t)
 	text, err := os.ReadFile(source)
 	must(t, err)
-	text = bytes.ReplaceAll(text, []byte(`"github.com/google/gopacket`), []byte(`"github.com/gopacket/gopacket`))
+	text = bytes.ReplaceAll(text, []byte(`"github.com/google/gopacket`),
+		[]byte(`"github.com/gopacket/gopacket`))
 	dir := t.TempDir()
 	main := filepath.Join(dir, "main.go")
 	must(t, os.WriteFile(main, text, 0o644))

@@ -77,8 +77,10 @@ func TestLifeCycle(t *testing.T) {
 	l.Arrive(t, "closed")
 	close(seen)
 	for p := range seen {
-		if p.GetInDev() != 0 || p.GetOutDev() != uint32(eth.Index) || p.GetPhysInDev() != 0 || p.GetPhysOutDev() != 0 || p.GetNFMark() != 0 {
-			t.Errorf("%q: in %d, out %d, phys %d %d, mark %d", udpText(p), p.GetInDev(), p.GetOutDev(), p.GetPhysInDev(), p.GetPhysOutDev(), p.GetNFMark())
+		if p.GetInDev() != 0 || p.GetOutDev() != uint32(eth.Index) || p.GetPhysInDev() != 0 ||
+			p.GetPhysOutDev() != 0 || p.GetNFMark() != 0 {
+			t.Errorf("%q: in %d, out %d, phys %d %d, mark %d", udpText(p), p.GetInDev(), p.GetOutDev(),
+				p.GetPhysInDev(), p.GetPhysOutDev(), p.GetNFMark())
 		}
 	}
 }
@@ -197,7 +199,8 @@ func TestPacketsAsOnTheWire(t *testing.T) {
 	q := l.queue(t, func(p *Payload) int {
 		longest = max(longest, len(p.Data))
 		// The last acknowledgement may be here while the queue closes.
-		if err := p.SetVerdictModified(NF_ACCEPT, p.Data); err != nil && !errors.Is(err, nfqueue.ErrClosed) {
+		if err := p.SetVerdictModified(NF_ACCEPT, p.Data); err != nil &&
+			!errors.Is(err, nfqueue.ErrClosed) {
 			t.Error(err)
 		}
 		return 0

@@ -67,7 +67,8 @@ func TestPayloadTellsAndChanges(t *testing.T) {
 			t.Errorf("%d: %+v", i, r)
 		}
 		p := receive(t, got) // and used after its callback
-		if p.Id != uint32(i+1) || p.GetNFMark() != 9 || p.GetInDev() != 2 || p.GetOutDev() != 3 || p.GetPhysInDev() != 4 || p.GetPhysOutDev() != 5 {
+		if p.Id != uint32(i+1) || p.GetNFMark() != 9 || p.GetInDev() != 2 || p.GetOutDev() != 3 ||
+			p.GetPhysInDev() != 4 || p.GetPhysOutDev() != 5 {
 			t.Errorf("%d: %+v", i, p)
 		}
 		if !bytes.Equal(p.Data, sent) {
@@ -106,7 +107,8 @@ func TestModifyInPlace(t *testing.T) {
 		return 0
 	})
 	sent := append([]byte("a"), make([]byte, 40)...) // the kernel drops what is shorter than its headers
-	r := k.Send(5, nfqueuetest.Spec{Payload: sent, Family: nfqueue.FamilyIPv4, EtherType: 0x0800}).Result()
+	r := k.Send(5, nfqueuetest.Spec{Payload: sent, Family: nfqueue.FamilyIPv4,
+		EtherType: 0x0800}).Result()
 	if !r.Passed || r.Payload[0] != 'b' {
 		t.Errorf("%q", r.Payload)
 	}
@@ -185,7 +187,8 @@ func TestRefusedVerdict(t *testing.T) {
 		}
 		return 0
 	})
-	r := k.Send(5, nfqueuetest.Spec{Payload: sent, Family: nfqueue.FamilyIPv4, EtherType: 0x0800, Mark: 9}).Result()
+	r := k.Send(5, nfqueuetest.Spec{Payload: sent, Family: nfqueue.FamilyIPv4, EtherType: 0x0800,
+		Mark: 9}).Result()
 	if !r.Passed || !bytes.Equal(r.Payload, sent) || r.Mark != 9 || r.Edits != (nfqueuetest.Edits{}) {
 		t.Errorf("%+v", r)
 	}

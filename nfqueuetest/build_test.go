@@ -24,21 +24,26 @@ var (
 )
 
 func packets() map[string][]byte {
-	syn := nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN, Seq: 7, Options: []byte{2, 4, 5, 180, 1}} // maximum segment size
+	syn := nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN, Seq: 7,
+		Options: []byte{2, 4, 5, 180, 1}} // maximum segment size
 	query4 := nfqueuetest.DNSQuery(client4, server4, 77, "www.example.org", nfqueuetest.DNSTypeA)
 	query6 := nfqueuetest.DNSQuery(client6, server6, 78, "www.example.org", nfqueuetest.DNSTypeAAAA)
 	return map[string][]byte{
-		"UDP4":           nfqueuetest.UDP(client4, discard4, []byte("body")),
-		"UDP6":           nfqueuetest.UDP(client6, discard6, []byte("odd")),
-		"options":        nfqueuetest.IP(client6.Addr(), server6.Addr(), 60, append([]byte{17, 0, 1, 4, 0, 0, 0, 0}, nfqueuetest.UDP(client6, discard6, []byte("body"))[40:]...)),
-		"UDP empty":      nfqueuetest.UDP(client4, discard4, nil),
-		"TCP4":           nfqueuetest.TCP(client4, server4, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK | nfqueuetest.PSH}, []byte("body")),
-		"TCP6":           nfqueuetest.TCP(client6, server6, syn, nil),
-		"Echo4":          nfqueuetest.Echo(client4.Addr(), server4.Addr(), 1, 2, []byte("body")),
-		"Echo6":          nfqueuetest.Echo(client6.Addr(), server6.Addr(), 1, 2, []byte("body")),
-		"DNS query 4":    query4,
-		"DNS query 6":    query6,
-		"DNS response 4": nfqueuetest.DNSResponse(query4, netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")),
+		"UDP4": nfqueuetest.UDP(client4, discard4, []byte("body")),
+		"UDP6": nfqueuetest.UDP(client6, discard6, []byte("odd")),
+		"options": nfqueuetest.IP(client6.Addr(), server6.Addr(), 60,
+			append([]byte{17, 0, 1, 4, 0, 0, 0, 0}, nfqueuetest.UDP(client6, discard6,
+				[]byte("body"))[40:]...)),
+		"UDP empty": nfqueuetest.UDP(client4, discard4, nil),
+		"TCP4": nfqueuetest.TCP(client4, server4,
+			nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK | nfqueuetest.PSH}, []byte("body")),
+		"TCP6":        nfqueuetest.TCP(client6, server6, syn, nil),
+		"Echo4":       nfqueuetest.Echo(client4.Addr(), server4.Addr(), 1, 2, []byte("body")),
+		"Echo6":       nfqueuetest.Echo(client6.Addr(), server6.Addr(), 1, 2, []byte("body")),
+		"DNS query 4": query4,
+		"DNS query 6": query6,
+		"DNS response 4": nfqueuetest.DNSResponse(query4, netip.MustParseAddr("203.0.113.1"),
+			netip.MustParseAddr("203.0.113.2")),
 		"DNS response 6": nfqueuetest.DNSResponse(query6, netip.MustParseAddr("2001:db8::80")),
 		"DNS no name":    nfqueuetest.DNSResponse(query4),
 	}
@@ -84,10 +89,12 @@ func TestPacketsAreComplete(t *testing.T) {
 func TestPacketContents(t *testing.T) {
 	p := packets()
 	flow, err := ippkt.FlowOf(p["TCP6"])
-	if err != nil || flow.Src != client6.Addr() || flow.DstPort != 53 || flow.SrcPort != 4000 || flow.Protocol != 6 {
+	if err != nil || flow.Src != client6.Addr() || flow.DstPort != 53 || flow.SrcPort != 4000 ||
+		flow.Protocol != 6 {
 		t.Errorf("%+v, %v", flow, err)
 	}
-	tcp := gopacket.NewPacket(p["TCP6"], layers.LayerTypeIPv6, gopacket.Default).TransportLayer().(*layers.TCP)
+	tcp := gopacket.NewPacket(p["TCP6"], layers.LayerTypeIPv6,
+		gopacket.Default).TransportLayer().(*layers.TCP)
 	if !tcp.SYN || tcp.ACK || tcp.Seq != 7 || tcp.Window != 65535 || len(tcp.Options) == 0 {
 		t.Errorf("%+v", tcp)
 	}
@@ -96,13 +103,17 @@ func TestPacketContents(t *testing.T) {
 	}
 	response := gopacket.NewPacket(p["DNS response 4"], layers.LayerTypeIPv4, gopacket.Default)
 	dns := response.ApplicationLayer().(*layers.DNS)
-	if !dns.QR || dns.ID != 77 || len(dns.Answers) != 2 || dns.Answers[1].IP.String() != "203.0.113.2" || string(dns.Questions[0].Name) != "www.example.org" {
+	if !dns.QR || dns.ID != 77 || len(dns.Answers) != 2 ||
+		dns.Answers[1].IP.String() != "203.0.113.2" ||
+		string(dns.Questions[0].Name) != "www.example.org" {
 		t.Errorf("%+v", dns)
 	}
-	if flow, _ := ippkt.FlowOf(p["DNS response 4"]); flow.Src != server4.Addr() || flow.DstPort != 4000 {
+	if flow, _ := ippkt.FlowOf(p["DNS response 4"]); flow.Src != server4.Addr() ||
+		flow.DstPort != 4000 {
 		t.Errorf("%+v", flow)
 	}
-	dns = gopacket.NewPacket(p["DNS no name"], layers.LayerTypeIPv4, gopacket.Default).ApplicationLayer().(*layers.DNS)
+	dns = gopacket.NewPacket(p["DNS no name"], layers.LayerTypeIPv4,
+		gopacket.Default).ApplicationLayer().(*layers.DNS)
 	if dns.ResponseCode != layers.DNSResponseCodeNXDomain {
 		t.Errorf("%+v", dns)
 	}

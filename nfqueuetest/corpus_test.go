@@ -29,13 +29,17 @@ var corpus = []struct {
 	// words are in payloads of the transport protocols.
 	words []string
 }{
-	{"http", []string{"tcp 80"}, []string{"GET /index.html HTTP/1.1", "POST /form HTTP/1.1", "HTTP/1.1 200 OK"}},
+	{"http", []string{"tcp 80"}, []string{"GET /index.html HTTP/1.1", "POST /form HTTP/1.1",
+		"HTTP/1.1 200 OK"}},
 	{"tls", []string{"tcp 443"}, []string{"www.example.org", "http/1.1"}},
 	{"quic", []string{"udp 443"}, nil},
-	{"dns", []string{"udp 53", "tcp 53"}, []string{"\x03www\x07example\x03org\x00", "\x07nowhere", "a long text"}},
-	{"ssh", []string{"tcp 22"}, []string{"SSH-2.0-client_1.0\r\n", "SSH-2.0-server_1.0\r\n", "curve25519-sha256"}},
+	{"dns", []string{"udp 53", "tcp 53"}, []string{"\x03www\x07example\x03org\x00", "\x07nowhere",
+		"a long text"}},
+	{"ssh", []string{"tcp 22"}, []string{"SSH-2.0-client_1.0\r\n", "SSH-2.0-server_1.0\r\n",
+		"curve25519-sha256"}},
 	{"fragments", []string{"udp 7", "fragment"}, []string{"All of this is text."}},
-	{"icmp-errors", []string{"udp 9", "udp 7", "error udp 9", "error udp 7"}, []string{"is anybody there?"}},
+	{"icmp-errors", []string{"udp 9", "udp 7", "error udp 9", "error udp 7"},
+		[]string{"is anybody there?"}},
 	{"vlan", []string{"udp 53"}, []string{"\x03www\x07example\x03org\x00"}},
 }
 
@@ -77,7 +81,8 @@ func TestCorpusContent(t *testing.T) {
 			all := collect(t, openCapture(t, c.name), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 				flow, ok := p.Flow()
 				if !ok || p.Truncated() || p.InDevName() == "" {
-					t.Errorf("packet %d: flow %+v, from %q, %d of %d bytes", p.ID(), flow, p.InDevName(), len(p.Payload()), p.FullLen())
+					t.Errorf("packet %d: flow %+v, from %q, %d of %d bytes", p.ID(), flow, p.InDevName(),
+						len(p.Payload()), p.FullLen())
 				}
 				family := "4 "
 				if flow.Src.Is6() {
@@ -104,7 +109,8 @@ func TestCorpusContent(t *testing.T) {
 				}
 			}
 			for _, r := range all {
-				if r.Verdict != nfqueue.Accept || !r.Passed || !bytes.Equal(r.Payload, r.Spec.Payload) || r.Spec.Time.IsZero() {
+				if r.Verdict != nfqueue.Accept || !r.Passed || !bytes.Equal(r.Payload, r.Spec.Payload) ||
+					r.Spec.Time.IsZero() {
 					t.Errorf("%+v", r)
 				}
 			}
@@ -128,17 +134,18 @@ func TestCorpusRewritten(t *testing.T) {
 	for _, c := range corpus {
 		t.Run(c.name, func(t *testing.T) {
 			rewritten := 0
-			for _, r := range collect(t, openCapture(t, c.name), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-				b := p.Payload()
-				if l, err := ippkt.Parse(b); err != nil || l.Fragment() {
-					return nfqueue.Accept // its checksum covers more than there is
-				}
-				b[len(b)-1] ^= 0x55
-				if err := p.SetPayload(append(b, "and more"...)); err != nil {
-					t.Errorf("packet %d: %v", p.ID(), err)
-				}
-				return nfqueue.Accept
-			}), nfqueuetest.Spec{}) {
+			for _, r := range collect(t, openCapture(t, c.name),
+				handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+					b := p.Payload()
+					if l, err := ippkt.Parse(b); err != nil || l.Fragment() {
+						return nfqueue.Accept // its checksum covers more than there is
+					}
+					b[len(b)-1] ^= 0x55
+					if err := p.SetPayload(append(b, "and more"...)); err != nil {
+						t.Errorf("packet %d: %v", p.ID(), err)
+					}
+					return nfqueue.Accept
+				}), nfqueuetest.Spec{}) {
 				checkSums(t, r.Number, r.Spec.Payload)
 				if !r.Edits.Payload {
 					continue
@@ -170,7 +177,8 @@ func checkSums(t *testing.T, number int, packet []byte) {
 	if p.Layer(gopacket.LayerTypeFragment) != nil {
 		return // the rest is elsewhere
 	}
-	if p.TransportLayer() == nil && p.Layer(layers.LayerTypeICMPv4) == nil && p.Layer(layers.LayerTypeICMPv6) == nil {
+	if p.TransportLayer() == nil && p.Layer(layers.LayerTypeICMPv4) == nil &&
+		p.Layer(layers.LayerTypeICMPv6) == nil {
 		t.Errorf("packet %d: cannot be decoded: %v", number, p)
 	}
 	for _, l := range p.Layers() {
@@ -190,7 +198,8 @@ func checkSums(t *testing.T, number int, packet []byte) {
 
 // The quoted packets of ICMP errors are found where connection tracking looks for them.
 func TestCorpusErrorsBelongToFlows(t *testing.T) {
-	client := map[netip.Addr]bool{netip.MustParseAddr("192.0.2.1"): true, netip.MustParseAddr("2001:db8:1::1"): true}
+	client := map[netip.Addr]bool{netip.MustParseAddr("192.0.2.1"): true,
+		netip.MustParseAddr("2001:db8:1::1"): true}
 	sent := make(map[nfqueue.Flow]bool)
 	errs := 0
 	collect(t, openCapture(t, "icmp-errors"), handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {

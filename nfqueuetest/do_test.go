@@ -34,7 +34,8 @@ func TestDoVerdicts(t *testing.T) {
 		{nfqueue.ToQueueOrAccept(7), true, nfqueuetest.NotBound},
 	} {
 		r := nfqueuetest.Do(t, nfqueue.Config{}, always(c.verdict), nfqueuetest.Spec{})
-		if r.Verdict != c.verdict || r.Passed != c.passed || r.Cause != c.cause || r.Edits != (nfqueuetest.Edits{}) {
+		if r.Verdict != c.verdict || r.Passed != c.passed || r.Cause != c.cause ||
+			r.Edits != (nfqueuetest.Edits{}) {
 			t.Errorf("%v: %+v", c.verdict, r)
 		}
 		if len(r.Hops) != 1 || r.Hops[0] != (nfqueuetest.Hop{Queue: 0, ID: 1, Verdict: c.verdict}) {
@@ -67,7 +68,8 @@ func TestDoBridgeEdits(t *testing.T) {
 		}
 		return nfqueue.Accept
 	}), nfqueuetest.Spec{Family: nfqueue.FamilyBridge})
-	if r.VLAN != tag || !bytes.Equal(r.LinkHeader, link) || r.Edits != (nfqueuetest.Edits{VLAN: true, LinkHeader: true}) {
+	if r.VLAN != tag || !bytes.Equal(r.LinkHeader, link) ||
+		r.Edits != (nfqueuetest.Edits{VLAN: true, LinkHeader: true}) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -182,21 +184,23 @@ func TestDoConfig(t *testing.T) {
 	for _, flags := range []nfqueue.Flags{0, nfqueue.UIDGID} {
 		var uid uint32
 		var ok bool
-		nfqueuetest.Do(t, nfqueue.Config{Queue: 7, Flags: flags}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-			if p.Queue() != 7 {
-				t.Errorf("queue %d", p.Queue())
-			}
-			uid, ok = p.UID()
-			return nfqueue.Accept
-		}), owner)
+		nfqueuetest.Do(t, nfqueue.Config{Queue: 7, Flags: flags},
+			handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				if p.Queue() != 7 {
+					t.Errorf("queue %d", p.Queue())
+				}
+				uid, ok = p.UID()
+				return nfqueue.Accept
+			}), owner)
 		if want := flags == nfqueue.UIDGID; ok != want || ok && uid != 1000 {
 			t.Errorf("flags %v: uid %d, %v", flags, uid, ok)
 		}
 	}
-	nfqueuetest.Do(t, nfqueue.Config{CopyRange: 20}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		if len(p.Payload()) != 20 {
-			t.Errorf("%d bytes", len(p.Payload()))
-		}
-		return nfqueue.Accept
-	}), nfqueuetest.Spec{})
+	nfqueuetest.Do(t, nfqueue.Config{CopyRange: 20},
+		handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			if len(p.Payload()) != 20 {
+				t.Errorf("%d bytes", len(p.Payload()))
+			}
+			return nfqueue.Accept
+		}), nfqueuetest.Spec{})
 }

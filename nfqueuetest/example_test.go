@@ -35,7 +35,8 @@ var markDNS = nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 
 // Show one packet to a handler.
 func ExampleDo() {
-	client, server := netip.MustParseAddrPort("192.0.2.1:4000"), netip.MustParseAddrPort("192.0.2.53:53")
+	client, server := netip.MustParseAddrPort("192.0.2.1:4000"),
+		netip.MustParseAddrPort("192.0.2.53:53")
 	got := nfqueuetest.Do(&t, nfqueue.Config{}, markDNS, nfqueuetest.Spec{
 		Hook:    nfqueue.HookOutput,
 		Payload: nfqueuetest.DNSQuery(client, server, 1, "www.example.org", nfqueuetest.DNSTypeA),
@@ -97,7 +98,8 @@ func ExampleReplay() {
 	}
 	defer capture.Close()
 	marked := 0
-	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, markDNS, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, markDNS,
+		nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -152,14 +152,17 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := q.Stats().Kernel.PortID
-	if _, err = k.Open(nfqueue.Config{}); !errors.Is(err, nfqueue.ErrQueueInUse) || !strings.Contains(err.Error(), " 4294") && !strings.Contains(err.Error(), " 4711 ") || owner == 0 {
+	if _, err = k.Open(nfqueue.Config{}); !errors.Is(err, nfqueue.ErrQueueInUse) ||
+		!strings.Contains(err.Error(), " 4294") && !strings.Contains(err.Error(), " 4711 ") ||
+		owner == 0 {
 		t.Errorf("%v", err)
 	}
 	if err := q.Close(); err != nil {
 		t.Error(err)
 	}
 	k.SetPrivileged(false)
-	if _, err = k.Open(nfqueue.Config{}); !errors.Is(err, fs.ErrPermission) || errors.Is(err, nfqueue.ErrQueueInUse) {
+	if _, err = k.Open(nfqueue.Config{}); !errors.Is(err, fs.ErrPermission) ||
+		errors.Is(err, nfqueue.ErrQueueInUse) {
 		t.Errorf("%v", err)
 	}
 	k.SetPrivileged(true)
@@ -177,7 +180,8 @@ func TestWait(t *testing.T) {
 	f := k.Send(0, nfqueuetest.Spec{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := f.Wait(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "packet 1 of queue 0") {
+	if _, err := f.Wait(ctx); !errors.Is(err, context.Canceled) ||
+		!strings.Contains(err.Error(), "packet 1 of queue 0") {
 		t.Errorf("Wait: %v", err)
 	}
 	if err := q.Shutdown(t.Context()); err != nil {

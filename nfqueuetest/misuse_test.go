@@ -207,7 +207,8 @@ func TestRefuseVerdictErrors(t *testing.T) {
 		k := nfqueuetest.NewKernel(t)
 		refused := make(chan *nfqueue.VerdictError, 1)
 		k.RefuseVerdict(0, err)
-		k.Serve(nfqueue.Config{OnRefused: func(e *nfqueue.VerdictError) { refused <- e }}, always(nfqueue.Drop))
+		k.Serve(nfqueue.Config{OnRefused: func(e *nfqueue.VerdictError) { refused <- e }},
+			always(nfqueue.Drop))
 		f := k.Send(0, nfqueuetest.Spec{})
 		if e := <-refused; e.ID != 1 {
 			t.Errorf("%v", e)

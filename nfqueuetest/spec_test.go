@@ -17,10 +17,11 @@ import (
 // look calls fn with the packet that a handler sees.
 func look(t *testing.T, s nfqueuetest.Spec, fn func(p *nfqueue.Packet)) {
 	t.Helper()
-	nfqueuetest.Do(t, nfqueue.Config{Flags: nfqueue.UIDGID | nfqueue.SecCtx}, handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		fn(p)
-		return nfqueue.Accept
-	}), s)
+	nfqueuetest.Do(t, nfqueue.Config{Flags: nfqueue.UIDGID | nfqueue.SecCtx},
+		handlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			fn(p)
+			return nfqueue.Accept
+		}), s)
 }
 
 func TestSpecDefaults(t *testing.T) {
@@ -34,22 +35,34 @@ func TestSpecDefaults(t *testing.T) {
 		hw   bool
 	}{
 		{nfqueuetest.Spec{}, nfqueue.HookPrerouting, nfqueue.FamilyIPv4, 0x0800, devs{in: "eth0"}, true},
-		{nfqueuetest.Spec{Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6}, nfqueue.HookInput, nfqueue.FamilyIPv6, 0x86dd, devs{in: "eth0"}, true},
-		{nfqueuetest.Spec{Hook: nfqueue.HookForward}, nfqueue.HookForward, nfqueue.FamilyIPv4, 0x0800, devs{in: "eth0", out: "eth1"}, true},
-		{nfqueuetest.Spec{Hook: nfqueue.HookOutput}, nfqueue.HookOutput, nfqueue.FamilyIPv4, 0x0800, devs{out: "eth0"}, false},
-		{nfqueuetest.Spec{Hook: nfqueue.HookPostrouting, Payload: echo6}, nfqueue.HookPostrouting, nfqueue.FamilyIPv6, 0x86dd, devs{out: "eth0"}, false},
-		{nfqueuetest.Spec{Hook: nfqueue.HookForward, Family: nfqueue.FamilyBridge}, nfqueue.HookForward, nfqueue.FamilyBridge, 0x0800, devs{"br0", "br0", "eth0", "eth1"}, true},
-		{nfqueuetest.Spec{InDevName: "wan", InDev: 77}, nfqueue.HookPrerouting, nfqueue.FamilyIPv4, 0x0800, devs{in: "wan"}, true},
-		{nfqueuetest.Spec{Hook: nfqueue.HookOutput, OutDevName: "lo"}, nfqueue.HookOutput, nfqueue.FamilyIPv4, 0x0800, devs{out: "lo"}, false},
-		{nfqueuetest.Spec{Hook: nfqueue.HookOutput, OutDev: 1}, nfqueue.HookOutput, nfqueue.FamilyIPv4, 0x0800, devs{out: "lo"}, false},
-		{nfqueuetest.Spec{Hook: nfqueue.HookOutput, OutDev: 99}, nfqueue.HookOutput, nfqueue.FamilyIPv4, 0x0800, devs{}, false},
+		{nfqueuetest.Spec{Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6}, nfqueue.HookInput,
+			nfqueue.FamilyIPv6, 0x86dd, devs{in: "eth0"}, true},
+		{nfqueuetest.Spec{Hook: nfqueue.HookForward}, nfqueue.HookForward, nfqueue.FamilyIPv4, 0x0800,
+			devs{in: "eth0", out: "eth1"}, true},
+		{nfqueuetest.Spec{Hook: nfqueue.HookOutput}, nfqueue.HookOutput, nfqueue.FamilyIPv4, 0x0800,
+			devs{out: "eth0"}, false},
+		{nfqueuetest.Spec{Hook: nfqueue.HookPostrouting, Payload: echo6}, nfqueue.HookPostrouting,
+			nfqueue.FamilyIPv6, 0x86dd, devs{out: "eth0"}, false},
+		{nfqueuetest.Spec{Hook: nfqueue.HookForward, Family: nfqueue.FamilyBridge}, nfqueue.HookForward,
+			nfqueue.FamilyBridge, 0x0800, devs{"br0", "br0", "eth0", "eth1"}, true},
+		{nfqueuetest.Spec{InDevName: "wan", InDev: 77}, nfqueue.HookPrerouting, nfqueue.FamilyIPv4,
+			0x0800, devs{in: "wan"}, true},
+		{nfqueuetest.Spec{Hook: nfqueue.HookOutput, OutDevName: "lo"}, nfqueue.HookOutput,
+			nfqueue.FamilyIPv4, 0x0800, devs{out: "lo"}, false},
+		{nfqueuetest.Spec{Hook: nfqueue.HookOutput, OutDev: 1}, nfqueue.HookOutput, nfqueue.FamilyIPv4,
+			0x0800, devs{out: "lo"}, false},
+		{nfqueuetest.Spec{Hook: nfqueue.HookOutput, OutDev: 99}, nfqueue.HookOutput, nfqueue.FamilyIPv4,
+			0x0800, devs{}, false},
 	} {
 		look(t, c.spec, func(p *nfqueue.Packet) {
 			got := devs{p.InDevName(), p.OutDevName(), p.PhysInDevName(), p.PhysOutDevName()}
-			if p.Hook() != c.hook || p.Family() != c.fam || p.EtherType() != c.typ || got != c.devs || (p.HardwareAddr() != nil) != c.hw {
-				t.Errorf("%+v: %v %v %#x %+v %v", c.spec, p.Hook(), p.Family(), p.EtherType(), got, p.HardwareAddr())
+			if p.Hook() != c.hook || p.Family() != c.fam || p.EtherType() != c.typ || got != c.devs ||
+				(p.HardwareAddr() != nil) != c.hw {
+				t.Errorf("%+v: %v %v %#x %+v %v", c.spec, p.Hook(), p.Family(), p.EtherType(), got,
+					p.HardwareAddr())
 			}
-			if c.spec.OutDev != 0 && p.OutDev() != c.spec.OutDev || c.spec.InDev != 0 && p.InDev() != c.spec.InDev {
+			if c.spec.OutDev != 0 && p.OutDev() != c.spec.OutDev || c.spec.InDev != 0 &&
+				p.InDev() != c.spec.InDev {
 				t.Errorf("indexes %d %d", p.InDev(), p.OutDev())
 			}
 			if len(p.Payload()) == 0 || p.FullLen() != len(p.Payload()) {
@@ -66,7 +79,8 @@ func TestSpecDefaults(t *testing.T) {
 	}
 }
 
-var echo6 = nfqueuetest.Echo(netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), 1, 2, []byte("body"))
+var echo6 = nfqueuetest.Echo(netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"),
+	1, 2, []byte("body"))
 
 // Everything that a Spec says reaches the handler.
 func TestSpecAttributes(t *testing.T) {
@@ -86,12 +100,16 @@ func TestSpecAttributes(t *testing.T) {
 		class, _ := p.CgroupClassID()
 		vlan, _ := p.VLAN()
 		when, _ := p.Time()
-		if p.Mark() != 1 || priority != 2 || !hasUID || uid != 0 || gid != 100 || class != 3 || vlan != tag || !when.Equal(at) {
-			t.Errorf("mark %d priority %d uid %d gid %d class %d vlan %v time %v", p.Mark(), priority, uid, gid, class, vlan, when)
+		if p.Mark() != 1 || priority != 2 || !hasUID || uid != 0 || gid != 100 || class != 3 ||
+			vlan != tag || !when.Equal(at) {
+			t.Errorf("mark %d priority %d uid %d gid %d class %d vlan %v time %v", p.Mark(), priority, uid,
+				gid, class, vlan, when)
 		}
-		if !bytes.Equal(p.HardwareAddr(), mac) || string(p.SecurityContext()) != "system_u" || p.SKBInfo() != nfqueue.ChecksumNotVerified ||
+		if !bytes.Equal(p.HardwareAddr(), mac) || string(p.SecurityContext()) != "system_u" ||
+			p.SKBInfo() != nfqueue.ChecksumNotVerified ||
 			string(p.LinkHeader()) != "link" || !bytes.Equal(p.Payload(), echo6) {
-			t.Errorf("%v %q %v %q %x", p.HardwareAddr(), p.SecurityContext(), p.SKBInfo(), p.LinkHeader(), p.Payload())
+			t.Errorf("%v %q %v %q %x", p.HardwareAddr(), p.SecurityContext(), p.SKBInfo(), p.LinkHeader(),
+				p.Payload())
 		}
 	})
 }
@@ -123,5 +141,6 @@ func TestSpecNeedsFlags(t *testing.T) {
 		}
 		return nfqueue.Accept
 	}))
-	k.Send(0, nfqueuetest.Spec{Owner: &nfqueuetest.Owner{}, SecurityContext: []byte("x"), Conntrack: []byte{}}).Result()
+	k.Send(0, nfqueuetest.Spec{Owner: &nfqueuetest.Owner{}, SecurityContext: []byte("x"),
+		Conntrack: []byte{}}).Result()
 }

@@ -34,7 +34,8 @@ type Finder struct {
 // socket the error matches ErrNotFound.
 func (f *Finder) Find(flow nfqueue.Flow, uid uint32) (Owner, error) {
 	if !flow.HasPorts() {
-		return Owner{}, fmt.Errorf("owner: a packet without ports has no socket that could be found: %w", errors.ErrUnsupported)
+		return Owner{}, fmt.Errorf("owner: a packet without ports has no socket that could be found: %w",
+			errors.ErrUnsupported)
 	}
 	if uid != AnyUser {
 		var err error

@@ -46,13 +46,15 @@ func TestFind(t *testing.T) {
 	comm, err := os.ReadFile("/proc/self/comm")
 	labtest.Must(t, err)
 	for _, test := range []struct{ network, listen string }{
-		{"udp4", "127.0.0.1:4000"}, {"udp6", "[::1]:4001"}, {"tcp4", "127.0.0.1:4002"}, {"tcp6", "[::1]:4003"},
+		{"udp4", "127.0.0.1:4000"}, {"udp6", "[::1]:4001"}, {"tcp4", "127.0.0.1:4002"},
+		{"tcp6", "[::1]:4003"},
 		{"tcp", ":4004"}, {"udp", ":4005"}, // sockets of IPv6 that take IPv4, too
 	} {
 		t.Run(test.network, func(t *testing.T) {
 			_, err := netlab.In(h, func() (none struct{}, err error) { return none, exchange(t, test.network, test.listen) })
 			labtest.Must(t, err)
-			port := netip.MustParseAddrPort("0.0.0.0" + test.listen[strings.LastIndex(test.listen, ":"):]).Port()
+			port := netip.MustParseAddrPort("0.0.0.0" +
+				test.listen[strings.LastIndex(test.listen, ":"):]).Port()
 			for n := 0; ; {
 				select {
 				case f := <-seen:
@@ -65,7 +67,8 @@ func TestFind(t *testing.T) {
 						continue
 					}
 					if f.err != nil || len(f.owner.Processes) != 1 || f.owner.Processes[0].PID != os.Getpid() ||
-						f.owner.Processes[0].Name != strings.TrimSpace(string(comm)) || f.owner.UID != uint32(os.Getuid()) {
+						f.owner.Processes[0].Name != strings.TrimSpace(string(comm)) ||
+						f.owner.UID != uint32(os.Getuid()) {
 						t.Errorf("packet %d, %v: %+v, %v", n, f.flow, f.owner, f.err)
 					}
 				default:
@@ -167,7 +170,8 @@ func TestFindOther(t *testing.T) {
 	labtest.Must(t, err)
 	defer c.Close()
 	local, remote := c.LocalAddr().(*net.UDPAddr).AddrPort(), c.RemoteAddr().(*net.UDPAddr).AddrPort()
-	flow := nfqueue.Flow{Protocol: 17, Src: local.Addr().Unmap(), SrcPort: local.Port(), Dst: remote.Addr().Unmap(), DstPort: remote.Port()}
+	flow := nfqueue.Flow{Protocol: 17, Src: local.Addr().Unmap(), SrcPort: local.Port(),
+		Dst: remote.Addr().Unmap(), DstPort: remote.Port()}
 	finder := owner.Finder{NetNS: h.FD()}
 	for _, one := range []nfqueue.Flow{flow, flow.Reverse()} {
 		o, err := finder.Find(one, owner.AnyUser)

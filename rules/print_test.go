@@ -38,17 +38,20 @@ func TestNFT(t *testing.T) {
 		{"prerouting bridge priority -300 daddr 2001:db8::/32 mark 2 proto 47 queue 0-1 fanout",
 			"prerouting.-300 { type filter hook prerouting priority -300; policy accept; }",
 			[]string{"bridge nfqueue prerouting.-300 ip6 daddr 2001:db8::/32 meta l4proto 47 meta mark 0x2 queue num 0-1 bypass,fanout"}},
-		{"postrouting bridge saddr ::/0 priority 5", "postrouting.5 { type filter hook postrouting priority 5; policy accept; }",
+		{"postrouting bridge saddr ::/0 priority 5",
+			"postrouting.5 { type filter hook postrouting priority 5; policy accept; }",
 			[]string{"bridge nfqueue postrouting.5 meta protocol ip6 queue num 0 bypass"}},
 		{"out uid 1000 gid 0 mark 1", "output { type filter hook output priority 0; policy accept; }",
 			[]string{"inet nfqueue output meta skuid 1000 meta skgid 0 meta mark 0x1 queue num 0 bypass"}},
-		{"in ctmark 0x1/0xff packets 10 bytes 4096", "input { type filter hook input priority 0; policy accept; }",
+		{"in ctmark 0x1/0xff packets 10 bytes 4096",
+			"input { type filter hook input priority 0; policy accept; }",
 			[]string{"inet nfqueue input ct mark & 0xff == 0x1 ct packets <= 10 ct bytes <= 4096 queue num 0 bypass"}},
 		{"out saddr 0.0.0.0/0", "output { type filter hook output priority 0; policy accept; }",
 			[]string{"inet nfqueue output meta nfproto ipv4 queue num 0 bypass"}},
 	} {
 		table, _, _ := strings.Cut(c.rules[0], " ")
-		want := []string{"nft 'add table " + table + " nfqueue'", "nft 'add chain " + table + " nfqueue " + c.chain + "'"}
+		want := []string{"nft 'add table " + table + " nfqueue'", "nft 'add chain " + table +
+			" nfqueue " + c.chain + "'"}
 		for _, r := range c.rules {
 			want = append(want, "nft 'add rule "+r+"'")
 		}

@@ -62,7 +62,8 @@ func TestBlockSNI(t *testing.T) {
 
 // greet makes a connection, and returns what arrives within a time, and what the client
 // reads then.
-func greet(t *testing.T, n *netlab.Network, l net.Listener, name string, limit time.Duration) (seen []byte, clientErr error) {
+func greet(t *testing.T, n *netlab.Network, l net.Listener, name string,
+	limit time.Duration) (seen []byte, clientErr error) {
 	t.Helper()
 	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) })
 	labtest.Must(t, err)

@@ -43,11 +43,12 @@ func run(ctx context.Context) error {
 	}
 	t := connection.New(connection.Config{Fallback: connection.Accept, Offload: rule.Offload},
 		connection.HandlerFunc(name))
-	return rules.RunFunc(ctx, nfqueue.Config{Fallback: nfqueue.Accept}, func(ctx context.Context, q *nfqueue.Queue) error {
-		err := q.Serve(ctx, t)
-		log.Printf("%d packets seen of %d connections", q.Stats().Received, t.Stats().Opened)
-		return err
-	}, rule)
+	return rules.RunFunc(ctx, nfqueue.Config{Fallback: nfqueue.Accept},
+		func(ctx context.Context, q *nfqueue.Queue) error {
+			err := q.Serve(ctx, t)
+			log.Printf("%d packets seen of %d connections", q.Stats().Received, t.Stats().Opened)
+			return err
+		}, rule)
 }
 
 func main() {

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 func TestDecode(t *testing.T) {
 	n := labtest.Pair(t)
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
-		labtest.Rule(t, labtest.Chain(t, n.Client, family, netlab.Output, 0), netlab.L4Proto(6), netlab.ToQueue(netlab.Queue{}))
+		labtest.Rule(t, labtest.Chain(t, n.Client, family, netlab.Output, 0), netlab.L4Proto(6),
+			netlab.ToQueue(netlab.Queue{}))
 	}
 	connect := func(to netip.AddrPort, limit time.Duration) error {
 		l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", to.String()) })
@@ -55,7 +56,8 @@ func TestDecode(t *testing.T) {
 
 // What cannot be decoded is dropped.
 func TestDecodeGarbage(t *testing.T) {
-	r := nfqueuetest.Do(t, nfqueue.Config{}, newDecoder(), nfqueuetest.Spec{Payload: make([]byte, 20), Family: nfqueue.FamilyIPv4, EtherType: 0x0800})
+	r := nfqueuetest.Do(t, nfqueue.Config{}, newDecoder(),
+		nfqueuetest.Spec{Payload: make([]byte, 20), Family: nfqueue.FamilyIPv4, EtherType: 0x0800})
 	if r.Verdict != nfqueue.Drop {
 		t.Error(r.Verdict)
 	}

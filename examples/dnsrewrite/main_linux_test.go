@@ -35,11 +35,13 @@ func TestDNSRewrite(t *testing.T) {
 		"WWW.example.org.":   {203, 0, 113, 80},
 		"other.example.org.": original,
 	} {
-		header := dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(name), Class: dnsmessage.ClassINET, TTL: 7}
+		header := dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(name),
+			Class: dnsmessage.ClassINET, TTL: 7}
 		sent := dnsmessage.Message{
-			Header:    dnsmessage.Header{ID: 5, Response: true},
-			Questions: []dnsmessage.Question{{Name: header.Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
-			Answers:   []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: original}}},
+			Header: dnsmessage.Header{ID: 5, Response: true},
+			Questions: []dnsmessage.Question{{Name: header.Name, Type: dnsmessage.TypeA,
+				Class: dnsmessage.ClassINET}},
+			Answers: []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: original}}},
 		}
 		b, err := sent.Pack()
 		labtest.Must(t, err)

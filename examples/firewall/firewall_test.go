@@ -45,12 +45,15 @@ func TestVerdicts(t *testing.T) {
 		{"not DNS", nfqueuetest.UDP(client, resolver, []byte("hello")), nfqueue.Accept},
 		{"an empty datagram", nfqueuetest.UDP(client, resolver, nil), nfqueue.Accept},
 		{"another port", nfqueuetest.UDP(client, server, query("ads.example")[28:]), nfqueue.Accept},
-		{"SYN", nfqueuetest.TCP(client, server, nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN}, nil), nfqueue.Accept},
-		{"not TLS", nfqueuetest.TCP(client6, server6, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK}, []byte("GET / HTTP/1.1\r\n")), nfqueue.Accept},
+		{"SYN", nfqueuetest.TCP(client, server, nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN}, nil),
+			nfqueue.Accept},
+		{"not TLS", nfqueuetest.TCP(client6, server6, nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK},
+			[]byte("GET / HTTP/1.1\r\n")), nfqueue.Accept},
 		{"ping", nfqueuetest.Echo(client.Addr(), server.Addr(), 1, 1, nil), nfqueue.Accept},
 	} {
 		f, said := testFirewall()
-		r := nfqueuetest.Do(t, nfqueue.Config{}, f, nfqueuetest.Spec{Hook: nfqueue.HookOutput, Payload: c.packet})
+		r := nfqueuetest.Do(t, nfqueue.Config{}, f, nfqueuetest.Spec{Hook: nfqueue.HookOutput,
+			Payload: c.packet})
 		if r.Verdict != c.want || (said.Len() > 0) != (c.want == nfqueue.Drop) {
 			t.Errorf("%s: %v, log %q", c.name, r.Verdict, said)
 		}
@@ -74,7 +77,8 @@ func TestStream(t *testing.T) {
 		return append([]byte{0, byte(len(m))}, m...)
 	}
 	bad := question("ads.example")
-	if !send(question("www.example")) || !send(bad[:9]) || send(bad[9:]) || send(question("www.example")) {
+	if !send(question("www.example")) || !send(bad[:9]) || send(bad[9:]) ||
+		send(question("www.example")) {
 		t.Errorf("log %q", said)
 	}
 }
@@ -87,7 +91,8 @@ func TestQueue(t *testing.T) {
 	q := k.Serve(nfqueue.Config{Flags: nfqueue.FailOpen}, f)
 	blocked := nfqueuetest.DNSQuery(client, resolver, 1, "ads.example", nfqueuetest.DNSTypeA)
 	for n := range blocked {
-		if r := k.Send(0, nfqueuetest.Spec{Hook: nfqueue.HookOutput, Payload: blocked[:n+1], FullLen: len(blocked)}).Result(); r.Passed != (n+1 < len(blocked)) {
+		if r := k.Send(0, nfqueuetest.Spec{Hook: nfqueue.HookOutput, Payload: blocked[:n+1],
+			FullLen: len(blocked)}).Result(); r.Passed != (n+1 < len(blocked)) {
 			t.Errorf("%d of %d bytes: %+v", n+1, len(blocked), r)
 		}
 	}
@@ -111,7 +116,8 @@ func TestCapture(t *testing.T) {
 	f, said := testFirewall()
 	blocked := make(map[byte]int) // dropped packets, by version of IP
 	passed := make(map[byte]int)
-	for r, err := range nfqueuetest.Replay(file, nfqueue.Config{}, f, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+	for r, err := range nfqueuetest.Replay(file, nfqueue.Config{}, f,
+		nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
 		if err != nil {
 			t.Fatal(err)
 		}

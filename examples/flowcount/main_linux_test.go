@@ -24,11 +24,13 @@ func TestMain(m *testing.M) {
 func TestFlowCount(t *testing.T) {
 	n := labtest.Pair(t)
 	for _, hook := range []netlab.Hook{netlab.Input, netlab.Output} {
-		labtest.Rule(t, labtest.Chain(t, n.Client, netlab.IP, hook, 0), netlab.L4Proto(17), netlab.ToQueue(netlab.Queue{}))
+		labtest.Rule(t, labtest.Chain(t, n.Client, netlab.IP, hook, 0), netlab.L4Proto(17),
+			netlab.ToQueue(netlab.Queue{}))
 	}
 	p := labtest.Start(t, n.Client, 1)
 	var lines []string
-	for port, texts := range map[uint16][]string{4000: {"one", "two"}, 4001: {"a longer one", "two", "three"}} {
+	for port, texts := range map[uint16][]string{4000: {"one", "two"},
+		4001: {"a longer one", "two", "three"}} {
 		u := labtest.SendUDP(t, n.Client, n.Server, netip.AddrPortFrom(n.Server4, port))
 		bytes := 0
 		for _, text := range texts {
@@ -65,7 +67,8 @@ func TestBound(t *testing.T) {
 				t.Fatal("dropped")
 			}
 		}
-		if want := (count{90 * (round + 1), 40 * 90 * (round + 1)}); len(c.flows) != 10 || c.others != want {
+		if want := (count{90 * (round + 1), 40 * 90 * (round + 1)}); len(c.flows) != 10 ||
+			c.others != want {
 			t.Errorf("%d flows, others %+v, want %+v", len(c.flows), c.others, want)
 		}
 	}

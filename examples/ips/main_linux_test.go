@@ -39,8 +39,10 @@ func TestIPS(t *testing.T) {
 			target, host string
 			good         bool
 		}{
-			{"/", "www.example", true}, {"/", "evil.example", false}, {"/../etc/passwd", "www.example", false},
-			{"/again", "www.example", true}, {"/again", "evil.example", false}, {"/third", "www.example", true},
+			{"/", "www.example", true}, {"/", "evil.example", false},
+			{"/../etc/passwd", "www.example", false},
+			{"/again", "www.example", true}, {"/again", "evil.example", false},
+			{"/third", "www.example", true},
 		} {
 			request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", r.target, r.host)
 			seen, err := exchange(t, n, l, request)
@@ -57,7 +59,8 @@ func TestIPS(t *testing.T) {
 
 // exchange sends a request in two segments, which the server sends back. It returns what the
 // server has seen, and why the client reads nothing.
-func exchange(t *testing.T, n *netlab.Network, l net.Listener, request string) (seen string, clientErr error) {
+func exchange(t *testing.T, n *netlab.Network, l net.Listener, request string) (seen string,
+	clientErr error) {
 	t.Helper()
 	c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) })
 	labtest.Must(t, err)

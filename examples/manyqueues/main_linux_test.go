@@ -25,7 +25,8 @@ func TestManyQueues(t *testing.T) {
 	c := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
 	const first = 4000
 	for queue := range uint16(4) {
-		labtest.Rule(t, c, netlab.L4Proto(17), netlab.DstPort(first+queue), netlab.ToQueue(netlab.Queue{Num: queue}))
+		labtest.Rule(t, c, netlab.L4Proto(17), netlab.DstPort(first+queue),
+			netlab.ToQueue(netlab.Queue{Num: queue}))
 	}
 	p := labtest.Start(t, h, 4)
 	var says []string

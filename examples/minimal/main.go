@@ -20,11 +20,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		flow, _ := p.Flow()
-		log.Printf("%v: %v, %d bytes", p.Hook(), flow, len(p.Payload()))
-		return nfqueue.Accept
-	}))
+	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0},
+		nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			flow, _ := p.Flow()
+			log.Printf("%v: %v, %d bytes", p.Hook(), flow, len(p.Payload()))
+			return nfqueue.Accept
+		}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -37,9 +37,10 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		return nfqueue.Accept // what the program is for
-	}))
+	err := nfqueue.Run(ctx, nfqueue.Config{Queue: 0},
+		nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			return nfqueue.Accept // what the program is for
+		}))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -82,7 +83,8 @@ func become(id int) error {
 	if err := unix.Capset(&header, &sets[0]); err != nil {
 		return fmt.Errorf("keep CAP_NET_ADMIN alone: %w", err)
 	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_NET_ADMIN, 0, 0); err != nil {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_NET_ADMIN, 0,
+		0); err != nil {
 		return fmt.Errorf("pass CAP_NET_ADMIN on: %w", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -30,7 +30,8 @@ func TestPrivileges(t *testing.T) {
 	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0),
 		netlab.L4Proto(17), netlab.DstPort(53), netlab.ToQueue(netlab.Queue{}))
 	id := 65534
-	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil || strings.HasSuffix(strings.TrimSpace(string(m)), " 1") {
+	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil ||
+		strings.HasSuffix(strings.TrimSpace(string(m)), " 1") {
 		id = os.Getuid() // there is no other in this user namespace
 	}
 	p := labtest.Start(t, h, 1, strconv.Itoa(id))

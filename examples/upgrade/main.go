@@ -125,7 +125,8 @@ func open(cfg nfqueue.Config, rule rules.Rule) (q *nfqueue.Queue, set *rules.Set
 
 // handOver starts program and leaves the queue and the rule to the new process, next. Until that
 // is ready, and if it fails or ctx ends before, this one goes on, and there is no next.
-func handOver(ctx context.Context, q *nfqueue.Queue, set *rules.Set, program string) (next *os.Process, err error) {
+func handOver(ctx context.Context, q *nfqueue.Queue, set *rules.Set,
+	program string) (next *os.Process, err error) {
 	socket, err := q.File()
 	if err != nil {
 		return nil, err

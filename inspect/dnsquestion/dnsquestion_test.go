@@ -32,9 +32,11 @@ func TestParse(t *testing.T) {
 		{message(0x8180, 1, www+"answers"), "www.example.org", inspect.Complete},
 		{message(0, 1, "\x00\x00\x1c\x00\x01"), ".", inspect.Complete},
 		{message(0, 1, "\x04a.\\\x07\x00\x00\x1c\x00\x01"), `a\.\\\007`, inspect.Complete},
-		{message(0, 1, strings.Repeat("\x1f"+strings.Repeat("x", 31), 7)+"\x1d"+strings.Repeat("y", 29)+"\x00\x00\x1c\x00\x01"),
+		{message(0, 1, strings.Repeat("\x1f"+strings.Repeat("x", 31), 7)+"\x1d"+strings.Repeat("y",
+			29)+"\x00\x00\x1c\x00\x01"),
 			strings.Repeat(strings.Repeat("x", 31)+".", 7) + strings.Repeat("y", 29), inspect.Complete},
-		{message(0, 1, strings.Repeat("\x1f"+strings.Repeat("x", 31), 7)+"\x1f"+strings.Repeat("y", 31)+"\x00\x00\x1c\x00\x01"), ".", inspect.Malformed},
+		{message(0, 1, strings.Repeat("\x1f"+strings.Repeat("x", 31), 7)+"\x1f"+strings.Repeat("y",
+			31)+"\x00\x00\x1c\x00\x01"), ".", inspect.Malformed},
 		{message(0, 1, "\xc0\x0c\x00\x1c\x00\x01"), ".", inspect.Malformed},
 		{message(0, 1, "\x40"+strings.Repeat("x", 64)+"\x00\x00\x1c\x00\x01"), ".", inspect.Malformed},
 		{message(0, 1, www[:len(www)-1]), ".", inspect.Malformed},
@@ -48,7 +50,8 @@ func TestParse(t *testing.T) {
 		if status != c.want || q.Name() != c.name {
 			t.Errorf("%q: %q, %v, want %q, %v", c.in, q.Name(), status, c.name, c.want)
 		}
-		if status == inspect.Complete && (q.Type != 28 || q.Class != 1 || q.ID != 0x1234 || q.Response != (c.in[2] == 0x81)) {
+		if status == inspect.Complete && (q.Type != 28 || q.Class != 1 || q.ID != 0x1234 ||
+			q.Response != (c.in[2] == 0x81)) {
 			t.Errorf("%q: %+v", c.in, q)
 		}
 		if n := testing.AllocsPerRun(10, func() { dnsquestion.Parse(c.in) }); n != 0 {
@@ -66,13 +69,15 @@ func TestParseStream(t *testing.T) {
 	}
 	for n := range len(stream) + 1 {
 		q, used, status := dnsquestion.ParseStream(stream[:n])
-		if whole := n >= len(first)+2; (status == inspect.Complete) != whole || !whole && status != inspect.More || whole && used != len(first)+2 {
+		if whole := n >= len(first)+2; (status == inspect.Complete) != whole || !whole &&
+			status != inspect.More || whole && used != len(first)+2 {
 			t.Errorf("%d bytes: %v, %d used", n, status, used)
 		} else if whole && q.Name() != "www.example.org" {
 			t.Errorf("%d bytes: %q", n, q.Name())
 		}
 	}
-	if q, _, status := dnsquestion.ParseStream(stream[len(first)+2:]); status != inspect.Complete || q.Name() != "a" {
+	if q, _, status := dnsquestion.ParseStream(stream[len(first)+2:]); status != inspect.Complete ||
+		q.Name() != "a" {
 		t.Errorf("%q, %v", q.Name(), status)
 	}
 	if _, _, status := dnsquestion.ParseStream([]byte{0, 11}); status != inspect.Other {
@@ -88,7 +93,8 @@ func TestParseStream(t *testing.T) {
 // FuzzParse compares with gopacket, which shows names without escapes.
 func FuzzParse(f *testing.F) {
 	f.Add(message(0x0100, 1, www))
-	f.Add(message(0x8180, 1, www+"\xc0\x0c\x00\x1c\x00\x01\x00\x00\x00\x01\x00\x10"+strings.Repeat("x", 16)))
+	f.Add(message(0x8180, 1, www+"\xc0\x0c\x00\x1c\x00\x01\x00\x00\x00\x01\x00\x10"+strings.Repeat("x",
+		16)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dnsquestion.ParseStream(b)
 		q, status := dnsquestion.Parse(b)
@@ -106,7 +112,8 @@ func FuzzParse(f *testing.F) {
 		if bytes.ContainsRune(name, '\\') || string(name) == "." {
 			return
 		}
-		if !bytes.Equal(name, theirs.Questions[0].Name) || q.Type != uint16(theirs.Questions[0].Type) || q.ID != theirs.ID {
+		if !bytes.Equal(name, theirs.Questions[0].Name) || q.Type != uint16(theirs.Questions[0].Type) ||
+			q.ID != theirs.ID {
 			t.Errorf("%q, gopacket has %q", name, theirs.Questions[0].Name)
 		}
 	})

@@ -21,12 +21,15 @@ func TestParse(t *testing.T) {
 		want inspect.Status
 	}{
 		{"GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n", "www.example.org", inspect.Complete},
-		{"GET / HTTP/1.1\r\nhOsT:www.example.org:8080 \t\r\nX: y\r\n\r\nbody", "www.example.org", inspect.Complete},
+		{"GET / HTTP/1.1\r\nhOsT:www.example.org:8080 \t\r\nX: y\r\n\r\nbody", "www.example.org",
+			inspect.Complete},
 		{"\r\n\nGET / HTTP/1.1\nHost: lf.example\n\n", "lf.example", inspect.Complete},
-		{"POST http://user@abs.example:80/path?http://x HTTP/1.1\r\nHost: other\r\n\r\n", "abs.example", inspect.Complete},
+		{"POST http://user@abs.example:80/path?http://x HTTP/1.1\r\nHost: other\r\n\r\n", "abs.example",
+			inspect.Complete},
 		{"OPTIONS http://abs.example HTTP/1.1\r\nHost: other\r\n\r\n", "abs.example", inspect.Complete},
 		{"GET /?u=http://abs.example HTTP/1.1\r\nHost: www\r\n\r\n", "www", inspect.Complete},
-		{"CONNECT tunnel.example:443 HTTP/1.1\r\nHost: other\r\n\r\n", "tunnel.example", inspect.Complete},
+		{"CONNECT tunnel.example:443 HTTP/1.1\r\nHost: other\r\n\r\n", "tunnel.example",
+			inspect.Complete},
 		{"GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n", "[2001:db8::1]", inspect.Complete},
 		{"GET / HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n", "[2001:db8::1]", inspect.Complete},
 		{"GET / HTTP/1.0\r\n\r\n", "", inspect.Complete},

@@ -47,7 +47,8 @@ func TestSamples(t *testing.T) {
 // message is a ClientHello for a name of 200 bytes.
 func message() []byte {
 	name := strings.Repeat("name.", 40)
-	ext := append([]byte{0, 0, 0, byte(len(name) + 5), 0, byte(len(name) + 3), 0, 0, byte(len(name))}, name...)
+	ext := append([]byte{0, 0, 0, byte(len(name) + 5), 0, byte(len(name) + 3), 0, 0, byte(len(name))},
+		name...)
 	body := append([]byte{3, 3}, make([]byte, 32)...)
 	body = append(body, 0, 0, 2, 0x13, 1, 1, 0, 0, byte(len(ext)))
 	body = append(body, ext...)
@@ -61,7 +62,8 @@ func frame(at int, data []byte) []byte {
 }
 
 // seal makes an Initial packet. Size is that of the packet, which is padded.
-func seal(tb testing.TB, v *version, destID, keyID []byte, number byte, payload []byte, size int) []byte {
+func seal(tb testing.TB, v *version, destID, keyID []byte, number byte, payload []byte,
+	size int) []byte {
 	tb.Helper()
 	k, err := newKeys(v, keyID)
 	if err != nil {
@@ -110,7 +112,8 @@ func TestAssemble(t *testing.T) {
 			var datagrams [][]byte
 			for n := byte(0); len(frames) > 0; n++ {
 				take := min(1+r.IntN(3), len(frames))
-				payload := slices.Concat([]byte{framePing, frameACK, 5, 0, 1, 0, 0, 0}, slices.Concat(frames[:take]...))
+				payload := slices.Concat([]byte{framePing, frameACK, 5, 0, 1, 0, 0, 0},
+					slices.Concat(frames[:take]...))
 				frames = frames[take:]
 				p := seal(t, v, id, id, n, payload, 1200)
 				if len(frames) > 0 && r.IntN(2) == 0 { // two packets in a datagram
@@ -119,7 +122,8 @@ func TestAssemble(t *testing.T) {
 				}
 				datagrams = append(datagrams, p)
 			}
-			if h, status := Parse(slices.Values(datagrams)); status != inspect.Complete || string(h.ServerName) != name {
+			if h, status := Parse(slices.Values(datagrams)); status != inspect.Complete ||
+				string(h.ServerName) != name {
 				t.Fatalf("version %x: %q, %v", v.number, h.ServerName, status)
 			}
 			if _, status := Parse(slices.Values(datagrams[:len(datagrams)-1])); status == inspect.Malformed {
@@ -145,15 +149,25 @@ func TestPackets(t *testing.T) {
 	}{
 		{"nothing", nil, inspect.More},
 		{"half", [][]byte{seal(t, v, id, id, 0, first, 1200)}, inspect.More},
-		{"both", [][]byte{seal(t, v, id, id, 0, first, 1200), seal(t, v, id, id, 1, second, 1200)}, inspect.Complete},
-		{"the server has chosen another id", [][]byte{seal(t, v, id, id, 0, first, 1200), seal(t, v, other, id, 1, second, 1200)}, inspect.Complete},
-		{"after a Retry", [][]byte{seal(t, v, id, id, 0, first, 1200), seal(t, v, other, other, 1, first, 1200), seal(t, v, other, other, 2, second, 1200)}, inspect.Complete},
-		{"0-RTT before", [][]byte{append(zeroRTT, seal(t, v, id, id, 0, append(first, second...), 1200)...)}, inspect.Complete},
-		{"then another protocol", [][]byte{seal(t, v, id, id, 0, append(first, second...), 1200), []byte("?")}, inspect.Complete},
-		{"small datagrams", [][]byte{seal(t, v, id, id, 0, append(first, second...), 1199)}, inspect.More},
-		{"other bytes", [][]byte{seal(t, v, id, id, 0, first, 1200), seal(t, v, id, id, 1, frame(1, []byte("XX")), 1200)}, inspect.Malformed},
-		{"a frame of another kind", [][]byte{seal(t, v, id, id, 0, []byte{8, 0}, 1200)}, inspect.Malformed},
-		{"far ahead", [][]byte{seal(t, v, id, id, 0, []byte{frameCrypto, 0x80, 1, 0, 0, 1, 0}, 1200)}, inspect.Malformed},
+		{"both", [][]byte{seal(t, v, id, id, 0, first, 1200), seal(t, v, id, id, 1, second, 1200)},
+			inspect.Complete},
+		{"the server has chosen another id", [][]byte{seal(t, v, id, id, 0, first, 1200),
+			seal(t, v, other, id, 1, second, 1200)}, inspect.Complete},
+		{"after a Retry", [][]byte{seal(t, v, id, id, 0, first, 1200),
+			seal(t, v, other, other, 1, first, 1200), seal(t, v, other, other, 2, second, 1200)},
+			inspect.Complete},
+		{"0-RTT before", [][]byte{append(zeroRTT, seal(t, v, id, id, 0, append(first, second...),
+			1200)...)}, inspect.Complete},
+		{"then another protocol", [][]byte{seal(t, v, id, id, 0, append(first, second...), 1200),
+			[]byte("?")}, inspect.Complete},
+		{"small datagrams", [][]byte{seal(t, v, id, id, 0, append(first, second...), 1199)},
+			inspect.More},
+		{"other bytes", [][]byte{seal(t, v, id, id, 0, first, 1200),
+			seal(t, v, id, id, 1, frame(1, []byte("XX")), 1200)}, inspect.Malformed},
+		{"a frame of another kind", [][]byte{seal(t, v, id, id, 0, []byte{8, 0}, 1200)},
+			inspect.Malformed},
+		{"far ahead", [][]byte{seal(t, v, id, id, 0, []byte{frameCrypto, 0x80, 1, 0, 0, 1, 0}, 1200)},
+			inspect.Malformed},
 		{"a short id", [][]byte{seal(t, v, id[:7], id[:7], 0, first, 1200)}, inspect.More},
 		{"another version", [][]byte{unknown}, inspect.Other},
 		{"a short header", [][]byte{append([]byte{0x40}, make([]byte, 1300)...)}, inspect.Other},

@@ -147,31 +147,35 @@ func TestLengths(t *testing.T) {
 		return c
 	}
 	for name, b := range map[string][]byte{
-		"list longer than the extension":   server(0, 5, 0, 0, 1, 'a'),
-		"list shorter than the extension":  server(0, 3, 0, 0, 1, 'a'),
-		"name longer than the list":        server(0, 4, 0, 0, 2, 'a'),
-		"empty name":                       server(0, 3, 0, 0, 0),
-		"two names":                        server(0, 8, 0, 0, 1, 'a', 0, 0, 1, 'b'),
-		"two extensions":                   hello(append(extension(0, 0, 4, 0, 0, 1, 'a'), extension(0, 0, 4, 0, 0, 1, 'b')...)),
+		"list longer than the extension":  server(0, 5, 0, 0, 1, 'a'),
+		"list shorter than the extension": server(0, 3, 0, 0, 1, 'a'),
+		"name longer than the list":       server(0, 4, 0, 0, 2, 'a'),
+		"empty name":                      server(0, 3, 0, 0, 0),
+		"two names":                       server(0, 8, 0, 0, 1, 'a', 0, 0, 1, 'b'),
+		"two extensions": hello(append(extension(0, 0, 4, 0, 0, 1, 'a'),
+			extension(0, 0, 4, 0, 0, 1, 'b')...)),
 		"extensions longer than the hello": edit(5+4+2+32+1+4+2+1, 99),
 		"session of 33 bytes":              edit(5+4+2+32, 33),
 		"odd cipher suites":                edit(5+4+2+32+1+1, 1),
 		"empty record":                     record(nil),
 		"record of 16385 bytes":            {22, 3, 1, 0x40, 1, 1},
 		"hello of a megabyte":              record([]byte{1, 0x10, 0, 0}),
-		"a byte more":                      record(append([]byte{1, 0, 0, whole[8] + 1}, append(slices.Clone(whole[9:]), 0)...)),
+		"a byte more": record(append([]byte{1, 0, 0, whole[8] + 1},
+			append(slices.Clone(whole[9:]), 0)...)),
 	} {
 		if h, status := tlshello.Parse(b); status != inspect.Malformed {
 			t.Errorf("%s: %q, %v", name, h.ServerName, status)
 		}
 	}
-	if h, status := tlshello.Parse(server(0, 9, 7, 0, 2, 'x', 'y', 0, 0, 1, 'a')); status != inspect.Complete || string(h.ServerName) != "a" {
+	if h, status := tlshello.Parse(server(0, 9, 7, 0, 2, 'x', 'y', 0, 0, 1,
+		'a')); status != inspect.Complete || string(h.ServerName) != "a" {
 		t.Errorf("a name of another kind before: %q, %v", h.ServerName, status)
 	}
 }
 
 func TestOther(t *testing.T) {
-	for _, s := range []string{"G", "GET / HTTP/1.1", "SSH-2.0-x", "\x16\x02", "\x17\x03\x03\x00\x01\x00", "\x16\x03\x01\x00\x04\x02\x00\x00\x00"} {
+	for _, s := range []string{"G", "GET / HTTP/1.1", "SSH-2.0-x", "\x16\x02",
+		"\x17\x03\x03\x00\x01\x00", "\x16\x03\x01\x00\x04\x02\x00\x00\x00"} {
 		if _, status := tlshello.Parse([]byte(s)); status != inspect.Other {
 			t.Errorf("%q: %v", s, status)
 		}
@@ -204,7 +208,8 @@ func FuzzParse(f *testing.F) {
 // crypto has crypto/tls read a hello.
 func crypto(t *testing.T, b []byte) (name string, ok bool) {
 	c := &conn{Reader: bytes.NewReader(b)}
-	_ = tls.Server(c, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	_ = tls.Server(c, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config,
+		error) {
 		name, ok = h.ServerName, true
 		return nil, io.EOF
 	}}).HandshakeContext(t.Context())

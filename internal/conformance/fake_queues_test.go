@@ -85,7 +85,8 @@ func valid(o fakekernel.Outcome) bool {
 	if err := ippkt.Complete(whole); err != nil {
 		return false
 	}
-	return o.Packet.SKBInfo&uint32(nfqueue.ChecksumNotReady) != 0 || bytes.Equal(whole, o.Packet.Payload)
+	return o.Packet.SKBInfo&uint32(nfqueue.ChecksumNotReady) != 0 ||
+		bytes.Equal(whole, o.Packet.Payload)
 }
 
 func (k *fakeKernel) Receive() string {

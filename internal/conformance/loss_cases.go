@@ -96,7 +96,8 @@ func testBufferFull(l lab) {
 		return nfqueue.Accept
 	})
 	if k := q.Stats().Kernel; k != nil &&
-		(k.LastID != 40 || k.UserDropped != uint32(40-room) || k.QueueDropped != 0 || uint64(k.Backlog) != room) {
+		(k.LastID != 40 || k.UserDropped != uint32(40-room) || k.QueueDropped != 0 ||
+			uint64(k.Backlog) != room) {
 		l.Errorf("%+v", *k)
 	}
 	close(released)

@@ -453,7 +453,8 @@ func testAccount(l lab) {
 		l.Error("no port id")
 	}
 	got.PortID = 0
-	if want := (nfqueue.KernelQueue{Queue: 7, Backlog: 2, CopyMode: nfqueue.CopyPacket, CopyRange: 100, QueueDropped: 1, LastID: 2}); got != want {
+	if want := (nfqueue.KernelQueue{Queue: 7, Backlog: 2, CopyMode: nfqueue.CopyPacket, CopyRange: 100,
+		QueueDropped: 1, LastID: 2}); got != want {
 		l.Errorf("%+v, want %+v", got, want)
 	}
 	l.drain(q, always(nfqueue.Accept))

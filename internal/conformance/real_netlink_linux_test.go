@@ -29,7 +29,8 @@ func TestRealNetlink(t *testing.T) {
 }
 
 func (s *realSocket) dial() (err error) {
-	if s.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER); err != nil {
+	if s.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC,
+		unix.NETLINK_NETFILTER); err != nil {
 		return err
 	}
 	patience := unix.NsecToTimeval(int64(10 * time.Second))

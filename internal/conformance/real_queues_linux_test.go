@@ -34,7 +34,8 @@ func newReal(t *testing.T, rule conformance.Rule) conformance.Kernel {
 	udp := netlab.L4Proto(unix.IPPROTO_UDP)
 	output := labtest.Chain(t, k.host, netlab.IP, netlab.Output, 0)
 	labtest.Rule(t, output, netlab.Mark(2), netlab.Accept())
-	labtest.Rule(t, output, udp, port, netlab.ToQueue(netlab.Queue{Num: rule.Queue, Bypass: rule.Bypass}))
+	labtest.Rule(t, output, udp, port, netlab.ToQueue(netlab.Queue{Num: rule.Queue,
+		Bypass: rule.Bypass}))
 	behind := labtest.Chain(t, k.host, netlab.IP, netlab.Postrouting, 0)
 	k.passed = labtest.Rule(t, behind, udp, port, netlab.Counter())
 	k.marked = labtest.Rule(t, behind, udp, port, netlab.Mark(1), netlab.Counter())

@@ -67,7 +67,8 @@ func (f *file) add(at time.Time, name string, data []byte) {
 			return
 		}
 	}
-	if err := f.w.WritePacket(gopacket.CaptureInfo{Timestamp: at, InterfaceIndex: i, CaptureLength: len(data), Length: len(data)}, data); err != nil {
+	if err := f.w.WritePacket(gopacket.CaptureInfo{Timestamp: at, InterfaceIndex: i,
+		CaptureLength: len(data), Length: len(data)}, data); err != nil {
 		f.t.Error(err)
 	}
 }

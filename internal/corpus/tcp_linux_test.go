@@ -23,7 +23,8 @@ import (
 
 func TestHTTP(t *testing.T) {
 	n, _ := Record(t, "http")
-	page := "<!doctype html>\n<title>Example</title>\n" + strings.Repeat("<p>All of this is text.\n", 150)
+	page := "<!doctype html>\n<title>Example</title>\n" +
+		strings.Repeat("<p>All of this is text.\n", 150)
 	Each(n, func(_, server netip.Addr) {
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -112,7 +113,8 @@ func TestSSH(t *testing.T) {
 		return err
 	}
 	Each(n, func(_, addr netip.Addr) {
-		done := accept(Listen(t, n.Server, netip.AddrPortFrom(addr, 22)), func(c net.Conn) error { return hello(c, server, client) })
+		done := accept(Listen(t, n.Server, netip.AddrPortFrom(addr, 22)),
+			func(c net.Conn) error { return hello(c, server, client) })
 		c := MustDial(t, n.Client, netip.AddrPortFrom(addr, 22))
 		labtest.Must(t, hello(c, client, server))
 		labtest.Must(t, c.Close())

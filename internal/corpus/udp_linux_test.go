@@ -48,20 +48,23 @@ func TestDNS(t *testing.T) {
 					return err
 				}
 				b := answer(t, query, long, false)
-				if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...)); err != nil {
+				if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))),
+					b...)); err != nil {
 					return err
 				}
 			}
 		})
-		r := &net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(_ context.Context, network, _ string) (net.Conn, error) {
-			if strings.HasPrefix(network, "tcp") {
-				return Dial(n.Client, at)
-			}
-			return DialUDP(n.Client, at)
-		}}
+		r := &net.Resolver{PreferGo: true, StrictErrors: true,
+			Dial: func(_ context.Context, network, _ string) (net.Conn, error) {
+				if strings.HasPrefix(network, "tcp") {
+					return Dial(n.Client, at)
+				}
+				return DialUDP(n.Client, at)
+			}}
 		addrs, err := r.LookupNetIP(Soon(t), "ip", "www.example.org.")
 		slices.SortFunc(addrs, netip.Addr.Compare)
-		if err != nil || len(addrs) != 2 || addrs[0].Unmap() != netip.MustParseAddr("203.0.113.80") || addrs[1] != netip.MustParseAddr("2001:db8:80::1") {
+		if err != nil || len(addrs) != 2 || addrs[0].Unmap() != netip.MustParseAddr("203.0.113.80") ||
+			addrs[1] != netip.MustParseAddr("2001:db8:80::1") {
 			t.Errorf("%v, %v", addrs, err)
 		}
 		if _, err := r.LookupNetIP(Soon(t), "ip4", "nowhere.example.org."); err == nil {
@@ -91,7 +94,8 @@ func answer(t *testing.T, query []byte, long string, udp bool) []byte {
 	h.Response, h.Authoritative = true, true
 	m := dnsmessage.Message{Header: h, Questions: []dnsmessage.Question{q}}
 	add := func(body dnsmessage.ResourceBody) {
-		m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 300}, Body: body})
+		m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name,
+			Class: q.Class, TTL: 300}, Body: body})
 	}
 	switch name := q.Name.String(); {
 	case name == "www.example.org." && q.Type == dnsmessage.TypeA:

@@ -79,7 +79,8 @@ func TestVLAN(t *testing.T) {
 	labtest.Must(t, n.Middle.FilterBridged())
 	labtest.Must(t, n.Middle.SetSysctl("bridge/bridge-nf-filter-vlan-tagged", "1"))
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
-		labtest.Rule(t, labtest.Chain(t, n.Middle, family, netlab.Forward, 0), netlab.L4Proto(17), netlab.ToQueue(netlab.Queue{}))
+		labtest.Rule(t, labtest.Chain(t, n.Middle, family, netlab.Forward, 0), netlab.L4Proto(17),
+			netlab.ToQueue(netlab.Queue{}))
 	}
 	q, err := nfqueue.Open(nfqueue.Config{NetNS: n.Middle.FD()})
 	labtest.Must(t, err)
@@ -98,7 +99,8 @@ func TestVLAN(t *testing.T) {
 		{n.Client4, n.Server4, layers.EthernetTypeIPv4, nfqueuetest.DNSTypeA, "203.0.113.80"},
 		{n.Client6, n.Server6, layers.EthernetTypeIPv6, nfqueuetest.DNSTypeAAAA, "2001:db8:80::1"},
 	} {
-		query := nfqueuetest.DNSQuery(netip.AddrPortFrom(c.client, 40000), netip.AddrPortFrom(c.server, 53), 1, "www.example.org", c.question)
+		query := nfqueuetest.DNSQuery(netip.AddrPortFrom(c.client, 40000),
+			netip.AddrPortFrom(c.server, 53), 1, "www.example.org", c.question)
 		tagged := func(from, to *wire, packet []byte) []byte {
 			frame := append(append([]byte(nil), to.mac...), from.mac...)
 			for _, v := range []uint16{uint16(layers.EthernetTypeDot1Q), id, uint16(c.typ)} {
@@ -109,7 +111,8 @@ func TestVLAN(t *testing.T) {
 		client.send(tagged(client, server, query))
 		frame, at := server.receive()
 		f.add(at, netlab.Eth, frame)
-		server.send(tagged(server, client, nfqueuetest.DNSResponse(frame[18:], netip.MustParseAddr(c.answer))))
+		server.send(tagged(server, client, nfqueuetest.DNSResponse(frame[18:],
+			netip.MustParseAddr(c.answer))))
 		frame, at = client.receive()
 		f.add(at, netlab.Eth, frame)
 	}

@@ -17,12 +17,14 @@ var ErrQueueInUse = errors.New("queue is in use")
 
 // Unsupported reports whether err is how a kernel refuses a flag that it does not know.
 func Unsupported(err error) bool {
-	return errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) || errors.Is(err, kernel.Error(kernel.EINVAL))
+	return errors.Is(err, kernel.Error(kernel.EOPNOTSUPP)) ||
+		errors.Is(err, kernel.Error(kernel.EINVAL))
 }
 
 // Bind says why binding a queue with flags (NFQA_CFG_F_*) failed with err, and what helps. ask
 // makes another request, and owner returns the port id of the socket that has bound the queue.
-func Bind(err error, flags uint32, ask func(nfqmsg.Change) error, owner func() (uint32, bool)) error {
+func Bind(err error, flags uint32, ask func(nfqmsg.Change) error,
+	owner func() (uint32, bool)) error {
 	switch {
 	case errors.Is(err, kernel.Error(kernel.EPERM)):
 		return permission(err, ask, owner)
@@ -82,5 +84,6 @@ func unsupported(err error, flags uint32, ask func(nfqmsg.Change) error) error {
 	if hints != nil {
 		what += " (" + strings.Join(hints, "; ") + ")"
 	}
-	return fmt.Errorf("this kernel does not support the flags %s: %w: %w", what, errors.ErrUnsupported, err)
+	return fmt.Errorf("this kernel does not support the flags %s: %w: %w", what, errors.ErrUnsupported,
+		err)
 }

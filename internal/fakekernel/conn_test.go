@@ -36,10 +36,12 @@ func TestRecvWaits(t *testing.T) {
 		n    int
 		want error
 	}{
-		"packet":            {func(l *lab) { l.send(ip4(1)) }, 1, nil},
-		"close":             {func(l *lab) { l.c.Close() }, 0, net.ErrClosed},
-		"deadline now":      {func(l *lab) { l.c.SetReadDeadline(time.Unix(1, 0)) }, 0, os.ErrDeadlineExceeded},
-		"deadline to come":  {func(l *lab) { l.c.SetReadDeadline(time.Now().Add(time.Hour)) }, 0, os.ErrDeadlineExceeded},
+		"packet": {func(l *lab) { l.send(ip4(1)) }, 1, nil},
+		"close":  {func(l *lab) { l.c.Close() }, 0, net.ErrClosed},
+		"deadline now": {func(l *lab) { l.c.SetReadDeadline(time.Unix(1, 0)) }, 0,
+			os.ErrDeadlineExceeded},
+		"deadline to come": {func(l *lab) { l.c.SetReadDeadline(time.Now().Add(time.Hour)) }, 0,
+			os.ErrDeadlineExceeded},
 		"failure":           {func(l *lab) { l.c.FailRecv(os.ErrInvalid) }, 0, os.ErrInvalid},
 		"something unheard": {func(l *lab) { l.c.Deliver([]byte("of")) }, 1, nil},
 	} {
@@ -93,7 +95,8 @@ func TestRecvFillsSlots(t *testing.T) {
 	if d := *slab.Datagram(0); d != (transport.Datagram{Len: 3}) || string(slab.Slot(0)[:3]) != "one" {
 		t.Errorf("%+v %q", d, slab.Slot(0))
 	}
-	if d := *slab.Datagram(1); d != (transport.Datagram{Len: 6, Truncated: true}) || string(slab.Slot(1)) != "two is" {
+	if d := *slab.Datagram(1); d != (transport.Datagram{Len: 6, Truncated: true}) ||
+		string(slab.Slot(1)) != "two is" {
 		t.Errorf("%+v %q", d, slab.Slot(1))
 	}
 	if n, err := l.c.Recv(slab); n != 1 || err != nil || slab.Datagram(0).Truncated {
@@ -138,7 +141,8 @@ func TestMaxSend(t *testing.T) {
 	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 40)}); err != nil {
 		t.Error(err)
 	}
-	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 41)}); err == nil || err.Error() != kernel.Error(EMSGSIZE).Error() {
+	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 41)}); err == nil ||
+		err.Error() != kernel.Error(EMSGSIZE).Error() {
 		t.Error(err)
 	}
 }

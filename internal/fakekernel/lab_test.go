@@ -79,7 +79,8 @@ func (l *lab) waiting() bool {
 // bind binds a queue for whole packets.
 func (l *lab) bind(queue uint16, attrs ...[]byte) {
 	l.Helper()
-	attrs = append([][]byte{attr(cfgCmd, cmdBind, 0, 0, 0), attr(cfgParams, 0, 0, 0, 0, copyPacket)}, attrs...)
+	attrs = append([][]byte{attr(cfgCmd, cmdBind, 0, 0, 0), attr(cfgParams, 0, 0, 0, 0, copyPacket)},
+		attrs...)
 	l.want([]int32{0}, request(msgConfig, queue, attrs...))
 }
 
@@ -134,7 +135,8 @@ func attr(typ uint16, data ...byte) []byte { return nlwire.AppendAttr(nil, typ, 
 func u32(typ uint16, v uint32) []byte { return nlwire.AppendAttrU32(nil, typ, v) }
 
 func verdictAttr(v, id uint32) []byte {
-	return attr(attrVerdictHdr, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, v), id)...)
+	return attr(attrVerdictHdr, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, v),
+		id)...)
 }
 
 func verdictFor(v, id uint32, attrs ...[]byte) []byte {

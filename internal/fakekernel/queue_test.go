@@ -55,7 +55,8 @@ func TestModes(t *testing.T) {
 	} {
 		l := newLab(t)
 		l.bind(0)
-		l.want([]int32{0, 0}, request(msgConfig, 0, attr(cfgParams, 0, 0, 0, 77, 2)), request(msgConfig, 0, attr(cfgParams, c.params...)))
+		l.want([]int32{0, 0}, request(msgConfig, 0, attr(cfgParams, 0, 0, 0, 77, 2)),
+			request(msgConfig, 0, attr(cfgParams, c.params...)))
 		q := l.k.queues[0]
 		if q.mode != c.mode || q.copyRange != c.length {
 			t.Errorf("%v: mode %d, range %d", c.params, q.mode, q.copyRange)
@@ -75,12 +76,14 @@ func TestFlagsAndMask(t *testing.T) {
 	}
 	l.k.SetFlags(flagGSO)
 	l.want([]int32{kernel.EOPNOTSUPP, 0, 0}, request(msgConfig, 0, u32(cfgMask, 2), u32(cfgFlags, 2)),
-		request(msgConfig, 0, u32(cfgMask, 4), u32(cfgFlags, 2)), request(msgConfig, 0, u32(cfgMask, 2), u32(cfgFlags, 0)))
+		request(msgConfig, 0, u32(cfgMask, 4), u32(cfgFlags, 2)),
+		request(msgConfig, 0, u32(cfgMask, 2), u32(cfgFlags, 0)))
 }
 
 func TestModeNone(t *testing.T) {
 	l := newLab(t)
-	l.want([]int32{0}, request(msgConfig, 0, attr(cfgCmd, cmdBind, 0, 0, 0), u32(cfgMask, 1), u32(cfgFlags, 1)))
+	l.want([]int32{0}, request(msgConfig, 0, attr(cfgCmd, cmdBind, 0, 0, 0), u32(cfgMask, 1),
+		u32(cfgFlags, 1)))
 	l.wantOutcome(l.k.Send(Rule{Bypass: true}, ip4(1)), false, ModeNone)
 	l.wantTable("    0   4711     0 0 65531     0     0        0  1\n")
 }
@@ -248,7 +251,8 @@ func TestOnePacketPerDatagram(t *testing.T) {
 	l.bind(0)
 	l.send(ip4(1), ip4(2), ip4(3))
 	for i, b := range l.read() {
-		if hdr, _ := nlwire.ParseHeader(b); int(hdr.Len) != len(b) || hdr.Seq != 0 || hdr.PID != 0 || len(b)%4 != (i+1)%4 {
+		if hdr, _ := nlwire.ParseHeader(b); int(hdr.Len) != len(b) || hdr.Seq != 0 || hdr.PID != 0 ||
+			len(b)%4 != (i+1)%4 {
 			t.Errorf("%d bytes: %+v", len(b), hdr)
 		}
 	}

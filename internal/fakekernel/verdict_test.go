@@ -72,9 +72,11 @@ func TestRequeue(t *testing.T) {
 	l.bind(0)
 	l.bind(0xffff, u32(cfgQueueMaxLen, 1))
 	f := l.send(ip4(1), ip4(1), ip4(1))
-	l.want([]int32{0, 0, 0}, verdictFor(0xffff0003, 1), verdictFor(0xffff8003, 2), verdictFor(0x00000003, 3))
+	l.want([]int32{0, 0, 0}, verdictFor(0xffff0003, 1), verdictFor(0xffff8003, 2),
+		verdictFor(0x00000003, 3))
 	l.wantQueued(f[0], 0xffff, 1)
-	l.wantOutcome(f[1], false, QueueFull, Hop{0, 2, 0xffff8003, false}) // bypass is not for full queues
+	l.wantOutcome(f[1], false, QueueFull, Hop{0, 2, 0xffff8003,
+		false}) // bypass is not for full queues
 	l.wantQueued(f[2], 0, 4)
 	l.want([]int32{0}, request(msgVerdict, 0xffff, verdictAttr(1, 1)))
 	l.wantOutcome(f[0], true, Decided, Hop{0, 1, 0xffff0003, false}, Hop{0xffff, 1, 1, false})
@@ -106,7 +108,8 @@ func TestBatch(t *testing.T) {
 		if c.decided == 0 {
 			want = []int32{kernel.ENOENT}
 		}
-		l.want(want, batch(c.id, u32(attrMark, 7), u32(attrPriority, 8), attr(attrPayload, make([]byte, 30)...)))
+		l.want(want, batch(c.id, u32(attrMark, 7), u32(attrPriority, 8),
+			attr(attrPayload, make([]byte, 30)...)))
 		for i, f := range f {
 			id := uint32(i)
 			id += first
@@ -115,7 +118,8 @@ func TestBatch(t *testing.T) {
 				continue
 			}
 			o := l.wantOutcome(f, true, Decided, Hop{0, id, 1, true})
-			if o.Packet.Mark != 7 || o.Packet.Priority != 8 || o.Edits.Payload || len(o.Packet.Payload) != 21 {
+			if o.Packet.Mark != 7 || o.Packet.Priority != 8 || o.Edits.Payload ||
+				len(o.Packet.Payload) != 21 {
 				t.Errorf("%+v", o)
 			}
 		}
@@ -172,7 +176,8 @@ func TestPayload(t *testing.T) {
 		b := bytes.Repeat([]byte{0xab}, c.n)
 		l.want([]int32{0}, verdictFor(1, 1, attr(attrPayload, b...)))
 		o := l.wantOutcome(f, c.cause == Decided, c.cause, Hop{0, 1, 1, false})
-		if c.cause == Decided && (!bytes.Equal(o.Packet.Payload, b) || o.Packet.SKBInfo != 0) || o.Edits.Payload != (c.cause == Decided) {
+		if c.cause == Decided && (!bytes.Equal(o.Packet.Payload, b) || o.Packet.SKBInfo != 0) ||
+			o.Edits.Payload != (c.cause == Decided) {
 			t.Errorf("%d bytes: %+v", c.n, o.Edits)
 		}
 	}
@@ -218,7 +223,8 @@ func TestLinkEdits(t *testing.T) {
 }
 
 func TestConntrackEdits(t *testing.T) {
-	ct, exp := attr(attrCT|0x8000, attr(8, 0, 0, 0, 1)...), attr(attrExp|0x8000, attr(1, 0, 0, 0, 2)...)
+	ct, exp := attr(attrCT|0x8000, attr(8, 0, 0, 0, 1)...),
+		attr(attrExp|0x8000, attr(1, 0, 0, 0, 2)...)
 	for _, c := range []struct {
 		name   string
 		entry  []byte
@@ -230,7 +236,8 @@ func TestConntrackEdits(t *testing.T) {
 		{"entry", []byte{}, knownFlags, ct, true, false},
 		{"expectation without entry", []byte{}, knownFlags, exp, false, false},
 		{"untracked packet", nil, knownFlags, append(ct, exp...), false, false},
-		{"kernel without ctnetlink", []byte{}, knownFlags &^ flagConntrack, append(ct, exp...), false, false},
+		{"kernel without ctnetlink", []byte{}, knownFlags &^ flagConntrack, append(ct, exp...), false,
+			false},
 	} {
 		l := newLab(t)
 		l.k.SetFlags(c.flags)

@@ -26,7 +26,8 @@ func TestDeadlines(t *testing.T) {
 		}, func() {})
 		defer s.Stop()
 		for name, deadline := range map[string]time.Time{
-			"c": after(3), "a": after(1), "b": after(2), "none": {}, "removed": after(2), "later": after(1), "limited": {},
+			"c": after(3), "a": after(1), "b": after(2), "none": {}, "removed": after(2), "later": after(1),
+			"limited": {},
 		} {
 			entries[name] = new(Entry[string])
 			s.Add(entries[name], name, deadline)
@@ -42,7 +43,8 @@ func TestDeadlines(t *testing.T) {
 		if !slices.Equal(at, want) {
 			t.Errorf("overdue: %q, want %q", at, want)
 		}
-		if got := s.Owners(); removed.Load() != 1 || s.Len() != 1 || !slices.Equal(got, []string{"none"}) {
+		if got := s.Owners(); removed.Load() != 1 || s.Len() != 1 ||
+			!slices.Equal(got, []string{"none"}) {
 			t.Errorf("counted %d, left %q", removed.Load(), got)
 		}
 	})

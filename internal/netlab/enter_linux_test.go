@@ -279,8 +279,10 @@ func TestNeedWithoutCapabilities(t *testing.T) {
 	} {
 		cmd := program(t, "need", "NFQUEUE_NETLAB_ENTERED=1", "NFQUEUE_REQUIRE_KERNEL="+c.require)
 		out, _ := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != c.status || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "run as root") {
-			t.Errorf("NFQUEUE_REQUIRE_KERNEL=%s: exit status %d, output:\n%s", c.require, cmd.ProcessState.ExitCode(), out)
+		if cmd.ProcessState.ExitCode() != c.status || !strings.Contains(string(out), c.want) ||
+			!strings.Contains(string(out), "run as root") {
+			t.Errorf("NFQUEUE_REQUIRE_KERNEL=%s: exit status %d, output:\n%s", c.require,
+				cmd.ProcessState.ExitCode(), out)
 		}
 	}
 }

@@ -107,7 +107,8 @@ func (h *Host) AddBridge(name string) error {
 	attrs := rtnl.NewLinkAttrs()
 	attrs.Name = name
 	snooping := false
-	if err := h.route.LinkAdd(&rtnl.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}); err != nil {
+	if err := h.route.LinkAdd(&rtnl.Bridge{LinkAttrs: attrs,
+		MulticastSnooping: &snooping}); err != nil {
 		return fmt.Errorf("netlab: bridge %s: %w", name, err)
 	}
 	return End{Host: h, Name: name}.setUp()

@@ -55,7 +55,8 @@ func (u udp) wantDropped(t *testing.T) {
 func TestQueueBypass(t *testing.T) {
 	u := newUDP(t)
 	chain := labtest.Chain(t, u.host, netlab.Inet, netlab.Input, 0)
-	rule := labtest.Rule(t, chain, append(u.fromSender(), netlab.Counter(), netlab.ToQueue(netlab.Queue{Num: 7, Bypass: true}))...)
+	rule := labtest.Rule(t, chain, append(u.fromSender(), netlab.Counter(),
+		netlab.ToQueue(netlab.Queue{Num: 7, Bypass: true}))...)
 	u.wantPassed(t)
 	wantCount(t, rule, 1)
 }
@@ -63,7 +64,8 @@ func TestQueueBypass(t *testing.T) {
 func TestQueueWithoutBypass(t *testing.T) {
 	u := newUDP(t)
 	chain := labtest.Chain(t, u.host, netlab.Inet, netlab.Input, 0)
-	rule := labtest.Rule(t, chain, append(u.fromSender(), netlab.Counter(), netlab.ToQueue(netlab.Queue{Num: 7}))...)
+	rule := labtest.Rule(t, chain, append(u.fromSender(), netlab.Counter(),
+		netlab.ToQueue(netlab.Queue{Num: 7}))...)
 	u.wantDropped(t)
 	wantCount(t, rule, 1)
 	if err := rule.Delete(); err != nil {
@@ -76,7 +78,8 @@ func TestQueueForms(t *testing.T) {
 	u := newUDP(t)
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6, netlab.Inet} {
 		chain := labtest.Chain(t, u.host, family, netlab.Input, 0)
-		labtest.Rule(t, chain, netlab.ToQueue(netlab.Queue{Num: 65532, Total: 4, Bypass: true, Fanout: true}))
+		labtest.Rule(t, chain, netlab.ToQueue(netlab.Queue{Num: 65532, Total: 4, Bypass: true,
+			Fanout: true}))
 		labtest.Rule(t, chain, netlab.ToQueue(netlab.Queue{Num: 0, Total: 65535, Bypass: true}))
 		if _, err := chain.AddRule(netlab.ToQueue(netlab.Queue{Num: 65533, Total: 4})); err == nil {
 			t.Errorf("family %d: queues beyond 65535 accepted", family)
@@ -88,7 +91,8 @@ func TestQueueForms(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	u := newUDP(t)
 	chain := labtest.Chain(t, u.host, netlab.IP, netlab.Output, 0)
-	accept := labtest.Rule(t, chain, append(u.fromSender(), netlab.DstPort(addrOf(u.sink).Port()), netlab.Accept())...)
+	accept := labtest.Rule(t, chain, append(u.fromSender(), netlab.DstPort(addrOf(u.sink).Port()),
+		netlab.Accept())...)
 	labtest.Rule(t, chain, append(u.fromSender(), netlab.Drop())...)
 	u.wantPassed(t)
 	if err := accept.Delete(); err != nil {
@@ -114,7 +118,8 @@ func TestPolicyAndTableDelete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	labtest.Rule(t, chain, netlab.L4Proto(unix.IPPROTO_UDP), netlab.SrcPort(addrOf(u.other).Port()), netlab.Accept())
+	labtest.Rule(t, chain, netlab.L4Proto(unix.IPPROTO_UDP), netlab.SrcPort(addrOf(u.other).Port()),
+		netlab.Accept())
 	u.wantDropped(t)
 	if _, err := u.host.AddTable(netlab.Inet, "t"); err == nil {
 		t.Error("a second table of one name was made")
@@ -173,8 +178,10 @@ func TestCounterBytes(t *testing.T) {
 func TestConntrackState(t *testing.T) {
 	n := labtest.Pair(t)
 	chain := labtest.Chain(t, n.Server, netlab.Inet, netlab.Input, 0)
-	fresh := labtest.Rule(t, chain, netlab.InCTState(netlab.CTNew), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
-	known := labtest.Rule(t, chain, netlab.InCTState(netlab.CTEstablished|netlab.CTRelated), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
+	fresh := labtest.Rule(t, chain, netlab.InCTState(netlab.CTNew), netlab.L4Proto(unix.IPPROTO_UDP),
+		netlab.Counter())
+	known := labtest.Rule(t, chain, netlab.InCTState(netlab.CTEstablished|netlab.CTRelated),
+		netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
 	there, here := listen(t, n.Server, n.Server4), listen(t, n.Client, n.Client4)
 	for range 2 {
 		send(t, here, there, "ping")

@@ -51,7 +51,8 @@ func (h *Host) Forward() error {
 // (br_netfilter). The error matches errors.ErrUnsupported where the kernel has no br_netfilter for
 // this namespace.
 func (h *Host) FilterBridged() error {
-	for _, path := range []string{"bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"} {
+	for _, path := range []string{"bridge/bridge-nf-call-iptables",
+		"bridge/bridge-nf-call-ip6tables"} {
 		err := h.SetSysctl(path, "1")
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%w: load the module br_netfilter (%w)", err, errors.ErrUnsupported)

@@ -42,7 +42,8 @@ func TestNoDuplicateAddressDetection(t *testing.T) {
 // What is made has to work at once, every time.
 func TestRepeatedly(t *testing.T) {
 	labtest.Need(t)
-	for _, construct := range []func() (*netlab.Network, error){netlab.NewPair, netlab.NewRouted, netlab.NewBridged} {
+	for _, construct := range []func() (*netlab.Network, error){netlab.NewPair, netlab.NewRouted,
+		netlab.NewBridged} {
 		for range 5 {
 			n, err := construct()
 			if err != nil {
@@ -62,8 +63,10 @@ func TestRouted(t *testing.T) {
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		chain := labtest.Chain(t, n.Middle, family, netlab.Forward, 0)
 		counted = append(counted,
-			labtest.Rule(t, chain, netlab.InDevName(netlab.ToClient), netlab.OutDevName(netlab.ToServer), netlab.Counter()),
-			labtest.Rule(t, chain, netlab.InDevName(netlab.ToServer), netlab.OutDevName(netlab.ToClient), netlab.Counter()))
+			labtest.Rule(t, chain, netlab.InDevName(netlab.ToClient), netlab.OutDevName(netlab.ToServer),
+				netlab.Counter()),
+			labtest.Rule(t, chain, netlab.InDevName(netlab.ToServer), netlab.OutDevName(netlab.ToClient),
+				netlab.Counter()))
 	}
 	bothFamilies(t, n)
 	for i, rule := range counted {
@@ -79,7 +82,8 @@ func TestBridged(t *testing.T) {
 	// On Linux 6.1 and before, br_netfilter leaves out the chains of priority 0.
 	const filter = -200 // NF_BR_PRI_FILTER_BRIDGED
 	bridge := labtest.Chain(t, n.Middle, netlab.Bridge, netlab.Forward, filter)
-	frames := labtest.Rule(t, bridge, netlab.InDevName(netlab.ToClient), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
+	frames := labtest.Rule(t, bridge, netlab.InDevName(netlab.ToClient),
+		netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
 	bothFamilies(t, n)
 	wantCount(t, frames, 2)
 }
@@ -89,7 +93,8 @@ func TestFilterBridged(t *testing.T) {
 	labtest.Must(t, n.Middle.FilterBridged())
 	for _, family := range []netlab.Family{netlab.IP, netlab.IP6} {
 		chain := labtest.Chain(t, n.Middle, family, netlab.Forward, 0)
-		rule := labtest.Rule(t, chain, netlab.InDevName(netlab.Br0), netlab.L4Proto(unix.IPPROTO_UDP), netlab.Counter())
+		rule := labtest.Rule(t, chain, netlab.InDevName(netlab.Br0), netlab.L4Proto(unix.IPPROTO_UDP),
+			netlab.Counter())
 		client, server := n.Client4, n.Server4
 		if family == netlab.IP6 {
 			client, server = n.Client6, n.Server6
@@ -104,7 +109,8 @@ func TestNoNeighbourTraffic(t *testing.T) {
 	n := labtest.Pair(t)
 	chain := labtest.Chain(t, n.Server, netlab.IP6, netlab.Input, 0)
 	const neighbourSolicitation = 135
-	rule := labtest.Rule(t, chain, netlab.L4Proto(unix.IPPROTO_ICMPV6), netlab.ICMPType(neighbourSolicitation), netlab.Counter())
+	rule := labtest.Rule(t, chain, netlab.L4Proto(unix.IPPROTO_ICMPV6),
+		netlab.ICMPType(neighbourSolicitation), netlab.Counter())
 	bothFamilies(t, n)
 	wantCount(t, rule, 0)
 	neighbours, err := netlab.In(n.Client, func() ([]rtnl.Neigh, error) { return rtnl.NeighList(0, rtnl.FAMILY_ALL) })
@@ -125,11 +131,13 @@ func TestNoNeighbourTraffic(t *testing.T) {
 func TestConnectInsideOneHost(t *testing.T) {
 	h := labtest.Host(t)
 	p := netip.MustParsePrefix("2001:db8::1/64")
-	err := netlab.Connect(netlab.End{Host: h, Name: "a", Addrs: []netip.Prefix{p}}, netlab.End{Host: h, Name: "b"})
+	err := netlab.Connect(netlab.End{Host: h, Name: "a", Addrs: []netip.Prefix{p}},
+		netlab.End{Host: h, Name: "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.AddAddr("lo", netip.MustParsePrefix("2001:db8:f::1/128"), netip.MustParsePrefix("203.0.113.1/32")); err != nil {
+	if err := h.AddAddr("lo", netip.MustParsePrefix("2001:db8:f::1/128"),
+		netip.MustParsePrefix("203.0.113.1/32")); err != nil {
 		t.Fatal(err)
 	}
 	exchange(t, h, p.Addr(), h, netip.MustParseAddr("2001:db8:f::1"))

@@ -31,7 +31,8 @@ func parseVerdicts(t *testing.T, queue uint16, datagram []byte) (all []sent) {
 		rest = next
 		h, _ := nlwire.ParseHeader(msg)
 		s := sent{typ: h.Type, attrs: map[uint16]string{}}
-		if h.Flags != nlwire.FlagRequest || msg[16] != 0 || msg[17] != 0 || binary.BigEndian.Uint16(msg[18:]) != queue {
+		if h.Flags != nlwire.FlagRequest || msg[16] != 0 || msg[17] != 0 ||
+			binary.BigEndian.Uint16(msg[18:]) != queue {
 			t.Errorf("headers % x", msg[:20])
 		}
 		for attrs := msg[20:]; ; {
@@ -71,20 +72,24 @@ func TestRunsBecomeBatches(t *testing.T) {
 			[]sent{{typ: VerdictBatch, word: drop, id: 7}}},
 		{"run over the wrap", []Decision{{0xffffffff, drop, nil, true}, {0, drop, nil, true}},
 			[]sent{{typ: VerdictBatch, word: drop, id: 0}}},
-		{"verdict changes", []Decision{{5, drop, nil, true}, {6, accept, nil, true}, {7, accept, nil, true}},
+		{"verdict changes", []Decision{{5, drop, nil, true}, {6, accept, nil, true},
+			{7, accept, nil, true}},
 			[]sent{{typ: Verdict, word: drop, id: 5}, {typ: VerdictBatch, word: accept, id: 7}}},
 		{"id left out", []Decision{{5, drop, nil, true}, {7, drop, nil, true}},
 			[]sent{{typ: Verdict, word: drop, id: 5}, {typ: Verdict, word: drop, id: 7}}},
 		{"held from the start", []Decision{{5, drop, nil, false}, {6, drop, nil, false}},
 			[]sent{{typ: Verdict, word: drop, id: 5}, {typ: Verdict, word: drop, id: 6}}},
 		{"held in between", []Decision{{5, drop, nil, true}, {6, drop, nil, false}, {7, drop, nil, true}},
-			[]sent{{typ: Verdict, word: drop, id: 5}, {typ: Verdict, word: drop, id: 6}, {typ: Verdict, word: drop, id: 7}}},
+			[]sent{{typ: Verdict, word: drop, id: 5}, {typ: Verdict, word: drop, id: 6},
+				{typ: Verdict, word: drop, id: 7}}},
 		{"edited", []Decision{{5, accept, nil, true}, {6, accept, edited, true}, {7, accept, nil, true}},
 			[]sent{{typ: Verdict, word: accept, id: 5},
 				{typ: Verdict, word: accept, id: 6, attrs: map[uint16]string{AttrMark: "00000042"}},
 				{typ: Verdict, word: accept, id: 7}}},
-		{"another's in between", []Decision{{5, accept, nil, true}, {2, accept, nil, false}, {6, accept, nil, true}},
-			[]sent{{typ: Verdict, word: accept, id: 5}, {typ: Verdict, word: accept, id: 2}, {typ: Verdict, word: accept, id: 6}}},
+		{"another's in between", []Decision{{5, accept, nil, true}, {2, accept, nil, false},
+			{6, accept, nil, true}},
+			[]sent{{typ: Verdict, word: accept, id: 5}, {typ: Verdict, word: accept, id: 2},
+				{typ: Verdict, word: accept, id: 6}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := NewOutgoing(513)

@@ -23,7 +23,8 @@ func TestMessages(t *testing.T) {
 	b = append(b, 1, 2)
 	Finish(b, 24)
 	first, rest, ok := Next(b)
-	if h, hok := ParseHeader(first); !ok || !hok || h != (Header{Len: 24, Type: 0x301, Flags: 5, Seq: 7}) {
+	if h, hok := ParseHeader(first); !ok || !hok ||
+		h != (Header{Len: 24, Type: 0x301, Flags: 5, Seq: 7}) {
 		t.Errorf("first message %x, header %+v", first, h)
 	}
 	second, rest, ok := Next(rest)
@@ -60,7 +61,8 @@ func TestImpossibleLengths(t *testing.T) {
 func TestErrno(t *testing.T) {
 	body := binary.NativeEndian.AppendUint32(nil, ^uint32(0)) // -1
 	body = AppendHeader(body, 0x302, 0, 9)
-	if errno, request, ok := Errno(body); errno != 1 || request.Type != 0x302 || request.Seq != 9 || !ok {
+	if errno, request, ok := Errno(body); errno != 1 || request.Type != 0x302 || request.Seq != 9 ||
+		!ok {
 		t.Errorf("error %d of %+v, %v", errno, request, ok)
 	}
 	for n := range body {

@@ -41,7 +41,8 @@ func newSender(c *clocked, flushAfter time.Duration, log slog.Handler) *Sender {
 // decided is the verdict of a handler that was called and returned now.
 func decided(id uint32) Verdict {
 	t := Now()
-	return Verdict{Decision: nfqmsg.Decision{ID: id, Word: nfAccept, Batch: true}, Called: t, Returned: t}
+	return Verdict{Decision: nfqmsg.Decision{ID: id, Word: nfAccept, Batch: true}, Called: t,
+		Returned: t}
 }
 
 // TestOverdue: while a handler blocks, a verdict leaves when FlushAfter is over, whatever the

@@ -16,7 +16,8 @@ func TestSlow(t *testing.T) {
 		took time.Duration
 		slow bool
 	}{
-		{0, false}, {limit / 2, false}, {limit - 1, false}, {limit + limit/looks + 1, true}, {time.Hour, true},
+		{0, false}, {limit / 2, false}, {limit - 1, false}, {limit + limit/looks + 1, true},
+		{time.Hour, true},
 	} {
 		for _, before := range []time.Duration{0, limit / 7, limit} {
 			synctest.Test(t, func(t *testing.T) {

@@ -55,11 +55,12 @@ func newTrackLab(t *testing.T) trackLab {
 
 func (lab trackLab) queue(t *testing.T, edit func(*nfqueue.Packet), match ...netlab.Expr) {
 	t.Helper()
-	queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.Conntrack}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		lab.seen <- p.Clone()
-		edit(p)
-		return nfqueue.Accept
-	})
+	queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.Conntrack},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			lab.seen <- p.Clone()
+			edit(p)
+			return nfqueue.Accept
+		})
 	rule := append(match, netlab.InCTState(anyState), netlab.ToQueue(netlab.Queue{Num: 1}))
 	for _, hook := range []netlab.Hook{netlab.Input, netlab.Output} {
 		labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, hook, 0), rule...)
@@ -68,7 +69,8 @@ func (lab trackLab) queue(t *testing.T, edit func(*nfqueue.Packet), match ...net
 
 // next returns the next packet, which must have been seen at a hook in a state,
 // with its entry.
-func (lab trackLab) next(t *testing.T, hook nfqueue.Hook, state conntrack.State) (*nfqueue.Packet, conntrack.Entry) {
+func (lab trackLab) next(t *testing.T, hook nfqueue.Hook, state conntrack.State) (*nfqueue.Packet,
+	conntrack.Entry) {
 	t.Helper()
 	p := queuelab.WaitFor(t, lab.seen)
 	e, ok := p.Conntrack()
@@ -137,7 +139,8 @@ func ends(f int, n *netlab.Network) (client, server netip.Addr) {
 
 func localPort(c net.Conn) uint16 { return netip.MustParseAddrPort(c.LocalAddr().String()).Port() }
 
-const confirmed, seenReply, assured = conntrack.StatusConfirmed, conntrack.StatusSeenReply, conntrack.StatusAssured
+const confirmed, seenReply, assured = conntrack.StatusConfirmed, conntrack.StatusSeenReply,
+	conntrack.StatusAssured
 
 func TestConntrackUDP(t *testing.T) {
 	for f, family := range queuelab.Families {
@@ -146,7 +149,8 @@ func TestConntrackUDP(t *testing.T) {
 			client, server := ends(f, lab.Network)
 			l := queuelab.ListenUDP(t, lab.Server, netip.AddrPortFrom(server, queuelab.Port))
 			c := queuelab.DialUDP(t, lab.Client, netip.AddrPortFrom(server, queuelab.Port))
-			want := conntrack.Tuple{Src: client, Dst: server, Protocol: queuelab.UDP, SrcPort: localPort(c), DstPort: queuelab.Port}
+			want := conntrack.Tuple{Src: client, Dst: server, Protocol: queuelab.UDP, SrcPort: localPort(c),
+				DstPort: queuelab.Port}
 
 			queuelab.Send(t, c, "one")
 			queuelab.Receive(t, l, "one")
@@ -171,7 +175,8 @@ func TestConntrackUDP(t *testing.T) {
 			if d, ok := e.Timeout(); !ok || d == 0 || d > 10*time.Minute {
 				t.Errorf("timeout %v, %v", d, ok)
 			}
-			if _, ok := e.TCP(); ok || e.Helper() != nil || e.Labels() != nil || e.Mark() != 0 || e.Zone() != 0 {
+			if _, ok := e.TCP(); ok || e.Helper() != nil || e.Labels() != nil || e.Mark() != 0 ||
+				e.Zone() != 0 {
 				t.Error("what is not there is told")
 			}
 		})
@@ -185,7 +190,8 @@ func TestConntrackTCP(t *testing.T) {
 			client, server := ends(f, lab.Network)
 			l := listenTCP(t, lab.Server, netip.AddrPortFrom(server, queuelab.Port))
 			c := dialTCP(t, lab.Client, netip.AddrPortFrom(server, queuelab.Port))
-			want := conntrack.Tuple{Src: client, Dst: server, Protocol: tcp, SrcPort: localPort(c), DstPort: queuelab.Port}
+			want := conntrack.Tuple{Src: client, Dst: server, Protocol: tcp, SrcPort: localPort(c),
+				DstPort: queuelab.Port}
 			for _, s := range []struct {
 				hook  nfqueue.Hook
 				state conntrack.State
@@ -193,8 +199,10 @@ func TestConntrackTCP(t *testing.T) {
 				set   conntrack.Status
 			}{
 				{nfqueue.HookInput, conntrack.StateNew, conntrack.TCPSynSent, 0},
-				{nfqueue.HookOutput, conntrack.StateEstablishedReply, conntrack.TCPSynRecv, confirmed | seenReply},
-				{nfqueue.HookInput, conntrack.StateEstablished, conntrack.TCPEstablished, confirmed | seenReply | assured},
+				{nfqueue.HookOutput, conntrack.StateEstablishedReply, conntrack.TCPSynRecv,
+					confirmed | seenReply},
+				{nfqueue.HookInput, conntrack.StateEstablished, conntrack.TCPEstablished,
+					confirmed | seenReply | assured},
 			} {
 				_, e := lab.next(t, s.hook, s.state)
 				wantTuples(t, e, want)
@@ -204,7 +212,8 @@ func TestConntrackTCP(t *testing.T) {
 					t.Errorf("TCP %+v, %v; want %v", info, ok, s.tcp)
 				}
 				const scale = conntrack.TCPWindowScale | conntrack.TCPSACKPerm
-				if s.tcp != conntrack.TCPSynSent && (info.OriginalFlags&scale != scale || info.ReplyFlags&scale != scale || info.OriginalScale == 0 || info.ReplyScale == 0) {
+				if s.tcp != conntrack.TCPSynSent && (info.OriginalFlags&scale != scale ||
+					info.ReplyFlags&scale != scale || info.OriginalScale == 0 || info.ReplyScale == 0) {
 					t.Errorf("%v: %+v, want window scaling and SACK on both ends", s.tcp, info)
 				}
 			}
@@ -228,13 +237,16 @@ func TestConntrackICMP(t *testing.T) {
 			}
 			lab := newTrackLab(t)
 			client, server := ends(f, lab.Network)
-			queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.Conntrack}, func(p *nfqueue.Packet) nfqueue.Verdict {
-				lab.seen <- p.Clone()
-				return nfqueue.Accept
-			})
-			for hook, typ := range map[netlab.Hook]uint8{netlab.Input: request, netlab.Output: map[uint8]uint8{8: 0, 128: 129}[request]} {
+			queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.Conntrack},
+				func(p *nfqueue.Packet) nfqueue.Verdict {
+					lab.seen <- p.Clone()
+					return nfqueue.Accept
+				})
+			for hook, typ := range map[netlab.Hook]uint8{netlab.Input: request,
+				netlab.Output: map[uint8]uint8{8: 0, 128: 129}[request]} {
 				labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, hook, 0),
-					netlab.L4Proto(proto), netlab.ICMPType(typ), netlab.InCTState(anyState), netlab.ToQueue(netlab.Queue{Num: 1}))
+					netlab.L4Proto(proto), netlab.ICMPType(typ), netlab.InCTState(anyState),
+					netlab.ToQueue(netlab.Queue{Num: 1}))
 			}
 			c, err := netlab.In(lab.Client, func() (net.PacketConn, error) { return net.ListenPacket(network, client.String()) })
 			labtest.Must(t, err)
@@ -245,7 +257,8 @@ func TestConntrackICMP(t *testing.T) {
 			}
 			_, err = c.WriteTo(echo, &net.IPAddr{IP: server.AsSlice()})
 			labtest.Must(t, err)
-			want := conntrack.Tuple{Src: client, Dst: server, Protocol: nfqueue.Protocol(proto), ICMPType: request, ICMPID: id}
+			want := conntrack.Tuple{Src: client, Dst: server, Protocol: nfqueue.Protocol(proto),
+				ICMPType: request, ICMPID: id}
 			_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
 			wantTuples(t, e, want)
 			_, e = lab.next(t, nfqueue.HookOutput, conntrack.StateEstablishedReply)
@@ -265,14 +278,17 @@ func TestConntrackSCTP(t *testing.T) {
 	const tag = 0xdecafbad
 	init := []byte{
 		0x03, 0xe8, 0x07, 0xd0, 0, 0, 0, 0, 0, 0, 0, 0, // ports 1000 and 2000, tag 0
-		1, 0, 0, 20, tag >> 24, tag >> 16 & 0xff, tag >> 8 & 0xff, tag & 0xff, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1,
+		1, 0, 0, 20, tag >> 24, tag >> 16 & 0xff, tag >> 8 & 0xff, tag & 0xff, 0, 1, 0, 0, 0, 1, 0, 1, 0,
+		0, 0, 1,
 	}
 	binary.LittleEndian.PutUint32(init[8:], ippkt.CRC32c(init))
 	_, err = c.WriteTo(init, &net.IPAddr{IP: lab.Server4.AsSlice()})
 	labtest.Must(t, err)
 	_, e := lab.next(t, nfqueue.HookInput, conntrack.StateNew)
-	wantTuples(t, e, conntrack.Tuple{Src: lab.Client4, Dst: lab.Server4, Protocol: sctp, SrcPort: 1000, DstPort: 2000})
-	if info, ok := e.SCTP(); !ok || info != (conntrack.SCTPInfo{State: conntrack.SCTPClosed, ReplyVTag: tag}) {
+	wantTuples(t, e, conntrack.Tuple{Src: lab.Client4, Dst: lab.Server4, Protocol: sctp, SrcPort: 1000,
+		DstPort: 2000})
+	if info, ok := e.SCTP(); !ok || info != (conntrack.SCTPInfo{State: conntrack.SCTPClosed,
+		ReplyVTag: tag}) {
 		t.Errorf("SCTP %+v, %v", info, ok)
 	}
 }
@@ -327,7 +343,8 @@ func TestConnLabelsVerdict(t *testing.T) {
 	}
 	t.Run("with room", func(t *testing.T) {
 		lab := newTrackLab(t)
-		labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Output, 10), netlab.L4Proto(253), setCT(expr.CtKeyLABELS, labels))
+		labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Output, 10), netlab.L4Proto(253),
+			setCT(expr.CtKeyLABELS, labels))
 		lab.queue(t, edit, netlab.L4Proto(queuelab.UDP))
 		masked := bytes.Clone(labels)
 		for i := range masked {
@@ -409,11 +426,13 @@ func TestConntrackRecords(t *testing.T) {
 		packets := uint64(i + 1)
 		want := conntrack.Counters{Packets: packets, Bytes: packets * (20 + 8 + uint64(len("datagram")))}
 		told := labtest.AtLeast(t, 6, 1)
-		if original, reply, ok := e.Counters(); ok != told || told && (original != want || reply != (conntrack.Counters{})) {
+		if original, reply, ok := e.Counters(); ok != told || told &&
+			(original != want || reply != (conntrack.Counters{})) {
 			t.Errorf("packet %d: counters %v, %v, %v; want %v", i+1, original, reply, ok, want)
 		}
 		start, stop, ok := e.Times()
-		if ok != told || !stop.IsZero() || told && (i == 0) != start.IsZero() || i > 0 && told && (start.Before(before) || start.After(time.Now())) {
+		if ok != told || !stop.IsZero() || told && (i == 0) != start.IsZero() || i > 0 && told &&
+			(start.Before(before) || start.After(time.Now())) {
 			t.Errorf("packet %d: from %v to %v, %v", i+1, start, stop, ok)
 		}
 	}
@@ -421,7 +440,8 @@ func TestConntrackRecords(t *testing.T) {
 
 func TestConntrackZone(t *testing.T) {
 	lab := newTrackLab(t)
-	labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Prerouting, -300), netlab.L4Proto(queuelab.UDP),
+	labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Prerouting, -300),
+		netlab.L4Proto(queuelab.UDP),
 		setCT(expr.CtKeyZONE, binary.NativeEndian.AppendUint16(nil, 515)))
 	lab.queue(t, noEdit, netlab.L4Proto(queuelab.UDP))
 	e := lab.udpFlow(t, 1)[0]
@@ -432,22 +452,26 @@ func TestConntrackZone(t *testing.T) {
 
 func TestUntracked(t *testing.T) {
 	lab := newTrackLab(t)
-	labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Prerouting, -300), netlab.L4Proto(queuelab.UDP), notrack)
-	labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Input, 0), netlab.L4Proto(queuelab.UDP),
+	labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Prerouting, -300),
+		netlab.L4Proto(queuelab.UDP), notrack)
+	labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.Inet, netlab.Input, 0),
+		netlab.L4Proto(queuelab.UDP),
 		netlab.InCTState(netlab.CTUntracked), netlab.ToQueue(netlab.Queue{Num: 1}))
-	queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.Conntrack}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		if e, ok := p.Conntrack(); ok {
-			t.Errorf("an untracked packet has an entry with status %v", e.Status())
-		}
-		if s, ok := p.ConnState(); ok {
-			t.Errorf("an untracked packet is %v", s)
-		}
-		if p.SetConnMark(1, 1) == nil {
-			t.Error("the mark of no connection can be set")
-		}
-		return nfqueue.Accept
-	})
+	queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.Conntrack},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			if e, ok := p.Conntrack(); ok {
+				t.Errorf("an untracked packet has an entry with status %v", e.Status())
+			}
+			if s, ok := p.ConnState(); ok {
+				t.Errorf("an untracked packet is %v", s)
+			}
+			if p.SetConnMark(1, 1) == nil {
+				t.Error("the mark of no connection can be set")
+			}
+			return nfqueue.Accept
+		})
 	l := queuelab.ListenUDP(t, lab.Server, netip.AddrPortFrom(lab.Server4, queuelab.Port))
-	queuelab.Send(t, queuelab.DialUDP(t, lab.Client, netip.AddrPortFrom(lab.Server4, queuelab.Port)), "datagram")
+	queuelab.Send(t, queuelab.DialUDP(t, lab.Client, netip.AddrPortFrom(lab.Server4, queuelab.Port)),
+		"datagram")
 	queuelab.Receive(t, l, "datagram")
 }

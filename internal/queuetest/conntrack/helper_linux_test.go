@@ -38,7 +38,8 @@ func dialTCP(t *testing.T, h *netlab.Host, to netip.AddrPort) net.Conn {
 }
 
 // connect makes a connection from the client to a port of the server.
-func (lab trackLab) connect(t *testing.T, port uint16, l *net.TCPListener) (client, server net.Conn) {
+func (lab trackLab) connect(t *testing.T, port uint16, l *net.TCPListener) (client,
+	server net.Conn) {
 	t.Helper()
 	client = dialTCP(t, lab.Client, netip.AddrPortFrom(lab.Server4, port))
 	server, err := l.Accept()
@@ -134,7 +135,8 @@ func TestExpectation(t *testing.T) {
 		t.Errorf("master %v, %v; want %v", got, ok, master)
 	}
 	if string(e.Helper()) != "ftp" || e.Mark() != 3 {
-		t.Errorf("the expected connection has helper %q and mark %d; want ftp and that of its master", e.Helper(), e.Mark())
+		t.Errorf("the expected connection has helper %q and mark %d; want ftp and that of its master",
+			e.Helper(), e.Mark())
 	}
 
 	lab.connect(t, 5000, l)
@@ -155,7 +157,8 @@ func TestAdjustSequenceVerdict(t *testing.T) {
 			must(t, p.AdjustSequence())
 		}
 	}, netlab.L4Proto(tcp))
-	client, server := lab.connect(t, 21, listenTCP(t, lab.Server, netip.AddrPortFrom(lab.Server4, 2121)))
+	client, server := lab.connect(t, 21, listenTCP(t, lab.Server,
+		netip.AddrPortFrom(lab.Server4, 2121)))
 	_, e := lab.first(t, 21)
 	wantStatus(t, e, "redirected", conntrack.StatusDstNAT, 0)
 	if r, ok := e.Reply(); !ok || r.SrcPort != 2121 {
@@ -169,7 +172,8 @@ func TestAdjustSequenceVerdict(t *testing.T) {
 	tell(t, client, server, "again", "again")
 	e = lab.with(t, "again")
 	wantStatus(t, e, "after a longer segment", conntrack.StatusSeqAdjust, 0)
-	if o, r, ok := e.SeqAdj(); !ok || o.OffsetBefore != 0 || o.OffsetAfter != int32(len(", world")) || r.OffsetAfter != 0 {
+	if o, r, ok := e.SeqAdj(); !ok || o.OffsetBefore != 0 || o.OffsetAfter != int32(len(", world")) ||
+		r.OffsetAfter != 0 {
 		t.Errorf("adjustment %+v, %+v, %v", o, r, ok)
 	}
 }
@@ -193,7 +197,8 @@ func TestUserspaceHelper(t *testing.T) {
 		}
 	}, netlab.L4Proto(queuelab.UDP))
 	for i, e := range lab.udpFlow(t, 4) {
-		if want := []string{string(make([]byte, 8)), "eight by", "changed.", "changed."}[i]; string(e.HelperInfo()) != want || string(e.Helper()) != name {
+		if want := []string{string(make([]byte, 8)), "eight by", "changed.",
+			"changed."}[i]; string(e.HelperInfo()) != want || string(e.Helper()) != name {
 			t.Errorf("packet %d has helper %q with %q, want %q", i+1, e.Helper(), e.HelperInfo(), want)
 		}
 		if want := []uint32{0, 0, 4, 4}[i]; e.Mark() != want {

@@ -45,15 +45,18 @@ func attachHelper(t *testing.T, h *netlab.Host, name string, proto uint8, port, 
 	match := []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: unix.NFT_REG_1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte{proto}},
-		&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: binary.BigEndian.AppendUint16(nil, port)},
+		&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseTransportHeader, Offset: 2,
+			Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1,
+			Data: binary.BigEndian.AppendUint16(nil, port)},
 	}
 	rule := func(typ nftables.ChainType, priority nftables.ChainPriority, then ...expr.Any) {
 		chain := conn.AddChain(&nftables.Chain{
 			Table: table, Name: string(typ), Type: typ, Hooknum: nftables.ChainHookPrerouting,
 			Priority: nftables.ChainPriorityRef(priority),
 		})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match[:len(match):len(match)], then...)})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain,
+			Exprs: append(match[:len(match):len(match)], then...)})
 	}
 	rule(nftables.ChainTypeFilter, -150, &expr.Objref{Type: int(helper.Type), Name: helper.Name})
 	if redirect != 0 {

@@ -24,8 +24,10 @@ import (
 func synOnly(*netlab.Host) ([]expr.Any, error) {
 	const fin, syn, rst, ack = 1, 2, 4, 16
 	return []expr.Any{
-		&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
-		&expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 1, Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
+		&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseTransportHeader, Offset: 13,
+			Len: 1},
+		&expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1, Len: 1,
+			Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte{syn}},
 	}, nil
 }
@@ -38,7 +40,8 @@ func synproxy(*netlab.Host) ([]expr.Any, error) {
 // segment returns the TCP header of a packet over IPv4, and its timestamp option.
 func segment(t *testing.T, p *nfqueue.Packet) (header *layers.TCP, value, echo uint32) {
 	t.Helper()
-	header, ok := gopacket.NewPacket(p.Payload(), layers.LayerTypeIPv4, gopacket.Default).TransportLayer().(*layers.TCP)
+	header, ok := gopacket.NewPacket(p.Payload(), layers.LayerTypeIPv4,
+		gopacket.Default).TransportLayer().(*layers.TCP)
 	if !ok {
 		t.Fatalf("not TCP: %x", p.Payload())
 	}
@@ -55,12 +58,15 @@ func segment(t *testing.T, p *nfqueue.Packet) (header *layers.TCP, value, echo u
 func TestConntrackSynproxy(t *testing.T) {
 	lab := newTrackLab(t)
 	labtest.Must(t, lab.Server.SetSysctl("netfilter/nf_conntrack_tcp_loose", "0"))
-	fromClient := []netlab.Expr{netlab.InDevName(netlab.Eth), netlab.L4Proto(tcp), netlab.DstPort(queuelab.Port)}
+	fromClient := []netlab.Expr{netlab.InDevName(netlab.Eth), netlab.L4Proto(tcp),
+		netlab.DstPort(queuelab.Port)}
 	rule := func(hook netlab.Hook, priority int32, then ...netlab.Expr) {
-		labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.IP, hook, priority), append(fromClient[:len(fromClient):len(fromClient)], then...)...)
+		labtest.Rule(t, labtest.Chain(t, lab.Server, netlab.IP, hook, priority),
+			append(fromClient[:len(fromClient):len(fromClient)], then...)...)
 	}
 	rule(netlab.Prerouting, -300, synOnly, notrack)
-	rule(netlab.Input, -2, netlab.InCTState(netlab.CTInvalid|netlab.CTUntracked), netlab.ToQueue(netlab.Queue{Num: 2}))
+	rule(netlab.Input, -2, netlab.InCTState(netlab.CTInvalid|netlab.CTUntracked),
+		netlab.ToQueue(netlab.Queue{Num: 2}))
 	rule(netlab.Input, -1, netlab.InCTState(netlab.CTInvalid|netlab.CTUntracked), synproxy)
 	proving := make(chan *nfqueue.Packet, 100)
 	queuelab.Serve(t, lab.Server, nfqueue.Config{Queue: 2}, func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -69,7 +75,8 @@ func TestConntrackSynproxy(t *testing.T) {
 	})
 	lab.queue(t, noEdit, netlab.L4Proto(tcp))
 
-	client, server := lab.connect(t, queuelab.Port, listenTCP(t, lab.Server, netip.AddrPortFrom(lab.Server4, queuelab.Port)))
+	client, server := lab.connect(t, queuelab.Port,
+		listenTCP(t, lab.Server, netip.AddrPortFrom(lab.Server4, queuelab.Port)))
 	tell(t, client, server, "hello", "hello")
 	tell(t, server, client, "welcome", "welcome")
 
@@ -95,12 +102,14 @@ func TestConntrackSynproxy(t *testing.T) {
 		t.Fatalf("the server's first segment is %v, timestamps are %d and %d", first, given, clock)
 	}
 	s, ok := e.Synproxy()
-	if want := (conntrack.Synproxy{ISN: proof.Ack - 1, InitTimestamp: given, TimestampOffset: clock - given}); s != want || !ok {
+	if want := (conntrack.Synproxy{ISN: proof.Ack - 1, InitTimestamp: given,
+		TimestampOffset: clock - given}); s != want || !ok {
 		t.Errorf("%+v, %v; want %+v", s, ok, want)
 	}
 	shift := int32(s.ISN - first.Seq)
 	original, reply, ok := e.SeqAdj()
-	if original != (conntrack.SeqAdj{}) || reply.OffsetBefore != shift || reply.OffsetAfter != shift || !ok {
+	if original != (conntrack.SeqAdj{}) || reply.OffsetBefore != shift || reply.OffsetAfter != shift ||
+		!ok {
 		t.Errorf("adjustment %+v, %+v, %v; want %d in replies", original, reply, ok, shift)
 	}
 	wantStatus(t, e, "behind the proxy", conntrack.StatusSeqAdjust, 0)

@@ -214,7 +214,8 @@ func TestFaultUnsentIsNotDecidedByWaitingBatch(t *testing.T) {
 		<-flights[1].Done()
 		select {
 		case <-flights[0].Done():
-			t.Errorf("the verdict that could not be sent was drop; a batch decided: %+v", flights[0].Outcome())
+			t.Errorf("the verdict that could not be sent was drop; a batch decided: %+v",
+				flights[0].Outcome())
 		default:
 		}
 		if err := s.Stop(); err != nil {

@@ -38,7 +38,8 @@ func TestFaultQueueTakenUnderneath(t *testing.T) {
 	})
 	const packets = 9
 	for range packets {
-		flights = append(flights, k.Send(fakekernel.Rule{}, fakekernel.Packet{Family: 2, Payload: smallPacket}))
+		flights = append(flights, k.Send(fakekernel.Rule{},
+			fakekernel.Packet{Family: 2, Payload: smallPacket}))
 	}
 	s := queuelab.StartServing(q, oddDropped)
 	for q.Stats().Refused == 0 {
@@ -124,7 +125,8 @@ func TestFaultVerdictsAfterClose(t *testing.T) {
 	if !errors.Is(err, nfqueue.ErrClosed) {
 		t.Errorf("Serve: %v", err)
 	}
-	if got := q.Stats(); got.Received != 9 || got.Accepted != 5 || got.Unsent != 5 || got.Abandoned != 4 {
+	if got := q.Stats(); got.Received != 9 || got.Accepted != 5 || got.Unsent != 5 ||
+		got.Abandoned != 4 {
 		t.Errorf("%+v", got)
 	}
 	for _, f := range flights {
@@ -213,7 +215,8 @@ func TestFaultBooksWhileHandlersBlock(t *testing.T) {
 				}()
 				wantVerdict(t, flights[1], nfqueue.Drop)
 				got := q.Stats()
-				if got.Received != 7 || got.Held != 1 || got.Dropped != 1 || got.Verdicts() != 1 || got.Undecided() != 5 {
+				if got.Received != 7 || got.Held != 1 || got.Dropped != 1 || got.Verdicts() != 1 ||
+					got.Undecided() != 5 {
 					t.Errorf("%+v", got)
 				}
 				if uint64(got.Kernel.LastID) != got.Received+got.Lost {
@@ -250,7 +253,8 @@ func TestFaultOverruledWhileHandlerBlocks(t *testing.T) {
 			return nfqueue.Accept
 		}))
 		wantVerdict(t, flights[0], nfqueue.Drop)
-		if got := q.Stats(); got.Accepted != 0 || got.Dropped != 1 || got.Fallback.Send != 1 || got.Undecided() != 1 {
+		if got := q.Stats(); got.Accepted != 0 || got.Dropped != 1 || got.Fallback.Send != 1 ||
+			got.Undecided() != 1 {
 			t.Errorf("%+v", got)
 		}
 		close(block)
@@ -337,7 +341,8 @@ func TestFaultFlowsAbandonedByClose(t *testing.T) {
 		k := newFaulty(t)
 		q := k.open(nfqueue.Config{})
 		flights := k.send(200)
-		err := q.ServeFlows(t.Context(), 2, queuelab.Alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+		err := q.ServeFlows(t.Context(), 2, queuelab.Alike(func(_ int,
+			p *nfqueue.Packet) nfqueue.Verdict {
 			if p.ID() == 3 {
 				for q.Stats().Received < 100 {
 					runtime.Gosched()
@@ -361,7 +366,8 @@ func TestFaultFlowsAbandonedByClose(t *testing.T) {
 		q := k.open(nfqueue.Config{})
 		flights := k.send(50)
 		var p *nfqueue.PanicError
-		if err := q.ServeFlows(t.Context(), 2, queuelab.Alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict {
+		if err := q.ServeFlows(t.Context(), 2, queuelab.Alike(func(_ int,
+			p *nfqueue.Packet) nfqueue.Verdict {
 			if p.ID() == 3 {
 				panic("and never served again")
 			}
@@ -384,7 +390,8 @@ func TestFaultFlowsAbandonedByClose(t *testing.T) {
 
 // The kernel has no memory for a while. The queue gives up no verdict before it has some again.
 func TestFaultSendFailsForAWhile(t *testing.T) {
-	for name, err := range map[string]error{"ENOBUFS": noBuffers, "EAGAIN": kernel.Error(kernel.EAGAIN)} {
+	for name, err := range map[string]error{"ENOBUFS": noBuffers,
+		"EAGAIN": kernel.Error(kernel.EAGAIN)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newFaulty(t)

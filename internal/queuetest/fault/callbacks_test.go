@@ -22,22 +22,26 @@ var methods = map[string]struct {
 	call func(q *nfqueue.Queue) error
 	want error
 }{
-	"Shutdown":      {func(q *nfqueue.Queue) error { return q.Shutdown(context.Background()) }, nfqueue.ErrInHandler},
-	"Release":       {func(q *nfqueue.Queue) error { return q.Release(context.Background()) }, nfqueue.ErrInHandler},
-	"SetMaxLen":     {func(q *nfqueue.Queue) error { return q.SetMaxLen(0) }, nfqueue.ErrInHandler},
-	"SetFlags":      {func(q *nfqueue.Queue) error { return q.SetFlags(0, 0) }, nfqueue.ErrInHandler},
-	"SetCopy":       {func(q *nfqueue.Queue) error { return q.SetCopy(0, 0) }, nfqueue.ErrInHandler},
-	"SetReadBuffer": {func(q *nfqueue.Queue) error { _, err := q.SetReadBuffer(1 << 20); return err }, nil},
-	"Stats":         {func(q *nfqueue.Queue) error { q.Stats(); return nil }, nil},
-	"Number":        {func(q *nfqueue.Queue) error { q.Number(); return nil }, nil},
-	"File":          {func(q *nfqueue.Queue) error { _, err := q.File(); return err }, errors.ErrUnsupported},
+	"Shutdown": {func(q *nfqueue.Queue) error { return q.Shutdown(context.Background()) },
+		nfqueue.ErrInHandler},
+	"Release": {func(q *nfqueue.Queue) error { return q.Release(context.Background()) },
+		nfqueue.ErrInHandler},
+	"SetMaxLen": {func(q *nfqueue.Queue) error { return q.SetMaxLen(0) }, nfqueue.ErrInHandler},
+	"SetFlags":  {func(q *nfqueue.Queue) error { return q.SetFlags(0, 0) }, nfqueue.ErrInHandler},
+	"SetCopy":   {func(q *nfqueue.Queue) error { return q.SetCopy(0, 0) }, nfqueue.ErrInHandler},
+	"SetReadBuffer": {func(q *nfqueue.Queue) error { _, err := q.SetReadBuffer(1 << 20); return err },
+		nil},
+	"Stats":  {func(q *nfqueue.Queue) error { q.Stats(); return nil }, nil},
+	"Number": {func(q *nfqueue.Queue) error { q.Number(); return nil }, nil},
+	"File":   {func(q *nfqueue.Queue) error { _, err := q.File(); return err }, errors.ErrUnsupported},
 	"Serve": {func(q *nfqueue.Queue) error {
 		return q.Serve(context.Background(), queuelab.Always(nfqueue.Accept))
 	}, nfqueue.ErrServing},
 	"ServeFlows": {func(q *nfqueue.Queue) error {
-		return q.ServeFlows(context.Background(), 2, queuelab.Alike(func(int, *nfqueue.Packet) nfqueue.Verdict {
-			return nfqueue.Accept
-		}))
+		return q.ServeFlows(context.Background(), 2,
+			queuelab.Alike(func(int, *nfqueue.Packet) nfqueue.Verdict {
+				return nfqueue.Accept
+			}))
 	}, nfqueue.ErrServing},
 }
 
@@ -78,9 +82,11 @@ func TestFaultMethodsInCallbacks(t *testing.T) {
 		"Logger, invalid verdict": {serve: serveOne, prepare: func(cfg *nfqueue.Config, callback func()) {
 			cfg.Logger = slog.New(hook{line: callback})
 		}, handler: func(func()) nfqueue.Verdict { return nfqueue.Deferred }},
-		"Logger, no memory to send": {serve: serveOne, prepare: func(cfg *nfqueue.Config, callback func()) {
-			cfg.Logger = slog.New(hook{line: callback})
-		}, fault: func(k *faulty) { k.FailSend(0, noBuffers) }, handler: func(func()) nfqueue.Verdict { return nfqueue.Accept }, verdict: nfqueue.Accept},
+		"Logger, no memory to send": {serve: serveOne,
+			prepare: func(cfg *nfqueue.Config, callback func()) {
+				cfg.Logger = slog.New(hook{line: callback})
+			}, fault: func(k *faulty) { k.FailSend(0, noBuffers) },
+			handler: func(func()) nfqueue.Verdict { return nfqueue.Accept }, verdict: nfqueue.Accept},
 	} {
 		for name, m := range methods {
 			t.Run(where+"/"+name, func(t *testing.T) {
@@ -233,7 +239,8 @@ func TestFaultServeAfterShutdown(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
 	q.Close()
-	if err := q.Serve(context.Background(), queuelab.Always(nfqueue.Drop)); !errors.Is(err, nfqueue.ErrClosed) {
+	if err := q.Serve(context.Background(), queuelab.Always(nfqueue.Drop)); !errors.Is(err,
+		nfqueue.ErrClosed) {
 		t.Errorf("Serve after Close: %v", err)
 	}
 }

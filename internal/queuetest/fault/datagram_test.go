@@ -59,7 +59,8 @@ func TestFaultDatagramsFitTheSocket(t *testing.T) {
 	flights := sendSmall(k, packets)
 	s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		b := p.Payload()
-		if err := p.SetPayload(append(b, bytes.Repeat([]byte{byte(p.ID())}, int(p.ID()))...)); err != nil {
+		if err := p.SetPayload(append(b, bytes.Repeat([]byte{byte(p.ID())},
+			int(p.ID()))...)); err != nil {
 			t.Error(err)
 		}
 		p.SetMark(p.ID())
@@ -69,7 +70,9 @@ func TestFaultDatagramsFitTheSocket(t *testing.T) {
 		<-f.Done()
 		o := f.Outcome()
 		id := byte(i + 1)
-		if !o.Passed || o.Packet.Mark != uint32(id) || !bytes.HasSuffix(o.Packet.Payload, bytes.Repeat([]byte{id}, int(id))) || len(o.Packet.Payload) != len(smallPacket)+int(id) {
+		if !o.Passed || o.Packet.Mark != uint32(id) ||
+			!bytes.HasSuffix(o.Packet.Payload, bytes.Repeat([]byte{id}, int(id))) ||
+			len(o.Packet.Payload) != len(smallPacket)+int(id) {
 			t.Errorf("packet %d: %+v", id, o)
 		}
 	}
@@ -90,7 +93,8 @@ func TestFaultMarksOfLargePackets(t *testing.T) {
 	binary.BigEndian.PutUint16(large[2:], uint16(len(large)))
 	var flights []*nfqueuetest.Flight
 	for range 10 {
-		flights = append(flights, k.Send(0, nfqueuetest.Spec{Payload: large, SKBInfo: nfqueue.SegmentationPending}))
+		flights = append(flights, k.Send(0, nfqueuetest.Spec{Payload: large,
+			SKBInfo: nfqueue.SegmentationPending}))
 	}
 	s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		p.SetMark(7)

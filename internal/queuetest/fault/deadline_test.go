@@ -29,7 +29,8 @@ func TestFaultDeferTimeout(t *testing.T) {
 		flights := k.send(len(limits))
 		for _, i := range []int{3, 4, 1, 2, 0} {
 			wantVerdict(t, flights[i], nfqueue.Accept)
-			if took, want := time.Since(began), max(limits[i], 0); took < want || took > want+time.Millisecond {
+			if took, want := time.Since(began), max(limits[i], 0); took < want ||
+				took > want+time.Millisecond {
 				t.Errorf("packet %d expired after %v, want %v", i+1, took, limits[i])
 			}
 			if err := held[uint32(i+1)].Resolve(nfqueue.Drop); !errors.Is(err, nfqueue.ErrResolved) {

@@ -258,7 +258,8 @@ func TestFaultManyHeldFromManyGoroutines(t *testing.T) {
 			t.Fatalf("packet %d has the mark %#x", id, r.Mark)
 		}
 	}
-	if got := q.Stats(); got.Deferred != packets || got.Held != 0 || got.Accepted+got.Dropped != packets || got.TooLate+got.Refused+got.Lost != 0 {
+	if got := q.Stats(); got.Deferred != packets || got.Held != 0 ||
+		got.Accepted+got.Dropped != packets || got.TooLate+got.Refused+got.Lost != 0 {
 		t.Errorf("%+v", got)
 	}
 	if err := s.Stop(); err != nil {

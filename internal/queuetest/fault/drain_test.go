@@ -149,7 +149,8 @@ func TestFaultDrainBrokenOff(t *testing.T) {
 				}
 				for i, f := range flights {
 					r := f.Result()
-					if i >= 2 && (r.Cause != nfqueuetest.Decided || name != "OnRefused" && r.Verdict != nfqueue.Accept) {
+					if i >= 2 && (r.Cause != nfqueuetest.Decided || name != "OnRefused" &&
+						r.Verdict != nfqueue.Accept) {
 						t.Errorf("packet %d: %v, %v", i+1, r.Cause, r.Verdict)
 					}
 				}

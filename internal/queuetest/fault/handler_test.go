@@ -37,7 +37,8 @@ func TestFaultPanicInHandler(t *testing.T) {
 	cause := errors.New("mine")
 	err := q.Serve(t.Context(), misbehave(func() { panic(cause) }))
 	var p *nfqueue.PanicError
-	if !errors.As(err, &p) || p.Value != cause || !errors.Is(err, cause) || !bytes.Contains(p.Stack, []byte("misbehave")) {
+	if !errors.As(err, &p) || p.Value != cause || !errors.Is(err, cause) ||
+		!bytes.Contains(p.Stack, []byte("misbehave")) {
 		t.Fatalf("Serve: %v", err)
 	}
 	wantVerdicts(t, flights[:2], nfqueue.Drop, nfqueue.Accept)
@@ -102,7 +103,8 @@ func TestFaultPanicWhileDraining(t *testing.T) {
 }
 
 func TestFaultInvalidVerdicts(t *testing.T) {
-	for _, v := range []nfqueue.Verdict{nfqueue.Deferred, 2, 6, 0x10001, 0x10004, 0x10000, nfqueue.ToQueue(1) | 0x100, 1 << 31} {
+	for _, v := range []nfqueue.Verdict{nfqueue.Deferred, 2, 6, 0x10001, 0x10004, 0x10000,
+		nfqueue.ToQueue(1) | 0x100, 1 << 31} {
 		k := newFaulty(t)
 		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept})
 		s := queuelab.StartServing(q, queuelab.Always(v))

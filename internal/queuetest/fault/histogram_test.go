@@ -71,7 +71,8 @@ func TestFaultHistograms(t *testing.T) {
 				if err := <-ended; err != nil {
 					t.Error(err)
 				}
-				if after := q.Stats(); *after.HandlerTime != *got.HandlerTime || *after.DecideTime != *got.DecideTime {
+				if after := q.Stats(); *after.HandlerTime != *got.HandlerTime ||
+					*after.DecideTime != *got.DecideTime {
 					t.Errorf("after the end %+v, %+v", after.HandlerTime, after.DecideTime)
 				}
 			})

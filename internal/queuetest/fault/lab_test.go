@@ -63,7 +63,8 @@ func (k *faulty) audit() {
 		}
 	}
 	if effective != seen {
-		k.t.Errorf("the kernel has acted on %d verdicts; the queues count %d that had an effect", seen, effective)
+		k.t.Errorf("the kernel has acted on %d verdicts; the queues count %d that had an effect", seen,
+			effective)
 	}
 }
 
@@ -116,7 +117,8 @@ func (g *gate) Send(pieces [][]byte) error {
 }
 
 // openGate opens queue 0 of a kernel; before is called before each Send from then on.
-func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before func(pieces [][]byte)) (*nfqueue.Queue, *gate) {
+func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config,
+	before func(pieces [][]byte)) (*nfqueue.Queue, *gate) {
 	t.Helper()
 	g := &gate{Conn: k.Dial()}
 	q, err := bridge.OpenOver(g, cfg)
@@ -132,7 +134,8 @@ func openGate(t *testing.T, k *fakekernel.Kernel, cfg nfqueue.Config, before fun
 }
 
 // smallPacket is a packet.
-var smallPacket = nfqueuetest.UDP(netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("192.0.2.2:9"), []byte("body"))
+var smallPacket = nfqueuetest.UDP(netip.MustParseAddrPort("192.0.2.1:1024"),
+	netip.MustParseAddrPort("192.0.2.2:9"), []byte("body"))
 
 // sendSmall sends n of them to queue 0.
 func sendSmall(k *fakekernel.Kernel, n int) []*fakekernel.Flight {

@@ -133,7 +133,8 @@ func TestFaultLossIsNotPolled(t *testing.T) {
 		before := conn.n.Load()
 		time.Sleep(time.Hour)
 		if after := conn.n.Load(); before == 0 || after != before {
-			t.Errorf("the kernel's table was read %d times in a minute, and %d times in an idle hour", before, after-before)
+			t.Errorf("the kernel's table was read %d times in a minute, and %d times in an idle hour",
+				before, after-before)
 		}
 		if err := s.Stop(); err != nil {
 			t.Error(err)

@@ -66,8 +66,10 @@ func TestFaultGoOnAfterPanics(t *testing.T) {
 			if err := <-result; err != nil {
 				t.Error(err)
 			}
-			if got := q.Stats(); got.Fallback.Panic != want || told.Load() != want || called.Load() != packets {
-				t.Errorf("%d panics counted, told of %d, want %d; called %d times", got.Fallback.Panic, told.Load(), want, called.Load())
+			if got := q.Stats(); got.Fallback.Panic != want || told.Load() != want ||
+				called.Load() != packets {
+				t.Errorf("%d panics counted, told of %d, want %d; called %d times", got.Fallback.Panic,
+					told.Load(), want, called.Load())
 			}
 		})
 	}
@@ -306,7 +308,8 @@ func TestFaultRandomPanics(t *testing.T) {
 				}
 			}
 			bytes := uint64(packets * len(smallPacket)) // those left by a panic are not counted again
-			if got := q.Stats(); got.Fallback.Panic < panics || got.Received != packets || got.Bytes != bytes {
+			if got := q.Stats(); got.Fallback.Panic < panics || got.Received != packets ||
+				got.Bytes != bytes {
 				t.Errorf("%d panics: %+v", panics, got)
 			}
 		})

@@ -36,7 +36,8 @@ func TestFaultMessageCutOff(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
-		if got := q.Stats(); got.Fallback.Truncated != 1 || got.Malformed != 0 || got.Lost != 0 || got.Received != 5 || got.Accepted != 1 {
+		if got := q.Stats(); got.Fallback.Truncated != 1 || got.Malformed != 0 || got.Lost != 0 ||
+			got.Received != 5 || got.Accepted != 1 {
 			t.Errorf("%d bytes: %+v", n, got)
 		}
 	}
@@ -192,7 +193,8 @@ func TestFaultChangeBehindSlowHandler(t *testing.T) {
 				synctest.Wait()
 				began := time.Now()
 				err := q.SetMaxLen(1)
-				if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "handler") || took != 2*time.Second {
+				if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) ||
+					!strings.Contains(err.Error(), "handler") || took != 2*time.Second {
 					t.Errorf("SetMaxLen: %v after %v", err, took)
 				}
 				if f := k.send(1)[0]; f.Result().Cause != nfqueuetest.QueueFull {
@@ -283,7 +285,8 @@ func TestFaultReceiveFailsForLong(t *testing.T) {
 		began := time.Now()
 		s := queuelab.StartServing(q, queuelab.Always(nfqueue.Accept))
 		wantVerdict(t, k.Send(0, nfqueuetest.Spec{}), nfqueue.Accept)
-		if took := time.Since(began); took < failures*5*time.Millisecond || took > failures*15*time.Millisecond {
+		if took := time.Since(began); took < failures*5*time.Millisecond ||
+			took > failures*15*time.Millisecond {
 			t.Errorf("%d attempts took %v", failures, took)
 		}
 		// The next failure is the first of its kind.
@@ -334,7 +337,8 @@ func TestFaultOverrunIsCounted(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if got := q.Stats(); got.Lost != 3 || got.Received != 4 || got.Kernel.UserDropped != 3 || got.Kernel.LastID != 7 {
+	if got := q.Stats(); got.Lost != 3 || got.Received != 4 || got.Kernel.UserDropped != 3 ||
+		got.Kernel.LastID != 7 {
 		t.Errorf("%+v, kernel %+v", got, got.Kernel)
 	}
 	if err := s.Stop(); err != nil {

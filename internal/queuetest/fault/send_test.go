@@ -52,7 +52,8 @@ func TestFaultSendFailsWithPayload(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Error(err)
 	}
-	if got := q.Stats(); got.Fallback.Send != 1 || got.Unsent != 0 || got.Dropped != 1 || got.Accepted != 0 {
+	if got := q.Stats(); got.Fallback.Send != 1 || got.Unsent != 0 || got.Dropped != 1 ||
+		got.Accepted != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -161,28 +162,29 @@ func TestFaultSenderIsNotKept(t *testing.T) {
 				returned := make(chan struct{}) // closed when the sender goes on with something else
 				var on atomic.Bool
 				var sends atomic.Int32
-				q, _ := openGate(t, k, nfqueue.Config{Fallback: nfqueue.Drop, FlushAfter: time.Hour}, func([][]byte) {
-					if !on.Load() {
-						return
-					}
-					if sends.Add(1) == few+1 {
-						select {
-						case <-returned:
-						case <-time.After(time.Hour): // of the bubble: nothing else can go on
-							t.Errorf("has not gone on after %d datagrams", few)
+				q, _ := openGate(t, k, nfqueue.Config{Fallback: nfqueue.Drop, FlushAfter: time.Hour},
+					func([][]byte) {
+						if !on.Load() {
+							return
 						}
-					}
-					resolved := make(chan struct{})
-					go func() {
-						defer close(resolved)
-						select {
-						case h := <-held:
-							h.Resolve(nfqueue.Accept)
-						default:
+						if sends.Add(1) == few+1 {
+							select {
+							case <-returned:
+							case <-time.After(time.Hour): // of the bubble: nothing else can go on
+								t.Errorf("has not gone on after %d datagrams", few)
+							}
 						}
-					}()
-					<-resolved
-				})
+						resolved := make(chan struct{})
+						go func() {
+							defer close(resolved)
+							select {
+							case h := <-held:
+								h.Resolve(nfqueue.Accept)
+							default:
+							}
+						}()
+						<-resolved
+					})
 				flights := sendSmall(k, packets)
 				s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 					switch p.ID() {
@@ -194,7 +196,8 @@ func TestFaultSenderIsNotKept(t *testing.T) {
 						return nfqueue.Drop
 					case packets + 3:
 						if c.large > 0 {
-							if err := p.SetPayload(append(p.Payload(), make([]byte, c.large-len(smallPacket))...)); err != nil {
+							if err := p.SetPayload(append(p.Payload(),
+								make([]byte, c.large-len(smallPacket))...)); err != nil {
 								t.Error(err)
 							}
 						}

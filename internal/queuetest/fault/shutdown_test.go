@@ -80,7 +80,8 @@ func TestFaultShutdownFallsBackFirst(t *testing.T) {
 		if err := q.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		wanted := []string{fmt.Sprintf("%d=0000000%d %d=00000001", flags, want, mask), fmt.Sprintf("%d=00000000", maxLen)}
+		wanted := []string{fmt.Sprintf("%d=0000000%d %d=00000001", flags, want, mask),
+			fmt.Sprintf("%d=00000000", maxLen)}
 		// A second request brings the answers to the last verdicts.
 		if wanted = slices.Repeat(wanted, 2); !slices.Equal(got, wanted) {
 			t.Errorf("Fallback %v: sent %q, want %q", fallback, got, wanted)
@@ -219,7 +220,8 @@ func TestFaultNewPacketsDuringShutdown(t *testing.T) {
 					s.Cancel()
 					synctest.Wait() // for the drain to wait for the held one
 					r := k.Send(0, nfqueuetest.Spec{}).Result()
-					if len(r.Hops) != 0 || r.Cause != nfqueuetest.QueueFull || r.Passed != (fallback == nfqueue.Accept) {
+					if len(r.Hops) != 0 || r.Cause != nfqueuetest.QueueFull ||
+						r.Passed != (fallback == nfqueue.Accept) {
 						t.Errorf("%+v", r)
 					}
 					if err := held.Resolve(nfqueue.Accept); err != nil {
@@ -237,7 +239,8 @@ func TestFaultNewPacketsDuringShutdown(t *testing.T) {
 // A change that is too late must not make the kernel queue packets again, whether it is made while
 // the queue ends or was under way.
 func TestFaultChangesDuringShutdown(t *testing.T) {
-	for name, change := range map[string]func(k *faulty, q *nfqueue.Queue) (shutdown, change <-chan error){
+	for name, change := range map[string]func(k *faulty, q *nfqueue.Queue) (shutdown,
+		change <-chan error){
 		"later": func(_ *faulty, q *nfqueue.Queue) (shutdown, change <-chan error) {
 			shutdown = result(func() error { return q.Shutdown(context.Background()) })
 			synctest.Wait() // for it to wait for the held packet
@@ -316,7 +319,8 @@ func TestFaultServeWithEndedContextDrains(t *testing.T) {
 func TestFaultDrainTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFaulty(t)
-		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, DrainTimeout: 3500 * time.Millisecond, Batch: 2})
+		q := k.open(nfqueue.Config{Fallback: nfqueue.Accept, DrainTimeout: 3500 * time.Millisecond,
+			Batch: 2})
 		flights := k.send(9)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -365,7 +369,8 @@ func TestFaultNoTimeForBatch(t *testing.T) {
 			return q.Shutdown(ctx)
 		},
 	} {
-		allowed := map[string]time.Duration{"Shutdown, then context": limit + limit/2, "context, then Shutdown": limit / 2}[name]
+		allowed := map[string]time.Duration{"Shutdown, then context": limit + limit/2,
+			"context, then Shutdown": limit / 2}[name]
 		if allowed == 0 {
 			allowed = limit
 		}

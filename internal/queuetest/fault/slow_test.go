@@ -131,7 +131,8 @@ func TestFaultSlowHandlerIsLogged(t *testing.T) {
 					}
 				}
 				lines := log.Take()
-				if len(lines) != 1 || !strings.Contains(lines[0], "id=3 ") || !strings.Contains(lines[0], fmt.Sprint(1026)) ||
+				if len(lines) != 1 || !strings.Contains(lines[0], "id=3 ") ||
+					!strings.Contains(lines[0], fmt.Sprint(1026)) ||
 					!strings.Contains(lines[0], "a handler took long") {
 					t.Errorf("log %q", lines)
 				}

@@ -27,7 +27,8 @@ func TestOnlyCapability(t *testing.T) {
 			if c == unix.CAP_NET_ADMIN {
 				continue
 			}
-			if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && err != unix.EINVAL { // a kernel may know fewer
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil &&
+				err != unix.EINVAL { // a kernel may know fewer
 				return fmt.Errorf("drop capability %d: %w", c, err)
 			}
 		}
@@ -51,7 +52,9 @@ func TestOnlyCapability(t *testing.T) {
 	flood := l.flood(2)
 	l.awaitPassed(1000)
 	sent := flood()
-	if received, accepted, odd := p.finish(); received != sent || accepted != sent || odd != 0 || l.count() != sent {
-		t.Errorf("%d datagrams were sent, %d received, %d accepted, %d odd, %d have gone on", sent, received, accepted, odd, l.count())
+	if received, accepted, odd := p.finish(); received != sent || accepted != sent || odd != 0 ||
+		l.count() != sent {
+		t.Errorf("%d datagrams were sent, %d received, %d accepted, %d odd, %d have gone on", sent,
+			received, accepted, odd, l.count())
 	}
 }

@@ -30,7 +30,8 @@ func TestKernelFaultDeviceDown(t *testing.T) {
 		labtest.Must(t, n.Server.SetUp(netlab.Eth, false))
 		gone := s.Stats().TooLate
 		keep.letGo(t)
-		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().TooLate >= gone+10 })
+		await(t, "verdicts for packets that are gone",
+			func() bool { return s.Stats().TooLate >= gone+10 })
 		labtest.Must(t, n.Server.SetUp(netlab.Eth, true))
 		s.awaitHandled(100)
 	}
@@ -79,7 +80,8 @@ func TestKernelFaultChainDeleted(t *testing.T) {
 		labtest.Must(t, chain.Delete())
 		gone := s.Stats().TooLate
 		keep.letGo(t)
-		await(t, "verdicts for packets that are gone", func() bool { return s.Stats().TooLate >= gone+10 })
+		await(t, "verdicts for packets that are gone",
+			func() bool { return s.Stats().TooLate >= gone+10 })
 		if i%2 != 0 {
 			before := l.count()
 			await(t, "datagrams pass without a queue", func() bool { return l.count() >= before+100 })

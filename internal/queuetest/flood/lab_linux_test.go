@@ -58,12 +58,14 @@ func newPairLab(t testing.TB, queue netlab.Queue) (*faultLab, *netlab.Network) {
 	return newFaultLab(t, n.Server, netlab.Input, queue, n.Client, n.Server4), n
 }
 
-func newFaultLab(t testing.TB, h *netlab.Host, hook netlab.Hook, queue netlab.Queue, from *netlab.Host, to netip.Addr) *faultLab {
+func newFaultLab(t testing.TB, h *netlab.Host, hook netlab.Hook, queue netlab.Queue,
+	from *netlab.Host, to netip.Addr) *faultLab {
 	t.Helper()
 	l := &faultLab{Host: h, t: t}
 	l.queueing = labtest.Chain(t, h, netlab.IP, hook, 0)
 	l.rule = queuelab.QueueUDP(t, l.queueing, queue)
-	later := []netlab.Expr{netlab.L4Proto(queuelab.UDP), netlab.DstPort(queuelab.Port), netlab.Counter()}
+	later := []netlab.Expr{netlab.L4Proto(queuelab.UDP), netlab.DstPort(queuelab.Port),
+		netlab.Counter()}
 	if hook == netlab.Input {
 		later = append(later, netlab.Drop()) // nobody listens
 	}
@@ -90,7 +92,8 @@ func nothingLeft(t testing.TB) {
 				return
 			}
 			if time.Now().After(end) {
-				t.Errorf("%d goroutines and %d descriptors; before there were %d and %d", g, d, goroutines, descriptors)
+				t.Errorf("%d goroutines and %d descriptors; before there were %d and %d", g, d, goroutines,
+					descriptors)
 				return
 			}
 		}
@@ -293,7 +296,8 @@ func consume() {
 		return nfqueue.Accept
 	}))
 	s := q.Stats()
-	fmt.Println("served", s.Received, s.Accepted, s.TooLate+s.Refused+s.Unsent+s.Abandoned+s.Undecided(), err)
+	fmt.Println("served", s.Received, s.Accepted,
+		s.TooLate+s.Refused+s.Unsent+s.Abandoned+s.Undecided(), err)
 }
 
 // process is a child of the test.

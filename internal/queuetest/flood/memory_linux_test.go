@@ -49,7 +49,8 @@ func TestKernelFaultTinyBuffer(t *testing.T) {
 	if st.Received+st.Lost != sent+1 || st.ReceiveErrors != 0 {
 		t.Errorf("%d datagrams were sent: %+v", sent+1, st)
 	}
-	if k != nil && (uint64(k.UserDropped) != st.Lost || uint64(k.LastID) != sent+1 || k.QueueDropped != 0) {
+	if k != nil && (uint64(k.UserDropped) != st.Lost || uint64(k.LastID) != sent+1 ||
+		k.QueueDropped != 0) {
 		t.Errorf("kernel %+v, ours %+v", k, st)
 	}
 }
@@ -61,14 +62,15 @@ func TestKernelFaultPayloadTooLong(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
 	long := strings.Repeat("0123456789", 2000)
-	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		b := p.Payload()
-		b[len(b)-1] = 'x'
-		if err := p.SetPayload(b); err != nil {
-			t.Error(err)
-		}
-		return nfqueue.Accept
-	})
+	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			b := p.Payload()
+			b[len(b)-1] = 'x'
+			if err := p.SetPayload(b); err != nil {
+				t.Error(err)
+			}
+			return nfqueue.Accept
+		})
 	edited := long[:len(long)-1] + "x"
 	lab.In(long)
 	lab.Out(t, edited)
@@ -143,7 +145,8 @@ func refuseToSend(errno unix.Errno) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0); err != nil {
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)),
+		0, 0); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
 	runtime.KeepAlive(filter)
@@ -173,7 +176,8 @@ func TestKernelFaultMemoryLimit(t *testing.T) {
 	sent := flood() + 200
 	received, accepted, odd := p.finish()
 	if received != accepted || odd != 0 || l.count() != accepted || received > sent {
-		t.Errorf("%d datagrams were sent, %d received, %d accepted, %d odd, %d have gone on", sent, received, accepted, odd, l.count())
+		t.Errorf("%d datagrams were sent, %d received, %d accepted, %d odd, %d have gone on", sent,
+			received, accepted, odd, l.count())
 	}
 }
 

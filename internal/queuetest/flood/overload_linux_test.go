@@ -55,7 +55,8 @@ func TestOverloadFailsOpen(t *testing.T) {
 			sent := flood()
 			effective := s.shutdown()
 			if passed := l.count(); passed != sent || effective >= sent {
-				t.Errorf("%d datagrams were sent, %d have gone on, %d of them decided: %+v", sent, passed, effective, s.Stats())
+				t.Errorf("%d datagrams were sent, %d have gone on, %d of them decided: %+v", sent, passed,
+					effective, s.Stats())
 			}
 		})
 	}

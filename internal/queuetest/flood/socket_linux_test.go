@@ -92,7 +92,8 @@ func TestKernelFaultDescriptorClosed(t *testing.T) {
 // consumed counts what the process consume has accepted.
 func consumed(t *testing.T, l *faultLab) *netlab.Rule {
 	t.Helper()
-	return labtest.Rule(t, labtest.Chain(t, l.Host, netlab.IP, netlab.Output, 20), netlab.Mark(consumedMark), netlab.Counter())
+	return labtest.Rule(t, labtest.Chain(t, l.Host, netlab.IP, netlab.Output, 20),
+		netlab.Mark(consumedMark), netlab.Counter())
 }
 
 // TestKernelFaultQueueStolen closes a queue under load, and another process binds it. Late verdicts
@@ -125,11 +126,14 @@ func TestKernelFaultQueueStolen(t *testing.T) {
 	l.awaitPassed(100)
 	flood()
 	received, accepted, odd := thief.finish()
-	if theirs, _, err := stolen.Count(); err != nil || received != accepted || odd != 0 || theirs != accepted {
-		t.Errorf("the other process has received %d packets and accepted %d, %d odd; %d have gone on, %v", received, accepted, odd, theirs, err)
+	if theirs, _, err := stolen.Count(); err != nil || received != accepted || odd != 0 ||
+		theirs != accepted {
+		t.Errorf("the other process has received %d packets and accepted %d, %d odd; %d have gone on, %v",
+			received, accepted, odd, theirs, err)
 	}
 	if effective, passed := queuelab.Settled(t, s.Queue), l.count(); passed != effective+accepted {
-		t.Errorf("%d datagrams have gone on; %d and %d verdicts let them: %+v", passed, effective, accepted, s.Stats())
+		t.Errorf("%d datagrams have gone on; %d and %d verdicts let them: %+v", passed, effective,
+			accepted, s.Stats())
 	}
 }
 
@@ -169,7 +173,8 @@ func TestKernelFaultConsumerKilled(t *testing.T) {
 			flood()
 			received, accepted, odd := successor.finish()
 			if received != accepted || odd != 0 || by() != left+accepted {
-				t.Errorf("the second process has received %d and accepted %d packets, %d odd; %d have gone on", received, accepted, odd, by()-left)
+				t.Errorf("the second process has received %d and accepted %d packets, %d odd; %d have gone on",
+					received, accepted, odd, by()-left)
 			}
 		})
 	}
@@ -191,7 +196,8 @@ func TestKernelFaultConsumerStopped(t *testing.T) {
 	sent := flood()
 	received, accepted, odd := p.finish()
 	if received != sent || accepted != sent || odd != 0 || l.count() != sent {
-		t.Errorf("%d datagrams were sent, %d received, %d accepted, %d odd, %d have gone on", sent, received, accepted, odd, l.count())
+		t.Errorf("%d datagrams were sent, %d received, %d accepted, %d odd, %d have gone on", sent,
+			received, accepted, odd, l.count())
 	}
 }
 
@@ -199,13 +205,15 @@ func TestKernelFaultConsumerStopped(t *testing.T) {
 // whole datagrams with one answer. When the capability is back the queue goes on, and nothing
 // decides the packets of the refused verdicts.
 func TestKernelFaultCapability(t *testing.T) {
-	for name, v := range map[string]nfqueue.HandlerFunc{"messages": queuelab.Marked, "batches": queuelab.Always(nfqueue.Accept)} {
+	for name, v := range map[string]nfqueue.HandlerFunc{"messages": queuelab.Marked,
+		"batches": queuelab.Always(nfqueue.Accept)} {
 		t.Run(name, func(t *testing.T) {
 			lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 			passed := queuelab.Counted(t, lab.Host, netlab.IP)
 			queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
 			told := make(queuelab.Refusals, 100)
-			q := queuelab.Open(t, lab.Host, nfqueue.Config{Queue: 1, FlushAfter: time.Hour, OnRefused: told.Add})
+			q := queuelab.Open(t, lab.Host, nfqueue.Config{Queue: 1, FlushAfter: time.Hour,
+				OnRefused: told.Add})
 			const each = 30
 			for i := range each {
 				lab.In(fmt.Sprint(i))

@@ -47,51 +47,52 @@ func TestKernelFaultOpenCloseCycles(t *testing.T) {
 func TestKernelFaultRandomPanics(t *testing.T) {
 	for name, serve := range queuelab.Servers {
 		for _, goOn := range []bool{true, false} {
-			t.Run(name+map[bool]string{true: ", going on", false: ", served again"}[goOn], func(t *testing.T) {
-				l := newLoopLab(t, netlab.Queue{Num: 1})
-				cfg := nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept}
-				if goOn {
-					cfg.OnPanic = func(*nfqueue.PanicError) {}
-				}
-				q := queuelab.Open(t, l.Host, cfg)
-				ctx, cancel := context.WithCancel(context.Background())
-				defer cancel()
-				result := make(chan error, 1)
-				go func() {
-					for {
-						err := serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
-							if p.ID()%61 == 0 {
-								panic("now and then")
-							}
-							return nfqueue.Accept
-						})
-						var p *nfqueue.PanicError
-						if goOn || !errors.As(err, &p) {
-							result <- err
-							return
-						}
-						if ctx.Err() != nil { // of the last panic, which had been on its way
-							result <- nil
-							return
-						}
+			t.Run(name+map[bool]string{true: ", going on", false: ", served again"}[goOn],
+				func(t *testing.T) {
+					l := newLoopLab(t, netlab.Queue{Num: 1})
+					cfg := nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept}
+					if goOn {
+						cfg.OnPanic = func(*nfqueue.PanicError) {}
 					}
-				}()
-				flood := l.flood(2)
-				panics := uint64(50)
-				if testing.Short() {
-					panics = 10
-				}
-				await(t, "handlers have panicked", func() bool { return q.Stats().Fallback.Panic >= panics })
-				sent := flood()
-				await(t, "all are decided", func() bool { return q.Stats().Verdicts() == sent })
-				cancel()
-				if err := queuelab.WaitFor(t, result); err != nil {
-					t.Error(err)
-				}
-				if effective := queuelab.Settled(t, q); effective != sent || l.count() != sent {
-					t.Errorf("%d datagrams were sent, %d have gone on: %+v", sent, l.count(), q.Stats())
-				}
-			})
+					q := queuelab.Open(t, l.Host, cfg)
+					ctx, cancel := context.WithCancel(context.Background())
+					defer cancel()
+					result := make(chan error, 1)
+					go func() {
+						for {
+							err := serve(ctx, q, func(p *nfqueue.Packet) nfqueue.Verdict {
+								if p.ID()%61 == 0 {
+									panic("now and then")
+								}
+								return nfqueue.Accept
+							})
+							var p *nfqueue.PanicError
+							if goOn || !errors.As(err, &p) {
+								result <- err
+								return
+							}
+							if ctx.Err() != nil { // of the last panic, which had been on its way
+								result <- nil
+								return
+							}
+						}
+					}()
+					flood := l.flood(2)
+					panics := uint64(50)
+					if testing.Short() {
+						panics = 10
+					}
+					await(t, "handlers have panicked", func() bool { return q.Stats().Fallback.Panic >= panics })
+					sent := flood()
+					await(t, "all are decided", func() bool { return q.Stats().Verdicts() == sent })
+					cancel()
+					if err := queuelab.WaitFor(t, result); err != nil {
+						t.Error(err)
+					}
+					if effective := queuelab.Settled(t, q); effective != sent || l.count() != sent {
+						t.Errorf("%d datagrams were sent, %d have gone on: %+v", sent, l.count(), q.Stats())
+					}
+				})
 		}
 	}
 }

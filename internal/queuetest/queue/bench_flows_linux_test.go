@@ -88,7 +88,8 @@ func newFiller(b *testing.B, h *netlab.Host) func(n int) {
 	data := make([]byte, 36)
 	return func(n int) {
 		for i := range n {
-			to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 2, byte(i >> 8 & 3), byte(i)}), queuelab.Port+1)
+			to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 2, byte(i >> 8 & 3), byte(i)}),
+				queuelab.Port+1)
 			if _, err := c.WriteToUDPAddrPort(data, to); err != nil {
 				b.Fatal(err)
 			}

@@ -92,7 +92,8 @@ func (s frameSocket) receive(t *testing.T, to []byte) frame {
 			// struct tpacket_auxdata: status, len, snaplen u32, mac, net, tci, tpid u16
 			const tagValid = 0x10 // TP_STATUS_VLAN_VALID
 			if m.Header.Type == unix.PACKET_AUXDATA && binary.NativeEndian.Uint32(m.Data)&tagValid != 0 {
-				f.tag = nfqueue.VLAN{TCI: binary.NativeEndian.Uint16(m.Data[16:]), Protocol: binary.NativeEndian.Uint16(m.Data[18:])}
+				f.tag = nfqueue.VLAN{TCI: binary.NativeEndian.Uint16(m.Data[16:]),
+					Protocol: binary.NativeEndian.Uint16(m.Data[18:])}
 			}
 		}
 		return f
@@ -115,7 +116,8 @@ func TestBridgeFrames(t *testing.T) {
 		0x30, 0x39, 0x0f, 0xa0, 0, 12, 0, 0, 't', 'e', 's', 't', // without a checksum
 	}
 	replaced := append(bytes.Clone(packet[:28]), "TEST"...)
-	hundred, fivehundred := nfqueue.VLAN{TCI: 0x6064, Protocol: 0x8100}, nfqueue.VLAN{TCI: 0x01f4, Protocol: 0x88a8}
+	hundred, fivehundred := nfqueue.VLAN{TCI: 0x6064, Protocol: 0x8100},
+		nfqueue.VLAN{TCI: 0x01f4, Protocol: 0x88a8}
 	for _, c := range []struct {
 		name       string
 		sent, want frame
@@ -130,7 +132,8 @@ func TestBridgeFrames(t *testing.T) {
 			func(p *nfqueue.Packet) error { return p.SetVLAN(fivehundred) }, false},
 		{"link header", frame{header: header}, frame{header: otherSource},
 			func(p *nfqueue.Packet) error { return p.SetLinkHeader(otherSource) }, false},
-		{"link header behind a tag", frame{header: header, tag: hundred}, frame{header: otherSource, tag: hundred},
+		{"link header behind a tag", frame{header: header, tag: hundred},
+			frame{header: otherSource, tag: hundred},
 			func(p *nfqueue.Packet) error { return p.SetLinkHeader(otherSource) }, false},
 		{"payload", frame{header: header}, frame{header: header, payload: replaced},
 			func(p *nfqueue.Packet) error { return p.SetPayloadRaw(replaced) }, !replaces},
@@ -151,8 +154,10 @@ func TestBridgeFrames(t *testing.T) {
 				}
 				tag, _ := p.VLAN()
 				got = append(got, frame{bytes.Clone(p.LinkHeader()), tag, bytes.Clone(p.Payload())})
-				if p.Family() != nfqueue.FamilyBridge || p.EtherType() != 0x0800 || p.InDevName() != netlab.Br0 || p.PhysInDevName() != netlab.ToClient {
-					t.Errorf("%v, type %#x, from %q of %q", p.Family(), p.EtherType(), p.PhysInDevName(), p.InDevName())
+				if p.Family() != nfqueue.FamilyBridge || p.EtherType() != 0x0800 ||
+					p.InDevName() != netlab.Br0 || p.PhysInDevName() != netlab.ToClient {
+					t.Errorf("%v, type %#x, from %q of %q", p.Family(), p.EtherType(), p.PhysInDevName(),
+						p.InDevName())
 				}
 				if c.edit != nil && len(got) == 1 {
 					if err := c.edit(p); err != nil {

@@ -65,7 +65,8 @@ func TestBusyPollEnds(t *testing.T) {
 		want  error
 	}{
 		{"close", serveAll, (*nfqueue.Queue).Close, nfqueue.ErrClosed},
-		{"shutdown", serveAll, func(q *nfqueue.Queue) error { return q.Shutdown(context.Background()) }, nil},
+		{"shutdown", serveAll, func(q *nfqueue.Queue) error { return q.Shutdown(context.Background()) },
+			nil},
 		{"shutdown of flows", func(q *nfqueue.Queue) error {
 			return q.ServeFlows(context.Background(), 2, func(int) nfqueue.Handler { return acceptAll })
 		}, func(q *nfqueue.Queue) error { return q.Shutdown(context.Background()) }, nil},

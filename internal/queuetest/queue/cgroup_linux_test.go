@@ -31,7 +31,8 @@ func newClass(t *testing.T, id string) (enter, leave func()) {
 	moveTo := func(dir string) func() {
 		return func() {
 			t.Helper()
-			labtest.Must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0))
+			labtest.Must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"),
+				[]byte(strconv.Itoa(os.Getpid())), 0))
 		}
 	}
 	return moveTo(group), moveTo(root)

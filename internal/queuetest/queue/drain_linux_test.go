@@ -44,7 +44,8 @@ func TestDrainWithSlowHandler(t *testing.T) {
 func TestFlowsOutOfTime(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	const packets = 100
-	q := queued(t, lab, packets, nfqueue.Config{Fallback: nfqueue.Accept, DrainTimeout: time.Millisecond})
+	q := queued(t, lab, packets, nfqueue.Config{Fallback: nfqueue.Accept,
+		DrainTimeout: time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := q.ServeFlows(ctx, 2, queuelab.Alike(func(int, *nfqueue.Packet) nfqueue.Verdict {

@@ -18,7 +18,8 @@ import (
 func wantOpError(t *testing.T, err error, queue uint16, is error, says string) {
 	t.Helper()
 	var op *nfqueue.OpError
-	if !errors.As(err, &op) || op.Queue != queue || !errors.Is(err, is) || !strings.Contains(err.Error(), says) {
+	if !errors.As(err, &op) || op.Queue != queue || !errors.Is(err, is) ||
+		!strings.Contains(err.Error(), says) {
 		t.Errorf("error %v; want an OpError of queue %d that is %q and says %q", err, queue, is, says)
 	}
 }
@@ -81,7 +82,8 @@ func TestKernelQueues(t *testing.T) {
 		return // only root of the initial user namespace may read it
 	}
 	labtest.Must(t, err)
-	if len(infos) != 1 || infos[0].Queue != 9 || infos[0].CopyMode != nfqueue.CopyPacket || infos[0].CopyRange != 100 || infos[0].PortID == 0 {
+	if len(infos) != 1 || infos[0].Queue != 9 || infos[0].CopyMode != nfqueue.CopyPacket ||
+		infos[0].CopyRange != 100 || infos[0].PortID == 0 {
 		t.Errorf("%+v", infos)
 	}
 }

@@ -45,11 +45,14 @@ const (
 func newFlowLoad(t testing.TB, lanes, flows, seqs int) *flowLoad {
 	t.Helper()
 	h := labtest.Host(t)
-	l := &flowLoad{Host: h, queueing: labtest.Chain(t, h, netlab.IP, netlab.Output, 0), flows: flows, seqs: seqs}
+	l := &flowLoad{Host: h, queueing: labtest.Chain(t, h, netlab.IP, netlab.Output, 0), flows: flows,
+		seqs: seqs}
 	for i := range lanes {
 		l.lanes = append(l.lanes, lane{
-			from: queuelab.ListenUDP(t, h, netip.AddrPortFrom(queuelab.Localhost, queuelab.Port+1000+uint16(i))),
-			to:   queuelab.ListenUDP(t, h, netip.AddrPortFrom(netip.IPv4Unspecified(), queuelab.Port+uint16(i))),
+			from: queuelab.ListenUDP(t, h, netip.AddrPortFrom(queuelab.Localhost,
+				queuelab.Port+1000+uint16(i))),
+			to: queuelab.ListenUDP(t, h, netip.AddrPortFrom(netip.IPv4Unspecified(),
+				queuelab.Port+uint16(i))),
 			room: make(chan struct{}, laneRoom),
 		})
 	}
@@ -79,7 +82,8 @@ func (l *flowLoad) run(t testing.TB, arrived func(flow, seq int, data []byte)) {
 					}
 					binary.BigEndian.PutUint32(b, uint32(i*l.flows+f))
 					binary.BigEndian.PutUint32(b[4:], uint32(seq))
-					to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(f >> 8), byte(f)}), queuelab.Port+uint16(i))
+					to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(f >> 8), byte(f)}),
+						queuelab.Port+uint16(i))
 					if _, err := c.from.WriteToUDPAddrPort(b, to); err != nil {
 						t.Errorf("lane %d: %v", i, err)
 						return

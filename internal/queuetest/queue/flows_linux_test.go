@@ -22,7 +22,8 @@ import (
 )
 
 // startFlows runs ServeFlows on another goroutine.
-func startFlows(ctx context.Context, q *nfqueue.Queue, n int, newHandler func(worker int) nfqueue.Handler) chan error {
+func startFlows(ctx context.Context, q *nfqueue.Queue, n int,
+	newHandler func(worker int) nfqueue.Handler) chan error {
 	served := make(chan error, 1)
 	go func() { served <- q.ServeFlows(ctx, n, newHandler) }()
 	return served
@@ -121,7 +122,8 @@ func TestFlowsKeepTheirOrder(t *testing.T) {
 		}
 	}
 	total := uint64(load.total() * load.seqs)
-	if s := q.Stats(); s.Received != total || s.Accepted != total || s.Lost != 0 || s.Deferred != total/uint64(4*load.seqs) || s.Fallback != (nfqueue.FallbackStats{}) {
+	if s := q.Stats(); s.Received != total || s.Accepted != total || s.Lost != 0 ||
+		s.Deferred != total/uint64(4*load.seqs) || s.Fallback != (nfqueue.FallbackStats{}) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -145,7 +147,8 @@ func TestFlowsBothDirections(t *testing.T) {
 			type seen struct{ worker, packets, errors int }
 			var mu sync.Mutex
 			flows := make(map[nfqueue.Flow]*seen) // by that of the request
-			served := startFlows(t.Context(), q, 3, queuelab.Alike(func(worker int, p *nfqueue.Packet) nfqueue.Verdict {
+			served := startFlows(t.Context(), q, 3, queuelab.Alike(func(worker int,
+				p *nfqueue.Packet) nfqueue.Verdict {
 				flow, _ := p.Flow()
 				quoted, isError := p.QuotedFlow()
 				if isError {
@@ -183,7 +186,8 @@ func TestFlowsBothDirections(t *testing.T) {
 				labtest.Must(t, err)
 				queuelab.Receive(t, c, "reply")
 
-				c = queuelab.DialUDP(t, h, netip.AddrPortFrom(f.Loopback, queuelab.Port+1)) // nobody listens there
+				c = queuelab.DialUDP(t, h, netip.AddrPortFrom(f.Loopback,
+					queuelab.Port+1)) // nobody listens there
 				labtest.Must(t, c.SetReadDeadline(time.Now().Add(queuelab.Patience)))
 				queuelab.Send(t, c, "request")
 				if _, err := c.Read(b); err == nil || errors.Is(err, context.DeadlineExceeded) {
@@ -226,7 +230,8 @@ func newTwoFlows(t *testing.T, h *netlab.Host, q *nfqueue.Queue) (f twoFlows, se
 	t.Helper()
 	f.blocked, f.release = make(chan bool, 1), make(chan bool)
 	which := make(chan int, 1)
-	served = startFlows(t.Context(), q, 2, queuelab.Alike(func(worker int, p *nfqueue.Packet) nfqueue.Verdict {
+	served = startFlows(t.Context(), q, 2, queuelab.Alike(func(worker int,
+		p *nfqueue.Packet) nfqueue.Verdict {
 		switch queuelab.Text(p) {
 		case "which":
 			which <- worker
@@ -280,8 +285,10 @@ func TestFlowsBlockedWorker(t *testing.T) {
 	for q.Stats().Received-passed <= spare {
 		time.Sleep(time.Millisecond) // nothing else tells of it
 	}
-	if s := q.Stats(); s.Received-passed > spare+batch || s.Kernel != nil && s.Kernel.Backlog != 52+spare-batch {
-		t.Errorf("%d packets are waiting or in the hands of a handler, room is for %d; kernel %+v", s.Received-passed, spare+batch, s.Kernel)
+	if s := q.Stats(); s.Received-passed > spare+batch || s.Kernel != nil &&
+		s.Kernel.Backlog != 52+spare-batch {
+		t.Errorf("%d packets are waiting or in the hands of a handler, room is for %d; kernel %+v",
+			s.Received-passed, spare+batch, s.Kernel)
 	}
 	close(f.release)
 	queuelab.Stop(t, q)
@@ -332,7 +339,8 @@ func TestFlowsPanic(t *testing.T) {
 			load.run(t, func(flow, seq int, _ []byte) { arrived[flow] = append(arrived[flow], seq) })
 			queuelab.Stop(t, q)
 			var p *nfqueue.PanicError
-			if err := queuelab.WaitFor(t, result); !errors.As(err, &p) || p.Value != c.value || len(p.Stack) == 0 {
+			if err := queuelab.WaitFor(t, result); !errors.As(err, &p) || p.Value != c.value ||
+				len(p.Stack) == 0 {
 				t.Errorf("ServeFlows: %v", err)
 			}
 			if err := queuelab.WaitFor(t, result); err != nil {
@@ -348,7 +356,8 @@ func TestFlowsPanic(t *testing.T) {
 					t.Errorf("flow %d arrived as %v; the handler saw it in order, so the verdicts or the kernel changed that", flow, arrived[flow])
 				}
 			}
-			if s := q.Stats(); s.Received != flows*seqs || s.Accepted != flows*seqs || s.Fallback.Panic != 1 {
+			if s := q.Stats(); s.Received != flows*seqs || s.Accepted != flows*seqs ||
+				s.Fallback.Panic != 1 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -393,7 +402,8 @@ func TestFlowsShutdownUnderLoad(t *testing.T) {
 			if err := queuelab.WaitFor(t, served); err != nil {
 				t.Error(err)
 			}
-			if s := q.Stats(); s.Received != s.Accepted || s.Received < uint64(all/4) || s.Received > uint64(all) {
+			if s := q.Stats(); s.Received != s.Accepted || s.Received < uint64(all/4) ||
+				s.Received > uint64(all) {
 				t.Errorf("%+v", s)
 			}
 		})

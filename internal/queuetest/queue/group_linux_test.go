@@ -22,7 +22,8 @@ import (
 // TestGroup spreads the datagrams of many addresses over queues, and counts those of each queue.
 func TestGroup(t *testing.T) {
 	h := labtest.Host(t)
-	queuelab.QueueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0), netlab.Queue{Num: 4, Total: 3})
+	queuelab.QueueUDP(t, labtest.Chain(t, h, netlab.IP, netlab.Output, 0),
+		netlab.Queue{Num: 4, Total: 3})
 	g, err := nfqueue.OpenGroup(nfqueue.Config{Queue: 4, NetNS: h.FD()}, 3)
 	labtest.Must(t, err)
 	defer g.Close()
@@ -75,7 +76,8 @@ func TestGroupOpensAllOrNone(t *testing.T) {
 		first uint16
 		count int
 	}{{0, 0}, {0, -1}, {65535, 2}, {0, 65537}} {
-		if _, err := nfqueue.OpenGroup(nfqueue.Config{Queue: r.first, NetNS: h.FD()}, r.count); err == nil {
+		if _, err := nfqueue.OpenGroup(nfqueue.Config{Queue: r.first, NetNS: h.FD()},
+			r.count); err == nil {
 			t.Errorf("opened %d queues from %d on", r.count, r.first)
 		}
 	}
@@ -93,7 +95,8 @@ func TestGroupEndsTogether(t *testing.T) {
 			defer g.Close()
 			var listeners [2]*net.UDPConn
 			for i := range uint16(2) {
-				labtest.Rule(t, chain, netlab.L4Proto(queuelab.UDP), netlab.DstPort(queuelab.Port+i), netlab.ToQueue(netlab.Queue{Num: i, Bypass: true}))
+				labtest.Rule(t, chain, netlab.L4Proto(queuelab.UDP), netlab.DstPort(queuelab.Port+i),
+					netlab.ToQueue(netlab.Queue{Num: i, Bypass: true}))
 				at := netip.AddrPortFrom(queuelab.Localhost, queuelab.Port+i)
 				listeners[i] = queuelab.ListenUDP(t, h, at)
 				queuelab.Send(t, queuelab.DialUDP(t, h, at), "1", "2", "3")
@@ -107,12 +110,14 @@ func TestGroupEndsTogether(t *testing.T) {
 				})
 			})
 			var p *nfqueue.PanicError
-			if !errors.As(err, &p) || p.Value != c.value || !bytes.Contains(p.Stack, []byte("TestGroupEndsTogether")) {
+			if !errors.As(err, &p) || p.Value != c.value ||
+				!bytes.Contains(p.Stack, []byte("TestGroupEndsTogether")) {
 				t.Fatalf("ServeEach: %v", err)
 			}
 			queuelab.Receive(t, listeners[0], "1", "2", "3")
 			queuelab.Receive(t, listeners[1], "1")
-			if s := g.Stats(); s.Received != 6 || s.Accepted != 4 || s.Fallback.Panic != 1 || s.Fallback.Shutdown != 1 {
+			if s := g.Stats(); s.Received != 6 || s.Accepted != 4 || s.Fallback.Panic != 1 ||
+				s.Fallback.Shutdown != 1 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -180,14 +185,16 @@ func TestRunEndsWithHandler(t *testing.T) {
 			called, sent, ended := make(chan bool), make(chan bool), make(chan error, 1)
 			go func() {
 				defer close(ended)
-				ended <- nfqueue.Run(t.Context(), nfqueue.Config{NetNS: lab.FD(), Fallback: nfqueue.Accept}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-					called <- true
-					<-sent
-					c.do()
-					return nfqueue.Drop
-				}))
+				ended <- nfqueue.Run(t.Context(), nfqueue.Config{NetNS: lab.FD(), Fallback: nfqueue.Accept},
+					nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+						called <- true
+						<-sent
+						c.do()
+						return nfqueue.Drop
+					}))
 			}()
-			for door := queuelab.DialUDP(t, lab.Host, netip.AddrPortFrom(queuelab.Localhost, queuelab.Port+1)); ; {
+			for door := queuelab.DialUDP(t, lab.Host, netip.AddrPortFrom(queuelab.Localhost,
+				queuelab.Port+1)); ; {
 				_, _ = door.Write([]byte("knock")) // lost until the queue is open, and refused afterwards
 				select {
 				case <-called:

@@ -180,9 +180,10 @@ func TestFileAtTheEnd(t *testing.T) {
 		end  func(q *nfqueue.Queue, s *queuelab.Serving)
 		want error
 	}{
-		"context":  {func(_ *nfqueue.Queue, s *queuelab.Serving) { s.Cancel() }, nfqueue.ErrClosed},
-		"Shutdown": {func(q *nfqueue.Queue, _ *queuelab.Serving) { q.Shutdown(context.Background()) }, nfqueue.ErrClosed},
-		"Release":  {func(q *nfqueue.Queue, _ *queuelab.Serving) { q.Release(context.Background()) }, nil},
+		"context": {func(_ *nfqueue.Queue, s *queuelab.Serving) { s.Cancel() }, nfqueue.ErrClosed},
+		"Shutdown": {func(q *nfqueue.Queue, _ *queuelab.Serving) { q.Shutdown(context.Background()) },
+			nfqueue.ErrClosed},
+		"Release": {func(q *nfqueue.Queue, _ *queuelab.Serving) { q.Release(context.Background()) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)

@@ -27,7 +27,8 @@ type seen struct {
 }
 
 func look(p *nfqueue.Packet) seen {
-	return seen{p.Family(), p.Hook(), p.EtherType(), p.InDevName(), p.OutDevName(), p.InDev(), p.OutDev(),
+	return seen{p.Family(), p.Hook(), p.EtherType(), p.InDevName(), p.OutDevName(), p.InDev(),
+		p.OutDev(),
 		p.HardwareAddr().String(), queuelab.Text(p), p.FullLen(), p.Truncated()}
 }
 
@@ -64,7 +65,8 @@ func TestHooks(t *testing.T) {
 					queuelab.Send(t, c, "to "+h.want.String())
 					queuelab.Receive(t, l, "to "+h.want.String())
 					s := queuelab.WaitFor(t, got)
-					want := seen{family: f.Family, hook: h.want, in: h.in, out: h.out, text: "to " + h.want.String(),
+					want := seen{family: f.Family, hook: h.want, in: h.in, out: h.out, text: "to " +
+						h.want.String(),
 						inDev: index(t, h.host, h.in), outDev: index(t, h.host, h.out)}
 					want.full = len(want.text) + 28
 					want.etherType = 0x0800
@@ -129,9 +131,11 @@ func TestBridgedDevices(t *testing.T) {
 				return nfqueue.Accept
 			})
 			l := queuelab.ListenUDP(t, n.Server, netip.AddrPortFrom(f.Server(n), queuelab.Port))
-			queuelab.Send(t, queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(f.Server(n), queuelab.Port)), "bridged")
+			queuelab.Send(t, queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(f.Server(n), queuelab.Port)),
+				"bridged")
 			queuelab.Receive(t, l, "bridged")
-			if g, want := queuelab.WaitFor(t, got), (names{netlab.Br0, netlab.Br0, netlab.ToClient, netlab.ToServer}); g != want {
+			if g, want := queuelab.WaitFor(t, got), (names{netlab.Br0, netlab.Br0, netlab.ToClient,
+				netlab.ToServer}); g != want {
 				t.Errorf("devices %+v, want %+v", g, want)
 			}
 			want := [2]int{index(t, n.Middle, netlab.ToClient), index(t, n.Middle, netlab.ToServer)}

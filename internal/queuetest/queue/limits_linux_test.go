@@ -35,7 +35,8 @@ func TestQueueFull(t *testing.T) {
 				lab.In(fmt.Sprint(i))
 			}
 			lab.Out(t, c.at...)
-			if k := q.Stats().Kernel; k != nil && (k.Backlog != 3 || k.QueueDropped != c.dropped || k.UserDropped != 0) {
+			if k := q.Stats().Kernel; k != nil && (k.Backlog != 3 || k.QueueDropped != c.dropped ||
+				k.UserDropped != 0) {
 				t.Errorf("kernel statistics %+v; want a backlog of 3, %d dropped", *k, c.dropped)
 			}
 			queuelab.ServeOpen(t, q, func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
@@ -98,7 +99,8 @@ func TestUnboundQueue(t *testing.T) {
 			if bypass {
 				lab.Out(t, "unbound")
 			}
-			q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+			q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1},
+				func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
 			lab.In("bound")
 			lab.Out(t, "bound")
 			if s := q.Stats(); s.Received != 1 {
@@ -114,7 +116,8 @@ func TestManyQueues(t *testing.T) {
 	chain := labtest.Chain(t, h, netlab.IP, netlab.Output, 0)
 	const queues = 8
 	for i := range uint16(queues) {
-		labtest.Rule(t, chain, netlab.L4Proto(queuelab.UDP), netlab.DstPort(queuelab.Port+i), netlab.ToQueue(netlab.Queue{Num: i}))
+		labtest.Rule(t, chain, netlab.L4Proto(queuelab.UDP), netlab.DstPort(queuelab.Port+i),
+			netlab.ToQueue(netlab.Queue{Num: i}))
 		queuelab.Serve(t, h, nfqueue.Config{Queue: i}, func(p *nfqueue.Packet) nfqueue.Verdict {
 			if want := fmt.Sprint("for ", i); p.Queue() != i || queuelab.Text(p) != want {
 				t.Errorf("queue %d got %q in queue %d", i, queuelab.Text(p), p.Queue())

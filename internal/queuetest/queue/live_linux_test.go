@@ -17,10 +17,11 @@ func TestLiveChanges(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
 	lengths := make(chan [2]int, 1)
-	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		lengths <- [2]int{len(p.Payload()), p.FullLen()}
-		return nfqueue.Accept
-	})
+	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			lengths <- [2]int{len(p.Payload()), p.FullLen()}
+			return nfqueue.Accept
+		})
 	const text = "a text of thirty-two characters."
 	try := func(want [2]int) {
 		t.Helper()
@@ -89,7 +90,8 @@ func TestLiveChangesWithoutServe(t *testing.T) {
 func TestLiveChangesUnderLoad(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
-	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
+	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1},
+		func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Accept })
 	changed := make(chan error, 1)
 	go func() {
 		for i := range uint32(200) {

@@ -68,10 +68,11 @@ func TestCopyModes(t *testing.T) {
 func TestCopyNone(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	rule := queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1, Bypass: true})
-	queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, CopyMode: nfqueue.CopyNone}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		t.Error("a packet came")
-		return nfqueue.Accept
-	})
+	queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, CopyMode: nfqueue.CopyNone},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			t.Error("a packet came")
+			return nfqueue.Accept
+		})
 	lab.In("dropped")
 	labtest.Must(t, rule.Delete())
 	lab.In("not queued")
@@ -98,7 +99,8 @@ func TestOwner(t *testing.T) {
 	lab.In("owned")
 	lab.Out(t, "owned")
 	// The kernel tells the ids of the initial user namespace.
-	if g, want := queuelab.WaitFor(t, got), (ids{queuelab.OuterID(t, "uid_map"), queuelab.OuterID(t, "gid_map"), true, true}); g != want {
+	if g, want := queuelab.WaitFor(t, got), (ids{queuelab.OuterID(t, "uid_map"),
+		queuelab.OuterID(t, "gid_map"), true, true}); g != want {
 		t.Errorf("ids %+v, want %+v", g, want)
 	}
 	q.Close()
@@ -122,14 +124,15 @@ func TestOwnerOfReceiver(t *testing.T) {
 		data int
 	}
 	got := make(chan owner, 10)
-	queuelab.Serve(t, n.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.UIDGID}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		var o owner
-		o.uid, o.ok = p.UID()
-		segment, _ := p.Transport()
-		o.data = len(segment.Body)
-		got <- o
-		return nfqueue.Accept
-	})
+	queuelab.Serve(t, n.Server, nfqueue.Config{Queue: 1, Flags: nfqueue.UIDGID},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			var o owner
+			o.uid, o.ok = p.UID()
+			segment, _ := p.Transport()
+			o.data = len(segment.Body)
+			got <- o
+			return nfqueue.Accept
+		})
 	to := netip.AddrPortFrom(n.Server4, queuelab.Port)
 	l, err := netlab.In(n.Server, func() (net.Listener, error) { return net.Listen("tcp", to.String()) })
 	labtest.Must(t, err)
@@ -205,17 +208,19 @@ func TestSegmentationOffload(t *testing.T) {
 			chain := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, 0)
 			labtest.Rule(t, chain, netlab.L4Proto(6), netlab.ToQueue(netlab.Queue{Num: 1}))
 			largest, offloaded := 0, nfqueue.SKBInfo(0)
-			q := queuelab.Serve(t, n.Client, nfqueue.Config{Queue: 1, Flags: flags}, func(p *nfqueue.Packet) nfqueue.Verdict {
-				largest = max(largest, len(p.Payload()))
-				offloaded |= p.SKBInfo()
-				return nfqueue.Accept
-			})
+			q := queuelab.Serve(t, n.Client, nfqueue.Config{Queue: 1, Flags: flags},
+				func(p *nfqueue.Packet) nfqueue.Verdict {
+					largest = max(largest, len(p.Payload()))
+					offloaded |= p.SKBInfo()
+					return nfqueue.Accept
+				})
 			sent := strings.Repeat("all of this arrives ", 50_000)
 			if got := transfer(t, n, sent); got != sent {
 				t.Fatalf("received %d bytes that differ from the %d sent", len(got), len(sent))
 			}
 			queuelab.Stop(t, q)
-			if noGSO && (largest > 1500 || offloaded != 0) || !noGSO && (largest <= 1500 || offloaded&nfqueue.SegmentationPending == 0) {
+			if noGSO && (largest > 1500 || offloaded != 0) || !noGSO &&
+				(largest <= 1500 || offloaded&nfqueue.SegmentationPending == 0) {
 				t.Errorf("largest packet %d bytes, %v", largest, offloaded)
 			}
 		})

@@ -22,13 +22,15 @@ func markSecurity(t *testing.T, h *netlab.Host, context string) {
 	conn, err := nftables.New(nftables.WithNetNSFd(h.FD()))
 	labtest.Must(t, err)
 	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "security"})
-	mark := &nftables.NamedObj{Table: table, Name: "mark", Type: nftables.ObjTypeSecMark, Obj: &expr.SecMark{Ctx: context}}
+	mark := &nftables.NamedObj{Table: table, Name: "mark", Type: nftables.ObjTypeSecMark,
+		Obj: &expr.SecMark{Ctx: context}}
 	conn.AddObj(mark)
 	chain := conn.AddChain(&nftables.Chain{
 		Table: table, Name: "output", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput,
 		Priority: nftables.ChainPriorityRef(-225), // NF_IP_PRI_SELINUX_FIRST
 	})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{&expr.Objref{Type: int(mark.Type), Name: mark.Name}}})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain,
+		Exprs: []expr.Any{&expr.Objref{Type: int(mark.Type), Name: mark.Name}}})
 	labtest.Must(t, conn.Flush())
 }
 
@@ -48,11 +50,12 @@ func TestSecurityContext(t *testing.T) {
 	labtest.Rule(t, labtest.Chain(t, lab.Host, netlab.IP, netlab.Output, -100), saveSecMark)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
 	got := make(chan [2]string, 1)
-	queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Flags: nfqueue.SecCtx | nfqueue.Conntrack}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		e, _ := p.Conntrack()
-		got <- [2]string{string(p.SecurityContext()), string(e.SecurityContext())}
-		return nfqueue.Accept
-	})
+	queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Flags: nfqueue.SecCtx | nfqueue.Conntrack},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			e, _ := p.Conntrack()
+			got <- [2]string{string(p.SecurityContext()), string(e.SecurityContext())}
+			return nfqueue.Accept
+		})
 	lab.In("marked")
 	lab.Out(t, "marked")
 	if contexts := queuelab.WaitFor(t, got); contexts != [2]string{"unlabeled", "unlabeled"} {

@@ -54,7 +54,8 @@ func TestTransportBehindExtensionHeaders(t *testing.T) {
 		if ours := transport.Protocol == nfqueue.UDP; ours != kernel {
 			t.Errorf("next header %d: UDP for the kernel: %v, for Transport: %v", next, kernel, ours)
 		}
-		if kernel && (string(transport.Body) != "hi" || binary.BigEndian.Uint16(transport.Header) != 12345) {
+		if kernel && (string(transport.Body) != "hi" ||
+			binary.BigEndian.Uint16(transport.Header) != 12345) {
 			t.Errorf("next header %d: header %x, body %q", next, transport.Header, transport.Body)
 		}
 	}

@@ -72,7 +72,8 @@ func TestVerdicts(t *testing.T) {
 			t.Run("to another queue", func(t *testing.T) {
 				lab := queuelab.NewVerdictLab(t, f.Rules, f.Loopback)
 				queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
-				queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict { return nfqueue.ToQueue(2) })
+				queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1},
+					func(p *nfqueue.Packet) nfqueue.Verdict { return nfqueue.ToQueue(2) })
 				second := make(chan seen, 2)
 				queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 2}, func(p *nfqueue.Packet) nfqueue.Verdict {
 					second <- look(p)
@@ -108,10 +109,12 @@ func TestVerdicts(t *testing.T) {
 func TestInvalidVerdictGetsFallback(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
-	invalid := []nfqueue.Verdict{2, 6, nfqueue.Deferred, nfqueue.Accept | 1<<16, nfqueue.ToQueue(1) | 0x4000}
-	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		return invalid[p.ID()-1]
-	})
+	invalid := []nfqueue.Verdict{2, 6, nfqueue.Deferred, nfqueue.Accept | 1<<16,
+		nfqueue.ToQueue(1) | 0x4000}
+	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1, Fallback: nfqueue.Accept},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			return invalid[p.ID()-1]
+		})
 	for range invalid {
 		lab.In("falls back")
 	}
@@ -127,7 +130,8 @@ func TestInvalidVerdictGetsFallback(t *testing.T) {
 func TestMark(t *testing.T) {
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
-	queuelab.QueueUDP(t, labtest.Chain(t, lab.Host, netlab.IP, netlab.Postrouting, 0), netlab.Queue{Num: 2})
+	queuelab.QueueUDP(t, labtest.Chain(t, lab.Host, netlab.IP, netlab.Postrouting, 0),
+		netlab.Queue{Num: 2})
 	queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
 		if m := p.Mark(); m != 0 {
 			t.Errorf("mark %#x before it was set", m)

@@ -9,11 +9,14 @@ import (
 )
 
 // Servers are the ways to serve a queue with one function.
-var Servers = map[string]func(context.Context, *nfqueue.Queue, func(*nfqueue.Packet) nfqueue.Verdict) error{
-	"Serve": func(ctx context.Context, q *nfqueue.Queue, h func(*nfqueue.Packet) nfqueue.Verdict) error {
+var Servers = map[string]func(context.Context, *nfqueue.Queue,
+	func(*nfqueue.Packet) nfqueue.Verdict) error{
+	"Serve": func(ctx context.Context, q *nfqueue.Queue,
+		h func(*nfqueue.Packet) nfqueue.Verdict) error {
 		return q.Serve(ctx, nfqueue.HandlerFunc(h))
 	},
-	"ServeFlows": func(ctx context.Context, q *nfqueue.Queue, h func(*nfqueue.Packet) nfqueue.Verdict) error {
+	"ServeFlows": func(ctx context.Context, q *nfqueue.Queue,
+		h func(*nfqueue.Packet) nfqueue.Verdict) error {
 		return q.ServeFlows(ctx, 3, Alike(func(_ int, p *nfqueue.Packet) nfqueue.Verdict { return h(p) }))
 	},
 }

@@ -31,7 +31,8 @@ func TestRewriteHeaders(t *testing.T) {
 		return func(b []byte) []byte {
 			next := b[6]
 			b[6] = typ
-			return append(append(b[:40:40], append([]byte{next, 2, 0x1e, 20}, make([]byte, 20)...)...), b[40:]...)
+			return append(append(b[:40:40], append([]byte{next, 2, 0x1e, 20}, make([]byte, 20)...)...),
+				b[40:]...)
 		}
 	}
 	type option struct {
@@ -72,18 +73,23 @@ func TestRewriteHeaders(t *testing.T) {
 		{"options at input", none4, false, netlab.Input, short, add4, refused},
 		{"no extension header at output", destination, false, netlab.Output, long, strip6, arrives},
 		{"no extension header, short, at output", destination, false, netlab.Output, "", strip6, refused},
-		{"no extension header, short, at postrouting", destination, false, netlab.Postrouting, "", strip6, refused},
+		{"no extension header, short, at postrouting", destination, false, netlab.Postrouting, "", strip6,
+			refused},
 		{"no extension header, short, at input", destination, false, netlab.Input, "", strip6, arrives},
-		{"extension header at output", none6, false, netlab.Output, short, add6(typeDestination), arrives},
-		{"extension header at prerouting", none6, false, netlab.Prerouting, short, add6(typeDestination), arrives},
-		{"extension header at forward", none6, true, netlab.Forward, short, add6(typeDestination), arrives},
+		{"extension header at output", none6, false, netlab.Output, short, add6(typeDestination),
+			arrives},
+		{"extension header at prerouting", none6, false, netlab.Prerouting, short, add6(typeDestination),
+			arrives},
+		{"extension header at forward", none6, true, netlab.Forward, short, add6(typeDestination),
+			arrives},
 		{"extension header at input", none6, false, netlab.Input, short, add6(typeDestination), arrives},
 		{"no hop-by-hop options at output", hopByHop, false, netlab.Output, long, strip6, arrives},
 		{"no hop-by-hop options at prerouting", hopByHop, false, netlab.Prerouting, long, strip6, lost},
 		{"no hop-by-hop options at forward", hopByHop, true, netlab.Forward, long, strip6, arrives},
 		{"no hop-by-hop options, short, at forward", hopByHop, true, netlab.Forward, "", strip6, refused},
 		{"no hop-by-hop options at input", hopByHop, false, netlab.Input, long, strip6, refused},
-		{"hop-by-hop options at prerouting", none6, false, netlab.Prerouting, short, add6(typeHopByHop), lost},
+		{"hop-by-hop options at prerouting", none6, false, netlab.Prerouting, short, add6(typeHopByHop),
+			lost},
 		{"hop-by-hop options at input", none6, false, netlab.Input, short, add6(typeHopByHop), refused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -103,16 +109,18 @@ func TestRewriteHeaders(t *testing.T) {
 				outcome = lost
 			}
 			queue := uint16(i + 1) // the rules stay
-			queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, c.hook, 0), netlab.Queue{Num: queue, Bypass: true})
-			q := queuelab.Serve(t, host, nfqueue.Config{Queue: queue}, func(p *nfqueue.Packet) nfqueue.Verdict {
-				if p.ID() > 1 {
+			queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, c.hook, 0),
+				netlab.Queue{Num: queue, Bypass: true})
+			q := queuelab.Serve(t, host, nfqueue.Config{Queue: queue},
+				func(p *nfqueue.Packet) nfqueue.Verdict {
+					if p.ID() > 1 {
+						return nfqueue.Accept
+					}
+					if err := p.SetPayload(c.edit([]byte(string(p.Payload())))); (err != nil) != (outcome == refused) {
+						t.Errorf("it %s: %v", outcome, err)
+					}
 					return nfqueue.Accept
-				}
-				if err := p.SetPayload(c.edit([]byte(string(p.Payload())))); (err != nil) != (outcome == refused) {
-					t.Errorf("it %s: %v", outcome, err)
-				}
-				return nfqueue.Accept
-			})
+				})
 			to := netip.AddrPortFrom(f.Server(n), queuelab.Port)
 			l, s := queuelab.ListenUDP(t, n.Server, to), queuelab.DialUDP(t, n.Client, to)
 			if o := c.option; o.value != "" {
@@ -150,7 +158,8 @@ func TestRewriteSurplus(t *testing.T) {
 	c, err := netlab.In(n.Client, func() (net.PacketConn, error) { return net.ListenPacket("ip4:udp", n.Client4.String()) })
 	labtest.Must(t, err)
 	defer c.Close()
-	datagram := []byte{0x10, 0, queuelab.Port >> 8, queuelab.Port & 0xff, 0, 10, 0, 0, 'h', 'i', 'm', 'o', 'r', 'e'}
+	datagram := []byte{0x10, 0, queuelab.Port >> 8, queuelab.Port & 0xff, 0, 10, 0, 0, 'h', 'i', 'm',
+		'o', 'r', 'e'}
 	_, err = c.WriteTo(datagram, &net.IPAddr{IP: n.Server4.AsSlice()})
 	labtest.Must(t, err)
 	queuelab.Receive(t, l, "HI")

@@ -22,7 +22,8 @@ import (
 // checksum only, with their data.
 func TestRewriteICMP(t *testing.T) {
 	const id = 0x1234
-	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
+	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr,
+		cfg nfqueue.Config) {
 		network, client, protocol := "ip4:icmp", n.Client4, 1
 		var request, reply neticmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
 		if server.Is6() {
@@ -31,7 +32,8 @@ func TestRewriteICMP(t *testing.T) {
 		}
 		edits := []struct{ from, to string }{
 			{"in place", "IN PLACE"}, {"longer", "longer than it was"}, {"odd", "odd!!"},
-			{"much longer", strings.Repeat("long", 300)}, {"shorter than it was", "shorter"}, {"nothing left", ""},
+			{"much longer", strings.Repeat("long", 300)}, {"shorter than it was", "shorter"},
+			{"nothing left", ""},
 		}
 		chain := labtest.Chain(t, n.Client, rules, netlab.Output, 0)
 		labtest.Rule(t, chain, netlab.L4Proto(uint8(protocol)), netlab.ToQueue(netlab.Queue{Num: 1}))
@@ -65,7 +67,8 @@ func TestRewriteICMP(t *testing.T) {
 				}
 				m, err := neticmp.ParseMessage(protocol, got[:k])
 				labtest.Must(t, err)
-				if echo, ok := m.Body.(*neticmp.Echo); m.Type == reply && ok && echo.ID == id && echo.Seq == seq {
+				if echo, ok := m.Body.(*neticmp.Echo); m.Type == reply && ok && echo.ID == id &&
+					echo.Seq == seq {
 					if string(echo.Data) != e.to {
 						t.Errorf("the answer has %.80q, want %.80q", echo.Data, e.to)
 					}

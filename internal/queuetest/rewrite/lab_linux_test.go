@@ -23,7 +23,8 @@ type rewriter struct {
 
 // rewrite replaces each packet of a queue by the result of edit, unless that is nil. A second
 // implementation of the protocols checks the result of SetPayload.
-func rewrite(t *testing.T, h *netlab.Host, cfg nfqueue.Config, edit func(p *nfqueue.Packet) []byte) *rewriter {
+func rewrite(t *testing.T, h *netlab.Host, cfg nfqueue.Config,
+	edit func(p *nfqueue.Packet) []byte) *rewriter {
 	t.Helper()
 	labtest.NeedReplace(t)
 	r := new(rewriter)
@@ -82,7 +83,8 @@ func sound(t *testing.T, b []byte) {
 	case *layers.IPv6:
 		n = 40 + int(ip.Length)
 	}
-	if u, ok := p.TransportLayer().(*layers.UDP); n != len(b) || ok && int(u.Length) != len(u.Contents)+len(u.Payload) {
+	if u, ok := p.TransportLayer().(*layers.UDP); n != len(b) || ok &&
+		int(u.Length) != len(u.Contents)+len(u.Payload) {
 		t.Errorf("wrong lengths in %x", b[:min(len(b), 128)])
 	}
 }
@@ -111,13 +113,15 @@ var (
 		labtest.Must(t, h.SetMTU("lo", 16384))
 		return &netlab.Network{
 			Client: h, Server: h,
-			Client4: queuelab.Localhost, Server4: queuelab.Localhost, Client6: netip.IPv6Loopback(), Server6: netip.IPv6Loopback(),
+			Client4: queuelab.Localhost, Server4: queuelab.Localhost, Client6: netip.IPv6Loopback(),
+			Server6: netip.IPv6Loopback(),
 		}
 	}}
 )
 
 // everyWay runs a test for IPv4 and IPv6, over veth and loopback, and with GSO on and off.
-func everyWay(t *testing.T, test func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config)) {
+func everyWay(t *testing.T, test func(t *testing.T, n *netlab.Network, rules netlab.Family,
+	server netip.Addr, cfg nfqueue.Config)) {
 	for _, f := range queuelab.Families {
 		for _, w := range []way{overVeth, overLoopback} {
 			for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {

@@ -21,14 +21,15 @@ func TestReplacedPayload(t *testing.T) {
 	}
 	lab := queuelab.NewVerdictLab(t, netlab.IP, queuelab.Localhost)
 	queuelab.QueueUDP(t, lab.Queueing, netlab.Queue{Num: 1})
-	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
-		if queuelab.Text(p) == "replace" {
-			if err := p.SetPayload(append(p.Payload(), "d"...)); err != nil {
-				t.Error(err)
+	q := queuelab.Serve(t, lab.Host, nfqueue.Config{Queue: 1},
+		func(p *nfqueue.Packet) nfqueue.Verdict {
+			if queuelab.Text(p) == "replace" {
+				if err := p.SetPayload(append(p.Payload(), "d"...)); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-		return nfqueue.Accept
-	})
+			return nfqueue.Accept
+		})
 	lab.In("replace")
 	lab.In("leave")
 	if replaces {

@@ -84,7 +84,8 @@ func TestRewriteUDPLite(t *testing.T) {
 				}))
 				labtest.Must(t, set)
 				chain := labtest.Chain(t, n.Client, f.Rules, netlab.Output, 0)
-				labtest.Rule(t, chain, netlab.L4Proto(udpLiteProtocol), netlab.DstPort(queuelab.Port), netlab.ToQueue(netlab.Queue{Num: 1}))
+				labtest.Rule(t, chain, netlab.L4Proto(udpLiteProtocol), netlab.DstPort(queuelab.Port),
+					netlab.ToQueue(netlab.Queue{Num: 1}))
 				r := rewrite(t, n.Client, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) []byte {
 					b := p.Payload()
 					data := b[queuelab.UDPData(p):]
@@ -94,7 +95,8 @@ func TestRewriteUDPLite(t *testing.T) {
 					}
 					return b[:len(b)-len("er")]
 				})
-				for _, m := range []struct{ sent, want string }{{"longer", "LONGER than before"}, {"shorter", "SHORT"}} {
+				for _, m := range []struct{ sent, want string }{{"longer", "LONGER than before"},
+					{"shorter", "SHORT"}} {
 					queuelab.Send(t, c, m.sent)
 					queuelab.Receive(t, l, m.want)
 				}
@@ -108,7 +110,8 @@ func TestRewriteUDPLite(t *testing.T) {
 // they arrive. Sockets for all packets of the protocol take the place of an implementation.
 func TestRewriteSCTP(t *testing.T) {
 	// Ports, a tag and a checksum that is wrong; a DATA chunk with 12 bytes of text.
-	const header, data = "\x03\xe8\x07\xd0\xca\xfe\xba\xbejunk", "\x00\x03\x00\x1c\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"
+	const header, data = "\x03\xe8\x07\xd0\xca\xfe\xba\xbejunk",
+		"\x00\x03\x00\x1c\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"
 	for _, f := range queuelab.Families {
 		t.Run(f.Name, func(t *testing.T) {
 			n := labtest.Pair(t)
@@ -137,7 +140,8 @@ func TestRewriteSCTP(t *testing.T) {
 				return b
 			})
 			s, c := listen(n.Server, f.Server(n)), listen(n.Client, client)
-			for _, m := range []struct{ sent, want string }{{"text for now", "text for now, and longer"}, {"text shorter", "text"}} {
+			for _, m := range []struct{ sent, want string }{{"text for now", "text for now, and longer"},
+				{"text shorter", "text"}} {
 				_, err := c.WriteTo([]byte(header+data+m.sent), &net.IPAddr{IP: f.Server(n).AsSlice()})
 				labtest.Must(t, err)
 				b := make([]byte, 100)

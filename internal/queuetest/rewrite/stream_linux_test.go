@@ -35,25 +35,29 @@ func TestRewriteStream(t *testing.T) {
 			way
 			flags nfqueue.Flags
 			size  int
-		}{{overVeth, 0, 100_000_000}, {overVeth, nfqueue.NoGSO, 5_000_000}, {overLoopback, 0, 5_000_000}} {
+		}{{overVeth, 0, 100_000_000}, {overVeth, nfqueue.NoGSO, 5_000_000},
+			{overLoopback, 0, 5_000_000}} {
 			if testing.Short() {
 				c.size = min(c.size, 10_000_000)
 			}
-			t.Run(fmt.Sprintf("%s/%s/%v", f.Name, c.name, map[bool]string{false: "GSO", true: "NoGSO"}[c.flags != 0]), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%s/%v", f.Name, c.name,
+				map[bool]string{false: "GSO", true: "NoGSO"}[c.flags != 0]), func(t *testing.T) {
 				n := c.make(t)
 				chain := labtest.Chain(t, n.Client, f.Rules, netlab.Output, 0)
-				labtest.Rule(t, chain, netlab.L4Proto(tcpProtocol), netlab.DstPort(queuelab.Port), netlab.ToQueue(netlab.Queue{Num: 1}))
+				labtest.Rule(t, chain, netlab.L4Proto(tcpProtocol), netlab.DstPort(queuelab.Port),
+					netlab.ToQueue(netlab.Queue{Num: 1}))
 				longest, changed := 0, 0
-				r := rewrite(t, n.Client, nfqueue.Config{Queue: 1, Flags: c.flags}, func(p *nfqueue.Packet) []byte {
-					b := p.Payload()
-					data := b[tcpData(b):]
-					if len(data) == 0 {
-						return nil
-					}
-					changed += subtle.XORBytes(data, data, cipher)
-					longest = max(longest, len(b))
-					return b
-				})
+				r := rewrite(t, n.Client, nfqueue.Config{Queue: 1, Flags: c.flags},
+					func(p *nfqueue.Packet) []byte {
+						b := p.Payload()
+						data := b[tcpData(b):]
+						if len(data) == 0 {
+							return nil
+						}
+						changed += subtle.XORBytes(data, data, cipher)
+						longest = max(longest, len(b))
+						return b
+					})
 				stream(t, n, f.Server(n), c.size)
 				r.want(t, 1)
 				if changed < c.size {
@@ -81,7 +85,8 @@ func stream(t *testing.T, n *netlab.Network, server netip.Addr, size int) {
 				return err
 			}
 			defer c.Close()
-			_, err = io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{random()}, make([]byte, 1<<16))
+			_, err = io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{random()},
+				make([]byte, 1<<16))
 			return err
 		}()
 	}()
@@ -166,16 +171,19 @@ func tcpHeader(b []byte) []byte {
 func TestRewriteStreamLength(t *testing.T) {
 	for _, by := range []int{100, -100} {
 		t.Run(fmt.Sprintf("%+d", by), func(t *testing.T) {
-			everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
+			everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr,
+				cfg nfqueue.Config) {
 				// Without GSO a segment must have room for what is added.
 				begin := strings.Repeat("begin", 2000)
 				if cfg.Flags&nfqueue.NoGSO != 0 {
 					begin = strings.Repeat("begin", 100)
 				}
 				toServer := labtest.Chain(t, n.Client, rules, netlab.Output, 0)
-				labtest.Rule(t, toServer, netlab.L4Proto(tcpProtocol), netlab.DstPort(queuelab.Port), netlab.ToQueue(netlab.Queue{Num: 1}))
+				labtest.Rule(t, toServer, netlab.L4Proto(tcpProtocol), netlab.DstPort(queuelab.Port),
+					netlab.ToQueue(netlab.Queue{Num: 1}))
 				toClient := labtest.Chain(t, n.Client, rules, netlab.Input, 0)
-				labtest.Rule(t, toClient, netlab.L4Proto(tcpProtocol), netlab.SrcPort(queuelab.Port), netlab.ToQueue(netlab.Queue{Num: 1}))
+				labtest.Rule(t, toClient, netlab.L4Proto(tcpProtocol), netlab.SrcPort(queuelab.Port),
+					netlab.ToQueue(netlab.Queue{Num: 1}))
 				r := &resize{by: by}
 				q := rewrite(t, n.Client, cfg, func(p *nfqueue.Packet) []byte {
 					if p.Hook() == nfqueue.HookOutput {

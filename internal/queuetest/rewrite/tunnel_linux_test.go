@@ -23,7 +23,8 @@ func TestRewriteTunnel(t *testing.T) {
 		for _, hook := range []netlab.Hook{netlab.Output, netlab.Input} {
 			for _, flags := range []nfqueue.Flags{0, nfqueue.NoGSO} {
 				noGSO := flags == nfqueue.NoGSO
-				name := f.Name + map[netlab.Hook]string{netlab.Output: "/output", netlab.Input: "/input"}[hook] +
+				name := f.Name + map[netlab.Hook]string{netlab.Output: "/output",
+					netlab.Input: "/input"}[hook] +
 					map[bool]string{false: "/GSO", true: "/NoGSO"}[noGSO]
 				t.Run(name, func(t *testing.T) {
 					n := labtest.Pair(t)
@@ -34,21 +35,23 @@ func TestRewriteTunnel(t *testing.T) {
 						host = n.Server
 					}
 					labtest.Rule(t, labtest.Chain(t, host, f.Rules, hook, 0),
-						netlab.L4Proto(queuelab.UDP), netlab.DstPort(netlab.VXLANPort), netlab.ToQueue(netlab.Queue{Num: 1}))
+						netlab.L4Proto(queuelab.UDP), netlab.DstPort(netlab.VXLANPort),
+						netlab.ToQueue(netlab.Queue{Num: 1}))
 					replaced, refused := 0, 0
-					q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1, Flags: flags}, func(p *nfqueue.Packet) nfqueue.Verdict {
-						b := p.Payload()
-						b[1] |= 0x20 // of the Type of Service, or Traffic Class
-						switch err := p.SetPayload(b); {
-						case err == nil:
-							replaced++
-						case errors.Is(err, errors.ErrUnsupported) && p.SKBInfo()&nfqueue.ChecksumNotReady != 0:
-							refused++
-						default:
-							t.Error(err)
-						}
-						return nfqueue.Accept
-					})
+					q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1, Flags: flags},
+						func(p *nfqueue.Packet) nfqueue.Verdict {
+							b := p.Payload()
+							b[1] |= 0x20 // of the Type of Service, or Traffic Class
+							switch err := p.SetPayload(b); {
+							case err == nil:
+								replaced++
+							case errors.Is(err, errors.ErrUnsupported) && p.SKBInfo()&nfqueue.ChecksumNotReady != 0:
+								refused++
+							default:
+								t.Error(err)
+							}
+							return nfqueue.Accept
+						})
 					data := strings.Repeat("stream ", 30000)
 					l, sent := listenStream(t, n, server), make(chan error, 1)
 					go func() {

@@ -32,7 +32,8 @@ func setOption(t *testing.T, c *net.UDPConn, level, option int, value string) {
 // in front of the queue or behind it.
 func TestRewriteUDPSegments(t *testing.T) {
 	labtest.NeedReplace(t)
-	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr, cfg nfqueue.Config) {
+	everyWay(t, func(t *testing.T, n *netlab.Network, rules netlab.Family, server netip.Addr,
+		cfg nfqueue.Config) {
 		queuelab.QueueUDP(t, labtest.Chain(t, n.Client, rules, netlab.Output, 0), netlab.Queue{Num: 1})
 		refused := cfg.Flags&nfqueue.NoGSO == 0 && !labtest.AtLeast(t, 6, 12)
 		r := new(rewriter)
@@ -41,7 +42,8 @@ func TestRewriteUDPSegments(t *testing.T) {
 			copy(b[queuelab.UDPData(p):], bytes.ToUpper(b[queuelab.UDPData(p):]))
 			err := p.SetPayload(b)
 			if refused {
-				if raw := p.SetPayloadRaw(b); !errors.Is(err, errors.ErrUnsupported) || !errors.Is(raw, errors.ErrUnsupported) {
+				if raw := p.SetPayloadRaw(b); !errors.Is(err, errors.ErrUnsupported) ||
+					!errors.Is(raw, errors.ErrUnsupported) {
 					t.Errorf("SetPayload: %v, SetPayloadRaw: %v", err, raw)
 				}
 			} else if err != nil {
@@ -54,7 +56,8 @@ func TestRewriteUDPSegments(t *testing.T) {
 			return nfqueue.Accept
 		})
 		sent := []string{strings.Repeat("a", udpSegment), strings.Repeat("b", udpSegment), "last"}
-		want := []string{strings.Repeat("A", udpSegment), strings.Repeat("B", udpSegment), "LASTA BIT MORE"}
+		want := []string{strings.Repeat("A", udpSegment), strings.Repeat("B", udpSegment),
+			"LASTA BIT MORE"}
 		if refused {
 			want = sent
 		} else if cfg.Flags&nfqueue.NoGSO != 0 { // a packet for each
@@ -77,21 +80,23 @@ func TestRefusedUDPSegments(t *testing.T) {
 			n := labtest.Pair(t)
 			queuelab.QueueUDP(t, labtest.Chain(t, n.Server, f.Rules, netlab.Input, 0), netlab.Queue{Num: 1})
 			refused := 0
-			q := queuelab.Serve(t, n.Server, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
-				if p.SKBInfo()&nfqueue.SegmentationPending == 0 {
+			q := queuelab.Serve(t, n.Server, nfqueue.Config{Queue: 1},
+				func(p *nfqueue.Packet) nfqueue.Verdict {
+					if p.SKBInfo()&nfqueue.SegmentationPending == 0 {
+						return nfqueue.Accept
+					}
+					b := bytes.Clone(p.Payload())
+					copy(b[queuelab.UDPData(p):], bytes.ToLower(b[queuelab.UDPData(p):]))
+					if err := p.SetPayload(b); !errors.Is(err, errors.ErrUnsupported) {
+						t.Errorf("SetPayload: %v", err)
+					}
+					refused++
 					return nfqueue.Accept
-				}
-				b := bytes.Clone(p.Payload())
-				copy(b[queuelab.UDPData(p):], bytes.ToLower(b[queuelab.UDPData(p):]))
-				if err := p.SetPayload(b); !errors.Is(err, errors.ErrUnsupported) {
-					t.Errorf("SetPayload: %v", err)
-				}
-				refused++
-				return nfqueue.Accept
-			})
+				})
 			sent := []string{strings.Repeat("A", udpSegment), strings.Repeat("B", udpSegment), "LAST"}
 			l := queuelab.ListenUDP(t, n.Server, netip.AddrPortFrom(f.Server(n), queuelab.Port))
-			sendSegments(t, queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(f.Server(n), queuelab.Port)), sent)
+			sendSegments(t, queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(f.Server(n), queuelab.Port)),
+				sent)
 			queuelab.Receive(t, l, sent...)
 			queuelab.Stop(t, q)
 			if refused == 0 && labtest.AtLeast(t, 6, 1) { // before, the kernel may cut it in front of the queue
@@ -126,9 +131,12 @@ func TestRewriteBehindOptions(t *testing.T) {
 		level, option int
 		value         string
 	}{
-		{"record route", queuelab.Families[0].Server, netlab.IP, unix.IPPROTO_IP, unix.IP_OPTIONS, "\x07\x0b\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
-		{"hop-by-hop options", queuelab.Families[1].Server, netlab.IP6, unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, hopByHop},
-		{"destination options", queuelab.Families[1].Server, netlab.IP6, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, destination},
+		{"record route", queuelab.Families[0].Server, netlab.IP, unix.IPPROTO_IP, unix.IP_OPTIONS,
+			"\x07\x0b\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
+		{"hop-by-hop options", queuelab.Families[1].Server, netlab.IP6, unix.IPPROTO_IPV6,
+			unix.IPV6_HOPOPTS, hopByHop},
+		{"destination options", queuelab.Families[1].Server, netlab.IP6, unix.IPPROTO_IPV6,
+			unix.IPV6_DSTOPTS, destination},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := labtest.Pair(t)
@@ -223,7 +231,8 @@ func TestRawPayload(t *testing.T) {
 			labtest.Must(t, err)
 			defer l.Close()
 			labtest.Must(t, l.SetDeadline(time.Now().Add(queuelab.Patience)))
-			queuelab.Send(t, queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(f.Server(n), queuelab.Port)), "text")
+			queuelab.Send(t, queuelab.DialUDP(t, n.Client, netip.AddrPortFrom(f.Server(n), queuelab.Port)),
+				"text")
 			b := make([]byte, 100)
 			k, _, err := l.ReadFrom(b)
 			labtest.Must(t, err)

@@ -17,4 +17,5 @@ func Allowed() ([]int, error) { return nil, errUnsupported }
 // Pin fails with errors.ErrUnsupported.
 func Pin([]int) (unpin func(), err error) { return nil, errUnsupported }
 
-var errUnsupported = fmt.Errorf("processors cannot be chosen on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+var errUnsupported = fmt.Errorf("processors cannot be chosen on %s: %w", runtime.GOOS,
+	errors.ErrUnsupported)

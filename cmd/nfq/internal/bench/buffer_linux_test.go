@@ -9,7 +9,8 @@ import (
 
 func TestBufferCharge(t *testing.T) {
 	// Measured on x86-64.
-	for size, measured := range map[int]int{64: 832, 228: 1280, 528: 1280, 1028: 2304, 1500: 2304, 2028: 4352, 4028: 8448, 9028: 16640, 65535: 66335} {
+	for size, measured := range map[int]int{64: 832, 228: 1280, 528: 1280, 1028: 2304, 1500: 2304,
+		2028: 4352, 4028: 8448, 9028: 16640, 65535: 66335} {
 		if got := bufferCharge("amd64", size); got < measured || got > measured+measured/8 {
 			t.Errorf("%d bytes: %d, want a little more than %d", size, got, measured)
 		}

@@ -59,10 +59,14 @@ func TestWrongConsumers(t *testing.T) {
 		consumer             wrong
 	}{
 		{"accepts instead of dropping", "drain", "packets have arrived", wrong{change: accept}},
-		{"decides too few", "drain", "were decided of", wrong{report: func(r *consumer.Report) { r.Packets-- }}},
-		{"cannot keep all", "drain", "wait in queue", wrong{change: func(s *consumer.Setup) { s.MaxLen /= 2 }}},
-		{"accepts a flood instead of dropping it", "flood", "packets have arrived", wrong{change: accept}},
-		{"sees nothing", "tcp", "no packets were decided", wrong{change: func(s *consumer.Setup) { s.Queue = 7 }}},
+		{"decides too few", "drain", "were decided of",
+			wrong{report: func(r *consumer.Report) { r.Packets-- }}},
+		{"cannot keep all", "drain", "wait in queue",
+			wrong{change: func(s *consumer.Setup) { s.MaxLen /= 2 }}},
+		{"accepts a flood instead of dropping it", "flood", "packets have arrived",
+			wrong{change: accept}},
+		{"sees nothing", "tcp", "no packets were decided",
+			wrong{change: func(s *consumer.Setup) { s.Queue = 7 }}},
 		{"sees no ping", "latency", "round trips", wrong{change: func(s *consumer.Setup) { s.Queue = 7 }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -187,7 +187,8 @@ func (p *pingPong) roundTrips() (times *hdrhistogram.Histogram, lost int, err er
 	ping := make([]byte, pingSize-udpHeaders)
 	err = consumer.OnCPUs(p.lab.traffic[:1], func() error {
 		var number uint64
-		for begin := time.Now(); time.Since(begin) < 2*p.lab.while() || times.TotalCount() < minTrips && time.Since(begin) < runLimit/2; {
+		for begin := time.Now(); time.Since(begin) < 2*p.lab.while() || times.TotalCount() < minTrips &&
+			time.Since(begin) < runLimit/2; {
 			number++
 			binary.NativeEndian.PutUint64(ping, number)
 			start := time.Now()

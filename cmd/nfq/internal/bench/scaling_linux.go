@@ -45,7 +45,8 @@ var scalingWorkload = workload{
 				consumer.Setup{Verdict: nfqueue.Drop, Batch: batch},
 			)
 		}
-		for _, work := range []time.Duration{time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond} {
+		for _, work := range []time.Duration{time.Microsecond, 10 * time.Microsecond,
+			100 * time.Microsecond} {
 			add(
 				fmt.Sprintf("handler takes %v, drop", work),
 				int(min(50000, 200*time.Millisecond/work)),

@@ -411,7 +411,8 @@ func countersText(r impair.Report) string {
 		count uint64
 		name  string
 	}{
-		{c.Lost, "lost"}, {c.Full, "full"}, {c.Corrupted, "corrupt"}, {c.Truncated, "cut"}, {c.Reordered, "ahead"},
+		{c.Lost, "lost"}, {c.Full, "full"}, {c.Corrupted, "corrupt"}, {c.Truncated, "cut"},
+		{c.Reordered, "ahead"},
 		{c.Waiting, "waiting"}, {r.Overrun, "unseen"},
 	} {
 		if n.count > 0 {

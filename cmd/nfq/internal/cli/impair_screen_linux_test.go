@@ -85,7 +85,8 @@ func TestImpairTableFits(t *testing.T) {
 			}
 		}
 		all := strings.Join(lines, "\n")
-		for _, want := range []string{"123456789", "1500000000000", "113456789", "9999999", "17", "4242", "full", "waiting"} {
+		for _, want := range []string{"123456789", "1500000000000", "113456789", "9999999", "17", "4242",
+			"full", "waiting"} {
 			if !strings.Contains(all, want) {
 				t.Errorf("width %d: %s is missing in\n%s", width, want, all)
 			}

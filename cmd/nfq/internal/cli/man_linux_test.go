@@ -26,7 +26,8 @@ func TestMan(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, want := range []string{`.TH "` + strings.ToUpper(name) + `" "1" "` + day.Format("Jan 2006") + `" "nfq" "NFQUEUE"`, c.Short} {
+		for _, want := range []string{`.TH "` + strings.ToUpper(name) + `" "1" "` +
+			day.Format("Jan 2006") + `" "nfq" "NFQUEUE"`, c.Short} {
 			if !bytes.Contains(page, []byte(want)) {
 				t.Errorf("%s.1 does not contain %q", name, want)
 			}

@@ -223,7 +223,8 @@ func replayAll(
 	shown *dump.Text,
 	passed *recording,
 ) (total replaySummary, err error) {
-	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, h, nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
+	for r, err := range nfqueuetest.Replay(capture, nfqueue.Config{}, h,
+		nfqueuetest.Spec{Family: h.rule.Family, Hook: h.rule.Hook}) {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return total, err
 		}

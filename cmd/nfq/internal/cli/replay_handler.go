@@ -46,7 +46,8 @@ func (h *replayHandler) record(r nfqueuetest.Replayed) *packetview.Record {
 	record := h.last
 	if !comes(r) { // and was not served
 		record = &packetview.Record{
-			Unqueued: true, Family: r.Spec.Family, Hook: r.Spec.Hook, EtherType: r.Spec.EtherType, In: r.Spec.InDevName, PhysIn: r.Spec.PhysInDevName,
+			Unqueued: true, Family: r.Spec.Family, Hook: r.Spec.Hook, EtherType: r.Spec.EtherType,
+			In: r.Spec.InDevName, PhysIn: r.Spec.PhysInDevName,
 			Data: r.Spec.Payload, Length: max(r.Spec.FullLen, len(r.Spec.Payload)),
 		}
 	}

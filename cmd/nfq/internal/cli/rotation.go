@@ -75,7 +75,8 @@ func (r rotation) last(n uint32) bool { return r.files != 0 && r.megabytes == 0 
 // strftime replaces the commonest conversions of strftime(3).
 func strftime(format string, at time.Time) (string, error) {
 	layouts := map[byte]string{
-		'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'H': "15", 'M': "04", 'S': "05", 'F': "2006-01-02", 'T': "15:04:05",
+		'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'H': "15", 'M': "04", 'S': "05", 'F': "2006-01-02",
+		'T': "15:04:05",
 		'j': "002", 'b': "Jan", 'a': "Mon", 'z': "-0700", 'Z': "MST",
 	}
 	var b strings.Builder

@@ -21,7 +21,8 @@ func TestRotationNames(t *testing.T) {
 		{rotation{megabytes: 1, files: 2}, "x", []string{"x0", "x1", "x0"}},
 		{rotation{megabytes: 1, files: 11}, "x", []string{"x00", "x01", "x02"}},
 		{rotation{seconds: 9}, "x%H%M%S", []string{"x050607", "x050607", "x050607"}},
-		{rotation{seconds: 9, files: 3}, "%F-%s%%", []string{"2026-03-04-1772600767%", "2026-03-04-1772600767%", "2026-03-04-1772600767%"}},
+		{rotation{seconds: 9, files: 3}, "%F-%s%%", []string{"2026-03-04-1772600767%",
+			"2026-03-04-1772600767%", "2026-03-04-1772600767%"}},
 		{rotation{seconds: 9, megabytes: 1}, "x%j", []string{"x063", "x0631", "x0632"}},
 	} {
 		if err := test.rotation.check(test.name); err != nil {
@@ -39,7 +40,8 @@ func TestRotationNames(t *testing.T) {
 		rotation rotation
 		name     string
 	}{
-		{rotation{files: 2}, "x"}, {rotation{megabytes: 2}, ""}, {rotation{seconds: 2}, "-"}, {rotation{seconds: 2}, "x%Q"}, {rotation{seconds: 2}, "x%"},
+		{rotation{files: 2}, "x"}, {rotation{megabytes: 2}, ""}, {rotation{seconds: 2}, "-"},
+		{rotation{seconds: 2}, "x%Q"}, {rotation{seconds: 2}, "x%"},
 	} {
 		if err := wrong.rotation.check(wrong.name); err == nil {
 			t.Errorf("%+v of %q is accepted", wrong.rotation, wrong.name)

@@ -267,7 +267,8 @@ func (w *watch) outputs() (all []dump.Output, file *recording, err error) {
 		all = append(all, w.view.on(w.text))
 	}
 	if w.write != "" {
-		if file, err = record(w.write, w.rotation, w.snap, strings.TrimSpace(w.about+" "+w.filter)); err != nil {
+		if file, err = record(w.write, w.rotation, w.snap,
+			strings.TrimSpace(w.about+" "+w.filter)); err != nil {
 			return nil, nil, err
 		}
 		all = append(all, file)

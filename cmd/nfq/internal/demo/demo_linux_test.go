@@ -125,7 +125,8 @@ func TestWrongHandler(t *testing.T) {
 			func(right nfqueue.Handler) nfqueue.HandlerFunc {
 				return func(p *nfqueue.Packet) nfqueue.Verdict { return right.ServePacket(p.Clone()) }
 			},
-			[]kind{echoRequest, echoReply, udpReplaced, udpLengthened, udpCounted, udpFiltered, dnsAnswer, tcpToClient},
+			[]kind{echoRequest, echoReply, udpReplaced, udpLengthened, udpCounted, udpFiltered, dnsAnswer,
+				tcpToClient},
 		},
 		{
 			"drops what it claims to accept",

@@ -44,7 +44,8 @@ func (p *path) echo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err = p.openRaw(ctx, p.network.Server, p.server, netip.Addr{}, e.request, p.flow(echoRequest)); err != nil {
+	if _, err = p.openRaw(ctx, p.network.Server, p.server, netip.Addr{}, e.request,
+		p.flow(echoRequest)); err != nil {
 		return err
 	}
 	for i, x := range echoes {

@@ -26,7 +26,8 @@ func (h *handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	v := viewOf(p.Payload())
 	k := classify(v)
 	l := line{
-		kind: k, family: p.Family(), time: time.Since(h.start), id: p.ID(), protocol: v.protocol(), length: len(v.packet),
+		kind: k, family: p.Family(), time: time.Since(h.start), id: p.ID(), protocol: v.protocol(),
+		length: len(v.packet),
 	}
 	l.source, l.destination = v.ends(h.server...)
 	if p.SKBInfo()&nfqueue.SegmentationPending != 0 {

@@ -91,7 +91,8 @@ func (f *flow) problem() string {
 	switch {
 	case len(f.sent) == 0:
 		return "nothing was sent"
-	case f.kind.stream() && f.tally.queued() == 0 || !f.kind.stream() && f.tally.queued() != len(f.sent):
+	case f.kind.stream() && f.tally.queued() == 0 || !f.kind.stream() &&
+		f.tally.queued() != len(f.sent):
 		return "the number of packets queued does not fit to what was sent"
 	case f.kind.marked() && f.matched != uint64(len(f.sent)):
 		return "the rule behind the queue did not see the mark on each packet"

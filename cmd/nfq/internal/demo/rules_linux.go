@@ -34,7 +34,8 @@ func addMarkRules(router *netlab.Host) (behind, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found[key{family, udpCounted}], err = marks.AddRule(netlab.Mark(markCounted), netlab.Counter()); err != nil {
+		if found[key{family, udpCounted}], err = marks.AddRule(netlab.Mark(markCounted),
+			netlab.Counter()); err != nil {
 			return nil, err
 		}
 		found[key{family, udpFiltered}], err = marks.AddRule(

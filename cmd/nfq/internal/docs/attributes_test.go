@@ -38,7 +38,8 @@ func attributeRows(t *testing.T) (rows []attributeRow) {
 	}
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(strings.TrimSpace(line), "|")
-		if len(cells) < 2 || strings.HasPrefix(cells[1], "--") || strings.TrimSpace(cells[1]) == "Kernel" {
+		if len(cells) < 2 || strings.HasPrefix(cells[1], "--") ||
+			strings.TrimSpace(cells[1]) == "Kernel" {
 			continue
 		}
 		if len(cells) != 6 {

@@ -150,7 +150,8 @@ var console = regexp.MustCompile(`^[#$] (.+)`)
 // isConsole reports whether the block shows commands with their output: one in the language console, or one without
 // language that begins with a prompt.
 func (b block) isConsole() bool {
-	return b.lang == "console" || b.lang == "" && !b.has(markFile) && !b.has(markAppend) && !b.has(markPrinted) && console.MatchString(b.text)
+	return b.lang == "console" || b.lang == "" && !b.has(markFile) && !b.has(markAppend) &&
+		!b.has(markPrinted) && console.MatchString(b.text)
 }
 
 func TestParseBlocks(t *testing.T) {
@@ -162,13 +163,16 @@ func TestParseBlocks(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	first, second := d.blocks[0], d.blocks[1]
-	if first.where != "a.md:4" || first.lang != "sh" || first.text != "ls\n" || first.marks["not run"] != "why" || first.marks["file"] != "x" {
+	if first.where != "a.md:4" || first.lang != "sh" || first.text != "ls\n" ||
+		first.marks["not run"] != "why" || first.marks["file"] != "x" {
 		t.Errorf("%+v", first)
 	}
-	if second.where != "a.md:8" || second.lang != "" || second.text != "```\n" || len(second.marks) != 0 {
+	if second.where != "a.md:8" || second.lang != "" || second.text != "```\n" ||
+		len(second.marks) != 0 {
 		t.Errorf("%+v", second)
 	}
-	for _, wrong := range []string{"```\n", "<!-- not ran: why -->\n```\n```\n", "<!-- not run: why -->\n\n```\n```\n"} {
+	for _, wrong := range []string{"```\n", "<!-- not ran: why -->\n```\n```\n",
+		"<!-- not run: why -->\n\n```\n```\n"} {
 		if _, err := parse("a.md", wrong); err == nil {
 			t.Errorf("no error for %q", wrong)
 		}
@@ -176,7 +180,8 @@ func TestParseBlocks(t *testing.T) {
 }
 
 // languages are those of blocks for which there is a check, and those that are to be read only.
-var languages = []string{"sh", "console", "go", "yaml", "ini", "dockerfile", "c", "python", "text", ""}
+var languages = []string{"sh", "console", "go", "yaml", "ini", "dockerfile", "c", "python", "text",
+	""}
 
 func TestLanguages(t *testing.T) {
 	for _, d := range documents(t) {

@@ -25,9 +25,11 @@ var (
 
 // needed are programs that the documents use, and the packages of Debian that have them.
 var needed = map[string]string{
-	"iptables": "iptables", "ip6tables": "iptables", "nft": "nftables", "ip": "iproute2", "sysctl": "procps", "setcap": "libcap2-bin",
-	"setpriv": "util-linux", "unshare": "util-linux", "chroot": "coreutils", "pidof": "sysvinit-utils", "ping": "iputils-ping",
-	"man": "man-db", "jq": "jq", "tshark": "tshark", "go": "golang", "git": "git",
+	"iptables": "iptables", "ip6tables": "iptables", "nft": "nftables", "ip": "iproute2",
+	"sysctl": "procps", "setcap": "libcap2-bin",
+	"setpriv": "util-linux", "unshare": "util-linux", "chroot": "coreutils", "pidof": "sysvinit-utils",
+	"ping": "iputils-ping",
+	"man":  "man-db", "jq": "jq", "tshark": "tshark", "go": "golang", "git": "git",
 }
 
 // TestCommands runs the commands of each document, in their order, in a sandbox. A block that is not
@@ -208,7 +210,8 @@ func (s *shell) console(b block) {
 		printed, status := s.run(b.where, m[1])
 		// The block may show an error.
 		if like == "" && status != 0 || like != "" && !hasLine(printed, like) {
-			s.t.Errorf("%s: %s: exit status %d, and no line like\n%s\nbut\n%s", b.where, m[1], status, like, printed)
+			s.t.Errorf("%s: %s: exit status %d, and no line like\n%s\nbut\n%s", b.where, m[1], status, like,
+				printed)
 		}
 	}
 }
@@ -221,7 +224,8 @@ func (s *shell) printed(b block) {
 		return
 	}
 	for line := range strings.Lines(b.text) {
-		for end := time.Now().Add(patience / 4); !hasLine(s.open.printed(), line); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(patience / 4); !hasLine(s.open.printed(),
+			line); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				s.t.Errorf("%s: there is no line like\n%s in\n%s", b.where, line, s.open.printed())
 				return
@@ -233,7 +237,8 @@ func (s *shell) printed(b block) {
 // typical returns the first line that has no numbers, which depend on the system; otherwise the
 // first.
 func typical(lines []string) string {
-	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" || line == "^C" || line == "..." })
+	lines = slices.DeleteFunc(slices.Clone(lines),
+		func(line string) bool { return line == "" || line == "^C" || line == "..." })
 	if i := slices.IndexFunc(lines, func(line string) bool { return !numbers.MatchString(line) }); i >= 0 {
 		return lines[i]
 	}
@@ -260,7 +265,8 @@ func newPlace(t *testing.T) *place {
 	bin := t.TempDir()
 	build(t, filepath.Join(bin, "nfq"), checkout(), "./cmd/nfq")
 	// The user of the test is root in the sandbox.
-	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"),
+		0o755); err != nil {
 		t.Fatal(err)
 	}
 	standIn(t, bin)
@@ -271,11 +277,14 @@ func newPlace(t *testing.T) *place {
 	// What "go get" and "go install" find is this checkout.
 	published := t.TempDir()
 	must(t, modproxy.Snapshot(published, root))
-	p.writable = []string{checkout(), modules, "/etc", "/run", "/usr/local/bin", "/usr/local/share", "/usr/share"}
+	p.writable = []string{checkout(), modules, "/etc", "/run", "/usr/local/bin", "/usr/local/share",
+		"/usr/share"}
 	p.env = append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin",
-		"HOME="+t.TempDir(), "GOCACHE="+output(t, "go", "env", "GOCACHE"), "GOMODCACHE="+modules, "GOTOOLCHAIN=local",
-		"GOPROXY=file://"+published+",file://"+modules+"/cache/download", "GOSUMDB=off", "GOFLAGS=-buildvcs=false -modcacherw -ldflags=-s",
+		"HOME="+t.TempDir(), "GOCACHE="+output(t, "go", "env", "GOCACHE"), "GOMODCACHE="+modules,
+		"GOTOOLCHAIN=local",
+		"GOPROXY=file://"+published+",file://"+modules+"/cache/download", "GOSUMDB=off",
+		"GOFLAGS=-buildvcs=false -modcacherw -ldflags=-s",
 	)
 	return p
 }

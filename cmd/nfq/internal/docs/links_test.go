@@ -69,7 +69,8 @@ func TestGuidesAreListed(t *testing.T) {
 	must(t, err)
 	for _, d := range documents(t) {
 		name := filepath.Base(d.name)
-		if filepath.Dir(d.name) == "docs" && d.name != list && !strings.Contains(string(text), "("+name+")") {
+		if filepath.Dir(d.name) == "docs" && d.name != list &&
+			!strings.Contains(string(text), "("+name+")") {
 			t.Errorf("%s has no link to %s", list, name)
 		}
 	}

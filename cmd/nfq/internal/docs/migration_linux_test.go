@@ -35,8 +35,10 @@ var migrated = []struct {
 }{
 	{"cgo nfqueue-go before", false, []datagram{{text: "plain"}}},
 	{"cgo nfqueue-go after", false, []datagram{{text: "plain"}}},
-	{"libnetfilter_queue before", true, []datagram{{text: "six", six: true, lost: true}, {text: "plain"}}},
-	{"libnetfilter_queue after", true, []datagram{{text: "six", six: true, lost: true}, {text: "plain"}}},
+	{"libnetfilter_queue before", true, []datagram{{text: "six", six: true, lost: true},
+		{text: "plain"}}},
+	{"libnetfilter_queue after", true, []datagram{{text: "six", six: true, lost: true},
+		{text: "plain"}}},
 	{"go-nfqueue after", true, []datagram{{text: "marked", mark: 7, lost: true}, {text: "plain"}}},
 	{"NetfilterQueue after", true, []datagram{{text: "a secret", lost: true}, {text: "plain"}}},
 }
@@ -80,7 +82,8 @@ func migrate(t *testing.T, b block, marks bool, sends []datagram) {
 	queued := []netlab.Expr{netlab.L4Proto(udp), netlab.DstPort(port)}
 	addRules(t, n.Client, "before", netlab.Output, append(queued, netlab.ToQueue(netlab.Queue{})))
 	if marks {
-		addRules(t, n.Client, "behind", netlab.Postrouting, []netlab.Expr{netlab.Mark(7), netlab.Accept()}, append(queued, netlab.Drop()))
+		addRules(t, n.Client, "behind", netlab.Postrouting,
+			[]netlab.Expr{netlab.Mark(7), netlab.Accept()}, append(queued, netlab.Drop()))
 	}
 	to, err := netlab.In(n.Server, func() (*net.UDPConn, error) { return net.ListenUDP("udp", &net.UDPAddr{Port: port}) })
 	must(t, err)
@@ -128,7 +131,8 @@ func buildProgram(t *testing.T, b block) string {
 	}
 	dir := t.TempDir()
 	var headers strings.Builder
-	for _, h := range []string{"stddef.h", "stdint.h", "arpa/inet.h", "sys/socket.h", "linux/netlink.h", "linux/netfilter.h", "libnetfilter_queue/libnetfilter_queue.h"} {
+	for _, h := range []string{"stddef.h", "stdint.h", "arpa/inet.h", "sys/socket.h",
+		"linux/netlink.h", "linux/netfilter.h", "libnetfilter_queue/libnetfilter_queue.h"} {
 		headers.WriteString("#include <" + h + ">\n")
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "main.c"), []byte(headers.String()+b.text), 0o644))

@@ -20,7 +20,8 @@ type module struct {
 
 func newModule(t *testing.T) *module {
 	t.Helper()
-	m := &module{t: t, dir: t.TempDir(), environment: append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOPROXY=off", "PWD=")}
+	m := &module{t: t, dir: t.TempDir(), environment: append(os.Environ(), "GOFLAGS=-mod=mod",
+		"GOWORK=off", "GOPROXY=off", "PWD=")}
 	ours, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
 		t.Fatal(err)

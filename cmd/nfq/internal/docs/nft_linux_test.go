@@ -85,9 +85,11 @@ func standInNFT(args []string) (status int) {
 	check.Stdout, check.Stderr = &said, &said
 	err := check.Run()
 	const missing = "Error: Could not process rule: No such file or directory\n"
-	if compiled := strings.Count(said.String(), "[ queue num "); (err != nil) != (rules > 0) || compiled != rules ||
+	if compiled := strings.Count(said.String(), "[ queue num "); (err != nil) != (rules > 0) ||
+		compiled != rules ||
 		strings.Count(said.String(), "Error: ") != strings.Count(said.String(), missing) {
-		fmt.Fprintf(os.Stderr, "nft compiles %d of %d rules that queue (%v)\n%s", compiled, rules, err, &said)
+		fmt.Fprintf(os.Stderr, "nft compiles %d of %d rules that queue (%v)\n%s", compiled, rules, err,
+			&said)
 		return 1
 	}
 	install := exec.Command(nft, "-f", "-")

@@ -40,7 +40,8 @@ func addBlocks(t *testing.T, m *module) {
 			if b.has(markStatements) {
 				found[d.name]++
 				i := slices.IndexFunc(snippetsOf, func(p snippets) bool { return p.dir == cmp.Or(b.marks[markStatements], ".") })
-				m.add(fmt.Sprintf("%s%d", strings.Map(letters, d.name), found[d.name]), "main.go", snippetsOf[i].wrap(t, b.text))
+				m.add(fmt.Sprintf("%s%d", strings.Map(letters, d.name), found[d.name]), "main.go",
+					snippetsOf[i].wrap(t, b.text))
 				continue
 			}
 			if !packageClause.MatchString(b.text) {

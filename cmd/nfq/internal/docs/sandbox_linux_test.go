@@ -36,7 +36,8 @@ func newSandbox(t *testing.T, env, writable []string) *sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sandbox{t: t, host: host, dir: filepath.Join(t.TempDir(), "reader"), env: env, calls: make(chan func())}
+	s := &sandbox{t: t, host: host, dir: filepath.Join(t.TempDir(), "reader"), env: env,
+		calls: make(chan func())}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,8 @@ func ownFiles(upper string, writable []string) error {
 				return err
 			}
 		}
-		if err := unix.Mount("overlay", dir, "overlay", 0, "lowerdir="+dir+",upperdir="+layer+",workdir="+work); err != nil {
+		if err := unix.Mount("overlay", dir, "overlay", 0,
+			"lowerdir="+dir+",upperdir="+layer+",workdir="+work); err != nil {
 			return fmt.Errorf("mount an overlay on %s: %w", dir, err)
 		}
 	}
@@ -146,7 +148,8 @@ func (s *sandbox) queues(namespace string) string {
 		if namespace == "" {
 			text, err = os.ReadFile(table)
 		} else {
-			text, _ = exec.Command("ip", "netns", "exec", namespace, "cat", table).Output() // it may not be there yet
+			text, _ = exec.Command("ip", "netns", "exec", namespace, "cat",
+				table).Output() // it may not be there yet
 		}
 	})
 	if err != nil {

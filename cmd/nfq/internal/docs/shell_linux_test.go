@@ -76,7 +76,8 @@ func (s *shell) run(where, commands string) (printed string, status int) {
 	c := s.start(where, commands)
 	select {
 	case err := <-c.ended:
-		if left, err := os.ReadFile(filepath.Join(filepath.Dir(s.dir), "left")); err == nil && strings.HasPrefix(string(left), s.dir) {
+		if left, err := os.ReadFile(filepath.Join(filepath.Dir(s.dir), "left")); err == nil &&
+			strings.HasPrefix(string(left), s.dir) {
 			s.cwd = strings.TrimSuffix(string(left), "\n")
 		}
 		return c.printed(), exitStatus(err)

@@ -31,7 +31,8 @@ var snippetsOf = []snippets{
 
 // imports are what this code may refer to.
 var imports = map[string]string{
-	"bytes": "bytes", "connection": modulePath + "/connection", "context": "context", "fmt": "fmt", "io": "io", "log": "log", "netip": "net/netip", "syscall": "syscall", "testing": "testing",
+	"bytes": "bytes", "connection": modulePath + "/connection", "context": "context", "fmt": "fmt",
+	"io": "io", "log": "log", "netip": "net/netip", "syscall": "syscall", "testing": "testing",
 	"time":        "time",
 	"layers":      "github.com/gopacket/gopacket/layers",
 	"nfqueuetest": modulePath + "/nfqueuetest", "rules": modulePath + "/rules",
@@ -48,7 +49,8 @@ func addComments(t *testing.T, m *module) {
 		}
 		found := 0
 		for _, file := range files {
-			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil,
+				parser.ParseComments|parser.PackageClauseOnly)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +61,8 @@ func addComments(t *testing.T, m *module) {
 			for _, part := range text.Parse(f.Doc.Text()).Content {
 				if code, ok := part.(*comment.Code); ok {
 					found++
-					m.add(fmt.Sprintf("%s%d", strings.Map(letters, "root"+p.dir), found), "main.go", p.wrap(t, code.Text))
+					m.add(fmt.Sprintf("%s%d", strings.Map(letters, "root"+p.dir), found), "main.go",
+						p.wrap(t, code.Text))
 				}
 			}
 		}

@@ -115,7 +115,8 @@ func TestSlowOutput(t *testing.T) {
 			t.Fatal(v)
 		}
 	}
-	if got, want := d.Counts(), (Counts{Seen: maxWaiting + 101, Shown: maxWaiting, Missed: 101}); got != want {
+	if got, want := d.Counts(), (Counts{Seen: maxWaiting + 101, Shown: maxWaiting,
+		Missed: 101}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	close(out.hold)
@@ -164,7 +165,8 @@ func TestManyBytes(t *testing.T) {
 		d.ServePacket(p)
 	}
 	kept := maxWaitingBytes / len(p.Payload())
-	if got, want := d.Counts(), (Counts{Seen: 2001, Shown: uint64(kept), Missed: uint64(2001 - kept)}); got != want {
+	if got, want := d.Counts(), (Counts{Seen: 2001, Shown: uint64(kept),
+		Missed: uint64(2001 - kept)}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	close(out.hold)

@@ -46,7 +46,8 @@ func TestDelayAccuracy(t *testing.T) {
 			}{{l.Client, "out udp dport 4000"}, {l.Middle, "forward udp dport 4000"}} {
 				s := begin(t, side.host, "delay "+delay.String(), Config{}, side.rule)
 				var half, most, limit time.Duration
-				for attempt := 0; attempt == 0 || attempt < attempts && (half > within || most > limit); attempt++ {
+				for attempt := 0; attempt == 0 || attempt < attempts &&
+					(half > within || most > limit); attempt++ {
 					over, naps := l.delays(t, delay)
 					if early := quantile(over, 0); early < 0 {
 						t.Fatalf("%s: a packet arrived %v too early", side.rule, -early)

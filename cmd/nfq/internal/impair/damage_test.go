@@ -96,7 +96,8 @@ func TestCut(t *testing.T) {
 				}
 			}
 			for to := 1; to < len(test.packet)+5; to++ {
-				if n, want := len(cut(test.packet, to, repair, 0)), min(max(to, least), len(test.packet)); n != want {
+				if n, want := len(cut(test.packet, to, repair, 0)),
+					min(max(to, least), len(test.packet)); n != want {
 					t.Errorf(
 						"%s, repair %v: cut to %d: %d left, want %d",
 						test.name,

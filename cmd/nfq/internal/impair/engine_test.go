@@ -110,7 +110,8 @@ func TestBursts(t *testing.T) {
 // TestRepeatable: the n-th packet has its chance, whatever the time, the lengths and the other
 // settings.
 func TestRepeatable(t *testing.T) {
-	run := func(seed, stream uint64, settings string, step time.Duration) (fates []bool, random []uint64) {
+	run := func(seed, stream uint64, settings string, step time.Duration) (fates []bool,
+		random []uint64) {
 		s, err := ParseSettings(settings)
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +274,8 @@ func TestJitter(t *testing.T) {
 		}
 	}
 	// Uniform stays within its bounds, the others do not.
-	for _, words := range []string{"", "distribution normal", "distribution pareto", "distribution paretonormal"} {
+	for _, words := range []string{"", "distribution normal", "distribution pareto",
+		"distribution paretonormal"} {
 		e := engine(t, 1, "delay 1h jitter 1s order free "+words)
 		var most float64
 		for range many {

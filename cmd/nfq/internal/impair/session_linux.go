@@ -245,8 +245,9 @@ func (s *Session) Report() []Report {
 	var all []Report
 	for i, w := range s.ways {
 		all = append(all, Report{
-			Way: w.number, Rules: w.rules, Queue: w.queue(), Settings: w.handler.Settings(), Counters: w.handler.Counters(),
-			Overrun: counts[i].Lost + counts[i].Full,
+			Way: w.number, Rules: w.rules, Queue: w.queue(), Settings: w.handler.Settings(),
+			Counters: w.handler.Counters(),
+			Overrun:  counts[i].Lost + counts[i].Full,
 		})
 	}
 	return all

@@ -119,8 +119,10 @@ func (s Settings) Validate() error {
 		name  string
 		value float64
 	}{
-		{"loss", s.Loss}, {"reorder", s.Reorder}, {"corrupt", s.Corrupt}, {"truncate", s.Truncate}, {"correlation", s.Correlation},
-		{"gemodel", s.Model.ToBad}, {"gemodel", s.Model.ToGood}, {"gemodel", s.Model.LossBad}, {"gemodel", s.Model.LossGood},
+		{"loss", s.Loss}, {"reorder", s.Reorder}, {"corrupt", s.Corrupt}, {"truncate", s.Truncate},
+		{"correlation", s.Correlation},
+		{"gemodel", s.Model.ToBad}, {"gemodel", s.Model.ToGood}, {"gemodel", s.Model.LossBad},
+		{"gemodel", s.Model.LossGood},
 	} {
 		if !(p.value >= 0 && p.value <= 1) {
 			return fmt.Errorf("%s is %v%%; want 0%% to 100%%", p.name, p.value*100)

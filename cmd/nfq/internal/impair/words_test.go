@@ -15,7 +15,8 @@ func TestSettings(t *testing.T) {
 	}{
 		{"nothing", Settings{}},
 		{"delay 50ms jitter 1.5ms distribution normal correlation 25% order free", Settings{
-			Delay: 50 * time.Millisecond, Jitter: 1500 * time.Microsecond, Distribution: Normal, Correlation: 0.25, Order: OrderFree}},
+			Delay: 50 * time.Millisecond, Jitter: 1500 * time.Microsecond, Distribution: Normal,
+			Correlation: 0.25, Order: OrderFree}},
 		{"loss 2.5% burst 3", Settings{Loss: 0.025, Burst: 3}},
 		{"gemodel 1%,10%,70%,0.1%", Settings{Model: LossModel{0.01, 0.1, 0.7, 0.001}}},
 		{"delay 1s reorder 25% gap 5", Settings{Delay: time.Second, Reorder: 0.25, Gap: 5}},
@@ -35,7 +36,8 @@ func TestSettings(t *testing.T) {
 
 func TestRates(t *testing.T) {
 	for text, want := range map[string]uint64{
-		"1bit": 1, "512kbit": 512_000, "10Mbit": 10_000_000, "1.5gbit": 1_500_000_000, "1000gbit": maxRate,
+		"1bit": 1, "512kbit": 512_000, "10Mbit": 10_000_000, "1.5gbit": 1_500_000_000,
+		"1000gbit": maxRate,
 	} {
 		var s Settings
 		if err := s.Set("rate", text); err != nil || s.Rate != want {

@@ -77,7 +77,8 @@ func (s *Session) open() error {
 	}
 	// The queues come first: should one be in use there is no rule to be removed, which would cost others
 	// the packets that wait in their queues.
-	set, err := rules.Install(rules.Config{NetNS: s.cfg.Queue.NetNS, Logger: s.cfg.Queue.Logger}, s.rules...)
+	set, err := rules.Install(rules.Config{NetNS: s.cfg.Queue.NetNS, Logger: s.cfg.Queue.Logger},
+		s.rules...)
 	s.set = set
 	return err
 }

@@ -27,7 +27,8 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // findMirror asks apt for the address of the Debian archive that it uses.
 func findMirror(ctx context.Context) (string, error) {
-	out, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"))
+	out, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)",
+		"Created-By: Packages", "Label: Debian"))
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +42,8 @@ func findMirror(ctx context.Context) (string, error) {
 // openArchive makes the state and reads the lists of packages.
 func openArchive(ctx context.Context, dir, mirror, suite, arch string) (*archive, error) {
 	a := &archive{filepath.Join(dir, suite+"-"+arch), mirror, suite, arch}
-	for _, sub := range []string{"lists/partial", "archives/partial", "preferences.d", "trusted.gpg.d"} {
+	for _, sub := range []string{"lists/partial", "archives/partial", "preferences.d",
+		"trusted.gpg.d"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, sub), 0o755); err != nil {
 			return nil, err
 		}
@@ -86,8 +88,10 @@ func (a *archive) apt(ctx context.Context, program string, args ...string) *exec
 
 // unpack downloads the packages that pkg depends on and whose names match, and
 // unpacks them into a folder. It returns their names, also if that fails.
-func (a *archive) unpack(ctx context.Context, pkg string, match *regexp.Regexp, into string) ([]string, error) {
-	plan, err := output(a.apt(ctx, "apt-get", "--print-uris", "-y", "--no-install-recommends", "install", pkg))
+func (a *archive) unpack(ctx context.Context, pkg string, match *regexp.Regexp,
+	into string) ([]string, error) {
+	plan, err := output(a.apt(ctx, "apt-get", "--print-uris", "-y", "--no-install-recommends",
+		"install", pkg))
 	if err != nil {
 		return nil, err
 	}

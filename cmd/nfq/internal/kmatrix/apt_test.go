@@ -17,7 +17,8 @@ The following NEW packages will be installed:
 'mirror://example/pool/l/linux-image-7.3.4-amd64_7.3.4-1_amd64.deb' linux-image-7.3.4-amd64_7.3.4-1_amd64.deb 1 SHA256:00
 'mirror://example/pool/l/linux-image-amd64_7.3.4-1_amd64.deb' linux-image-amd64_7.3.4-1_amd64.deb 1 SHA256:00
 `
-	want := []string{"linux-binary-7.3.4-amd64", "linux-modules-7.3.4-amd64", "linux-image-7.3.4-amd64"}
+	want := []string{"linux-binary-7.3.4-amd64", "linux-modules-7.3.4-amd64",
+		"linux-image-7.3.4-amd64"}
 	if got := planned(plan, kernelPackage); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -53,7 +54,8 @@ linux-image-6.1.0-50-amd64
 linux-image-6.1.0-50-rt-amd64
 `
 	for pkg, want := range map[string][]string{
-		"linux-image-s390x":       {"linux-image-6.12.117+deb13-s390x", "linux-image-6.12.107+deb13-s390x", "linux-image-6.12.9+deb13-s390x"},
+		"linux-image-s390x": {"linux-image-6.12.117+deb13-s390x",
+			"linux-image-6.12.107+deb13-s390x", "linux-image-6.12.9+deb13-s390x"},
 		"linux-image-amd64":       {"linux-image-6.1.0-50-amd64", "linux-image-6.1.0-9-amd64"},
 		"linux-image-cloud-amd64": {"linux-image-6.1.0-50-cloud-amd64"},
 		"qemu-system-x86":         nil,

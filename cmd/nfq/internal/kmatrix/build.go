@@ -103,7 +103,8 @@ func build(ctx context.Context, dir, goarch string, packages []testPackage) (*bi
 	}
 	compile := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, "go", args...)
-		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false -trimpath")
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+goarch, "CGO_ENABLED=0",
+			"GOFLAGS="+os.Getenv("GOFLAGS")+" -buildvcs=false -trimpath")
 		_, err := output(cmd)
 		return err
 	}
@@ -112,7 +113,8 @@ func build(ctx context.Context, dir, goarch string, packages []testPackage) (*bi
 		tests = append(tests, p.ImportPath)
 	}
 	initFile := filepath.Join(bin, "init")
-	if err := errors.Join(compile(tests...), compile("build", "-ldflags=-s -w", "-o", initFile, libraryPath+"/cmd/nfq/internal/kmatrix/init")); err != nil {
+	if err := errors.Join(compile(tests...), compile("build", "-ldflags=-s -w", "-o", initFile,
+		libraryPath+"/cmd/nfq/internal/kmatrix/init")); err != nil {
 		return nil, err
 	}
 	initProgram, err := os.ReadFile(initFile)

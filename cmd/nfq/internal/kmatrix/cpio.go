@@ -31,7 +31,8 @@ func (c *cpio) put(name string, mode int, data []byte, major, minor int) {
 	c.inode++
 	const links, uid, gid, mtime, devMajor, devMinor, check = 1, 0, 0, 0, 0, 0, 0
 	fmt.Fprintf(c, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%s\x00",
-		c.inode, mode, uid, gid, links, mtime, len(data), devMajor, devMinor, major, minor, len(name)+1, check, name)
+		c.inode, mode, uid, gid, links, mtime, len(data), devMajor, devMinor, major, minor, len(name)+1,
+		check, name)
 	c.pad()
 	c.Write(data)
 	c.pad()

@@ -30,7 +30,8 @@ func unpackCpio(t *testing.T, b []byte) (entries []string) {
 		if name == "TRAILER!!!" {
 			return entries
 		}
-		entries = append(entries, fmt.Sprintf("%s %o %d:%d %q", name, f[1], f[9], f[10], b[data:data+f[6]]))
+		entries = append(entries, fmt.Sprintf("%s %o %d:%d %q", name, f[1], f[9], f[10],
+			b[data:data+f[6]]))
 		at = data + aligned(f[6])
 	}
 }

@@ -26,7 +26,8 @@ func (k *kernels) emulator(ctx context.Context, arch string) (command []string, 
 	defer k.mu.Unlock()
 	dir := filepath.Join(k.dir, emulatorSuite+"-"+m.pkg)
 	if _, err := os.Stat(dir); err != nil {
-		if err := k.fetch(ctx, kernel{emulatorSuite, runtime.GOARCH, m.pkg}, emulatorPackage, dir); err != nil {
+		if err := k.fetch(ctx, kernel{emulatorSuite, runtime.GOARCH, m.pkg}, emulatorPackage,
+			dir); err != nil {
 			return nil, err
 		}
 	}

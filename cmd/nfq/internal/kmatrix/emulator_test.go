@@ -24,7 +24,8 @@ func TestUnpackedCommand(t *testing.T) {
 		}
 	}
 	command, err := unpackedCommand(dir, "qemu")
-	want := []string{filepath.Join(libraries, "ld-linux-x86-64.so.2"), "--library-path", libraries, filepath.Join(dir, "usr/bin/qemu")}
+	want := []string{filepath.Join(libraries, "ld-linux-x86-64.so.2"), "--library-path", libraries,
+		filepath.Join(dir, "usr/bin/qemu")}
 	if err != nil || !slices.Equal(command[:min(len(want), len(command))], want) {
 		t.Errorf("command %q, %v; want %q first", command, err, want)
 	}
@@ -32,7 +33,8 @@ func TestUnpackedCommand(t *testing.T) {
 
 func TestEmulatorPackages(t *testing.T) {
 	for name, want := range map[string]bool{
-		"qemu-system-s390x": true, "qemu-system-data": true, "libc6": true, "libglib2.0-0t64": true, "seabios": true,
+		"qemu-system-s390x": true, "qemu-system-data": true, "libc6": true, "libglib2.0-0t64": true,
+		"seabios": true,
 		"adduser": false, "debconf": false, "passwd": false, "qemu-utils": false,
 	} {
 		if got := emulatorPackage.MatchString(name); got != want {

@@ -52,7 +52,8 @@ func (b *binaries) jobs(o options) []job {
 	}
 	if o.run == "" {
 		jobs = append(jobs,
-			job{name: "nfq--version", dir: "/tmp", argv: []string{releasedProgram, "--version"}, want: "nfq " + releaseVersion + " "},
+			job{name: "nfq--version", dir: "/tmp", argv: []string{releasedProgram, "--version"},
+				want: "nfq " + releaseVersion + " "},
 			job{name: "nfq-demo", dir: "/tmp", argv: []string{releasedProgram, "demo"}},
 		)
 	}

@@ -110,7 +110,8 @@ func matrix(ctx context.Context, o options, names []string) (passed bool, err er
 		}
 		built[goarch].nfq, built[goarch].all = released[goarch], packages
 	}
-	k := &kernels{dir: filepath.Join(cache, "kernels"), fresh: o.refresh, got: make(map[kernel]string), mirror: findMirror}
+	k := &kernels{dir: filepath.Join(cache, "kernels"), fresh: o.refresh, got: make(map[kernel]string),
+		mirror: findMirror}
 	if o.mirror != "" {
 		k.mirror = func(context.Context) (string, error) { return o.mirror, nil }
 	}

@@ -17,8 +17,10 @@ import (
 // demand. Modules that a kernel has built in, or does not have, are left out.
 var wanted = []string{
 	"crc32c_generic", // first: others need the algorithm when they are loaded, and no list says so
-	"nfnetlink_queue", "nf_conntrack_netlink", "nfnetlink_cthelper", "nf_conntrack_bridge", "nf_conntrack_ftp",
-	"nft_queue", "nft_ct", "nft_counter", "nft_objref", "nft_compat", "nft_meta_bridge", "nft_reject_inet",
+	"nfnetlink_queue", "nf_conntrack_netlink", "nfnetlink_cthelper", "nf_conntrack_bridge",
+	"nf_conntrack_ftp",
+	"nft_queue", "nft_ct", "nft_counter", "nft_objref", "nft_compat", "nft_meta_bridge",
+	"nft_reject_inet",
 	"nft_chain_nat", "nft_nat", "nft_redir", "nft_synproxy",
 	"xt_NFQUEUE", "xt_mark", "xt_tcpudp", "iptable_filter", "iptable_mangle", "ip6table_filter",
 	"8021q", "bridge", "br_netfilter", "veth", "dummy", "sctp", "vxlan",

@@ -10,7 +10,8 @@ import (
 
 func TestDependencies(t *testing.T) {
 	const info = "license=GPL\x00depends=nf_conntrack,nf-nat\x00softdep=pre: crc32c sha256 post: late\x00name=x\x00depends=\x00softdep=post: later\x00"
-	if got, want := dependencies([]byte(info)), []string{"nf_conntrack", "nf-nat", "crc32c", "sha256"}; !slices.Equal(got, want) {
+	if got, want := dependencies([]byte(info)), []string{"nf_conntrack", "nf-nat", "crc32c",
+		"sha256"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -15,7 +15,8 @@ import (
 // unpackNewest unpacks a package as unpack does, or, if it is that of a kernel, the newest of its
 // kind that is to be had: an archive may name one for some time which it does not have yet, or no
 // longer.
-func (a *archive) unpackNewest(ctx context.Context, pkg string, match *regexp.Regexp, into string) error {
+func (a *archive) unpackNewest(ctx context.Context, pkg string, match *regexp.Regexp,
+	into string) error {
 	names, err := a.unpack(ctx, pkg, match, into)
 	if err == nil || ctx.Err() != nil {
 		return err

@@ -85,7 +85,8 @@ func parseLog(log string) (o outcome) {
 				o.err = fmt.Errorf("it reported %.100q", line)
 				return o
 			}
-			o.jobs = append(o.jobs, jobOutcome{name: running, status: status, time: fields[2], output: strings.Join(lines, "\n")})
+			o.jobs = append(o.jobs, jobOutcome{name: running, status: status, time: fields[2],
+				output: strings.Join(lines, "\n")})
 			running = ""
 		} else if line == lineDone {
 			done = true
@@ -107,7 +108,8 @@ func (o outcome) details(g guest, all bool) string {
 	var b strings.Builder
 	for _, j := range o.jobs {
 		if all || !j.passed() {
-			fmt.Fprintf(&b, "--- %s, Linux %s, %s: status %d\n%s\n", g.name, o.kernel, j.name, j.status, j.output)
+			fmt.Fprintf(&b, "--- %s, Linux %s, %s: status %d\n%s\n", g.name, o.kernel, j.name, j.status,
+				j.output)
 		}
 		if j.want != "" {
 			fmt.Fprintf(&b, "--- it did not print %q\n", j.want)

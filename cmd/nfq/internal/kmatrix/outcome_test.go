@@ -10,7 +10,8 @@ import (
 func TestParseLog(t *testing.T) {
 	const start = "[    1.0] some line of the kernel's\nkmatrix: kernel 6.1.0\nkmatrix: warning: /modules/x.ko: bad\n"
 	ok := jobOutcome{name: ".", time: "3s", output: "PASS"}
-	failed := jobOutcome{name: "./rules", status: 1, time: "1m2s", output: "--- FAIL: TestX (0.00s)\n    x_test.go:1: no\nFAIL"}
+	failed := jobOutcome{name: "./rules", status: 1, time: "1m2s",
+		output: "--- FAIL: TestX (0.00s)\n    x_test.go:1: no\nFAIL"}
 	for _, c := range []struct {
 		name, log string
 		jobs      []jobOutcome
@@ -18,11 +19,13 @@ func TestParseLog(t *testing.T) {
 	}{
 		{"all passed", start + "kmatrix: start .\nPASS\nkmatrix: end . 0 3s\nkmatrix: done\n[ 9.9] reboot: Power down", []jobOutcome{ok}, ""},
 		{
-			"one failed", start + "kmatrix: start .\nPASS\nkmatrix: end . 0 3s\nkmatrix: start ./rules\n" + failed.output + "\nkmatrix: end ./rules 1 1m2s\nkmatrix: done\n",
+			"one failed", start + "kmatrix: start .\nPASS\nkmatrix: end . 0 3s\nkmatrix: start ./rules\n" +
+				failed.output + "\nkmatrix: end ./rules 1 1m2s\nkmatrix: done\n",
 			[]jobOutcome{ok, failed}, "",
 		},
 		{"died in a test", start + "kmatrix: start .\nPASS\nkmatrix: end . 0 3s\nkmatrix: start ./rules\nKernel panic", []jobOutcome{ok}, "./rules"},
-		{"died between tests", start + "kmatrix: start .\nPASS\nkmatrix: end . 0 3s\nKernel panic", []jobOutcome{ok}, "died"},
+		{"died between tests", start + "kmatrix: start .\nPASS\nkmatrix: end . 0 3s\nKernel panic",
+			[]jobOutcome{ok}, "died"},
 		{"never came up", "[ 0.1] Kernel panic", nil, "died"},
 		{"the end of another package", start + "kmatrix: start .\nkmatrix: end ./rules 0 3s\nkmatrix: done\n", nil, "reported"},
 		{"an end cut off", start + "kmatrix: start .\nkmatrix: end . \nkmatrix: done\n", nil, "reported"},
@@ -48,7 +51,8 @@ func TestParseLog(t *testing.T) {
 }
 
 func TestDetails(t *testing.T) {
-	o := outcome{kernel: "6.1.0", jobs: []jobOutcome{{name: ".", output: "=== RUN   TestX"}, {name: "./rules", status: 1, output: "no"}}}
+	o := outcome{kernel: "6.1.0", jobs: []jobOutcome{{name: ".", output: "=== RUN   TestX"},
+		{name: "./rules", status: 1, output: "no"}}}
 	const failed = "--- amd64-6.1, Linux 6.1.0, ./rules: status 1\nno\n"
 	for all, want := range map[bool]string{
 		false: failed,

@@ -25,9 +25,12 @@ type machine struct {
 
 var machines = map[string]machine{
 	// Without cx16: the emulation of cmpxchg16b in QEMU 7.2 corrupted Linux 6.12 now and then.
-	"amd64": {"qemu-system-x86_64", "qemu-system-x86", []string{"-machine", "q35", "-cpu", "max,-cx16"}, "ttyS0"},
-	"arm64": {"qemu-system-aarch64", "qemu-system-arm", []string{"-machine", "virt", "-cpu", "cortex-a57"}, "ttyAMA0"},
-	"s390x": {"qemu-system-s390x", "qemu-system-s390x", []string{"-machine", "s390-ccw-virtio", "-cpu", "max"}, "ttysclp0"},
+	"amd64": {"qemu-system-x86_64", "qemu-system-x86",
+		[]string{"-machine", "q35", "-cpu", "max,-cx16"}, "ttyS0"},
+	"arm64": {"qemu-system-aarch64", "qemu-system-arm",
+		[]string{"-machine", "virt", "-cpu", "cortex-a57"}, "ttyAMA0"},
+	"s390x": {"qemu-system-s390x", "qemu-system-s390x",
+		[]string{"-machine", "s390-ccw-virtio", "-cpu", "max"}, "ttysclp0"},
 }
 
 // hardware is how a machine of this one's kind runs without emulation, with two processors.
@@ -58,7 +61,8 @@ const (
 )
 
 // test boots the guest and returns what it reported.
-func (g guest) test(ctx context.Context, cache string, o options, k *kernels, b *binaries) (result outcome) {
+func (g guest) test(ctx context.Context, cache string, o options, k *kernels,
+	b *binaries) (result outcome) {
 	m := machines[g.kernel.arch]
 	command, err := k.emulator(ctx, g.kernel.arch)
 	if err != nil {
@@ -113,7 +117,8 @@ func boot(ctx context.Context, log string, command []string, args ...[]string) e
 		return err
 	}
 	defer file.Close()
-	qemu := exec.CommandContext(ctx, command[0], slices.Concat(append([][]string{command[1:]}, args...)...)...)
+	qemu := exec.CommandContext(ctx, command[0], slices.Concat(append([][]string{command[1:]},
+		args...)...)...)
 	qemu.Stdout, qemu.Stderr = file, file
 	return qemu.Run()
 }

@@ -25,7 +25,8 @@ func release(ctx context.Context, goarchs []string) (map[string][]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	cmd := exec.CommandContext(ctx, "go", "run", "./cmd/nfq/internal/release", "-version", releaseVersion, "-arch", strings.Join(goarchs, ","), "-o", dir)
+	cmd := exec.CommandContext(ctx, "go", "run", "./cmd/nfq/internal/release", "-version",
+		releaseVersion, "-arch", strings.Join(goarchs, ","), "-o", dir)
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=0")
 	if _, err := output(cmd); err != nil {
 		return nil, err

@@ -132,7 +132,8 @@ func writeModule(proxy string, m module.Version, files []zip.File) error {
 
 // sources returns the files of a checkout that git has, or would add.
 func sources(checkout string) ([]zip.File, error) {
-	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
+		"--deduplicate")
 	cmd.Dir = checkout
 	out, err := cmd.Output()
 	if err != nil {

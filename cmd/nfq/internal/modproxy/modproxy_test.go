@@ -19,14 +19,16 @@ func checkout(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		".gitignore":                "/dist\n",
-		"LICENSE":                   "licence\n",
-		"dist/nfq":                  "left out: git ignores it\n",
-		"go.mod":                    "module " + Library + "\n\ngo 1.25.0\n",
-		"nfqueue.go":                "package nfqueue\n",
-		"cmd/nfq/main.go":           "package main\n",
-		"cmd/nfq/go.mod":            "module " + Tool + "\n\ngo 1.26.0\n\nrequire " + Library + " v0.1.0\n",
-		"cmd/nfq/go.sum":            Library + " v0.1.0 h1:x\n" + Library + " v0.1.0/go.mod h1:x\nexample.com/other v1.0.0 h1:x\n",
+		".gitignore":      "/dist\n",
+		"LICENSE":         "licence\n",
+		"dist/nfq":        "left out: git ignores it\n",
+		"go.mod":          "module " + Library + "\n\ngo 1.25.0\n",
+		"nfqueue.go":      "package nfqueue\n",
+		"cmd/nfq/main.go": "package main\n",
+		"cmd/nfq/go.mod": "module " + Tool + "\n\ngo 1.26.0\n\nrequire " + Library +
+			" v0.1.0\n",
+		"cmd/nfq/go.sum": Library + " v0.1.0 h1:x\n" + Library +
+			" v0.1.0/go.mod h1:x\nexample.com/other v1.0.0 h1:x\n",
 		"cmd/nfq/internal/x/go.mod": "module example.com/x\n",
 		"cmd/nfq/internal/x/x.go":   "package x\n",
 	} {
@@ -80,10 +82,12 @@ func TestWrite(t *testing.T) {
 	names := func(path string) []string {
 		return slices.Sorted(maps.Keys(published(t, proxy, path, "v1.2.3")))
 	}
-	if got, want := names(Library), []string{".gitignore", "LICENSE", "go.mod", "nfqueue.go"}; !slices.Equal(got, want) {
+	if got, want := names(Library), []string{".gitignore", "LICENSE", "go.mod",
+		"nfqueue.go"}; !slices.Equal(got, want) {
 		t.Errorf("the library has %q, want %q", got, want)
 	}
-	if got, want := names(Tool), []string{"LICENSE", "go.mod", "go.sum", "main.go"}; !slices.Equal(got, want) {
+	if got, want := names(Tool), []string{"LICENSE", "go.mod", "go.sum", "main.go"}; !slices.Equal(got,
+		want) {
 		t.Errorf("the tool has %q, want %q", got, want)
 	}
 	tool := published(t, proxy, Tool, "v1.2.3")
@@ -117,7 +121,8 @@ func TestSnapshot(t *testing.T) {
 	if again := snapshot(); again != first {
 		t.Errorf("the same contents are %q, then %q", first, again)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "nfqueue.go"), []byte("package nfqueue // changed\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "nfqueue.go"), []byte("package nfqueue // changed\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if changed := snapshot(); changed == first {

@@ -30,7 +30,8 @@ func httpLine(b []byte) string {
 
 // httpMethods are those of RFC 9110 section 9 and RFC 5789: a line that is cut behind
 // another first word is not taken for HTTP.
-var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE",
+	"PATCH"}
 
 // isRequest reports whether b begins with a request line, or with a part of one.
 func isRequest(b []byte) bool {

@@ -35,7 +35,8 @@ func newICMPv4(b []byte) *icmp {
 		i.Name, i.ID, i.Seq = "echo request", &h.Id, &h.Seq
 	case layers.ICMPv4TypeEchoReply:
 		i.Name, i.ID, i.Seq = "echo reply", &h.Id, &h.Seq
-	case layers.ICMPv4TypeDestinationUnreachable, layers.ICMPv4TypeTimeExceeded, layers.ICMPv4TypeRedirect,
+	case layers.ICMPv4TypeDestinationUnreachable, layers.ICMPv4TypeTimeExceeded,
+		layers.ICMPv4TypeRedirect,
 		layers.ICMPv4TypeParameterProblem:
 		i.Quote = quote(h.Payload)
 	}
@@ -64,7 +65,8 @@ func newICMPv6(b []byte) *icmp {
 		if len(b) >= 24 {
 			i.Target = netip.AddrFrom16([16]byte(b[8:24])).String()
 		}
-	case layers.ICMPv6TypeDestinationUnreachable, layers.ICMPv6TypePacketTooBig, layers.ICMPv6TypeTimeExceeded,
+	case layers.ICMPv6TypeDestinationUnreachable, layers.ICMPv6TypePacketTooBig,
+		layers.ICMPv6TypeTimeExceeded,
 		layers.ICMPv6TypeParameterProblem:
 		i.Quote = quote(b[8:])
 	}
@@ -77,7 +79,8 @@ func quote(b []byte) string {
 	if !f.Src.IsValid() || err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%s %s > %s", protocolName(f.Protocol), end(f.Src.String(), f.SrcPort), end(f.Dst.String(), f.DstPort))
+	return fmt.Sprintf("%s %s > %s", protocolName(f.Protocol), end(f.Src.String(), f.SrcPort),
+		end(f.Dst.String(), f.DstPort))
 }
 
 func (i *icmp) text() string {

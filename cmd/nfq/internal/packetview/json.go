@@ -67,10 +67,12 @@ func AppendJSON(b []byte, r *Record, payload bool) []byte {
 		d = decode(r.Data, r.Length)
 	}
 	o := object{
-		Number: r.Number, SetMark: r.SetMark, Took: r.Took.Nanoseconds(), LinkType: r.LinkType, Missed: r.Missed,
+		Number: r.Number, SetMark: r.SetMark, Took: r.Took.Nanoseconds(), LinkType: r.LinkType,
+		Missed: r.Missed,
 		Family: r.Family.String(), Hook: r.Hook.String(), EtherType: fmt.Sprintf("0x%04x", r.EtherType),
-		In: printable(r.In), Out: printable(r.Out), PhysIn: printable(r.PhysIn), PhysOut: printable(r.PhysOut),
-		Mark: r.Mark, Priority: r.Priority, HWAddr: r.HardwareAddr.String(), ClassID: r.CgroupClassID,
+		In: printable(r.In), Out: printable(r.Out), PhysIn: printable(r.PhysIn),
+		PhysOut: printable(r.PhysOut),
+		Mark:    r.Mark, Priority: r.Priority, HWAddr: r.HardwareAddr.String(), ClassID: r.CgroupClassID,
 		SecCtx: printable(r.SecurityContext), L2: hex.EncodeToString(r.LinkHeader),
 		Length: r.Length, Captured: len(r.Data), decoded: d, Conntrack: r.Conntrack,
 	}

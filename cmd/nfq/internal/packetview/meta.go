@@ -110,7 +110,8 @@ func (d *decoded) networkItems(data []byte) []string {
 		l.add(true, "tos %#x, ttl %d, id %d", data[1], data[8], d.layout.ID)
 		l.add(data[6]&0x40 != 0, "do not fragment")
 		l.add(data[6]&0x20 != 0, "more fragments")
-		l.add(d.layout.HeaderLen > 20, "options %s", hex.EncodeToString(data[20:min(max(d.layout.HeaderLen, 20), len(data))]))
+		l.add(d.layout.HeaderLen > 20, "options %s",
+			hex.EncodeToString(data[20:min(max(d.layout.HeaderLen, 20), len(data))]))
 	case 6:
 		l.add(true, "class %#x, flow label %#x, hop limit %d", data[0]<<4|data[1]>>4,
 			uint32(data[1]&0xf)<<16|uint32(data[2])<<8|uint32(data[3]), data[7])

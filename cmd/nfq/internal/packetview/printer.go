@@ -100,7 +100,8 @@ func (p *Printer) paint(colour int, text string) string {
 //	15:04:05.123456 eth0 output IP 192.0.2.1:40000 > 192.0.2.2:53: UDP, length 29: DNS 4660+ A? example.com.
 func (p *Printer) line(b []byte, r *Record, d *decoded) []byte {
 	if r.Missed > 0 {
-		b = fmt.Appendf(b, "%s\n", p.paint(yellow, fmt.Sprintf("... %d packets came too fast to be shown", r.Missed)))
+		b = fmt.Appendf(b, "%s\n", p.paint(yellow, fmt.Sprintf("... %d packets came too fast to be shown",
+			r.Missed)))
 	}
 	b = fmt.Appendf(b, "%s%s %v ", p.stamp(r), r.devices(), r.Hook)
 	switch {
@@ -116,7 +117,8 @@ func (p *Printer) line(b []byte, r *Record, d *decoded) []byte {
 		if d.Version == 6 {
 			name = "IP6"
 		}
-		b = fmt.Appendf(b, "%s %s > %s: %s", name, end(d.Src, d.SrcPort), end(d.Dst, d.DstPort), p.transport(d))
+		b = fmt.Appendf(b, "%s %s > %s: %s", name, end(d.Src, d.SrcPort), end(d.Dst, d.DstPort),
+			p.transport(d))
 		if p.Brief {
 			break
 		}
@@ -172,7 +174,8 @@ func (d *decoded) transportText() string {
 	s := ianaName(d.number())
 	switch {
 	case d.Fragment != nil && d.Fragment.Offset > 0:
-		return fmt.Sprintf("%s, fragment at %d of id %d, length %d", s, d.Fragment.Offset, d.Fragment.ID, d.length)
+		return fmt.Sprintf("%s, fragment at %d of id %d, length %d", s, d.Fragment.Offset, d.Fragment.ID,
+			d.length)
 	case d.TCP != nil:
 		s += " " + d.TCP.text(d.length)
 	case d.ICMP != nil:

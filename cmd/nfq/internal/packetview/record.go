@@ -65,8 +65,9 @@ func Of(p *nfqueue.Packet) *Record {
 		Queue: p.Queue(), ID: p.ID(), Family: p.Family(), Hook: p.Hook(), EtherType: p.EtherType(),
 		In: device(p.InDev(), p.InDevName), Out: device(p.OutDev(), p.OutDevName),
 		PhysIn: device(p.PhysInDev(), p.PhysInDevName), PhysOut: device(p.PhysOutDev(), p.PhysOutDevName),
-		Mark: p.Mark(), HardwareAddr: slices.Clone(p.HardwareAddr()), SecurityContext: bytes.Clone(p.SecurityContext()),
-		SKBInfo: p.SKBInfo(), LinkHeader: bytes.Clone(p.LinkHeader()), Conntrack: conntrackOf(p),
+		Mark: p.Mark(), HardwareAddr: slices.Clone(p.HardwareAddr()),
+		SecurityContext: bytes.Clone(p.SecurityContext()),
+		SKBInfo:         p.SKBInfo(), LinkHeader: bytes.Clone(p.LinkHeader()), Conntrack: conntrackOf(p),
 		Data: bytes.Clone(p.Payload()), Length: p.FullLen(),
 	}
 	var ok bool

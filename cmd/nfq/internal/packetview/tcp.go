@@ -26,7 +26,8 @@ func newTCP(h *layers.TCP) *tcp {
 	for _, f := range []struct {
 		set    bool
 		letter byte
-	}{{h.FIN, 'F'}, {h.SYN, 'S'}, {h.RST, 'R'}, {h.PSH, 'P'}, {h.ACK, '.'}, {h.URG, 'U'}, {h.ECE, 'E'}, {h.CWR, 'W'}} {
+	}{{h.FIN, 'F'}, {h.SYN, 'S'}, {h.RST, 'R'}, {h.PSH, 'P'}, {h.ACK, '.'}, {h.URG, 'U'}, {h.ECE, 'E'},
+		{h.CWR, 'W'}} {
 		if f.set {
 			flags.WriteByte(f.letter)
 		}

@@ -18,7 +18,8 @@ func FuzzWrite(f *testing.F) {
 	for _, r := range records() {
 		f.Add(r.Data, uint16(r.Length), r.In, r.SecurityContext, r.LinkHeader, r.Time.UnixNano())
 	}
-	f.Fuzz(func(t *testing.T, data []byte, length uint16, name string, context, link []byte, at int64) {
+	f.Fuzz(func(t *testing.T, data []byte, length uint16, name string, context, link []byte,
+		at int64) {
 		// The kernel tells nothing longer.
 		data, name = data[:min(len(data), 1<<16)], name[:min(len(name), 256)]
 		context = context[:min(len(context), 4096)]

@@ -39,7 +39,8 @@ type link struct {
 func NewWriter(out io.Writer, snap uint32, application, comment string) *Writer {
 	return &Writer{
 		out: out, snap: snap, index: make(map[link]int),
-		section: pcapgo.NgSectionInfo{Hardware: runtime.GOARCH, OS: runtime.GOOS, Application: application, Comment: comment},
+		section: pcapgo.NgSectionInfo{Hardware: runtime.GOARCH, OS: runtime.GOOS,
+			Application: application, Comment: comment},
 	}
 }
 
@@ -97,7 +98,8 @@ func (w *Writer) add(l link) (int, error) {
 	}
 	i, err := 0, error(nil)
 	if w.ng == nil {
-		w.ng, err = pcapgo.NewNgWriterInterface(w.out, description, pcapgo.NgWriterOptions{SectionInfo: w.section})
+		w.ng, err = pcapgo.NewNgWriterInterface(w.out, description,
+			pcapgo.NgWriterOptions{SectionInfo: w.section})
 	} else {
 		i, err = w.ng.AddInterface(description)
 	}
@@ -129,7 +131,8 @@ func linkHeader(r *packetview.Record) []byte {
 	}
 	header := append([]byte(nil), r.LinkHeader...)
 	if v := r.VLAN; v != nil {
-		header = append(header[:addresses], byte(v.Protocol>>8), byte(v.Protocol), byte(v.TCI>>8), byte(v.TCI))
+		header = append(header[:addresses], byte(v.Protocol>>8), byte(v.Protocol), byte(v.TCI>>8),
+			byte(v.TCI))
 		header = append(header, r.LinkHeader[addresses:]...)
 	}
 	return header

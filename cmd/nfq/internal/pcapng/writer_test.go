@@ -27,22 +27,32 @@ var start = time.Date(2026, 1, 2, 15, 4, 5, 123456789, time.UTC)
 // records are packets that meet each way of writing.
 func records() []*packetview.Record {
 	udp := func(src, dst string) []byte {
-		return nfqueuetest.UDP(netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst), []byte("hello"))
+		return nfqueuetest.UDP(netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst),
+			[]byte("hello"))
 	}
 	v4, v6 := udp("192.0.2.1:40000", "192.0.2.2:9"), udp("[2001:db8::1]:40000", "[2001:db8::2]:9")
 	mark := uint32(7)
 	ethernet := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0}
 	return []*packetview.Record{
-		{Time: start, Queue: 3, ID: 1, Verdict: nfqueue.Accept, Family: nfqueue.FamilyIPv4, Hook: nfqueue.HookOutput,
-			Out: "eth0", Mark: 0x2a, Owner: &packetview.Owner{UID: 1000, GID: 100}, Data: v4, Length: len(v4)},
-		{Time: start.Add(1), ID: 2, Verdict: nfqueue.ToQueueOrAccept(4), SetMark: &mark, Family: nfqueue.FamilyIPv6, Hook: nfqueue.HookForward,
+		{Time: start, Queue: 3, ID: 1, Verdict: nfqueue.Accept, Family: nfqueue.FamilyIPv4,
+			Hook: nfqueue.HookOutput,
+			Out:  "eth0", Mark: 0x2a, Owner: &packetview.Owner{UID: 1000, GID: 100}, Data: v4,
+			Length: len(v4)},
+		{Time: start.Add(1), ID: 2, Verdict: nfqueue.ToQueueOrAccept(4), SetMark: &mark,
+			Family: nfqueue.FamilyIPv6, Hook: nfqueue.HookForward,
 			In: "eth1", Out: "eth0", Data: v6, Length: len(v6), Missed: 5},
-		{Time: start.Add(2), ID: 3, Verdict: nfqueue.Drop, Family: nfqueue.FamilyBridge, Hook: nfqueue.HookPrerouting,
-			In: "br0", PhysIn: "port 1", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, LinkHeader: ethernet, Data: v4, Length: len(v4)},
-		{Time: start.Add(3), ID: 4, Verdict: nfqueue.Accept, Family: nfqueue.FamilyBridge, Hook: nfqueue.HookPostrouting,
-			Out: "br0", PhysOut: "port 1", LinkHeader: ethernet, VLAN: &nfqueue.VLAN{TCI: 0x6064, Protocol: 0x8100},
-			Data: v4[:28], Length: len(v4), SecurityContext: []byte("a b\n"), Conntrack: &packetview.Conntrack{State: "new", Mark: 1}},
-		{Time: start.Add(4), Unqueued: true, Family: nfqueue.FamilyIPv4, Hook: nfqueue.HookInput, In: "eth0", Data: v4, Length: len(v4)},
+		{Time: start.Add(2), ID: 3, Verdict: nfqueue.Drop, Family: nfqueue.FamilyBridge,
+			Hook: nfqueue.HookPrerouting,
+			In:   "br0", PhysIn: "port 1", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1},
+			LinkHeader: ethernet, Data: v4, Length: len(v4)},
+		{Time: start.Add(3), ID: 4, Verdict: nfqueue.Accept, Family: nfqueue.FamilyBridge,
+			Hook: nfqueue.HookPostrouting,
+			Out:  "br0", PhysOut: "port 1", LinkHeader: ethernet,
+			VLAN: &nfqueue.VLAN{TCI: 0x6064, Protocol: 0x8100},
+			Data: v4[:28], Length: len(v4), SecurityContext: []byte("a b\n"),
+			Conntrack: &packetview.Conntrack{State: "new", Mark: 1}},
+		{Time: start.Add(4), Unqueued: true, Family: nfqueue.FamilyIPv4, Hook: nfqueue.HookInput,
+			In: "eth0", Data: v4, Length: len(v4)},
 	}
 }
 
@@ -74,7 +84,8 @@ func write(t *testing.T, all []*packetview.Record) []byte {
 
 func TestWriterReadBack(t *testing.T) {
 	all := records()
-	r, err := pcapgo.NewNgReader(bytes.NewReader(write(t, all)), pcapgo.NgReaderOptions{WantMixedLinkType: true})
+	r, err := pcapgo.NewNgReader(bytes.NewReader(write(t, all)),
+		pcapgo.NgReaderOptions{WantMixedLinkType: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +117,8 @@ func TestWriterReadBack(t *testing.T) {
 		if link.Name != want.device || link.LinkType != want.typ {
 			t.Errorf("packet %d: interface %s, link type %v; want %+v", i, link.Name, link.LinkType, want)
 		}
-		if !ci.Timestamp.Equal(record.Time) || ci.Length != record.Length+want.header || !bytes.Equal(data[want.header:], record.Data) {
+		if !ci.Timestamp.Equal(record.Time) || ci.Length != record.Length+want.header ||
+			!bytes.Equal(data[want.header:], record.Data) {
 			t.Errorf("packet %d: %+v, %x", i, ci, data)
 		}
 		if options.Flags == nil || options.Flags.Direction != want.direction {
@@ -115,10 +127,12 @@ func TestWriterReadBack(t *testing.T) {
 		if !slices.Equal(options.Comments, comments[i:i+1]) {
 			t.Errorf("packet %d: comments %q, want %q", i, options.Comments, comments[i])
 		}
-		if record.Unqueued != (options.Queue == nil) || options.Queue != nil && *options.Queue != uint32(record.Queue) {
+		if record.Unqueued != (options.Queue == nil) || options.Queue != nil &&
+			*options.Queue != uint32(record.Queue) {
 			t.Errorf("packet %d: queue %v, want %d", i, options.Queue, record.Queue)
 		}
-		if missed := record.Missed; missed != 0 && (options.DropCount == nil || *options.DropCount != missed) || missed == 0 && options.DropCount != nil {
+		if missed := record.Missed; missed != 0 && (options.DropCount == nil ||
+			*options.DropCount != missed) || missed == 0 && options.DropCount != nil {
 			t.Errorf("packet %d: dropcount %v, want %d", i, options.DropCount, missed)
 		}
 	}
@@ -135,15 +149,22 @@ func TestWriterTshark(t *testing.T) {
 	if err := os.WriteFile(file, write(t, records()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got := pcapngtest.Tshark(t, file, "frame.time_epoch", "frame.interface_name", "frame.protocols", "frame.len", "frame.cap_len",
-		"frame.packet_flags_direction", "frame.comment", "eth.src", "vlan.id", "udp.dstport", "frame.drop_count")
+	got := pcapngtest.Tshark(t, file, "frame.time_epoch", "frame.interface_name", "frame.protocols",
+		"frame.len", "frame.cap_len",
+		"frame.packet_flags_direction", "frame.comment", "eth.src", "vlan.id", "udp.dstport",
+		"frame.drop_count")
 	const seconds = "1767366245.12345678"
 	want := [][]string{
-		{seconds + "9", "eth0", "raw:ip:udp:data", "33", "33", "0x00000002", comments[0], "", "", "9", ""},
-		{"1767366245.123456790", "eth1", "raw:ipv6:udp:data", "53", "53", "0x00000001", comments[1], "", "", "9", "5"},
-		{"1767366245.123456791", "port 1", "eth:ethertype:ip:udp:data", "47", "47", "0x00000001", comments[2], "02:00:00:00:00:01", "", "9", ""},
-		{"1767366245.123456792", "port 1", "eth:ethertype:vlan:ethertype:ip:udp", "51", "46", "0x00000002", comments[3], "02:00:00:00:00:01", "100", "9", ""},
-		{"1767366245.123456793", "eth0", "raw:ip:udp:data", "33", "33", "0x00000001", comments[4], "", "", "9", ""},
+		{seconds + "9", "eth0", "raw:ip:udp:data", "33", "33", "0x00000002", comments[0], "", "", "9",
+			""},
+		{"1767366245.123456790", "eth1", "raw:ipv6:udp:data", "53", "53", "0x00000001", comments[1], "",
+			"", "9", "5"},
+		{"1767366245.123456791", "port 1", "eth:ethertype:ip:udp:data", "47", "47", "0x00000001",
+			comments[2], "02:00:00:00:00:01", "", "9", ""},
+		{"1767366245.123456792", "port 1", "eth:ethertype:vlan:ethertype:ip:udp", "51", "46",
+			"0x00000002", comments[3], "02:00:00:00:00:01", "100", "9", ""},
+		{"1767366245.123456793", "eth0", "raw:ip:udp:data", "33", "33", "0x00000001", comments[4], "", "",
+			"9", ""},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("tshark sees %d packets, want %d: %q", len(got), len(want), got)

@@ -115,7 +115,8 @@ func (r *Report) queueRules(h *netlab.Host) {
 		if set.Owned() {
 			r.add("rules-owned", OK, "", "rules of a program can vanish with it")
 		} else {
-			r.add("rules-owned", Info, "use Linux 5.12 or later", "rules of a program stay when it is killed")
+			r.add("rules-owned", Info, "use Linux 5.12 or later",
+				"rules of a program stay when it is killed")
 		}
 		err = set.Close()
 		if err != nil {

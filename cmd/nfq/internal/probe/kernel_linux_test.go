@@ -37,12 +37,14 @@ func TestKernel(t *testing.T) {
 	if r.Count(Problem) > 0 || r.Count(Unknown) > 0 {
 		t.Error("problems, or not checked")
 	}
-	for _, check := range []string{"nfnetlink_queue", "flag-fail-open", "flag-gso", "flag-uid-gid", "rules", "copy-range"} {
+	for _, check := range []string{"nfnetlink_queue", "flag-fail-open", "flag-gso", "flag-uid-gid",
+		"rules", "copy-range"} {
 		if found := r.find(check); len(found) != 1 || found[0].Severity != OK {
 			t.Errorf("%s: %+v", check, found)
 		}
 	}
-	for _, check := range []string{"flag-conntrack", "flag-secctx", "rules-bridge", "rules-conntrack", "rules-owned", "lookup"} {
+	for _, check := range []string{"flag-conntrack", "flag-secctx", "rules-bridge", "rules-conntrack",
+		"rules-owned", "lookup"} {
 		if found := r.find(check); len(found) != 1 {
 			t.Errorf("%s: %+v", check, found)
 		}
@@ -101,7 +103,8 @@ func TestRun(t *testing.T) {
 		"out tcp dport 30 queue 30 nobypass", // several rules of nf_tables
 	)
 	for _, cfg := range []nfqueue.Config{
-		{Queue: 3, MaxLen: 2}, {Queue: 4}, {Queue: 20}, {Queue: 21}, {Queue: 22, CopyMode: nfqueue.CopyNone},
+		{Queue: 3, MaxLen: 2}, {Queue: 4}, {Queue: 20}, {Queue: 21},
+		{Queue: 22, CopyMode: nfqueue.CopyNone},
 	} {
 		open(t, h, cfg)
 	}

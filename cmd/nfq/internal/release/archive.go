@@ -32,10 +32,12 @@ func writeArchive(path, dir string, modified time.Time, files []file) error {
 		return err
 	}
 	archive := tar.NewWriter(compressed)
-	sorted := slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) })
+	sorted := slices.SortedFunc(slices.Values(files),
+		func(a, b file) int { return strings.Compare(a.name, b.name) })
 	for _, f := range sorted {
 		header := &tar.Header{
-			Typeflag: tar.TypeReg, Name: dir + "/" + f.name, Size: int64(len(f.content)), Mode: f.mode, ModTime: modified, Format: tar.FormatUSTAR,
+			Typeflag: tar.TypeReg, Name: dir + "/" + f.name, Size: int64(len(f.content)), Mode: f.mode,
+			ModTime: modified, Format: tar.FormatUSTAR,
 		}
 		if err := archive.WriteHeader(header); err != nil {
 			return err

@@ -49,7 +49,8 @@ func (r release) commonFiles(work string) ([]file, error) {
 		if err != nil {
 			return nil, fmt.Errorf("completion for %s: %w", shell, err)
 		}
-		files = append(files, file{name: "completions/" + shell + "/" + name, mode: 0o644, content: script})
+		files = append(files, file{name: "completions/" + shell + "/" + name, mode: 0o644,
+			content: script})
 	}
 	return files, nil
 }

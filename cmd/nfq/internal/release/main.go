@@ -28,7 +28,8 @@ import (
 
 // architectures are those that nfq is built for.
 var architectures = []string{
-	"amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "mips", "mipsle", "mips64le", "loong64",
+	"amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "mips", "mipsle", "mips64le",
+	"loong64",
 }
 
 // release describes a release.
@@ -52,7 +53,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "release: takes no arguments; see -help")
 		os.Exit(2)
 	}
-	if err := run(strings.Split(*list, ","), release{dir: *out, version: *version, tagged: *tagged}); err != nil {
+	if err := run(strings.Split(*list, ","), release{dir: *out, version: *version,
+		tagged: *tagged}); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -62,7 +64,8 @@ func main() {
 func run(archs []string, r release) (err error) {
 	for _, arch := range archs {
 		if !slices.Contains(architectures, arch) {
-			return fmt.Errorf("unknown architecture %q; there are %s", arch, strings.Join(architectures, ", "))
+			return fmt.Errorf("unknown architecture %q; there are %s", arch,
+				strings.Join(architectures, ", "))
 		}
 	}
 	if entries, err := os.ReadDir(r.dir); err == nil && len(entries) > 0 {

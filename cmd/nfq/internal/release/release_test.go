@@ -53,9 +53,11 @@ func TestArchive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%s %o %d %d %s %s", h.Name, h.Mode, h.Uid, h.ModTime.Unix(), h.Uname, content))
+		got = append(got, fmt.Sprintf("%s %o %d %d %s %s", h.Name, h.Mode, h.Uid, h.ModTime.Unix(),
+			h.Uname, content))
 	}
-	if want := []string{"dir/a/nfq 755 0 981173106  first", "dir/b 644 0 981173106  second"}; !slices.Equal(got, want) {
+	if want := []string{"dir/a/nfq 755 0 981173106  first",
+		"dir/b 644 0 981173106  second"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -69,7 +71,8 @@ func TestChecksums(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(dir, checksums))
-	if want := fmt.Sprintf("%x  a\n", sha256.Sum256([]byte("content"))); string(got) != want || err != nil {
+	if want := fmt.Sprintf("%x  a\n", sha256.Sum256([]byte("content"))); string(got) != want ||
+		err != nil {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 }
@@ -77,13 +80,15 @@ func TestChecksums(t *testing.T) {
 // build compiles a program.
 func build(t *testing.T, source, arch string, flags ...string) string {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"main.go": source, "go.mod": "module example.org/x\n\ngo 1.26.0\n"} {
+	for name, text := range map[string]string{"main.go": source,
+		"go.mod": "module example.org/x\n\ngo 1.26.0\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	binary := filepath.Join(dir, "x")
-	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, flags...), "-o", binary, ".")...)
+	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, flags...), "-o",
+		binary, ".")...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -103,7 +108,8 @@ func TestCheckStatic(t *testing.T) {
 	if err := checkStatic(static, "s390x"); err == nil || !strings.Contains(err.Error(), "EM_X86_64") {
 		t.Errorf("for s390x: %v", err)
 	}
-	if err := checkStatic(build(t, nothing, "amd64", "-buildmode=pie"), "amd64"); err == nil || !strings.Contains(err.Error(), "not static") {
+	if err := checkStatic(build(t, nothing, "amd64", "-buildmode=pie"), "amd64"); err == nil ||
+		!strings.Contains(err.Error(), "not static") {
 		t.Errorf("with an interpreter: %v", err)
 	}
 }
@@ -126,7 +132,8 @@ func TestBillOfMaterials(t *testing.T) {
 	if err := json.Unmarshal(b, &d); err != nil {
 		t.Fatal(err)
 	}
-	if d.Version != "SPDX-2.3" || d.Creation.Created != "2001-02-03T04:05:06Z" || len(d.Relationships) != len(d.Packages) {
+	if d.Version != "SPDX-2.3" || d.Creation.Created != "2001-02-03T04:05:06Z" ||
+		len(d.Relationships) != len(d.Packages) {
 		t.Errorf("%+v", d)
 	}
 	ids := make(map[string]bool)
@@ -146,7 +153,8 @@ func TestBillOfMaterials(t *testing.T) {
 			t.Errorf("%+v: no such package", rel)
 		}
 	}
-	if p := d.Packages[0]; p.Version != "v1.2.3" || len(p.Checksums) != 1 || p.References[0].Locator != "pkg:golang/github.com/chifflier/nfqueue-go/cmd/nfq@v1.2.3" {
+	if p := d.Packages[0]; p.Version != "v1.2.3" || len(p.Checksums) != 1 ||
+		p.References[0].Locator != "pkg:golang/github.com/chifflier/nfqueue-go/cmd/nfq@v1.2.3" {
 		t.Errorf("%+v", p)
 	}
 	if p := d.Packages[1]; p.Name != "std" || p.Version != runtime.Version() {
@@ -159,10 +167,12 @@ func TestRunRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(full, "old"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run([]string{"amd64"}, release{dir: full, version: "v1"}); err == nil || !strings.Contains(err.Error(), "is not empty") {
+	if err := run([]string{"amd64"}, release{dir: full, version: "v1"}); err == nil ||
+		!strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("a directory in use: %v", err)
 	}
-	if err := run([]string{"z80"}, release{dir: t.TempDir(), version: "v1"}); err == nil || !strings.Contains(err.Error(), "loong64") {
+	if err := run([]string{"z80"}, release{dir: t.TempDir(), version: "v1"}); err == nil ||
+		!strings.Contains(err.Error(), "loong64") {
 		t.Errorf("an unknown architecture: %v", err)
 	}
 }

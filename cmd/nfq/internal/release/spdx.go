@@ -80,8 +80,9 @@ func (r release) billOfMaterials(binary, name string) ([]byte, error) {
 	d := spdxDocument{
 		Version: "SPDX-2.3", License: "CC0-1.0", ID: documentID, Name: name,
 		Namespace: fmt.Sprintf("https://%s/spdx/%s-%x", info.Main.Path, name, sha256.Sum256(content)),
-		Creation:  spdxCreation{r.time.Format(time.RFC3339), []string{"Tool: " + info.Main.Path + "/internal/release"}},
-		Packages:  []spdxPackage{nfq},
+		Creation: spdxCreation{r.time.Format(time.RFC3339),
+			[]string{"Tool: " + info.Main.Path + "/internal/release"}},
+		Packages: []spdxPackage{nfq},
 	}
 	d.relate(documentID, "DESCRIBES", mainID)
 	d.add(mainID, goPackage("SPDXRef-std", "std", info.GoVersion))
@@ -99,7 +100,8 @@ func (r release) billOfMaterials(binary, name string) ([]byte, error) {
 // goPackage describes a module.
 func goPackage(id, path, version string) spdxPackage {
 	return spdxPackage{
-		ID: id, Name: path, Version: version, DownloadLocation: noAssertion, LicenseConcluded: noAssertion, LicenseDeclared: noAssertion,
+		ID: id, Name: path, Version: version, DownloadLocation: noAssertion,
+		LicenseConcluded: noAssertion, LicenseDeclared: noAssertion,
 		Copyright: noAssertion, Purpose: "LIBRARY",
 		References: []spdxExternal{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + path + "@" + version}},
 	}

@@ -9,8 +9,10 @@ import (
 
 // machines are the ELF machines of the architectures.
 var machines = map[string]elf.Machine{
-	"amd64": elf.EM_X86_64, "386": elf.EM_386, "arm64": elf.EM_AARCH64, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV, "ppc64le": elf.EM_PPC64,
-	"s390x": elf.EM_S390, "mips": elf.EM_MIPS, "mipsle": elf.EM_MIPS, "mips64le": elf.EM_MIPS, "loong64": elf.EM_LOONGARCH,
+	"amd64": elf.EM_X86_64, "386": elf.EM_386, "arm64": elf.EM_AARCH64, "arm": elf.EM_ARM,
+	"riscv64": elf.EM_RISCV, "ppc64le": elf.EM_PPC64,
+	"s390x": elf.EM_S390, "mips": elf.EM_MIPS, "mipsle": elf.EM_MIPS, "mips64le": elf.EM_MIPS,
+	"loong64": elf.EM_LOONGARCH,
 }
 
 // checkStatic fails unless a binary is for the architecture and runs without any library.

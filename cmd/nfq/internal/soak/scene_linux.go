@@ -97,7 +97,8 @@ func (s *scene) rules() error {
 			return err
 		}
 	}
-	if s.moved, err = later.AddRule(netlab.L4Proto(udp), netlab.DstPort(movedPort), netlab.Counter(), netlab.Drop()); err != nil {
+	if s.moved, err = later.AddRule(netlab.L4Proto(udp), netlab.DstPort(movedPort), netlab.Counter(),
+		netlab.Drop()); err != nil {
 		return err
 	}
 	s.rest, err = later.AddRule(netlab.L4Proto(udp), netlab.Counter(), netlab.Drop())

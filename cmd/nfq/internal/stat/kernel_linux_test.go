@@ -46,7 +46,8 @@ func newLab(t *testing.T) *lab {
 	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Must(t, set.Close()) })
-	for _, cfg := range []nfqueue.Config{{Queue: 5, MaxLen: 4}, {Queue: 6, CopyMode: nfqueue.CopyMeta, ReadBuffer: 4096}} {
+	for _, cfg := range []nfqueue.Config{{Queue: 5, MaxLen: 4},
+		{Queue: 6, CopyMode: nfqueue.CopyMeta, ReadBuffer: 4096}} {
 		cfg.NetNS = h.FD()
 		q, err := nfqueue.Open(cfg)
 		labtest.Must(t, err)
@@ -141,10 +142,13 @@ func TestMetrics(t *testing.T) {
 		{"nfqueue_decided_packets_total", map[string]string{"queue": "5"}, 0},
 		{"nfqueue_dropped_packets_total", map[string]string{"queue": "5", "where": "queue"}, 6},
 		{"nfqueue_dropped_packets_total", map[string]string{"queue": "5", "where": "socket"}, 0},
-		{"nfqueue_dropped_packets_total", map[string]string{"queue": "6", "where": "socket"}, float64(six.SocketDropped)},
+		{"nfqueue_dropped_packets_total", map[string]string{"queue": "6", "where": "socket"},
+			float64(six.SocketDropped)},
 		{"nfqueue_copy_range_bytes", map[string]string{"queue": "5"}, nfqueue.MaxPayload},
-		{"nfqueue_queue_info", map[string]string{"queue": "6", "process": six.Owners[0].Name, "copy_mode": "meta"}, 1},
-		{"nfqueue_socket_unread_bytes", map[string]string{"port_id": number(six.PortID)}, float64(six.SocketUnread)},
+		{"nfqueue_queue_info", map[string]string{"queue": "6", "process": six.Owners[0].Name,
+			"copy_mode": "meta"}, 1},
+		{"nfqueue_socket_unread_bytes", map[string]string{"port_id": number(six.PortID)},
+			float64(six.SocketUnread)},
 	} {
 		if got, ok := value(families[want.metric], want.labels); !ok || got != want.value {
 			t.Errorf(
@@ -265,7 +269,8 @@ func TestServeBounds(t *testing.T) {
 	var clients []net.Conn
 	for i, request := range []string{
 		"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
-		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx", "GET /metrics HTTP/1.0\r\n\r\n",
+		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx",
+		"GET /metrics HTTP/1.0\r\n\r\n",
 	} {
 		c, err := netlab.In(
 			l.host,

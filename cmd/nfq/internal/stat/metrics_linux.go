@@ -63,7 +63,8 @@ var (
 
 // Describe sends all that Collect may.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{backlogDesc, packetsDesc, decidedDesc, droppedDesc, copyRangeDesc, infoDesc, unreadDesc} {
+	for _, d := range []*prometheus.Desc{backlogDesc, packetsDesc, decidedDesc, droppedDesc,
+		copyRangeDesc, infoDesc, unreadDesc} {
 		out <- d
 	}
 }

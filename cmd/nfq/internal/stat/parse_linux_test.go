@@ -15,11 +15,13 @@ func TestRates(t *testing.T) {
 		passed time.Duration
 		want   *Rates
 	}{
-		"counters that wrap": {Queue{PortID: 1, LastID: 4, QueueDropped: 11, SocketDropped: 20, Decided: 2}, 2 * time.Second, &Rates{5, 1, 0.5, 0}},
-		"another socket":     {Queue{PortID: 2, LastID: 4294967291, QueueDropped: 11, SocketDropped: 20}, time.Second, nil},
-		"bound again":        {Queue{PortID: 1, LastID: 4294967000}, time.Second, nil},
-		"drops start again":  {Queue{PortID: 1, LastID: 4294967291}, time.Second, nil},
-		"no time passed":     {before, 0, nil},
+		"counters that wrap": {Queue{PortID: 1, LastID: 4, QueueDropped: 11, SocketDropped: 20,
+			Decided: 2}, 2 * time.Second, &Rates{5, 1, 0.5, 0}},
+		"another socket": {Queue{PortID: 2, LastID: 4294967291, QueueDropped: 11, SocketDropped: 20},
+			time.Second, nil},
+		"bound again":       {Queue{PortID: 1, LastID: 4294967000}, time.Second, nil},
+		"drops start again": {Queue{PortID: 1, LastID: 4294967291}, time.Second, nil},
+		"no time passed":    {before, 0, nil},
 	} {
 		got := rates(before, test.after, test.passed)
 		if (got == nil) != (test.want == nil) || got != nil && *got != *test.want {
@@ -31,7 +33,8 @@ func TestRates(t *testing.T) {
 func TestTable(t *testing.T) {
 	s := Snapshot{Queues: []Queue{
 		{
-			Queue: 0, PortID: 3021, Owners: []Owner{{3021, "nfq"}, {3030, "evil\x1b[2J"}}, Backlog: 9, CopyMode: "packet", CopyRange: 65531,
+			Queue: 0, PortID: 3021, Owners: []Owner{{3021, "nfq"}, {3030, "evil\x1b[2J"}}, Backlog: 9,
+			CopyMode: "packet", CopyRange: 65531,
 			QueueDropped: 1234, SocketDropped: 5, Rates: &Rates{Packets: 12034.4, QueueDropped: 0.25},
 		},
 		{Queue: 65535, PortID: 4294967295, CopyMode: "meta"},
@@ -45,17 +48,20 @@ func TestTable(t *testing.T) {
 }
 
 func TestFrame(t *testing.T) {
-	if got, want := frame([]string{"one", "two", "three", "four"}, 4, 2), "\x1b[Hon\x1b[K\ntw\x1b[K\n..\x1b[K\n\x1b[J"; got != want {
+	if got, want := frame([]string{"one", "two", "three", "four"}, 4, 2),
+		"\x1b[Hon\x1b[K\ntw\x1b[K\n..\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("too many lines: %q, want %q", got, want)
 	}
-	if got, want := frame([]string{"one", "two"}, 4, 80), "\x1b[Hone\x1b[K\ntwo\x1b[K\n\x1b[J"; got != want {
+	if got, want := frame([]string{"one", "two"}, 4, 80),
+		"\x1b[Hone\x1b[K\ntwo\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("all fits: %q, want %q", got, want)
 	}
 }
 
 func TestListenAddress(t *testing.T) {
 	for s, want := range map[string]string{
-		":9099": "127.0.0.1:9099", "0.0.0.0:9099": "0.0.0.0:9099", "[::]:0": "[::]:0", "localhost:9099": "localhost:9099",
+		":9099": "127.0.0.1:9099", "0.0.0.0:9099": "0.0.0.0:9099", "[::]:0": "[::]:0",
+		"localhost:9099": "localhost:9099",
 	} {
 		if got, err := ListenAddress(s); got != want || err != nil {
 			t.Errorf("%q: %q, %v; want %q", s, got, err, want)
@@ -72,7 +78,8 @@ func TestListenAddress(t *testing.T) {
 // be.
 func TestTableWidth(t *testing.T) {
 	s := Snapshot{Queues: []Queue{{
-		Queue: 7, PortID: 3021, Owners: []Owner{{3021, "a-long-name"}, {3030, "another-name"}}, Backlog: 9,
+		Queue: 7, PortID: 3021, Owners: []Owner{{3021, "a-long-name"}, {3030, "another-name"}},
+		Backlog:  9,
 		CopyMode: "packet", CopyRange: 65531, QueueDropped: 1234, SocketDropped: 5678,
 		Rates: &Rates{Packets: 12034.4, QueueDropped: 0.2},
 	}}}

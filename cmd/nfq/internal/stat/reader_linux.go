@@ -103,7 +103,8 @@ func (r *Reader) table() (s Snapshot, sockets map[uint32]procfd.Netlink, err err
 	for _, i := range infos {
 		if r.Only == nil || r.Only(i.Queue) {
 			s.Queues = append(s.Queues, Queue{
-				Queue: i.Queue, PortID: i.PortID, Backlog: i.Backlog, CopyMode: i.CopyMode.String(), CopyRange: i.CopyRange,
+				Queue: i.Queue, PortID: i.PortID, Backlog: i.Backlog, CopyMode: i.CopyMode.String(),
+				CopyRange:    i.CopyRange,
 				QueueDropped: i.QueueDropped, SocketDropped: i.UserDropped, LastID: i.LastID,
 				Decided: i.LastID - i.UserDropped - i.Backlog,
 			})

@@ -41,7 +41,8 @@ func TestProgramEndsWithItsInput(t *testing.T) {
 
 func TestUnusableProgram(t *testing.T) {
 	host := labtest.Host(t)
-	for _, command := range [][]string{{"/does/not/exist"}, {"/proc/self/exe", consumerArg, "--what"}} {
+	for _, command := range [][]string{{"/does/not/exist"},
+		{"/proc/self/exe", consumerArg, "--what"}} {
 		p := &Program{Title: "broken", Command: command, Ours: true}
 		if r, err := p.Start(t.Context(), host, Setup{}); err == nil ||
 			!strings.Contains(err.Error(), "broken") {

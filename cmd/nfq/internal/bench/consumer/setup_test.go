@@ -14,7 +14,8 @@ func TestSetupAsArguments(t *testing.T) {
 	for _, s := range []Setup{
 		{},
 		{Verdict: nfqueue.Accept},
-		{Queue: 65535, Queues: 3, Packets: 5, WarmUp: 2, MaxLen: 1 << 31, ReadBuffer: 7, NoGSO: true, Batch: 9, Connections: Offloaded, Work: 3 * time.Microsecond, Hold: 4},
+		{Queue: 65535, Queues: 3, Packets: 5, WarmUp: 2, MaxLen: 1 << 31, ReadBuffer: 7, NoGSO: true,
+			Batch: 9, Connections: Offloaded, Work: 3 * time.Microsecond, Hold: 4},
 	} {
 		got, err := parseSetup(s.args())
 		if err != nil || !reflect.DeepEqual(got, s) {
@@ -24,7 +25,8 @@ func TestSetupAsArguments(t *testing.T) {
 }
 
 func TestSetupRefused(t *testing.T) {
-	for _, args := range [][]string{{"--queue", "65536"}, {"--verdict", "repeat"}, {"surplus"}, {"--what"}} {
+	for _, args := range [][]string{{"--queue", "65536"}, {"--verdict", "repeat"}, {"surplus"},
+		{"--what"}} {
 		if s, err := parseSetup(args); err == nil {
 			t.Errorf("%v: %+v", args, s)
 		}

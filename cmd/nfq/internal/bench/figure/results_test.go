@@ -34,7 +34,8 @@ func TestSpread(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	for f, want := range map[float64]string{0: "0", 0.1234: "0.123", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 123456: "123456", -1.234: "-1.23"} {
+	for f, want := range map[float64]string{0: "0", 0.1234: "0.123", 1.234: "1.23", 12.34: "12.3",
+		123.4: "123", 123456: "123456", -1.234: "-1.23"} {
 		if got := Number(f); got != want {
 			t.Errorf("%g: %s, want %s", f, got, want)
 		}
@@ -162,7 +163,8 @@ func TestSVG(t *testing.T) {
 			}
 		}
 		// The scale ends at the largest figure of any round: 500 and 50.
-		want := map[string][]string{"drain.svg": {"84.0", "336.0"}, "latency.svg": {"336.0", "168.0"}}[name]
+		want := map[string][]string{"drain.svg": {"84.0", "336.0"},
+			"latency.svg": {"336.0", "168.0"}}[name]
 		if !reflect.DeepEqual(bars, want) {
 			t.Errorf("%s: bars %v, want %v", name, bars, want)
 		}

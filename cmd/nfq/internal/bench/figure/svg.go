@@ -40,7 +40,8 @@ func (r *Results) WriteSVG(dir string) error {
 		byWorkload[t.Workload] = append(byWorkload[t.Workload], t)
 	}
 	for workload, tables := range byWorkload {
-		if err := os.WriteFile(filepath.Join(dir, workload+".svg"), []byte(chart(tables)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, workload+".svg"), []byte(chart(tables)),
+			0o644); err != nil {
 			return err
 		}
 	}

@@ -159,7 +159,8 @@ func TestDumpInterrupted(t *testing.T) {
 			close(stop)
 			sender.Wait()
 			shown := 20 + strings.Count(stdout, "\n")
-			if want := fmt.Sprintf("nfq: packets: %d shown, %[1]d queued, 0 missed", shown); !strings.HasPrefix(
+			if want := fmt.Sprintf("nfq: packets: %d shown, %[1]d queued, 0 missed",
+				shown); !strings.HasPrefix(
 				summary,
 				want,
 			) {

@@ -127,7 +127,8 @@ func TestReplayJSON(t *testing.T) {
 		}
 		lines = append(lines, l)
 	}
-	if last.Summary == nil || last.Summary.Packets != len(lines) || last.Summary.Accepted != last.Summary.Queued || last.Summary.Queued == 0 ||
+	if last.Summary == nil || last.Summary.Packets != len(lines) ||
+		last.Summary.Accepted != last.Summary.Queued || last.Summary.Queued == 0 ||
 		last.Summary.NotMatched == 0 ||
 		last.Summary.TookNS < last.Summary.LongestNS ||
 		last.Summary.LongestNS <= 0 {
@@ -136,7 +137,8 @@ func TestReplayJSON(t *testing.T) {
 	queued := 0
 	for i, l := range lines {
 		tcp := l.Protocol == "tcp"
-		if l.Number != i+1 || (l.Queue != nil) != tcp || (l.SetMark == 0x10) != tcp || (l.Verdict == "accept") != tcp || (l.Took > 0) != tcp ||
+		if l.Number != i+1 || (l.Queue != nil) != tcp || (l.SetMark == 0x10) != tcp ||
+			(l.Verdict == "accept") != tcp || (l.Took > 0) != tcp ||
 			l.Time.IsZero() ||
 			l.Length == 0 ||
 			l.Src == "" {
@@ -155,7 +157,9 @@ func TestReplayJSON(t *testing.T) {
 	}
 	defer file.Close()
 	n := 0
-	for r, err := range nfqueuetest.Replay(file, nfqueue.Config{}, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }), nfqueuetest.Spec{}) {
+	for r, err := range nfqueuetest.Replay(file, nfqueue.Config{},
+		nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict { return nfqueue.Drop }),
+		nfqueuetest.Spec{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +220,8 @@ func TestReplayRefuses(t *testing.T) {
 	if err := os.WriteFile(cut, b[:len(b)-7], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(text, []byte("no capture, but more bytes than the header of one has\n"), 0o600); err != nil {
+	if err := os.WriteFile(text, []byte("no capture, but more bytes than the header of one has\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

@@ -193,7 +193,8 @@ func TestRunImpairsBothWays(t *testing.T) {
 	if err != nil || took < 80*time.Millisecond || took > time.Minute {
 		t.Errorf("the answer took %v, %v; want at least 80ms", took, err)
 	}
-	for _, want := range []string{"there  out queue ", ": delay 30ms\n", "back   in iif eth0 queue ", ": delay 50ms\n", "\n   back  ", "back: packets went on"} {
+	for _, want := range []string{"there  out queue ", ": delay 30ms\n", "back   in iif eth0 queue ",
+		": delay 50ms\n", "\n   back  ", "back: packets went on"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("no %q in\n%s", want, stderr)
 		}

@@ -43,7 +43,8 @@ func act(args []string) int {
 			return 1
 		}
 		if len(args) > 3 {
-			if err := exec.Command("/proc/self/exe", append([]string{actArg, "udp", args[1]}, args[3:]...)...).Run(); err != nil {
+			if err := exec.Command("/proc/self/exe", append([]string{actArg, "udp", args[1]},
+				args[3:]...)...).Run(); err != nil {
 				fmt.Println(err)
 				return 1
 			}
@@ -71,12 +72,14 @@ func act(args []string) int {
 		return cli.Main(args[2:])
 	case "small-files": // nfq with a limit of the size of files
 		signal.Ignore(unix.SIGXFSZ)
-		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: smallFile, Max: smallFile}); err != nil {
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: smallFile,
+			Max: smallFile}); err != nil {
 			return report("", err)
 		}
 		return cli.Main(args[1:])
 	case "without-proc": // nfq in a mount namespace of its own
-		if err := errors.Join(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("none", "/proc", "tmpfs", 0, "")); err != nil {
+		if err := errors.Join(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+			unix.Mount("none", "/proc", "tmpfs", 0, "")); err != nil {
 			fmt.Fprintln(os.Stderr, "mount:", err)
 			return 1
 		}
@@ -266,15 +269,19 @@ func TestRunUsage(t *testing.T) {
 		{[]string{"run", "--in", "udp dport x", "--", "true"}, `at "x"`},
 		{[]string{"run", "--in", "out udp", "--", "true"}, `leave out the hook "out"`},
 		{[]string{"run", "-w", "-", "--", "true"}, "record in a file"},
-		{[]string{"run", "--impair", "los 5%", "--", "true"}, `--impair "los 5%": at "los" (column 1): expected a setting`},
+		{[]string{"run", "--impair", "los 5%", "--", "true"},
+			`--impair "los 5%": at "los" (column 1): expected a setting`},
 		{[]string{"run", "--impair", "loss 5%", "--out", "udp dport x", "--", "true"}, `at "x"`},
-		{[]string{"run", "--impair", "loss 5%", "--out", "udp queue 7", "--", "true"}, "leave the queue out"},
-		{[]string{"run", "--impair", "loss 5%", "--verdict", "accept", "--", "true"}, "leave out --verdict"},
+		{[]string{"run", "--impair", "loss 5%", "--out", "udp queue 7", "--", "true"},
+			"leave the queue out"},
+		{[]string{"run", "--impair", "loss 5%", "--verdict", "accept", "--", "true"},
+			"leave out --verdict"},
 		{[]string{"run", "--back", "loss 5%", "--out", "udp", "--", "true"}, "--back needs --in"},
 		{[]string{"run", "--schedule", "/nonexistent", "--", "true"}, "no such file"},
 		{[]string{"run", "--seed", "1", "--", "true"}, "for use with --impair"},
 		{[]string{"run", "-q", "--", "true"}, "for use with --impair"},
-		{[]string{"run", "-q", "-v", "--impair", "loss 5%", "--", "true"}, "leave out --print, -v and -x"},
+		{[]string{"run", "-q", "-v", "--impair", "loss 5%", "--", "true"},
+			"leave out --print, -v and -x"},
 	} {
 		cmd := command(test.args...)
 		var stderr bytes.Buffer

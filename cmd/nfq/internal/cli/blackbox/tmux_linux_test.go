@@ -207,7 +207,8 @@ func TestStatOnTerminals(t *testing.T) {
 			whole := func(columns int) func(text string) bool {
 				return func(text string) bool {
 					rows := strings.Split(text, "\n")
-					return len(rows) == 4 && strings.HasPrefix(rows[0], "nfq stat of queue 7, every 10m0s  ") && strings.HasPrefix(rows[2], "QUEUE  ") &&
+					return len(rows) == 4 && strings.HasPrefix(rows[0], "nfq stat of queue 7, every 10m0s  ") &&
+						strings.HasPrefix(rows[2], "QUEUE  ") &&
 						strings.Contains(rows[2], "QUEUE DROPS") &&
 						strings.Contains(rows[2], "SOCKET DROPS") &&
 						strings.HasPrefix(rows[3], "    7  ") &&

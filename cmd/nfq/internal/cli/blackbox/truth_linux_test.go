@@ -48,7 +48,8 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"stat --sample 0s 0", exitOK, "QUEUE  PROCESS", ""},
 		{"stat --sample 0s 5", exitFailed, "", "nfq: queue 5 is not bound\n"},
-		{"stat --sample 0s 0 5 10-13", exitFailed, "\n    0  ", "nfq: queue 5 is not bound; none of the queues 10-13 is bound\n"},
+		{"stat --sample 0s 0 5 10-13", exitFailed, "\n    0  ",
+			"nfq: queue 5 is not bound; none of the queues 10-13 is bound\n"},
 		{"stat --json --sample 0s 5", exitFailed, `"queues":[]`, "nfq: queue 5 is not bound\n"},
 		{"stat --watch 2", exitUsage, "", "nfq: --watch 2: write an interval as --watch=2s, or name the queue first: nfq stat 2 --watch\n"},
 		{"stat --netns nope", exitUsage, "", `nfq: --netns: no network namespace "nope"`},
@@ -57,14 +58,20 @@ func TestAnswers(t *testing.T) {
 		{"completion tcsh", exitUsage, "", `nfq: no completions for the shell "tcsh"; there are some for bash, zsh, fish and powershell`},
 		{"help nonsense", exitUsage, "", `nfq: no help for "nonsense"`},
 		{"help stat", exitOK, "Usage:\n  nfq stat", ""},
-		{"dump --queue 0-65000", exitUnavailable, "", "nfq: 65001 queues need a file descriptor each, and this process may have 4096; "},
+		{"dump --queue 0-65000", exitUnavailable, "",
+			"nfq: 65001 queues need a file descriptor each, and this process may have 4096; "},
 		{"dump -w " + readOnly + " in", exitFailed, "", "nfq: open /proc/nfq.pcapng: "},
-		{"run --out 'out udp' -- true", exitUsage, "", `nfq: --out "out udp": leave out the hook "out": --out says it already`},
-		{"impair --truncate 5% --truncate-to 5 out udp", exitUsage, "", "nfq: truncate-to is 5; want 20 or more"},
+		{"run --out 'out udp' -- true", exitUsage, "",
+			`nfq: --out "out udp": leave out the hook "out": --out says it already`},
+		{"impair --truncate 5% --truncate-to 5 out udp", exitUsage, "",
+			"nfq: truncate-to is 5; want 20 or more"},
 		{"impair --delay 99h out udp", exitUsage, "", "nfq: delay and jitter are at most 1h0m0s"},
-		{"impair --delay 5ms 1ms out udp", exitUsage, "", `nfq: "1ms" is no part of a rule; settings with several values are written without dashes`},
-		{"impair --duplicate 5% out udp", exitUsage, "", "nfq: unknown flag: --duplicate; packets cannot be duplicated: "},
-		{"impair duplicate 5% out udp", exitUsage, "", `nfq: at "duplicate": packets cannot be duplicated: `},
+		{"impair --delay 5ms 1ms out udp", exitUsage, "",
+			`nfq: "1ms" is no part of a rule; settings with several values are written without dashes`},
+		{"impair --duplicate 5% out udp", exitUsage, "",
+			"nfq: unknown flag: --duplicate; packets cannot be duplicated: "},
+		{"impair duplicate 5% out udp", exitUsage, "",
+			`nfq: at "duplicate": packets cannot be duplicated: `},
 		{"replay go.mod", exitFailed, "", "nfq: open go.mod: no such file or directory\n"},
 		{"replay /proc/self/stat", exitFailed, "", "nfq: "},
 	} {
@@ -125,7 +132,8 @@ func limited(descriptors uint64, args ...string) *exec.Cmd {
 func TestFullOutput(t *testing.T) {
 	host := labtest.Host(t)
 	for _, args := range []string{
-		"--help", "--version", "stat --help", "help", "help stat", "completion bash", "completion --help", "stat --sample 0s", "probe",
+		"--help", "--version", "stat --help", "help", "help stat", "completion bash", "completion --help",
+		"stat --sample 0s", "probe",
 		"replay " + captureFile("dns"),
 	} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -144,7 +152,8 @@ func TestFullOutput(t *testing.T) {
 func TestReaderGoesAway(t *testing.T) {
 	host := labtest.Host(t)
 	for _, args := range []string{
-		"--help", "completion bash", "stat --watch=10ms", "impair --interval 10ms --loss 5% out udp", "demo", "dump out udp",
+		"--help", "completion bash", "stat --watch=10ms", "impair --interval 10ms --loss 5% out udp",
+		"demo", "dump out udp",
 		"replay " + captureFile("dns"), "stat --json --watch=10ms", "probe",
 	} {
 		read, write, err := os.Pipe()

@@ -73,7 +73,8 @@ func check(text []byte) (kind string, err error) {
 		return kind, err
 	}
 	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-		if s := c.SecurityContext; s != nil && s.Capabilities != nil && slices.Contains(s.Capabilities.Add, "NET_ADMIN") {
+		if s := c.SecurityContext; s != nil && s.Capabilities != nil &&
+			slices.Contains(s.Capabilities.Add, "NET_ADMIN") {
 			return kind, nil
 		}
 	}
