@@ -55,7 +55,7 @@ type Span struct{ Off, Len uint32 }
 
 // Attrs is a decoded PACKET message: offsets, nothing copied.
 type Attrs struct {
-	present uint32 // bit n: attribute n is there
+	present uint32 // bit n: attribute n is there; attrMax must be below 32
 	// At has the place of each attribute that is there.
 	At [attrMax + 1]Span
 }

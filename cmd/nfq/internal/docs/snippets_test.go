@@ -22,7 +22,8 @@ type snippets struct {
 }
 
 var snippetsOf = []snippets{
-	{".", `var ctx context.Context; var handler nfqueue.Handler`, modulePath},
+	{".", `var ctx context.Context; var handler nfqueue.Handler
+var q *nfqueue.Queue; var command *exec.Cmd`, modulePath},
 	{"connection", `var ctx context.Context`, modulePath},
 	{"rules", `var ctx context.Context; var r rules.Rule; var handler nfqueue.Handler`, modulePath},
 	{"nfqueuetest", `var t *testing.T; var config nfqueue.Config; var handler nfqueue.Handler; var file io.Reader; var client, resolver netip.AddrPort`, modulePath},
@@ -32,7 +33,7 @@ var snippetsOf = []snippets{
 // imports are what this code may refer to.
 var imports = map[string]string{
 	"bytes": "bytes", "connection": modulePath + "/connection", "context": "context", "fmt": "fmt",
-	"io": "io", "log": "log", "netip": "net/netip", "syscall": "syscall", "testing": "testing",
+	"exec": "os/exec", "io": "io", "log": "log", "os": "os", "netip": "net/netip", "syscall": "syscall", "testing": "testing",
 	"time":        "time",
 	"layers":      "github.com/gopacket/gopacket/layers",
 	"nfqueuetest": modulePath + "/nfqueuetest", "rules": modulePath + "/rules",
