@@ -18,6 +18,7 @@ import (
 // TestRewriteListOfDatagrams changes a super-packet that GRO put together as a list (rx-gro-list).
 // Its checksum is the sum of the pseudo-header of one datagram.
 func TestRewriteListOfDatagrams(t *testing.T) {
+	labtest.NeedReplace(t)
 	if !labtest.AtLeast(t, 6, 12) {
 		t.Skip("before Linux 6.12 no UDP super-packet can be replaced")
 	}
