@@ -3,6 +3,7 @@
 package blackbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,10 +29,7 @@ const terminalRows = 24
 func openTerminal(t *testing.T, host *netlab.Host, columns int) *terminal {
 	t.Helper()
 	if _, err := exec.LookPath("tmux"); err != nil {
-		if os.Getenv("NFQUEUE_REQUIRE_KERNEL") != "" {
-			t.Fatal("tmux is not installed")
-		}
-		t.Skip("tmux is not installed")
+		labtest.Must(t, fmt.Errorf("%w: %w", err, errors.ErrUnsupported))
 	}
 	dir := t.TempDir()
 	exe, err := os.Executable()
