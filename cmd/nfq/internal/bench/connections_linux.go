@@ -30,28 +30,6 @@ var connectionsWorkload = workload{
 	},
 }
 
-// tracking is a consumer that decides connections.
-type tracking struct {
-	consumer.Consumer
-	how consumer.Connections
-}
-
-func (c tracking) Name() string { return c.Consumer.Name() + ", connections" }
-
-func (c tracking) Can(s consumer.Setup) bool {
-	s.Connections = c.how
-	return c.Consumer.Can(s)
-}
-
-func (c tracking) Start(
-	ctx context.Context,
-	host *netlab.Host,
-	s consumer.Setup,
-) (consumer.Running, error) {
-	s.Connections = c.how
-	return c.Consumer.Start(ctx, host, s)
-}
-
 // offload measures transfers over connections that are accepted with their first data. Its
 // rules are there for the consumer only, so that the run without a queue has neither
 // those nor connection tracking.
@@ -67,7 +45,7 @@ func newOffload(l *lab, streams int, name string) *situation {
 			{Name: "processor time", Unit: "ns/kB", Less: true},
 		},
 		variants: func(c consumer.Consumer) []consumer.Consumer {
-			return []consumer.Consumer{tracking{c, consumer.Offloaded}}
+			return []consumer.Consumer{tracking(c, consumer.Offloaded)}
 		},
 		prepare: func(context.Context, *situation, []consumer.Consumer) error { return o.prepare() },
 		can:     func(c consumer.Consumer) bool { return c.Can(o.setup) },
@@ -111,7 +89,7 @@ func newKnown(l *lab) *situation {
 	can := s.can
 	s.can = func(c consumer.Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
 	s.variants = func(c consumer.Consumer) []consumer.Consumer {
-		if t := (tracking{c, consumer.FirstData}); t.Can(consumer.Setup{Packets: 1}) {
+		if t := tracking(c, consumer.FirstData); t.Can(consumer.Setup{Packets: 1}) {
 			return []consumer.Consumer{c, t}
 		}
 		return nil

@@ -63,7 +63,7 @@ type flood struct {
 }
 
 func (f *flood) prepare() error {
-	n, err := newPair(&f.closers, rules.UDP, false)
+	n, err := newPair(&f.closers, rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.UDP})
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,11 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,84 +20,124 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// latencyWorkload measures what a queue adds to the way there and back.
+// latencyWorkload measures what a queue adds to the way there and back, what else goes on beside,
+// and what an idle queue costs.
 var latencyWorkload = workload{
 	name:     "latency",
-	title:    "UDP from a client to a server and back, through the queue both times",
+	title:    "UDP there and back, through the queue both times, and a queue without packets",
 	baseline: true,
 	situations: func(l *lab) []*situation {
-		var all []*situation
-		for _, loaded := range []bool{false, true} {
-			p := &pingPong{lab: l, setup: consumer.Usual, loaded: loaded}
-			p.setup.CPUs = l.consumer
-			all = append(all, &situation{
-				name: "idle otherwise",
-				metrics: []figure.Metric{
-					{Name: "p50", Unit: "µs", Less: true},
-					{Name: "p90", Unit: "µs", Less: true},
-					{Name: "p99", Unit: "µs", Less: true},
-					{Name: "p99.9", Unit: "µs", Less: true},
-					{Name: "lost", Unit: "%", Less: true},
-					{Name: "load", Unit: "kpps"},
-				},
-				prepare: p.prepare,
-				can:     func(c consumer.Consumer) bool { return c.Can(p.setup) },
-				run:     p.run,
-				close:   p.close,
-			})
+		kept, free := consumer.Usual, consumer.Usual
+		kept.CPUs = l.consumer
+		two := free
+		two.Queues = 2
+		alone := (&latency{lab: l, setup: kept}).situation("idle otherwise")
+		alone.can = func(c consumer.Consumer) bool { return c.Can(kept) }
+		all := []*situation{
+			alone,
+			(&latency{lab: l, setup: free}).situation("idle otherwise, nothing kept to a processor"),
 		}
-		return all
+		limit := &slowest{lab: l}
+		for _, percent := range []int{10, 50} {
+			all = append(all, (&latency{lab: l, setup: kept, limit: limit, percent: percent}).situation(
+				fmt.Sprintf("with %d %% of the load that the slowest can take", percent),
+			))
+		}
+		return append(
+			all,
+			(&latency{lab: l, setup: kept, busy: true}).situation(
+				"beside a busy thread on the consumer's processor",
+			),
+			(&latency{lab: l, setup: two}).situation("2 queues, nothing kept to a processor"),
+			newIdle(l),
+		)
 	},
 }
 
-const (
-	pingClientPort = 9001
-	pingServerPort = 9002
-	loadPort       = 9000
-	pingSize       = 64
-)
+// latency measures round trips.
+type latency struct {
+	lab     *lab
+	setup   consumer.Setup
+	limit   *slowest
+	percent int  // of limit, sent through the first queue meanwhile
+	busy    bool // a thread competes with the consumer
 
-// pingPong sends one datagram there and back, again and again, from one thread: no other has to be
-// woken but the consumer's.
-type pingPong struct {
-	lab    *lab
-	setup  consumer.Setup
-	loaded bool
-	load   int // packets per second besides
-
-	queueHost      *netlab.Host
-	client, server int // sockets
-	sender         *datagrams
+	queueHost *netlab.Host
+	pairs     []*pingPong // one for each queue
+	sender    *datagrams
+	load      int // packets per second
 	closers
 }
 
-func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []consumer.Consumer) error {
-	if p.loaded {
-		kpps, err := p.halfLoad(ctx, consumers)
+// situation leaves out consumers that do the same as others with a packet that comes alone.
+func (p *latency) situation(name string) *situation {
+	return &situation{
+		name: name,
+		metrics: []figure.Metric{
+			{Name: "p50", Unit: "µs", Less: true},
+			{Name: "p90", Unit: "µs", Less: true},
+			{Name: "p99", Unit: "µs", Less: true},
+			{Name: "p99.9", Unit: "µs", Less: true},
+			{Name: "lost", Unit: "%", Less: true},
+			{Name: "load", Unit: "kpps"},
+			{Name: "processor time", Unit: "ms/s", Less: true},
+		},
+		variants: withPolling,
+		prepare:  p.prepare,
+		can:      func(c consumer.Consumer) bool { return differs(c) && c.Can(p.setup) },
+		run:      p.run,
+		close:    p.close,
+	}
+}
+
+func differs(c consumer.Consumer) bool {
+	_, other := c.(variant)
+	return other || slices.Contains(
+		[]string{
+			consumer.NoQueueName,
+			consumer.OurName,
+			consumer.LibraryName,
+			consumer.FloorName,
+		},
+		c.Name(),
+	)
+}
+
+// loadPort is where the load goes that is sent meanwhile.
+const loadPort = 9000
+
+func (p *latency) prepare(ctx context.Context, s *situation, consumers []consumer.Consumer) error {
+	if p.limit != nil {
+		kpps, err := p.limit.rate(ctx, consumers)
 		if err != nil {
 			return err
 		}
-		p.load = int(kpps * 1e3)
-		s.name = fmt.Sprintf(
-			"with a load of %s kpps, half of what the slowest can take",
-			figure.Number(kpps),
-		)
+		p.load = int(kpps * 1e3 * float64(p.percent) / 100)
+		s.name = fmt.Sprintf("%s, %s kpps", s.name, figure.Number(float64(p.load)/1e3))
 	}
-	n, err := newPair(&p.closers, rules.UDP, true)
+	queued := append(
+		pingRules(max(p.setup.Queues, 1)),
+		rules.Rule{
+			Hook:     nfqueue.HookInput,
+			Protocol: rules.UDP,
+			DstPort:  rules.Ports{First: loadPort},
+		},
+	)
+	n, err := newPair(&p.closers, queued...)
 	if err != nil {
 		return err
 	}
 	p.queueHost = n.Server
-	client := netip.AddrPortFrom(n.Client4, pingClientPort)
-	server := netip.AddrPortFrom(n.Server4, pingServerPort)
-	if p.client, err = pingSocket(n.Client, client, server); err != nil {
-		return err
+	for i := range max(p.setup.Queues, 1) {
+		pair, err := newPingPong(&p.closers, n, i)
+		if err != nil {
+			return err
+		}
+		if len(p.setup.CPUs) > 0 {
+			pair.cpus = p.lab.traffic[:1]
+		}
+		p.pairs = append(p.pairs, pair)
 	}
-	p.add(func() error { return unix.Close(p.client) })
-	if p.server, err = pingSocket(n.Server, server, client); err != nil {
-		return err
-	}
-	p.add(func() error { return unix.Close(p.server) })
 	sink, err := listenSink(n.Server, loadPort)
 	if err != nil {
 		return err
@@ -109,12 +148,21 @@ func (p *pingPong) prepare(ctx context.Context, s *situation, consumers []consum
 	return nil
 }
 
-// halfLoad returns half the rate of the slowest consumer.
-func (p *pingPong) halfLoad(
+// slowest finds how fast the slowest consumer is.
+type slowest struct {
+	lab  *lab
+	kpps float64
+}
+
+// rate measures once.
+func (l *slowest) rate(
 	ctx context.Context,
 	consumers []consumer.Consumer,
 ) (kpps float64, err error) {
-	d := newDrain(p.lab, 10000, pingSize, consumer.Setup{Verdict: nfqueue.Accept})
+	if l.kpps > 0 {
+		return l.kpps, nil
+	}
+	d := newDrain(l.lab, 10000, pingSize, consumer.Setup{Verdict: nfqueue.Accept})
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.prepare(); err != nil {
 		return 0, err
@@ -127,30 +175,25 @@ func (p *pingPong) halfLoad(
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", c.Name(), err)
 		}
-		if kpps == 0 || r.Rate()/2 < kpps {
-			kpps = r.Rate() / 2
+		if l.kpps == 0 || r.Rate() < l.kpps {
+			l.kpps = r.Rate()
 		}
 	}
-	return kpps, nil
+	return l.kpps, nil
 }
 
-func (p *pingPong) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
-	r, err := c.Start(ctx, p.queueHost, p.setup)
-	if err != nil {
-		return nil, err
-	}
+// minTrips is how many round trips there have to be, however long that takes.
+const minTrips = 10
+
+func (p *latency) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
 	var times *hdrhistogram.Histogram
 	var lost int
 	var load float64
-	err = r.Go()
-	if err == nil {
-		times, lost, load, err = p.underLoad()
-	}
-	var report consumer.Report
-	if err == nil {
-		report, err = stopped(r)
-	}
-	if err = errors.Join(err, r.Close()); err != nil {
+	report, err := p.during(ctx, c, func(consumer.Running) (err error) {
+		times, lost, load, err = p.meanwhile()
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	trips := times.TotalCount()
@@ -161,79 +204,84 @@ func (p *pingPong) run(ctx context.Context, c consumer.Consumer) ([]float64, err
 	for _, percentile := range []float64{50, 90, 99, 99.9} {
 		figures = append(figures, float64(times.ValueAtPercentile(percentile))/1e3)
 	}
-	return append(figures, 100*float64(lost)/float64(int(trips)+lost), load), nil
+	return append(
+		figures, 100*float64(lost)/float64(int(trips)+lost), load, busyShare(report)*1e3,
+	), nil
 }
 
-// underLoad measures round trips, while other packets are sent if that is asked for.
-func (p *pingPong) underLoad() (times *hdrhistogram.Histogram, lost int, load float64, err error) {
-	if p.load == 0 {
-		times, lost, err = p.roundTrips()
-		return times, lost, 0, err
+// during runs a consumer while f runs.
+func (p *latency) during(
+	ctx context.Context,
+	c consumer.Consumer,
+	f func(consumer.Running) error,
+) (report consumer.Report, err error) {
+	r, err := c.Start(ctx, p.queueHost, p.setup)
+	if err != nil {
+		return report, err
 	}
-	var loadErr error
-	var loading sync.WaitGroup
+	if err = r.Go(); err == nil {
+		err = f(r)
+	}
+	if err == nil {
+		report, err = stopped(r)
+	}
+	return report, errors.Join(err, r.Close())
+}
+
+// busyShare is how much of a processor a consumer has used.
+func busyShare(r consumer.Report) float64 {
+	if r.Elapsed == 0 { // nobody
+		return 0
+	}
+	return float64(r.User+r.System) / float64(r.Elapsed)
+}
+
+// meanwhile measures round trips while all goes on that is to go on beside.
+func (p *latency) meanwhile() (
+	times *hdrhistogram.Histogram,
+	lost int,
+	load float64,
+	err error,
+) {
+	var beside, pings sync.WaitGroup
 	done := make(chan struct{})
-	loading.Go(func() { load, loadErr = p.sendLoad(done) })
-	times, lost, err = p.roundTrips()
-	close(done)
-	loading.Wait()
-	return times, lost, load, errors.Join(err, loadErr)
-}
-
-// roundTrips measures round trips for a while, in nanoseconds. Those that are not completed count
-// as lost.
-func (p *pingPong) roundTrips() (times *hdrhistogram.Histogram, lost int, err error) {
-	times = hdrhistogram.New(1, int64(10*time.Second), 3)
-	ping := make([]byte, pingSize-udpHeaders)
-	err = consumer.OnCPUs(p.lab.traffic[:1], func() error {
-		var number uint64
-		for begin := time.Now(); time.Since(begin) < 2*p.lab.while() || times.TotalCount() < minTrips &&
-			time.Since(begin) < runLimit/2; {
-			number++
-			binary.NativeEndian.PutUint64(ping, number)
-			start := time.Now()
-			err := p.roundTrip(ping)
-			if err == unix.EAGAIN {
-				lost++
-				continue
-			}
-			if err == nil {
-				err = times.RecordValue(int64(time.Since(start)))
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return times, lost, err
-}
-
-// minTrips is how many round trips there have to be, however long that takes.
-const minTrips = 10
-
-// roundTrip sends ping there and back. The error is EAGAIN if it got lost.
-func (p *pingPong) roundTrip(ping []byte) error {
-	for _, way := range [][2]int{{p.client, p.server}, {p.server, p.client}} {
-		if _, err := unix.Write(way[0], ping); err != nil {
-			return fmt.Errorf("ping: %w", err)
-		}
-		if err := receive(way[1], ping); err != nil {
-			return err
-		}
+	var loadErr, busyErr error
+	if p.load > 0 {
+		beside.Go(func() { load, loadErr = p.sendLoad(done) })
 	}
-	return nil
+	if p.busy {
+		beside.Go(func() { busyErr = consumer.OnCPUs(p.setup.CPUs, func() error { return spin(done) }) })
+	}
+	all := make([]*hdrhistogram.Histogram, len(p.pairs))
+	losses := make([]int, len(p.pairs))
+	errs := make([]error, len(p.pairs))
+	begin := time.Now()
+	more := func(completed int64) bool {
+		took := time.Since(begin)
+		return took < p.lab.while()/2 || completed < minTrips && took < runLimit/2
+	}
+	for i, pair := range p.pairs {
+		pings.Go(func() { all[i], losses[i], errs[i] = pair.roundTrips(more) })
+	}
+	pings.Wait()
+	close(done)
+	beside.Wait()
+	for i := range all[1:] {
+		all[0].Merge(all[1+i])
+	}
+	for _, n := range losses {
+		lost += n
+	}
+	return all[0], lost, load, errors.Join(append(errs, loadErr, busyErr)...)
 }
 
-// receive waits for a datagram, and passes over those that were taken for lost.
-func receive(fd int, want []byte) error {
-	got := make([]byte, len(want))
+// spin keeps its processor busy until done is closed.
+func spin(done <-chan struct{}) error {
 	for {
-		_, err := unix.Read(fd, got)
-		switch {
-		case err == unix.EINTR: // by the runtime: a read with a time limit is not resumed
-		case err != nil || bytes.Equal(got, want):
-			return err
+		select {
+		case <-done:
+			return nil
+		default:
 		}
 	}
 }
@@ -246,7 +294,7 @@ const (
 )
 
 // sendLoad sends until done is closed, and returns the rate it has reached.
-func (p *pingPong) sendLoad(done <-chan struct{}) (kpps float64, err error) {
+func (p *latency) sendLoad(done <-chan struct{}) (kpps float64, err error) {
 	payload := make([]byte, pingSize-udpHeaders)
 	pause := unix.NsecToTimespec(int64(loadInterval))
 	sent := 0
@@ -277,27 +325,48 @@ func (p *pingPong) sendLoad(done <-chan struct{}) (kpps float64, err error) {
 	return float64(sent) / time.Since(begin).Seconds() / 1e3, err
 }
 
-// lostAfter is when a packet is taken for lost.
-const lostAfter = 50 * time.Millisecond
+// idle measures a queue whose packets have stopped coming.
+type idle struct{ latency }
 
-// pingSocket makes a connected UDP socket on which a read fails after lostAfter.
-func pingSocket(host *netlab.Host, from, to netip.AddrPort) (int, error) {
-	fd, err := netlab.In(
-		host,
-		func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) },
-	)
-	if err != nil {
-		return 0, err
+const (
+	idleTrips = 1000 // before
+	// lull is longer than any polling. The kernel counts the time of a thread when it stops to
+	// run, and at each tick.
+	lull = 20 * time.Millisecond
+)
+
+func newIdle(l *lab) *situation {
+	i := &idle{latency{lab: l, setup: consumer.Usual}}
+	i.setup.CPUs = l.consumer
+	s := i.situation("after the last packet")
+	s.metrics = []figure.Metric{{Name: "processor time", Unit: "µs/s", Less: true}}
+	s.run = i.run
+	can := s.can
+	s.can = func(c consumer.Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
+	return s
+}
+
+// run has packets come as they do in a conversation, and measures what is used after them.
+func (i *idle) run(ctx context.Context, c consumer.Consumer) ([]float64, error) {
+	var used time.Duration
+	report, err := i.during(ctx, c, func(r consumer.Running) error {
+		trips := int64(i.lab.few(idleTrips))
+		_, _, err := i.pairs[0].roundTrips(func(done int64) bool { return done < trips })
+		if err != nil {
+			return err
+		}
+		time.Sleep(lull)
+		first, err := r.Usage()
+		if err != nil {
+			return err
+		}
+		time.Sleep(i.lab.while() / 2)
+		last, err := r.Usage()
+		used = last.CPU - first.CPU
+		return err
+	})
+	if err == nil && report.Packets == 0 {
+		err = errors.New("no packets were decided")
 	}
-	limit := unix.NsecToTimeval(int64(lostAfter))
-	err = errors.Join(
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
-		unix.Bind(fd, &unix.SockaddrInet4{Port: int(from.Port()), Addr: from.Addr().As4()}),
-		unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}),
-	)
-	if err != nil {
-		_ = unix.Close(fd)
-		return 0, err
-	}
-	return fd, nil
+	return []float64{float64(used.Microseconds()) / (i.lab.while() / 2).Seconds()}, err
 }

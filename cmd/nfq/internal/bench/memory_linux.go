@@ -110,7 +110,8 @@ func (m *memory) resident(
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if fresh, err = r.Resident(); err != nil {
+	first, err := r.Usage()
+	if err != nil {
 		return 0, 0, err
 	}
 	// All packets wait when the consumer starts, and come in whole batches.
@@ -123,9 +124,10 @@ func (m *memory) resident(
 	if err := awaitDelivered(ctx, m.host, before+packets); err != nil {
 		return 0, 0, err
 	}
-	if used, err = r.Resident(); err != nil {
+	last, err := r.Usage()
+	if err != nil {
 		return 0, 0, err
 	}
 	_, err = stopped(r)
-	return fresh, used, err
+	return first.Resident, last.Resident, err
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 )
 
@@ -43,6 +44,31 @@ func TestWorkloads(t *testing.T) {
 				}
 			}
 			labtest.Must(t, r.WriteText(t.Output()))
+			if w.Name == "latency" {
+				checkLatency(t, r)
+			}
 		})
+	}
+}
+
+// checkLatency makes sure that all situations compare a consumer with and without busy polling, and
+// that none of them uses a processor once packets have stopped coming.
+func checkLatency(t *testing.T, r *figure.Results) {
+	t.Helper()
+	if len(r.Tables) != 7 {
+		t.Errorf("%d situations, want 7", len(r.Tables))
+	}
+	for _, table := range r.Tables {
+		for _, name := range []string{consumer.OurName, consumer.OurName + ", busy polling 50 µs"} {
+			row := table.RowOf(name)
+			if row == nil {
+				t.Errorf("%s: no row for %s", table.Situation, name)
+				continue
+			}
+			// A queue that was polled on would use all of every second.
+			if used := row.Spreads[0].Median; table.Situation == "after the last packet" && used > 1e5 {
+				t.Errorf("%s used %.0f µs of a second, want next to nothing", name, used)
+			}
+		}
 	}
 }

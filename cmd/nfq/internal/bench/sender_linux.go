@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 
+	"github.com/chifflier/nfqueue-go/internal/kernel"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,13 @@ const (
 	superStep   = 1500 - udpHeaders
 	superPacket = udpHeaders + 44*superStep
 )
+
+// superArrives reports whether a super-packet of UDP gets over lo as it is. Linux 5.10 and before
+// cut it there (NETIF_F_GSO_UDP_L4), and lose segments when many come at once.
+func superArrives() bool {
+	ok, err := kernel.AtLeast(5, 11)
+	return ok || err != nil
+}
 
 // datagrams sends UDP datagrams that may stay in a queue for as long as it takes. A queued packet
 // of the output hook is charged to the send buffer of its socket; when one is full, the next

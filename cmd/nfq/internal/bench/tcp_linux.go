@@ -36,8 +36,13 @@ var tcpWorkload = workload{
 				if noGSO {
 					name += ", cut to the MTU before the queue"
 				}
+				var variants func(consumer.Consumer) []consumer.Consumer
+				if !noGSO {
+					variants = withPolling
+				}
 				all = append(all, &situation{
-					name: name,
+					name:     name,
+					variants: variants,
 					metrics: []figure.Metric{
 						{Name: "throughput", Unit: "Gbit/s"},
 						{Name: "decided", Unit: "kpps"},
@@ -70,7 +75,7 @@ type transfer struct {
 }
 
 func (t *transfer) prepare() (err error) {
-	if t.net, err = newPair(&t.closers, rules.TCP, true); err != nil {
+	if t.net, err = newPair(&t.closers, bothWays(rules.TCP)...); err != nil {
 		return err
 	}
 	return t.startServer()
@@ -134,7 +139,7 @@ func (t *transfer) transfer(ctx context.Context) (total int64, took time.Duratio
 	var all sync.WaitGroup
 	start := time.Now()
 	for _, s := range streams {
-		all.Go(func() { s.send(start.Add(t.lab.while())) })
+		all.Go(func() { s.send(start.Add(t.lab.while() / 2)) })
 		all.Go(s.receive)
 	}
 	all.Wait()

@@ -33,7 +33,7 @@ func newUndecided(l *lab) *situation {
 			{Name: "of all", Unit: "MiB", Less: true},
 		},
 		variants: func(c consumer.Consumer) []consumer.Consumer {
-			return []consumer.Consumer{tracking{c, consumer.Undecided}}
+			return []consumer.Consumer{tracking(c, consumer.Undecided)}
 		},
 		can: func(c consumer.Consumer) bool {
 			_, none := c.(noQueue)
@@ -93,14 +93,14 @@ func (u *undecidedMemory) run(
 	if err := u.send(ctx, 0, undecidedChunk); err != nil { // touches what a batch touches
 		return nil, err
 	}
-	before, err := r.Resident()
+	before, err := r.Usage()
 	if err != nil {
 		return nil, err
 	}
 	if err := u.send(ctx, undecidedChunk, undecidedChunk+u.conns); err != nil {
 		return nil, err
 	}
-	after, err := r.Resident()
+	after, err := r.Usage()
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +108,8 @@ func (u *undecidedMemory) run(
 	if err == nil && report.Packets != uint64(undecidedChunk+u.conns) {
 		err = fmt.Errorf("%d packets were decided of %d", report.Packets, undecidedChunk+u.conns)
 	}
-	each := float64(after-before)/float64(u.conns) - undecidedBody
-	return []float64{each, float64(after) / (1 << 20)}, err
+	each := float64(after.Resident-before.Resident)/float64(u.conns) - undecidedBody
+	return []float64{each, float64(after.Resident) / (1 << 20)}, err
 }
 
 // send has clients from one number up to another send a datagram each, a few at a time so that the

@@ -20,7 +20,8 @@ import (
 
 const benchHelp = `bench measures this program's own queue, and with --peers or --build-peers programs in C that do the same: two that use
 libnetfilter_queue and two written by hand that are as fast as it gets. All see the same traffic in network namespaces
-of their own, with the same queue length and receive buffer, in turns.
+of their own, with the same queue length and receive buffer, in turns. latency and tcp also measure this program's queue
+with busy polling (Config.BusyPoll).
 
 Workloads:
 

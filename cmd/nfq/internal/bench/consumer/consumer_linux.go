@@ -28,8 +28,8 @@ type Running interface {
 	Stop() error
 	// Wait waits for its end.
 	Wait() (Report, error)
-	// Resident returns how many bytes of memory the process keeps for itself.
-	Resident() (int, error)
+	// Usage returns what the process uses of the machine.
+	Usage() (Usage, error)
 	// Close ends it at once, if it still runs, and releases what it used.
 	Close() error
 }

@@ -4,6 +4,7 @@ package consumer
 
 import (
 	"context"
+	"os"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 )
@@ -61,7 +62,7 @@ func (r *runningSession) Wait() (Report, error) {
 	return r.report, r.err
 }
 
-func (r *runningSession) Resident() (int, error) { return Resident("self") }
+func (r *runningSession) Usage() (Usage, error) { return usageOf(os.Getpid()) }
 
 func (r *runningSession) Close() error {
 	r.stop()

@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -40,7 +39,8 @@ func (p *Program) Can(s Setup) bool {
 	if p.Defaults && s.Packets != 0 { // its buffer holds a few
 		return false
 	}
-	return p.Ours || s.Batch == 0 && s.Work == 0 && s.Hold == 0 && s.Connections == ""
+	return p.Ours ||
+		s.Batch == 0 && s.BusyPoll == 0 && s.Work == 0 && s.Hold == 0 && s.Connections == ""
 }
 
 // Start implements Consumer. A program that is not ours runs once for each queue.
@@ -128,7 +128,7 @@ func (r *runningProgram) Wait() (Report, error) {
 	return report, nil
 }
 
-func (r *runningProgram) Resident() (int, error) { return Resident(strconv.Itoa(r.cmd.Process.Pid)) }
+func (r *runningProgram) Usage() (Usage, error) { return usageOf(r.cmd.Process.Pid) }
 
 func (r *runningProgram) Close() error {
 	if r.ended {
@@ -181,10 +181,10 @@ func (all runningSeveral) Wait() (total Report, err error) {
 	return total, err
 }
 
-func (all runningSeveral) Resident() (total int, err error) {
+func (all runningSeveral) Usage() (total Usage, err error) {
 	err = all.each(func(r Running) error {
-		n, err := r.Resident()
-		total += n
+		u, err := r.Usage()
+		total.merge(u)
 		return err
 	})
 	return total, err

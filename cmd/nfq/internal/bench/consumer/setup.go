@@ -39,12 +39,13 @@ type Setup struct {
 	// consumers of this package know it.
 	Connections Connections
 
-	// Batch is as in nfqueue.Config, Work the time that the handler takes for each packet, and Hold
-	// the number of packets that it defers before it decides them, the newest first. Only consumers
-	// of this package know them.
-	Batch int
-	Work  time.Duration
-	Hold  int
+	// Batch and BusyPoll are as in nfqueue.Config, Work the time that the handler takes for each
+	// packet, and Hold the number of packets that it defers before it decides them, the newest
+	// first. Only consumers of this package know them.
+	Batch    int
+	BusyPoll time.Duration
+	Work     time.Duration
+	Hold     int
 }
 
 // Connections says how a handler decides connections.
@@ -81,9 +82,13 @@ func (s Setup) args() []string {
 	if s.Connections != "" {
 		args = append(args, "--connections", string(s.Connections))
 	}
-	if s.Work != 0 {
-		args = append(args, "--work", s.Work.String())
+	duration := func(name string, d time.Duration) {
+		if d != 0 {
+			args = append(args, "--"+name, d.String())
+		}
 	}
+	duration("busy-poll", s.BusyPoll)
+	duration("work", s.Work)
 	if s.NoGSO {
 		args = append(args, "--no-gso")
 	}
@@ -105,6 +110,7 @@ func parseSetup(args []string) (Setup, error) {
 	f.IntVar(&s.Batch, "batch", 0, "")
 	f.IntVar(&s.Hold, "hold", 0, "")
 	f.StringVar((*string)(&s.Connections), "connections", "", "")
+	f.DurationVar(&s.BusyPoll, "busy-poll", 0, "")
 	f.DurationVar(&s.Work, "work", 0, "")
 	f.BoolVar(&s.NoGSO, "no-gso", false, "")
 	if err := f.Parse(args); err != nil {
@@ -132,6 +138,7 @@ func (s Setup) config(i int) nfqueue.Config {
 		MaxLen:     s.MaxLen,
 		ReadBuffer: s.ReadBuffer,
 		Batch:      s.Batch,
+		BusyPoll:   s.BusyPoll,
 	}
 	if s.NoGSO {
 		cfg.Flags = nfqueue.NoGSO

@@ -15,7 +15,8 @@ func TestSetupAsArguments(t *testing.T) {
 		{},
 		{Verdict: nfqueue.Accept},
 		{Queue: 65535, Queues: 3, Packets: 5, WarmUp: 2, MaxLen: 1 << 31, ReadBuffer: 7, NoGSO: true,
-			Batch: 9, Connections: Offloaded, Work: 3 * time.Microsecond, Hold: 4},
+			Batch: 9, BusyPoll: 2 * time.Microsecond, Connections: Offloaded,
+			Work: 3 * time.Microsecond, Hold: 4},
 	} {
 		got, err := parseSetup(s.args())
 		if err != nil || !reflect.DeepEqual(got, s) {
