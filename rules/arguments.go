@@ -23,6 +23,7 @@ var arguments = map[string]string{
 	"port":     "Port",
 	"uid":      "UID",
 	"gid":      "GID",
+	"cgroup":   "Cgroup",
 	"mark":     "Mark",
 	"ct":       "CTState",
 	"ctmark":   "CTMark",
@@ -45,9 +46,9 @@ func (p *parser) set(keyword, v string) (err error) {
 	case "oif":
 		r.OutDevName, err = v, ifaceGiven(v)
 	case "saddr":
-		r.Src, err = prefix(v)
+		r.Src, err = prefixes(v)
 	case "daddr":
-		r.Dst, err = prefix(v)
+		r.Dst, err = prefixes(v)
 	case "sport":
 		r.SrcPort, err = ports(v)
 	case "dport":
@@ -58,6 +59,8 @@ func (p *parser) set(keyword, v string) (err error) {
 		r.UID, err = ownerID(v)
 	case "gid":
 		r.GID, err = ownerID(v)
+	case "cgroup":
+		r.Cgroup, err = cgroup(v)
 	case "mark":
 		r.Mark, r.MarkMask, err = mark(v)
 	case "ct":
@@ -120,6 +123,25 @@ func ifaceGiven(s string) error {
 	return nil
 }
 
+func cgroup(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("expected the path of a control group, such as " +
+			"/system.slice/sshd.service")
+	}
+	return s, nil
+}
+
+func prefixes(s string) (all []netip.Prefix, err error) {
+	for one := range strings.SplitSeq(s, ",") {
+		p, err := prefix(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
 func prefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		return netip.PrefixFrom(a, a.BitLen()), nil
@@ -127,35 +149,35 @@ func prefix(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		return netip.Prefix{}, errors.New("expected an address or a prefix, such as 192.0.2.1, " +
-			"192.0.2.0/24 or 2001:db8::/32")
+			"192.0.2.0/24 or 2001:db8::/32, or several with commas between them")
 	}
 	return p, nil
 }
 
-// numbers reads "N" or "N-M"; several tells which.
-func numbers(s string) (first, last uint16, several, ok bool) {
+// numbers reads "N" or "N-M".
+func numbers(s string) (first, last uint16, ok bool) {
 	a, b, several := strings.Cut(s, "-")
 	if !several {
 		b = a
 	}
 	from, err := strconv.ParseUint(a, 10, 16)
 	to, err2 := strconv.ParseUint(b, 10, 16)
-	return uint16(from), uint16(to), several, err == nil && err2 == nil
+	return uint16(from), uint16(to), err == nil && err2 == nil
 }
 
-func ports(s string) (Ports, error) {
-	first, last, several, ok := numbers(s)
-	if !ok {
-		return Ports{}, errors.New("expected a port, 1 to 65535, or a range such as 80-90")
+func ports(s string) (all Ports, err error) {
+	for one := range strings.SplitSeq(s, ",") {
+		first, last, ok := numbers(one)
+		if !ok {
+			return nil, errors.New("expected a port, 0 to 65535, a range such as 80-90, or several " +
+				"with commas between them")
+		}
+		if last < first {
+			return nil, fmt.Errorf("the range %s ends before it begins", one)
+		}
+		all = append(all, PortRange{first, last})
 	}
-	if last == 0 {
-		return Ports{}, errors.New("port 0 alone cannot be matched; expected 1 to 65535, or a " +
-			"range such as 80-90")
-	}
-	if several && last < first {
-		return Ports{}, errors.New("the range ends before it begins")
-	}
-	return Ports{First: first, Last: last}.normal(), nil
+	return all, nil
 }
 
 func mark(s string) (value, mask uint32, err error) {
@@ -241,7 +263,7 @@ func priority(s string) (int32, error) {
 }
 
 func queues(s string) (first, count uint16, err error) {
-	first, last, _, ok := numbers(s)
+	first, last, ok := numbers(s)
 	if !ok {
 		return 0, 0, errors.New("expected the number of a queue, 0 to 65535, " +
 			"or a range such as 3-5")

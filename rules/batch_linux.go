@@ -5,6 +5,7 @@ package rules
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/chifflier/nfqueue-go/internal/nlwire"
 	"github.com/google/nftables/expr"
@@ -33,6 +34,7 @@ const (
 	aboutTable
 	aboutChain
 	aboutRule
+	aboutSet
 )
 
 // partAddress is the offset, from the start of the message, of the attribute that
@@ -128,8 +130,15 @@ func (b *batch) addChain(family uint8, table, name string, hook uint8, priority 
 	b.end()
 }
 
-// addRule appends a rule to a chain. index is that of the Rule it does.
+// addRule appends a rule to a chain, and makes the sets for it. index is that of the Rule it does.
 func (b *batch) addRule(family uint8, table, chain string, index int, parts []part) error {
+	for i, p := range parts {
+		if lookup, ok := p.expr.(*expr.Lookup); ok {
+			inSet := *lookup
+			inSet.SetName, inSet.SetID = setName, b.addSet(family, table, p)
+			parts[i].expr = &inSet
+		}
+	}
 	s := subject{kind: aboutRule, rule: index}
 	b.message(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, family, s)
 	b.text(unix.NFTA_RULE_TABLE, table)
@@ -148,6 +157,73 @@ func (b *batch) addRule(family uint8, table, chain string, index int, parts []pa
 	b.end()
 	b.about[len(b.about)-1] = s
 	return nil
+}
+
+// setName has the kernel make a name.
+const setName = "__set%d"
+
+// elementsPerMessage keeps an attribute below its limit of 64 KiB, with IPv6 addresses too.
+const elementsPerMessage = 1000
+
+// addSet makes a set for one rule, which ends with the rule, and returns by which number the rule
+// finds it in the batch.
+func (b *batch) addSet(family uint8, table string, p part) (id uint32) {
+	const flags = unix.NFT_SET_ANONYMOUS | unix.NFT_SET_CONSTANT | unix.NFT_SET_INTERVAL
+	id = uint32(len(b.about))
+	begin := func(typ uint16) {
+		b.message(typ, unix.NLM_F_CREATE, family, subject{kind: aboutSet})
+		b.text(unix.NFTA_SET_TABLE, table) // NFTA_SET_ELEM_LIST_TABLE and _SET have the same numbers
+		b.text(unix.NFTA_SET_NAME, setName)
+	}
+	begin(unix.NFT_MSG_NEWSET)
+	b.number(unix.NFTA_SET_FLAGS, flags)
+	b.number(unix.NFTA_SET_KEY_TYPE, setTypes[len(p.set[0].first)])
+	b.number(unix.NFTA_SET_KEY_LEN, uint32(len(p.set[0].first)))
+	b.number(unix.NFTA_SET_ID, id)
+	b.end()
+	for some := range slices.Chunk(p.set, elementsPerMessage/2) {
+		begin(unix.NFT_MSG_NEWSETELEM)
+		b.number(unix.NFTA_SET_ELEM_LIST_SET_ID, id)
+		list := len(b.buf)
+		b.buf = nlwire.AppendNest(b.buf, unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+		for _, i := range some {
+			b.element(i.first, 0)
+			if end, ok := next(i.last); ok {
+				b.element(end, unix.NFT_SET_ELEM_INTERVAL_END)
+			}
+		}
+		nlwire.EndNest(b.buf, list)
+		b.end()
+	}
+	return id
+}
+
+// setTypes are how nft calls the elements of a set, by their size: a port (inet_service), an IPv4
+// and an IPv6 address. The kernel only tells nft.
+var setTypes = map[int]uint32{2: 13, 4: 7, 16: 8}
+
+// element adds an end of an interval to a set.
+func (b *batch) element(key []byte, flags uint32) {
+	start := len(b.buf)
+	b.buf = nlwire.AppendNest(b.buf, unix.NFTA_LIST_ELEM)
+	value := len(b.buf)
+	b.buf = nlwire.AppendNest(b.buf, unix.NFTA_SET_ELEM_KEY)
+	b.buf = nlwire.AppendAttr(b.buf, unix.NFTA_DATA_VALUE, key)
+	nlwire.EndNest(b.buf, value)
+	b.number(unix.NFTA_SET_ELEM_FLAGS, flags)
+	nlwire.EndNest(b.buf, start)
+}
+
+// next returns the number after another. There is none after the last.
+func next(number []byte) ([]byte, bool) {
+	n := slices.Clone(number)
+	for i := range slices.Backward(n) {
+		n[i]++
+		if n[i] != 0 {
+			return n, true
+		}
+	}
+	return nil, false
 }
 
 // deleteRules deletes all rules of a chain, or of a table if chain is empty.

@@ -3,9 +3,11 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/google/nftables/expr"
 )
 
 // chain is a base chain of a Set.
@@ -29,10 +31,11 @@ type carried struct {
 type numbered struct {
 	single
 	index int
+	group group // of the Cgroup
 }
 
 // chainsOf sorts rules, which are valid and in normal form, into chains.
-func chainsOf(rules []Rule) []*chain {
+func chainsOf(rules []Rule) ([]*chain, error) {
 	var chains []*chain
 	get := func(r Rule, name string, priority int32) *chain {
 		family := r.protocolFamily()
@@ -47,8 +50,12 @@ func chainsOf(rules []Rule) []*chain {
 	}
 	for i, r := range rules {
 		c := get(r, r.chain(), r.Priority)
+		g, err := findGroup(r.Cgroup)
+		if err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
 		for _, one := range r.singles() {
-			c.queue = append(c.queue, numbered{one, i})
+			c.queue = append(c.queue, numbered{one, i, g})
 		}
 		if r.Offload != (Offload{}) {
 			c.carryOut(r.Offload, r.Offload.steps(), i)
@@ -56,7 +63,7 @@ func chainsOf(rules []Rule) []*chain {
 			behind.carryOut(r.Offload, r.Offload.stepsBehind(), i)
 		}
 	}
-	return chains
+	return chains, nil
 }
 
 // carryOut adds steps, once for each Offload.
@@ -79,7 +86,7 @@ func (b *batch) addTracking(table string, c *chain) error {
 		index = c.queue[0].index
 	}
 	var m matcher
-	m.ctState(CTNew)
+	m.ctState(CTNew, expr.CmpOpEq)
 	b.addRegularChain(c.family, table, trackingChain)
 	return b.addRule(c.family, table, trackingChain, index, m.parts)
 }
@@ -98,11 +105,34 @@ func (b *batch) addCarry(table string, c *chain) error {
 
 // addQueue adds the rules that queue.
 func (b *batch) addQueue(table string, c *chain, queue queueExpr) error {
-	for _, r := range c.queue {
-		parts := append(r.matches(), part{queuePart, queue(r.Rule)})
+	for i, r := range c.queue {
+		end := part{what: queuePart, expr: queue(r.Rule)}
+		if r.not(MatchCgroup) {
+			others := fmt.Sprintf("not-cgroup-%d", r.index)
+			if i == 0 || c.queue[i-1].index != r.index { // the first of the Rule
+				if err := b.addOthers(table, others, c.family, r, end); err != nil {
+					return err
+				}
+			}
+			end = part{what: cgroupPart, expr: &expr.Verdict{Kind: expr.VerdictJump, Chain: others}}
+		}
+		parts := append(r.matches(), end)
 		if err := b.addRule(c.family, table, c.name, r.index, parts); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addOthers makes a chain that queues what is not of a control group. One rule cannot: a socket in a
+// group above the level of the other one has nothing that could be compared.
+func (b *batch) addOthers(table, name string, family uint8, r numbered, queue part) error {
+	b.addRegularChain(family, table, name)
+	var m matcher
+	m.cgroup(r.group)
+	m.add(cgroupPart, &expr.Verdict{Kind: expr.VerdictReturn})
+	if err := b.addRule(family, table, name, r.index, m.parts); err != nil {
+		return err
+	}
+	return b.addRule(family, table, name, r.index, []part{queue})
 }

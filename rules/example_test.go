@@ -152,7 +152,7 @@ func ExampleParseError() {
 	// Output:
 	// out tcp dport 44e3
 	//               ^
-	// expected a port, 1 to 65535, or a range such as 80-90
+	// expected a port, 0 to 65535, a range such as 80-90, or several with commas between them
 }
 
 // Make a rule without text.
@@ -160,8 +160,8 @@ func ExampleRule() {
 	r := rules.Rule{
 		Hook:     nfqueue.HookOutput,
 		Protocol: rules.UDP,
-		Dst:      netip.MustParsePrefix("192.0.2.0/24"),
-		DstPort:  rules.Ports{First: 53},
+		Dst:      []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		DstPort:  rules.Ports{{First: 53}},
 		Queue:    1,
 	}
 	fmt.Println(r.Validate(), r)

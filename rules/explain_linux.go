@@ -28,6 +28,8 @@ func explain(b *batch, r reply) error {
 		return fmt.Errorf("table: %w", err)
 	case aboutChain:
 		return fmt.Errorf("chain: %w", err)
+	case aboutSet:
+		return fmt.Errorf("set of ports or addresses: %w", err)
 	case aboutRule:
 		return explainRule(s.rule, b.refusedPart(r), r)
 	}
@@ -45,6 +47,10 @@ func explainRule(index int, what string, r reply) error {
 	if r.errno == int32(unix.EPROTO) {
 		return fmt.Errorf("rule %d: the kernel cannot track the connections; load nf_conntrack, "+
 			"for a bridge nf_conntrack_bridge (%w): %w", index+1, errors.ErrUnsupported, r.err())
+	}
+	if what == cgroupPart && r.errno == kernel.EOPNOTSUPP {
+		return fmt.Errorf("rule %d: nf_tables matches no control groups before Linux 5.13 (%w): %w",
+			index+1, errors.ErrUnsupported, r.err())
 	}
 	if r.errno == kernel.ENOENT {
 		return fmt.Errorf("rule %d: %s: the kernel has no such expression; load the module of "+

@@ -17,65 +17,91 @@ import (
 type part struct {
 	what string
 	expr expr.Any
+	set  []interval // in which an expr.Lookup looks
 }
+
+// interval is numbers of the same size in network byte order, from first to last.
+type interval struct{ first, last []byte }
 
 // register is the one that all expressions use; none leaves a value for another rule
 // of the list.
 const register = unix.NFT_REG_1
 
 // matches returns the expressions for all that must match.
-func (r single) matches() []part {
+func (r numbered) matches() []part {
 	var m matcher
-	m.iface("incoming interface", expr.MetaKeyIIFNAME, r.InDevName)
-	m.iface("outgoing interface", expr.MetaKeyOIFNAME, r.OutDevName)
+	m.iface("incoming interface", expr.MetaKeyIIFNAME, r.InDevName, r.equal(MatchInDevName))
+	m.iface("outgoing interface", expr.MetaKeyOIFNAME, r.OutDevName, r.equal(MatchOutDevName))
 	m.network(r.Rule, r.Rule.network())
-	m.address("source address", r.Src, networkOffset{v4: 12, v6: 8})
-	m.address("destination address", r.Dst, networkOffset{v4: 16, v6: 24})
+	m.addresses("source address", r.Src, networkOffset{v4: 12, v6: 8}, r.equal(MatchSrc))
+	m.addresses("destination address", r.Dst, networkOffset{v4: 16, v6: 24}, r.equal(MatchDst))
 	if r.Protocol != 0 {
-		m.protocol(r.Protocol)
+		m.protocol(r.Protocol, r.equal(MatchProtocol))
 	}
-	m.ports("source port", 0, r.SrcPort)
-	m.ports("destination port", 2, r.DstPort)
+	m.ports("source port", 0, r.SrcPort, r.equal(MatchSrcPort))
+	m.ports("destination port", 2, r.DstPort, r.equal(MatchDstPort))
 	if r.ICMPType.set {
 		m.transport("ICMP type", 0, 1)
-		m.compare("ICMP type", expr.CmpOpEq, []byte{r.ICMPType.number})
+		m.compare("ICMP type", r.equal(MatchICMPType), []byte{r.ICMPType.number})
 	}
-	m.transportHeader(r)
-	m.owner("user", expr.MetaKeySKUID, r.UID)
-	m.owner("group", expr.MetaKeySKGID, r.GID)
-	m.mark(r.Mark, r.MarkMask)
-	m.ctState(r.CTState)
-	m.ctMark(r.CTMark, r.CTMarkMask)
+	m.transportHeader(r.single)
+	m.owner("user", expr.MetaKeySKUID, r.UID, r.equal(MatchUID))
+	m.owner("group", expr.MetaKeySKGID, r.GID, r.equal(MatchGID))
+	m.mark(r.Mark, r.MarkMask, r.equal(MatchMark))
+	m.ctState(r.CTState, r.equal(MatchCTState))
+	m.ctMark(r.CTMark, r.CTMarkMask, r.equal(MatchCTMark))
 	m.counted("packets of the connection", expr.CtKeyPKTS, r.FirstPackets)
 	m.counted("bytes of the connection", expr.CtKeyBYTES, r.FirstBytes)
+	switch {
+	case r.not(MatchCgroup):
+		m.socket(0) // has one
+	case r.Cgroup != "":
+		m.cgroup(r.group)
+	}
 	return m.parts
+}
+
+// equal is how the value of a field is compared.
+func (r Rule) equal(m Match) expr.CmpOp {
+	if r.not(m) {
+		return expr.CmpOpNeq
+	}
+	return expr.CmpOpEq
 }
 
 // matcher collects expressions.
 type matcher struct{ parts []part }
 
-func (m *matcher) add(what string, e expr.Any) { m.parts = append(m.parts, part{what, e}) }
+func (m *matcher) add(what string, e expr.Any) {
+	m.parts = append(m.parts, part{what: what, expr: e})
+}
 
 func (m *matcher) compare(what string, op expr.CmpOp, value []byte) {
 	m.add(what, &expr.Cmp{Op: op, Register: register, Data: value})
 }
 
-func (m *matcher) meta(what string, key expr.MetaKey, value []byte) {
+// within matches what is in one of several intervals, or with CmpOpNeq in none.
+func (m *matcher) within(what string, op expr.CmpOp, set []interval) {
+	lookup := &expr.Lookup{SourceRegister: register, Invert: op == expr.CmpOpNeq}
+	m.parts = append(m.parts, part{what, lookup, set})
+}
+
+func (m *matcher) meta(what string, key expr.MetaKey, op expr.CmpOp, value []byte) {
 	m.add(what, &expr.Meta{Key: key, Register: register})
-	m.compare(what, expr.CmpOpEq, value)
+	m.compare(what, op, value)
 }
 
-func (m *matcher) protocol(p Protocol) {
-	m.meta("protocol", expr.MetaKeyL4PROTO, []byte{byte(p)})
+func (m *matcher) protocol(p Protocol, op expr.CmpOp) {
+	m.meta("protocol", expr.MetaKeyL4PROTO, op, []byte{byte(p)})
 }
 
-func (m *matcher) iface(what string, key expr.MetaKey, name string) {
+func (m *matcher) iface(what string, key expr.MetaKey, name string, op expr.CmpOp) {
 	if name == "" {
 		return
 	}
 	padded := make([]byte, unix.IFNAMSIZ)
 	copy(padded, name)
-	m.meta(what, key, padded)
+	m.meta(what, key, op, padded)
 }
 
 // network matches IPv4 or IPv6, if n is one of them, which makes sure of the header that addresses
@@ -86,23 +112,24 @@ func (m *matcher) network(r Rule, n nfqueue.Family) {
 	}
 	const what = "network protocol"
 	if r.Family != nfqueue.FamilyBridge {
-		m.meta(what, expr.MetaKeyNFPROTO, []byte{byte(n)})
+		m.meta(what, expr.MetaKeyNFPROTO, expr.CmpOpEq, []byte{byte(n)})
 		return
 	}
 	etherType := uint16(unix.ETH_P_IP)
 	if n == nfqueue.FamilyIPv6 {
 		etherType = unix.ETH_P_IPV6
 	}
-	m.meta(what, expr.MetaKeyPROTOCOL, binary.BigEndian.AppendUint16(nil, etherType))
+	m.meta(what, expr.MetaKeyPROTOCOL, expr.CmpOpEq, binary.BigEndian.AppendUint16(nil, etherType))
 }
 
 // networkOffset is where an address is in the IPv4 and the IPv6 header.
 type networkOffset struct{ v4, v6 uint32 }
 
-func (m *matcher) address(what string, p netip.Prefix, at networkOffset) {
-	if p.Bits() <= 0 {
+func (m *matcher) addresses(what string, all []netip.Prefix, at networkOffset, op expr.CmpOp) {
+	if !restricts(all) {
 		return // any address of the family, which network matches
 	}
+	p := all[0]
 	offset, size := at.v4, p.Addr().BitLen()/8
 	if p.Addr().Is6() {
 		offset = at.v6
@@ -111,10 +138,18 @@ func (m *matcher) address(what string, p netip.Prefix, at networkOffset) {
 		DestRegister: register, Base: expr.PayloadBaseNetworkHeader,
 		Offset: offset, Len: uint32(size),
 	})
+	if len(all) > 1 {
+		var set []interval
+		for _, p := range all {
+			set = append(set, interval{p.Addr().AsSlice(), lastAddress(p).AsSlice()})
+		}
+		m.within(what, op, set)
+		return
+	}
 	if !p.IsSingleIP() {
 		m.mask(what, net.CIDRMask(p.Bits(), size*8))
 	}
-	m.compare(what, expr.CmpOpEq, p.Addr().AsSlice())
+	m.compare(what, op, p.Addr().AsSlice())
 }
 
 func (m *matcher) mask(what string, mask []byte) {
@@ -163,40 +198,67 @@ func (m *matcher) transportHeader(r single) {
 	}
 }
 
-func (m *matcher) ports(what string, offset uint32, p Ports) {
-	if p == (Ports{}) {
+func (m *matcher) ports(what string, offset uint32, all Ports, op expr.CmpOp) {
+	if len(all) == 0 {
 		return
 	}
 	m.transport(what, offset, 2)
-	first := binary.BigEndian.AppendUint16(nil, p.First)
-	if p.normal().Last == 0 {
-		m.compare(what, expr.CmpOpEq, first)
-		return
+	var set []interval
+	for _, p := range all {
+		set = append(set, interval{
+			binary.BigEndian.AppendUint16(nil, p.First),
+			binary.BigEndian.AppendUint16(nil, p.last()),
+		})
 	}
-	m.compare(what, expr.CmpOpGte, first)
-	m.compare(what, expr.CmpOpLte, binary.BigEndian.AppendUint16(nil, p.Last))
+	one := set[0]
+	switch {
+	case len(set) > 1:
+		m.within(what, op, set)
+	case all[0].single():
+		m.compare(what, op, one.first)
+	default:
+		m.add(what, &expr.Range{
+			Op: op, Register: register, FromData: one.first, ToData: one.last,
+		})
+	}
 }
 
-func (m *matcher) owner(what string, key expr.MetaKey, o OwnerID) {
+const cgroupPart = "control group"
+
+// cgroup matches a socket in a control group.
+func (m *matcher) cgroup(g group) {
+	m.socket(g.level)
+	m.compare(cgroupPart, expr.CmpOpEq, binary.NativeEndian.AppendUint64(nil, g.id))
+}
+
+// socket loads the id of the control group that a socket is in, at a level from the root. It
+// matches nothing without a socket, or if the group of the socket is above the level.
+func (m *matcher) socket(level uint32) {
+	m.add(cgroupPart, &expr.Socket{
+		Key: expr.SocketKeyCgroupv2, Level: level, Register: register,
+	})
+}
+
+func (m *matcher) owner(what string, key expr.MetaKey, o OwnerID, op expr.CmpOp) {
 	if o.set {
-		m.meta(what, key, binary.NativeEndian.AppendUint32(nil, o.number))
+		m.meta(what, key, op, binary.NativeEndian.AppendUint32(nil, o.number))
 	}
 }
 
 // Marks and states are numbers of 32 bits in host byte order.
 
-func (m *matcher) mark(value, mask uint32) {
-	m.bits("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register}, value, mask)
+func (m *matcher) mark(value, mask uint32, op expr.CmpOp) {
+	m.bits("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register}, value, mask, op)
 }
 
 const ctMarkPart = "connection mark"
 
-func (m *matcher) ctMark(value, mask uint32) {
-	m.bits(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register}, value, mask)
+func (m *matcher) ctMark(value, mask uint32, op expr.CmpOp) {
+	m.bits(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register}, value, mask, op)
 }
 
 // bits compares the masked bits of what an expression loads.
-func (m *matcher) bits(what string, load expr.Any, value, mask uint32) {
+func (m *matcher) bits(what string, load expr.Any, value, mask uint32, op expr.CmpOp) {
 	if mask == 0 {
 		return
 	}
@@ -204,17 +266,22 @@ func (m *matcher) bits(what string, load expr.Any, value, mask uint32) {
 	if mask != ^uint32(0) {
 		m.mask(what, binary.NativeEndian.AppendUint32(nil, mask))
 	}
-	m.compare(what, expr.CmpOpEq, binary.NativeEndian.AppendUint32(nil, value))
+	m.compare(what, op, binary.NativeEndian.AppendUint32(nil, value))
 }
 
-func (m *matcher) ctState(s CTState) {
+// ctState matches a packet with one of the bits, or with CmpOpNeq one without them.
+func (m *matcher) ctState(s CTState, op expr.CmpOp) {
 	if s == 0 {
 		return
+	}
+	none := expr.CmpOpNeq
+	if op == expr.CmpOpNeq {
+		none = expr.CmpOpEq
 	}
 	const what = "connection tracking state"
 	m.add(what, &expr.Ct{Key: expr.CtKeySTATE, Register: register})
 	m.mask(what, binary.NativeEndian.AppendUint32(nil, uint32(s)))
-	m.compare(what, expr.CmpOpNeq, make([]byte, 4))
+	m.compare(what, none, make([]byte, 4))
 }
 
 // counted matches while a counter of a connection is at most limit, 0 being none. The counter

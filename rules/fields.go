@@ -3,6 +3,9 @@
 package rules
 
 import (
+	"cmp"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,32 +62,81 @@ func isExtension(p Protocol) bool {
 	return false
 }
 
-// Ports is a port, or a range of ports that includes both ends. The zero value is any
-// port; port 0 alone cannot be matched.
-type Ports struct {
-	First uint16 // zero for any port
-	Last  uint16 // zero if there is only First
+// Ports is a set of ports. None is any port.
+type Ports []PortRange
+
+// PortRange is the ports from First to Last, both included.
+type PortRange struct {
+	First uint16
+	Last  uint16 // zero if First is the only one
 }
 
+// Contains reports whether a port is one of p, which is true for any port if p has none.
+func (p Ports) Contains(port uint16) bool {
+	return len(p) == 0 || slices.ContainsFunc(p, func(r PortRange) bool {
+		return r.First <= port && port <= r.last()
+	})
+}
+
+// String returns such as "80,8000-8080", and nothing for any port.
+func (p Ports) String() string { return strings.Join(p.texts("-"), ",") }
+
+func (p Ports) texts(dash string) []string {
+	var all []string
+	for _, r := range p {
+		text := strconv.Itoa(int(r.First))
+		if !r.single() {
+			text += dash + strconv.Itoa(int(r.Last))
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+func (r PortRange) valid() bool  { return r.Last == 0 || r.Last >= r.First }
+func (r PortRange) single() bool { return r.Last == 0 || r.Last == r.First }
+func (r PortRange) last() uint16 { return max(r.First, r.Last) }
+
+// normal returns the ports in order, without overlaps and neighbours.
 func (p Ports) normal() Ports {
-	if p.Last == p.First {
-		p.Last = 0
+	var merged Ports
+	sorted := slices.SortedFunc(slices.Values(p), func(a, b PortRange) int {
+		return cmp.Compare(a.First, b.First)
+	})
+	for _, r := range sorted {
+		if !r.valid() {
+			return p // as Validate refuses it
+		}
+		n := len(merged)
+		if n > 0 && int(r.First) <= int(merged[n-1].last())+1 {
+			r = PortRange{merged[n-1].First, max(merged[n-1].last(), r.last())}
+			merged = merged[:n-1]
+		}
+		if r.single() {
+			r.Last = 0
+		}
+		merged = append(merged, r)
 	}
-	return p
+	return merged
 }
 
-// String returns "80" or "80-90", and nothing for any port.
-func (p Ports) String() string { return p.join("-") }
-
-func (p Ports) join(separator string) string {
-	if p == (Ports{}) {
-		return ""
+// normalPrefixes returns the prefixes in order, without those that others contain.
+func normalPrefixes(all []netip.Prefix) []netip.Prefix {
+	var kept []netip.Prefix
+	for _, p := range all {
+		if !p.IsValid() {
+			return all // as Validate refuses it
+		}
 	}
-	first := strconv.Itoa(int(p.First))
-	if p.normal().Last == 0 {
-		return first
+	sorted := slices.SortedFunc(slices.Values(all), func(a, b netip.Prefix) int {
+		return cmp.Or(a.Masked().Addr().Compare(b.Masked().Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	for _, p := range sorted {
+		if n := len(kept); n == 0 || !kept[n-1].Overlaps(p) {
+			kept = append(kept, p.Masked())
+		}
 	}
-	return first + separator + strconv.Itoa(int(p.Last))
+	return kept
 }
 
 // ICMPType is a type of ICMP or ICMPv6 messages. The zero value is any type, since
@@ -190,6 +242,57 @@ func (s CTState) String() string {
 	}
 	return strings.Join(names, ",")
 }
+
+// Match is a set of fields of a Rule.
+type Match uint32
+
+// The fields that can be negated, by their names in Rule.
+const (
+	MatchInDevName Match = 1 << iota
+	MatchOutDevName
+	MatchProtocol
+	MatchSrc
+	MatchDst
+	MatchSrcPort
+	MatchDstPort
+	MatchPort
+	MatchICMPType
+	MatchUID
+	MatchGID
+	MatchCgroup
+	MatchMark
+	MatchCTState
+	MatchCTMark
+)
+
+// matchOfField has the fields by the names that a FieldError has.
+var matchOfField = map[string]Match{
+	"InDevName": MatchInDevName, "OutDevName": MatchOutDevName, "Protocol": MatchProtocol,
+	"Src": MatchSrc, "Dst": MatchDst, "SrcPort": MatchSrcPort, "DstPort": MatchDstPort,
+	"Port": MatchPort, "ICMPType": MatchICMPType, "UID": MatchUID, "GID": MatchGID,
+	"Cgroup": MatchCgroup, "Mark": MatchMark, "CTState": MatchCTState, "CTMark": MatchCTMark,
+}
+
+// set returns the fields that packets have to match, of those that can be negated.
+func (r Rule) set() Match {
+	var set Match
+	for match, is := range map[Match]bool{
+		MatchInDevName: r.InDevName != "", MatchOutDevName: r.OutDevName != "",
+		MatchProtocol: r.Protocol != 0, MatchSrc: len(r.Src) > 0, MatchDst: len(r.Dst) > 0,
+		MatchSrcPort: len(r.SrcPort) > 0, MatchDstPort: len(r.DstPort) > 0,
+		MatchPort: len(r.Port) > 0, MatchICMPType: r.ICMPType.set, MatchUID: r.UID.set,
+		MatchGID: r.GID.set, MatchCgroup: r.Cgroup != "", MatchMark: r.MarkMask != 0,
+		MatchCTState: r.CTState != 0, MatchCTMark: r.CTMarkMask != 0,
+	} {
+		if is {
+			set |= match
+		}
+	}
+	return set
+}
+
+// not reports whether a field is negated.
+func (r Rule) not(m Match) bool { return r.Not&m != 0 }
 
 func inverse[K, V comparable](m map[K]V) map[V]K {
 	i := make(map[V]K, len(m))

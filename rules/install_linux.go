@@ -57,9 +57,13 @@ func newTables(s *socket, cfg Config, rules []Rule) (*tables, error) {
 	if err != nil {
 		return nil, err
 	}
+	chains, err := chainsOf(rules)
+	if err != nil {
+		return nil, err
+	}
 	t := &tables{
 		socket: s, name: fmt.Sprintf("nfqueue-%d", id),
-		chains: chainsOf(rules), neighbours: openNeighbours(cfg),
+		chains: chains, neighbours: openNeighbours(cfg),
 	}
 	for _, r := range rules {
 		if f := r.protocolFamily(); !slices.Contains(t.families, f) {
@@ -141,7 +145,7 @@ func (t *tables) probe(rules []Rule) (owned bool, queue queueExpr, err error) {
 			b.addTable(f, t.name, flags)
 			b.addRegularChain(f, t.name, trialChain)
 			i := slices.IndexFunc(rules, func(r Rule) bool { return r.protocolFamily() == f })
-			parts := []part{{queuePart, ways[0](rules[i])}}
+			parts := []part{{what: queuePart, expr: ways[0](rules[i])}}
 			if err := b.addRule(f, t.name, trialChain, i, parts); err != nil {
 				return false, nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
@@ -54,7 +55,11 @@ func (r Rule) IPTables() ([]string, error) {
 	var lines []string
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
 		if n := r.network(); (n == 0 || n == f) && r.iptablesMatches(f) {
-			for _, args := range append(r.Offload.iptablesSteps(f), r.iptablesArgs()) {
+			rules := r.Offload.iptablesSteps(f)
+			for _, one := range r.multiports() {
+				rules = append(rules, one.iptablesArgs())
+			}
+			for _, args := range rules {
 				args = append([]string{iptablesProgram(f), "-t", table, "-A",
 					strings.ToUpper(r.Hook.String())}, args...)
 				for i, a := range args {
@@ -73,8 +78,12 @@ const anyICMPType = 255
 // iptablesMatches reports whether the protocol can match in packets of a family: ip6tables looks
 // behind extension headers, AH included.
 func (r Rule) iptablesMatches(f nfqueue.Family) bool {
-	return f != nfqueue.FamilyIPv6 || r.Protocol == 0 ||
-		r.Protocol != nfqueue.AH && !isExtension(r.Protocol)
+	return f != nfqueue.FamilyIPv6 || r.not(MatchProtocol) || !r.hiddenFromIPTables()
+}
+
+// hiddenFromIPTables reports whether ip6tables never finds the protocol in a packet.
+func (r Rule) hiddenFromIPTables() bool {
+	return r.Protocol == nfqueue.AH || r.Protocol != 0 && isExtension(r.Protocol)
 }
 
 func iptablesProgram(f nfqueue.Family) string {
@@ -111,6 +120,12 @@ func (r Rule) iptablesLacks() error {
 	case r.Protocol == nfqueue.AH && r.network() == nfqueue.FamilyIPv6:
 		return &FieldError{"Protocol", errors.New("ip6tables looks behind AH, so its -p never " +
 			"matches it")}
+	case r.not(MatchProtocol) && r.hiddenFromIPTables() && r.network() != nfqueue.FamilyIPv4:
+		return &FieldError{"Protocol", fmt.Errorf("ip6tables looks behind headers of the "+
+			"protocol %d; match IPv4 only", r.Protocol)}
+	case r.Cgroup != "" && r.Hook != nfqueue.HookOutput:
+		return &FieldError{"Cgroup", errors.New("iptables does not look for the socket that " +
+			"receives; it knows the control group at output only")}
 	case r.ICMPType.set && r.ICMPType.number == anyICMPType:
 		return &FieldError{"ICMPType", fmt.Errorf("iptables takes the type %d for any type",
 			anyICMPType)}
@@ -128,46 +143,43 @@ func (r Rule) iptablesLacks() error {
 // iptablesArgs returns the matches and the target.
 func (r Rule) iptablesArgs() []string {
 	var args []string
-	optional := func(option, value string) {
-		if value != "" {
-			args = append(args, option, value)
+	match := func(m Match, option, value string, module ...string) {
+		if r.set()&m == 0 {
+			return
 		}
+		args = append(args, module...)
+		if r.not(m) {
+			args = append(args, "!")
+		}
+		args = append(args, option, value)
 	}
-	optional("-i", r.InDevName)
-	optional("-o", r.OutDevName)
-	optional("-s", iptablesAddress(r.Src))
-	optional("-d", iptablesAddress(r.Dst))
-	switch r.Protocol {
-	case 0:
-	case ICMPv6:
-		optional("-p", "ipv6-icmp")
-	default:
-		optional("-p", protocolText(r.Protocol))
+	match(MatchInDevName, "-i", r.InDevName)
+	match(MatchOutDevName, "-o", r.OutDevName)
+	args = append(args, r.iptablesAddresses(MatchSrc, r.Src, "-s", "--src-range")...)
+	args = append(args, r.iptablesAddresses(MatchDst, r.Dst, "-d", "--dst-range")...)
+	protocol := protocolText(r.Protocol)
+	if r.Protocol == ICMPv6 {
+		protocol = "ipv6-icmp"
 	}
+	match(MatchProtocol, "-p", protocol)
 	args = append(args, r.iptablesPorts()...)
-	if r.ICMPType.set && r.Protocol == ICMP {
-		args = append(args, "-m", "icmp", "--icmp-type", r.ICMPType.String())
-	} else if r.ICMPType.set {
-		args = append(args, "-m", "icmp6", "--icmpv6-type", r.ICMPType.String())
+	if r.Protocol == ICMP {
+		match(MatchICMPType, "--icmp-type", r.ICMPType.String(), "-m", "icmp")
+	} else {
+		match(MatchICMPType, "--icmpv6-type", r.ICMPType.String(), "-m", "icmp6")
 	}
 	if r.UID.set || r.GID.set {
 		args = append(args, "-m", "owner")
 	}
-	if r.UID.set {
-		args = append(args, "--uid-owner", r.UID.String())
+	if r.not(MatchUID | MatchGID) {
+		args = append(args, "--socket-exists") // without a socket there is no other owner
 	}
-	if r.GID.set {
-		args = append(args, "--gid-owner", r.GID.String())
-	}
-	if r.MarkMask != 0 {
-		args = append(args, "-m", "mark", "--mark", markText(r.Mark, r.MarkMask))
-	}
-	if r.CTState != 0 {
-		args = append(args, "-m", "conntrack", "--ctstate", strings.ToUpper(r.CTState.String()))
-	}
-	if r.CTMarkMask != 0 {
-		args = append(args, "-m", "connmark", "--mark", markText(r.CTMark, r.CTMarkMask))
-	}
+	match(MatchUID, "--uid-owner", r.UID.String())
+	match(MatchGID, "--gid-owner", r.GID.String())
+	match(MatchCgroup, "--path", r.Cgroup, "-m", "cgroup")
+	match(MatchMark, "--mark", markText(r.Mark, r.MarkMask), "-m", "mark")
+	match(MatchCTState, "--ctstate", strings.ToUpper(r.CTState.String()), "-m", "conntrack")
+	match(MatchCTMark, "--mark", markText(r.CTMark, r.CTMarkMask), "-m", "connmark")
 	if r.FirstPackets != 0 {
 		args = append(args, iptablesCounted("packets", r.FirstPackets)...)
 	}
@@ -177,22 +189,77 @@ func (r Rule) iptablesArgs() []string {
 	return append(args, r.iptablesTarget()...)
 }
 
+// multiports returns rules that match the same together, none of which needs more ports than the
+// multiport match can say. Ports that are negated stay together: each match excludes some.
+func (r Rule) multiports() []Rule {
+	all := []Rule{r}
+	split := func(m Match, field func(*Rule) *Ports) {
+		if r.not(m) {
+			return
+		}
+		var parts []Rule
+		for _, one := range all {
+			for _, some := range (*field(&one)).multiport() {
+				*field(&one) = some
+				parts = append(parts, one)
+			}
+		}
+		if len(*field(&r)) > 0 {
+			all = parts
+		}
+	}
+	split(MatchSrcPort, func(r *Rule) *Ports { return &r.SrcPort })
+	split(MatchDstPort, func(r *Rule) *Ports { return &r.DstPort })
+	split(MatchPort, func(r *Rule) *Ports { return &r.Port })
+	return all
+}
+
+// multiport divides ports as the multiport match needs it, which has room for 15, and of these two
+// for each range (XT_MULTI_PORTS).
+func (p Ports) multiport() []Ports {
+	const room = 15
+	var parts []Ports
+	used := room
+	for _, r := range p {
+		need := 2
+		if r.single() {
+			need = 1
+		}
+		if used+need > room {
+			parts, used = append(parts, nil), 0
+		}
+		used += need
+		parts[len(parts)-1] = append(parts[len(parts)-1], r)
+	}
+	return parts
+}
+
 // iptablesPorts uses the multiport match where there is no single option for all
 // protocols, or none at all.
 func (r Rule) iptablesPorts() []string {
 	var args []string
-	match, options := "multiport", [...]string{"--sports", "--dports", "--ports"}
-	if (r.Protocol == TCP || r.Protocol == UDP) && r.Port == (Ports{}) {
-		match, options = protocolText(r.Protocol), [...]string{"--sport", "--dport", ""}
-	}
-	for i, p := range [...]Ports{r.SrcPort, r.DstPort, r.Port} {
-		if p == (Ports{}) {
-			continue
+	for _, side := range []struct {
+		match        Match
+		ports        Ports
+		several, one string
+	}{
+		{MatchSrcPort, r.SrcPort, "--sports", "--sport"},
+		{MatchDstPort, r.DstPort, "--dports", "--dport"},
+		{MatchPort, r.Port, "--ports", ""},
+	} {
+		for _, some := range side.ports.multiport() {
+			module, option := "multiport", side.several
+			if len(side.ports) == 1 && side.one != "" && (r.Protocol == TCP || r.Protocol == UDP) {
+				module, option = protocolText(r.Protocol), side.one
+			}
+			if module == "multiport" || !slices.Contains(args, module) {
+				args = append(args, "-m", module)
+			}
+			if r.not(side.match) {
+				args = append(args, "!")
+			}
+			args = append(args, option, strings.Join(some.texts(":"), ","))
 		}
-		if args == nil || match == "multiport" {
-			args = append(args, "-m", match)
-		}
-		args = append(args, options[i], p.join(":"))
 	}
 	return args
 }
@@ -211,12 +278,23 @@ func (r Rule) iptablesTarget() []string {
 	return args
 }
 
-// iptablesAddress keeps the length of a prefix of no bits, which matches everything.
-func iptablesAddress(p netip.Prefix) string {
-	if p.IsValid() && p.Bits() == 0 {
-		return ""
+// iptablesAddresses matches a prefix or several, or excludes each, for which there is only one
+// option without a module.
+func (r Rule) iptablesAddresses(m Match, all []netip.Prefix, option, ranges string) []string {
+	switch {
+	case !restricts(all):
+		return nil
+	case !r.not(m):
+		return []string{option, strings.Join(addresses(all), ",")}
+	case len(all) == 1:
+		return []string{"!", option, addresses(all)[0]}
 	}
-	return address(p)
+	var args []string
+	for _, p := range all {
+		args = append(args, "-m", "iprange", "!", ranges,
+			p.Addr().String()+"-"+lastAddress(p).String())
+	}
+	return args
 }
 
 func iptablesCounted(mode string, limit uint64) []string {

@@ -24,42 +24,45 @@ type flow struct {
 	typ          byte // of an ICMP message
 }
 
-// TestMatches sends many packets through each rule. The receiver sees which of them
-// were queued: those that want names, and no others.
-func TestMatches(t *testing.T) {
-	udp := flow{protocol: "udp", sport: 1000, dport: 2000}
-	other := flow{protocol: "udp", sport: 2000, dport: 1000}
-	third := flow{protocol: "udp", sport: 2001, dport: 2002}
-	marked := flow{protocol: "udp", sport: 1001, dport: 2001, mark: 0xa5}
-	udp6 := flow{protocol: "udp", v6: true, sport: 1000, dport: 2000}
-	tcp := flow{protocol: "tcp", sport: 1000, dport: 2000}
-	tcp6 := flow{protocol: "tcp", v6: true, sport: 1000, dport: 2000}
-	echo := flow{protocol: "icmp", typ: 8}
-	stampRequest := flow{protocol: "icmp", typ: 13}
-	echo6 := flow{protocol: "icmp", v6: true, typ: 128}
-	reply6 := flow{protocol: "icmp", v6: true, typ: 129}
-	all := []flow{udp, other, third, marked, udp6, tcp, tcp6, echo, stampRequest, echo6, reply6}
-	v4 := []flow{udp, other, third, marked, tcp, echo, stampRequest}
-	v6 := []flow{udp6, tcp6, echo6, reply6}
+// What is sent through each rule.
+var (
+	udp          = flow{protocol: "udp", sport: 1000, dport: 2000}
+	other        = flow{protocol: "udp", sport: 2000, dport: 1000}
+	third        = flow{protocol: "udp", sport: 2001, dport: 2002}
+	marked       = flow{protocol: "udp", sport: 1001, dport: 2001, mark: 0xa5}
+	udp6         = flow{protocol: "udp", v6: true, sport: 1000, dport: 2000}
+	tcp          = flow{protocol: "tcp", sport: 1000, dport: 2000}
+	tcp6         = flow{protocol: "tcp", v6: true, sport: 1000, dport: 2000}
+	echo         = flow{protocol: "icmp", typ: 8}
+	stampRequest = flow{protocol: "icmp", typ: 13}
+	echo6        = flow{protocol: "icmp", v6: true, typ: 128}
+	reply6       = flow{protocol: "icmp", v6: true, typ: 129}
+	v4Flows      = []flow{udp, other, third, marked, tcp, echo, stampRequest}
+	v6Flows      = []flow{udp6, tcp6, echo6, reply6}
+	allFlows     = append(v4Flows[:len(v4Flows):len(v4Flows)], v6Flows...)
+)
 
-	n := labtest.Routed(t)
+// matchCase is a rule, the host that has it, and what matches.
+type matchCase struct {
+	host *netlab.Host
+	rule string
+	want []flow
+}
+
+func matchCases(n *netlab.Network) []matchCase {
 	client, router, server := n.Client, n.Middle, n.Server
-	for _, c := range []struct {
-		host *netlab.Host
-		rule string
-		want []flow
-	}{
-		{client, "out", all},
-		{client, "postrouting", all},
-		{router, "prerouting", all},
-		{router, "forward", all},
-		{router, "postrouting", all},
-		{server, "prerouting", all},
-		{server, "in", all},
-		{router, "forward ip", v4},
-		{router, "forward ip6", v6},
-		{router, "forward saddr 0.0.0.0/0", v4},
-		{router, "forward daddr ::/0", v6},
+	return []matchCase{
+		{client, "out", allFlows},
+		{client, "postrouting", allFlows},
+		{router, "prerouting", allFlows},
+		{router, "forward", allFlows},
+		{router, "postrouting", allFlows},
+		{server, "prerouting", allFlows},
+		{server, "in", allFlows},
+		{router, "forward ip", v4Flows},
+		{router, "forward ip6", v6Flows},
+		{router, "forward saddr 0.0.0.0/0", v4Flows},
+		{router, "forward daddr ::/0", v6Flows},
 		{router, "forward udp", []flow{udp, other, third, marked, udp6}},
 		{router, "forward tcp", []flow{tcp, tcp6}},
 		{router, "forward proto 17 ip6", []flow{udp6}},
@@ -79,26 +82,26 @@ func TestMatches(t *testing.T) {
 		{router, "forward udp sport 1000 dport 2000 ip", []flow{udp}},
 		{router, "forward udp port 1000", []flow{udp, other, udp6}},
 		{router, "forward udp port 2001-2002", []flow{third, marked}},
-		{router, "forward iif client0", all},
+		{router, "forward iif client0", allFlows},
 		{router, "forward iif server0", nil},
-		{router, "forward oif server0", all},
+		{router, "forward oif server0", allFlows},
 		{router, "forward oif client0", nil},
 		{router, "forward iif client0 oif server0 tcp", []flow{tcp, tcp6}},
 		{router, "postrouting iif client0 tcp", []flow{tcp, tcp6}},
 		{server, "in iif eth0 udp dport 1000", []flow{other}},
 		{client, "out oif eth0 udp dport 1000", []flow{other}},
 		{client, "out oif lo", nil},
-		{router, "forward saddr " + n.Client4.String(), v4},
+		{router, "forward saddr " + n.Client4.String(), v4Flows},
 		{router, "forward daddr " + n.Client4.String(), nil},
-		{router, "forward daddr " + n.Server4.String(), v4},
-		{router, "forward saddr " + n.Client6.String() + " daddr " + n.Server6.String(), v6},
+		{router, "forward daddr " + n.Server4.String(), v4Flows},
+		{router, "forward saddr " + n.Client6.String() + " daddr " + n.Server6.String(), v6Flows},
 		{router, "forward saddr " + n.Server6.String(), nil},
-		{router, "forward saddr 192.0.2.0/24", v4},
-		{router, "forward saddr 192.0.0.0/13", v4},
+		{router, "forward saddr 192.0.2.0/24", v4Flows},
+		{router, "forward saddr 192.0.0.0/13", v4Flows},
 		{router, "forward saddr 192.8.0.0/13", nil},
-		{router, "forward ip daddr 198.51.100.0/31", v4},
+		{router, "forward ip daddr 198.51.100.0/31", v4Flows},
 		{router, "forward daddr 2001:db8:2::/64 udp", []flow{udp6}},
-		{router, "forward ip6 daddr 2001:db8:2::/47", v6},
+		{router, "forward ip6 daddr 2001:db8:2::/47", v6Flows},
 		{router, "forward daddr 2001:db8:4::/47", nil},
 		{client, "out uid 0 udp ip", []flow{udp, other, third, marked}},
 		{client, "postrouting gid 0 ip6 udp", []flow{udp6}},
@@ -108,19 +111,71 @@ func TestMatches(t *testing.T) {
 		{client, "out mark 0x5/0xf", []flow{marked}},
 		{client, "out mark 0x4/0xf", nil},
 		{client, "out mark 0 ip udp", []flow{udp, other, third}},
-		{client, "out mark 0/0x5a", all},
+		{client, "out mark 0/0x5a", allFlows},
 		{router, "forward ct new udp dport 2000", []flow{udp, udp6}},
 		{router, "forward ct new,established udp dport 2000", []flow{udp, udp6}},
 		{router, "forward ct established ip6 udp", nil},
 		{router, "forward ct untracked", nil},
 		{router, "prerouting udp ip priority -300 dport 2000", []flow{udp}},
 		{router, "forward udp sport 1000 queue 65535 nobypass", []flow{udp, udp6}},
-	} {
+		{router, "forward udp dport 2000,2002", []flow{udp, third, udp6}},
+		{router, "forward udp dport 1,3,5,7,9,11,13,15,17-18,20-21,23,25,27,29,31,33,2000,2002",
+			[]flow{udp, third, udp6}},
+		{router, "forward ip udp not dport 1,3,5,7,9,11,13,15,17-18,20-21,23,25,27,29,31,2000,2002",
+			[]flow{other, marked}},
+		{router, "forward udp dport 1,1000-2000,2002-65535", []flow{udp, other, third, udp6}},
+		{client, "out tcp dport 22,80,2000", []flow{tcp, tcp6}},
+		{server, "in udp sport 1000-1001,2001 dport 2000,2002", []flow{udp, third, udp6}},
+		{router, "forward ip udp port 1000,2002", []flow{udp, other, third}},
+		{server, "in udp not dport 2000", []flow{other, third, marked}},
+		{client, "out udp not dport 1000,2001", []flow{udp, third, udp6}},
+		{router, "forward udp not sport 1000-2000", []flow{third}},
+		{router, "forward ip6 udp not sport 1,2-999", []flow{udp6}},
+		{router, "forward udp not port 1000", []flow{third, marked}},
+		{router, "forward ip udp not port 1-1000,2002", []flow{marked}},
+		{router, "forward udp sport 1000-2001 not dport 2000,2002", []flow{other, marked}},
+		{client, "out not udp", []flow{tcp, tcp6, echo, stampRequest, echo6, reply6}},
+		{router, "forward not icmp ip", []flow{udp, other, third, marked, tcp}},
+		{server, "in not proto 58 ip6", []flow{udp6, tcp6}},
+		{server, "in icmp not type echo-request", []flow{stampRequest}},
+		{router, "forward icmpv6 not type 128", []flow{reply6}},
+		{router, "forward not iif client0", nil},
+		{router, "forward not oif client0 tcp", []flow{tcp, tcp6}},
+		{server, "in not iif lo tcp ip", []flow{tcp}},
+		{client, "out not oif lo tcp ip6", []flow{tcp6}},
+		{router, "forward saddr 10.0.0.0/8,192.0.2.0/24", v4Flows},
+		{router, "forward daddr 10.0.0.0/8,192.168.0.0/16", nil},
+		{client, "out daddr 192.0.2.1,198.51.100.0/24 udp", []flow{udp, other, third, marked}},
+		{server, "in saddr 2001:db8::/64,2001:db8:1::/64 udp", []flow{udp6}},
+		{router, "forward not saddr 10.0.0.0/8", v4Flows},
+		{router, "forward not saddr 192.0.2.0/24", nil},
+		{router, "forward not daddr 10.0.0.0/8,255.0.0.0/8 tcp", []flow{tcp}},
+		{router, "forward not daddr 10.0.0.0/8,198.51.100.0/24", nil},
+		{server, "in not saddr 2001:db8:7::/64,ff00::/8 tcp", []flow{tcp6}},
+		{client, "out not uid 12345 tcp ip", []flow{tcp}},
+		{client, "out not uid 0", nil},
+		{client, "postrouting not gid 5 udp ip6", []flow{udp6}},
+		{client, "out not mark 0 ip udp", []flow{marked}},
+		{client, "out not mark 0x5/0xf udp ip", []flow{udp, other, third}},
+		{router, "forward not ct established ip udp", []flow{udp, other, third, marked}},
+		{router, "forward not ct new,untracked udp", nil},
+		{server, "in ctmark 0 udp ip6", []flow{udp6}},
+		{server, "in not ctmark 1 udp ip6", []flow{udp6}},
+		{server, "in not ctmark 0 udp ip6", nil},
+		{router, "forward udp not dport 2000,2001 packets 9 offload", []flow{other, third}},
+	}
+}
+
+// TestMatches sends many packets through each rule. The receiver sees which of them
+// were queued: those that want names, and no others.
+func TestMatches(t *testing.T) {
+	n := labtest.Routed(t)
+	for _, c := range matchCases(n) {
 		t.Run(c.rule, func(t *testing.T) {
 			rule := parse(t, c.rule)
 			install(t, c.host, c.rule)
 			rewrite(t, c.host, rule.Queue)
-			for _, f := range all {
+			for _, f := range allFlows {
 				want := plain
 				for _, w := range c.want {
 					if w == f {

@@ -4,6 +4,8 @@ package rules
 
 import (
 	"fmt"
+	"hash/crc32"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -41,8 +43,17 @@ func (r Rule) NFT() ([]string, error) {
 			lines = append(lines, rule)
 		}
 	}
+	end := fmt.Sprintf("queue num %s%s", r.queues("-"), r.nftQueueFlags())
+	if r.not(MatchCgroup) {
+		others := r.chainOfOthers()
+		lines = append(lines, fmt.Sprintf("add chain %s %s", table, others),
+			fmt.Sprintf("add rule %s %s %s return", table, others, r.nftCgroup()),
+			fmt.Sprintf("add rule %s %s %s", table, others, end))
+		end = "jump " + others
+	}
 	for _, one := range r.singles() {
-		lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(), one.nftRule()))
+		lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(),
+			strings.Join(append(one.nftMatches(), end), " ")))
 	}
 	for i, l := range lines {
 		lines[i] = "nft " + word.Quote(l)
@@ -67,54 +78,66 @@ func (r Rule) chain() string {
 // chainBehind is the name of the chain for packets that the queue has accepted.
 func (r Rule) chainBehind() string { return r.chain() + ".decided" }
 
-// nftRule returns the matches and the statement.
-func (r single) nftRule() string {
+// chainOfOthers is the name of the chain for packets that are not of a control group, another one
+// for each rule.
+func (r Rule) chainOfOthers() string {
+	return fmt.Sprintf("%s.not-cgroup-%08x", r.chain(), crc32.ChecksumIEEE([]byte(r.String())))
+}
+
+// nftCgroup matches the control group.
+func (r Rule) nftCgroup() string {
+	return fmt.Sprintf("socket cgroupv2 level %d %q", strings.Count(r.Cgroup, "/"), r.Cgroup[1:])
+}
+
+// nftMatches returns the matches.
+func (r single) nftMatches() []string {
 	var s []string
 	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
-	if r.InDevName != "" {
-		add("iifname %q", r.InDevName)
+	match := func(m Match, what, value string) {
+		if r.set()&m == 0 {
+			return
+		}
+		if r.not(m) {
+			what += " !="
+		}
+		add("%s %s", what, value)
 	}
-	if r.OutDevName != "" {
-		add("oifname %q", r.OutDevName)
-	}
+	match(MatchInDevName, "iifname", strconv.Quote(r.InDevName))
+	match(MatchOutDevName, "oifname", strconv.Quote(r.OutDevName))
 	if m := r.nftNetwork(); m != "" {
 		add("%s", m)
 	}
-	if r.Src.Bits() > 0 {
-		add("%v saddr %s", r.network(), address(r.Src))
+	if restricts(r.Src) {
+		match(MatchSrc, r.network().String()+" saddr", nftSet(addresses(r.Src)))
 	}
-	if r.Dst.Bits() > 0 {
-		add("%v daddr %s", r.network(), address(r.Dst))
+	if restricts(r.Dst) {
+		match(MatchDst, r.network().String()+" daddr", nftSet(addresses(r.Dst)))
 	}
-	if r.SrcPort != (Ports{}) {
-		add("%v sport %v", r.Protocol, r.SrcPort)
+	sport := r.Protocol.String() + " sport"
+	if r.not(MatchSrcPort) && r.not(MatchDstPort) {
+		sport += " & 0xffff" // nft 1.0.6 makes one comparison of two that follow each other
 	}
-	if r.DstPort != (Ports{}) {
-		add("%v dport %v", r.Protocol, r.DstPort)
-	}
-	if r.ICMPType.set {
-		add("%v type %s", r.Protocol, r.ICMPType.name(r.Protocol))
-	}
-	if r.Protocol != 0 && r.SrcPort == (Ports{}) && r.DstPort == (Ports{}) && !r.ICMPType.set {
-		add("meta l4proto %s", protocolText(r.Protocol))
+	match(MatchSrcPort, sport, nftSet(r.SrcPort.texts("-")))
+	match(MatchDstPort, r.Protocol.String()+" dport", nftSet(r.DstPort.texts("-")))
+	match(MatchICMPType, r.Protocol.String()+" type", r.ICMPType.name(r.Protocol))
+	if !r.hasPorts() && !r.ICMPType.set {
+		match(MatchProtocol, "meta l4proto", protocolText(r.Protocol))
 	}
 	if c := nftConditions[r.has]; c != "" {
 		add("%s", c)
 	}
-	if r.UID.set {
-		add("meta skuid %v", r.UID)
-	}
-	if r.GID.set {
-		add("meta skgid %v", r.GID)
-	}
+	match(MatchUID, "meta skuid", r.UID.String())
+	match(MatchGID, "meta skgid", r.GID.String())
 	if r.MarkMask != 0 {
-		add("%s", nftBits("meta mark", r.Mark, r.MarkMask))
+		add("%s", nftBits("meta mark", r.Mark, r.MarkMask, r.not(MatchMark)))
 	}
-	if r.CTState != 0 {
+	if states := strings.Split(r.CTState.String(), ","); r.not(MatchCTState) {
+		add("ct state != %s", nftSet(states))
+	} else if r.CTState != 0 {
 		add("ct state %v", r.CTState)
 	}
 	if r.CTMarkMask != 0 {
-		add("%s", nftBits("ct mark", r.CTMark, r.CTMarkMask))
+		add("%s", nftBits("ct mark", r.CTMark, r.CTMarkMask, r.not(MatchCTMark)))
 	}
 	if r.FirstPackets != 0 {
 		add("ct packets <= %d", r.FirstPackets)
@@ -122,20 +145,43 @@ func (r single) nftRule() string {
 	if r.FirstBytes != 0 {
 		add("ct bytes <= %d", r.FirstBytes)
 	}
-	add("queue num %s%s", r.queues("-"), r.nftQueueFlags())
-	return strings.Join(s, " ")
+	switch {
+	case r.not(MatchCgroup):
+		add("socket wildcard { 0, 1 }") // has a socket
+	case r.Cgroup != "":
+		add("%s", r.nftCgroup())
+	}
+	return s
 }
+
+// nftSet returns one value, or a set of them.
+func nftSet(values []string) string {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return "{ " + strings.Join(values, ", ") + " }"
+}
+
+// restricts reports whether prefixes have fewer than all addresses of their family.
+func restricts(all []netip.Prefix) bool { return len(all) > 0 && all[0].Bits() > 0 }
 
 var nftConditions = [...]string{
 	anyPacket: "", firstIPv4: "ip frag-off & 0x1fff == 0",
 	unfragmented: "exthdr frag missing", firstIPv6: "frag frag-off 0",
 }
 
-func nftBits(what string, value, mask uint32) string {
-	if mask == ^uint32(0) {
-		return fmt.Sprintf("%s %#x", what, value)
+func nftBits(what string, value, mask uint32, not bool) string {
+	compare := "=="
+	if not {
+		compare = "!="
 	}
-	return fmt.Sprintf("%s & %#x == %#x", what, mask, value)
+	switch {
+	case mask != ^uint32(0):
+		return fmt.Sprintf("%s & %#x %s %#x", what, mask, compare, value)
+	case not:
+		return fmt.Sprintf("%s != %#x", what, value)
+	}
+	return fmt.Sprintf("%s %#x", what, value)
 }
 
 // nftStep returns the matches and statements of a step.
@@ -145,15 +191,15 @@ func (o Offload) nftStep(s step) string {
 	switch {
 	case s.only == reopening:
 		add("%s ct state established tcp flags & (fin | syn | rst | ack) == syn",
-			nftBits("meta mark", 0, o.Mask))
+			nftBits("meta mark", 0, o.Mask, false))
 	case s.repeated:
-		add("%s", nftBits("meta mark", o.bits(s.on), o.Mask))
+		add("%s", nftBits("meta mark", o.bits(s.on), o.Mask, false))
 	default:
-		add("%s", nftBits("ct mark", o.bits(s.on), o.Mask))
+		add("%s", nftBits("ct mark", o.bits(s.on), o.Mask, false))
 	}
 	switch s.only {
 	case unmarked:
-		add("%s", nftBits("meta mark", 0, o.Mask))
+		add("%s", nftBits("meta mark", 0, o.Mask, false))
 	case tcpSegments:
 		add("meta l4proto tcp")
 	case tcpResets:
@@ -181,7 +227,7 @@ func (o Offload) nftStep(s step) string {
 // nftNetwork matches the network protocol if no address does it.
 func (r single) nftNetwork() string {
 	n := r.Rule.network()
-	if n == 0 || r.Src.Bits() > 0 || r.Dst.Bits() > 0 {
+	if n == 0 || restricts(r.Src) || restricts(r.Dst) {
 		return ""
 	}
 	if r.Family == nfqueue.FamilyBridge {

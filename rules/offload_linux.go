@@ -24,34 +24,34 @@ func (o Offload) parts(s step) []part {
 	var m matcher
 	switch {
 	case s.only == reopening:
-		m.mark(0, o.Mask)
+		m.mark(0, o.Mask, expr.CmpOpEq)
 	case s.repeated:
-		m.mark(o.bits(s.on), o.Mask)
+		m.mark(o.bits(s.on), o.Mask, expr.CmpOpEq)
 	default:
-		m.ctMark(o.bits(s.on), o.Mask)
+		m.ctMark(o.bits(s.on), o.Mask, expr.CmpOpEq)
 	}
 	switch s.only {
 	case unmarked:
-		m.mark(0, o.Mask)
+		m.mark(0, o.Mask, expr.CmpOpEq)
 	case reopening:
-		m.ctState(CTEstablished)
-		m.protocol(TCP)
+		m.ctState(CTEstablished, expr.CmpOpEq)
+		m.protocol(TCP, expr.CmpOpEq)
 		m.transport("TCP flags", 13, 1)
 		m.mask("TCP flags", []byte{tcpOpens})
 		m.compare("TCP flags", expr.CmpOpEq, []byte{tcpSYN})
 	case tcpSegments:
-		m.protocol(TCP)
+		m.protocol(TCP, expr.CmpOpEq)
 	case tcpResets:
-		m.protocol(TCP)
+		m.protocol(TCP, expr.CmpOpEq)
 		m.transport("TCP flags", 13, 1)
 		m.mask("TCP flags", []byte{tcpReset})
 		m.compare("TCP flags", expr.CmpOpNeq, []byte{0})
 	case icmpErrors:
-		m.protocol(ICMP)
-		m.ctState(CTRelated)
+		m.protocol(ICMP, expr.CmpOpEq)
+		m.ctState(CTRelated, expr.CmpOpEq)
 	case icmpv6Errors:
-		m.protocol(ICMPv6)
-		m.ctState(CTRelated)
+		m.protocol(ICMPv6, expr.CmpOpEq)
+		m.ctState(CTRelated, expr.CmpOpEq)
 	}
 	if s.repeated {
 		m.changeMarks(o.bits(s.on), o.Mask)

@@ -20,10 +20,11 @@ import (
 //	proto NUMBER                            another protocol
 //	type TYPE                               ICMP or ICMPv6 type, a number or nft's name
 //	iif NAME, oif NAME                      interface of arrival, of departure
-//	saddr ADDRESS[/BITS], daddr ...         source, destination
-//	sport PORT[-PORT], dport ...            source, destination
-//	port PORT[-PORT]                        source or destination
+//	saddr ADDRESS[/BITS][,...], daddr ...   source, destination
+//	sport PORT[-PORT][,...], dport ...      source, destination
+//	port PORT[-PORT][,...]                  source or destination
 //	uid NUMBER, gid NUMBER                  user, group that sends it
+//	cgroup PATH                             control group of the program that has the socket
 //	mark VALUE[/MASK]                       decimal or 0x...
 //	ct STATE[,STATE...]                     new established related invalid untracked
 //	ctmark VALUE[/MASK]                     mark of the connection
@@ -37,6 +38,11 @@ import (
 //	offload [MASK]                          keep packets of decided connections from the
 //	                                        queue, with DefaultOffload or another mask
 //	noreject                                offload without the rules that reject
+//	not                                     negates the next word, see Rule.Not: one of
+//	                                        the protocols, or of the words from type
+//	                                        to cgroup, mark, ct and ctmark
+//
+// As nft has it, "dport {80, 443}" and "dport != 80" are understood too, and "!" for "not".
 //
 // For instance "out tcp dport 443", "forward udp port 53 iif eth0", "in ip6 icmpv6
 // type echo-request". Also "input" and "output" are understood.
@@ -46,7 +52,7 @@ import (
 func Parse(text string) (Rule, error) {
 	p := &parser{text: text, words: word.Split(text), given: make(map[string]word.Word)}
 	for p.next < len(p.words) {
-		if err := p.clause(p.take()); err != nil {
+		if err := p.clause(); err != nil {
 			return Rule{}, err
 		}
 	}
@@ -138,8 +144,31 @@ func (p *parser) finish() (Rule, error) {
 	return p.rule.normal(), nil
 }
 
-// clause reads the words that belong to the keyword w.
-func (p *parser) clause(w word.Word) error {
+// clause reads a keyword and the words that belong to it.
+func (p *parser) clause() error {
+	w := p.take()
+	if w.Text != "not" && w.Text != "!" {
+		return p.keyword(w)
+	}
+	next := p.take()
+	field, ok := arguments[next.Text]
+	if _, named := protocolOfName[next.Text]; named {
+		field, ok = "Protocol", true
+	}
+	match, can := matchOfField[field]
+	if ok && can {
+		p.rule.Not |= match
+		return p.keyword(next)
+	}
+	if next.Text != "" && !ok && !slices.Contains(keywords(), next.Text) {
+		return p.keyword(next) // which is no word
+	}
+	return p.error(next, fmt.Errorf("expected what can be negated behind %q: a protocol, type, iif, "+
+		"oif, saddr, daddr, sport, dport, port, uid, gid, cgroup, mark, ct or ctmark", w.Text))
+}
+
+// keyword reads the words that belong to the keyword w.
+func (p *parser) keyword(w word.Word) error {
 	if hook, ok := hookOfWord[w.Text]; ok {
 		p.rule.Hook = hook
 		return p.once("Hook", w)
@@ -181,18 +210,44 @@ func (p *parser) clause(w word.Word) error {
 			"(prerouting, in, forward, out, postrouting), "+
 			"a family (inet, ip, ip6, bridge), "+
 			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), "+
-			"or one of proto, type, iif, oif, saddr, daddr, sport, dport, port, uid, gid, mark, "+
-			"ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, "+
+			"or one of not, proto, type, iif, oif, saddr, daddr, sport, dport, port, uid, gid, "+
+			"cgroup, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, "+
 			"noreject"))
 	}
 	value := p.take()
+	if match, can := matchOfField[field]; value.Text == "!=" && can {
+		if p.rule.Not&match != 0 {
+			return p.error(value, errors.New("this is negated twice"))
+		}
+		p.rule.Not |= match
+		value = p.take()
+	}
 	if err := p.once(field, value); err != nil {
 		return err
 	}
-	if err := p.set(w.Text, value.Text); err != nil {
+	text := value.Text
+	if matchOfField[field]&(MatchSrc|MatchDst|MatchSrcPort|MatchDstPort|MatchPort) != 0 {
+		text = p.list(text)
+	}
+	if err := p.set(w.Text, text); err != nil {
 		return p.error(value, err)
 	}
 	return nil
+}
+
+// list returns a value. If it begins with a brace as those of nft, it is all up to the other one,
+// without the braces.
+func (p *parser) list(value string) string {
+	if !strings.HasPrefix(value, "{") {
+		return value
+	}
+	for !strings.HasSuffix(value, "}") && p.next < len(p.words) {
+		value += p.take().Text
+	}
+	if inner, ok := strings.CutSuffix(value[1:], "}"); ok {
+		return strings.TrimSuffix(inner, ",")
+	}
+	return value
 }
 
 // keywords returns the words that a clause can begin with, in order.
@@ -215,7 +270,7 @@ func keywords() []string {
 }
 
 // flagWords are the keywords that no value must follow.
-var flagWords = []string{"fanout", "bypass", "nobypass", "offload", "noreject"}
+var flagWords = []string{"fanout", "bypass", "nobypass", "offload", "noreject", "not"}
 
 var hookOfWord = map[string]nfqueue.Hook{"input": nfqueue.HookInput, "output": nfqueue.HookOutput}
 

@@ -5,6 +5,7 @@ package rules_test
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -24,6 +25,14 @@ func parse(t testing.TB, text string) rules.Rule {
 	return r
 }
 
+// prefixes returns those of a test.
+func prefixes(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		text      string
@@ -37,11 +46,11 @@ func TestParse(t *testing.T) {
 		{
 			"out tcp dport 443",
 			rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.TCP,
-				DstPort: rules.Ports{First: 443}},
+				DstPort: rules.Ports{{First: 443}}},
 			"",
 		},
 		{"forward udp port 53 iif eth0", rules.Rule{Hook: nfqueue.HookForward, Protocol: rules.UDP,
-			Port: rules.Ports{First: 53}, InDevName: "eth0"}, "forward udp iif eth0 port 53"},
+			Port: rules.Ports{{First: 53}}, InDevName: "eth0"}, "forward udp iif eth0 port 53"},
 		{"in ip6 icmpv6 type echo-request", rules.Rule{
 			Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6,
 			Protocol: rules.ICMPv6, ICMPType: rules.NewICMPType(128)}, ""},
@@ -60,15 +69,15 @@ func TestParse(t *testing.T) {
 		{"out tcp daddr 192.0.2.0/24 dport 80-90 ct new mark 0x1/0xff queue 3-5 fanout " +
 			"nobypass", rules.Rule{
 			Hook: nfqueue.HookOutput, Protocol: rules.TCP,
-			Dst:     netip.MustParsePrefix("192.0.2.0/24"),
-			DstPort: rules.Ports{First: 80, Last: 90}, CTState: rules.CTNew,
+			Dst:     prefixes("192.0.2.0/24"),
+			DstPort: rules.Ports{{First: 80, Last: 90}}, CTState: rules.CTNew,
 			Mark: 1, MarkMask: 0xff,
 			Queue: 3, Queues: 3, Fanout: true, NoBypass: true,
 		}, "out tcp daddr 192.0.2.0/24 dport 80-90 mark 0x1/0xff ct new queue 3-5 fanout nobypass"},
 		{" \tnobypass\n proto 6   postrouting oif a.b saddr 2001:DB8::1/64 " +
 			"priority -300", rules.Rule{
 			Hook: nfqueue.HookPostrouting, Protocol: rules.TCP, OutDevName: "a.b",
-			Src:      netip.MustParsePrefix("2001:db8::/64"),
+			Src:      prefixes("2001:db8::/64"),
 			Priority: -300, NoBypass: true,
 		}, "postrouting tcp oif a.b saddr 2001:db8::/64 priority -300 nobypass"},
 		{"in iif in oif", rules.Rule{}, "error"},
@@ -76,7 +85,7 @@ func TestParse(t *testing.T) {
 		{
 			"in proto 47 saddr 192.0.2.1",
 			rules.Rule{Hook: nfqueue.HookInput, Protocol: 47,
-				Src: netip.MustParsePrefix("192.0.2.1/32")},
+				Src: prefixes("192.0.2.1/32")},
 			"",
 		},
 		{"in mark 10", rules.Rule{Hook: nfqueue.HookInput, Mark: 10, MarkMask: all}, "in mark 0xa"},
@@ -108,11 +117,40 @@ func TestParse(t *testing.T) {
 		},
 		{"in queue 7-7", rules.Rule{Hook: nfqueue.HookInput, Queue: 7}, "in queue 7"},
 		{"in udp sport 0-5 dport 0080", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.UDP,
-			SrcPort: rules.Ports{Last: 5}, DstPort: rules.Ports{First: 80},
+			SrcPort: rules.Ports{{Last: 5}}, DstPort: rules.Ports{{First: 80}},
 		}, "in udp sport 0-5 dport 80"},
+		{"out tcp dport 443,80,81-90,85", rules.Rule{Hook: nfqueue.HookOutput,
+			Protocol: rules.TCP, DstPort: rules.Ports{{First: 80, Last: 90}, {First: 443}},
+		}, "out tcp dport 80-90,443"},
+		{"in udp sport 65535,0", rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.UDP,
+			SrcPort: rules.Ports{{}, {First: 65535}}}, "in udp sport 0,65535"},
+		{"in udp sport { 53, 5353 } ! daddr {10.0.0.0/8}", rules.Rule{Hook: nfqueue.HookInput,
+			Protocol: rules.UDP, SrcPort: rules.Ports{{First: 53}, {First: 5353}},
+			Dst: prefixes("10.0.0.0/8"), Not: rules.MatchDst,
+		}, "in udp not daddr 10.0.0.0/8 sport 53,5353"},
+		{"in saddr 192.168.0.0/16,10.1.2.3/8,10.9.0.0/16,192.0.2.1", rules.Rule{
+			Hook: nfqueue.HookInput, Src: prefixes("10.0.0.0/8", "192.0.2.1/32", "192.168.0.0/16"),
+		}, "in saddr 10.0.0.0/8,192.0.2.1,192.168.0.0/16"},
+		{"out not tcp not iif", rules.Rule{}, "error"},
+		{"out not tcp", rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.TCP,
+			Not: rules.MatchProtocol}, ""},
+		{"in ip6 not icmp", rules.Rule{Hook: nfqueue.HookInput, Family: nfqueue.FamilyIPv6,
+			Protocol: rules.ICMP, Not: rules.MatchProtocol}, "in ip6 not icmp"},
+		{"out udp dport != 53 not uid 0 cgroup system.slice//a@b.service/", rules.Rule{
+			Hook: nfqueue.HookOutput, Protocol: rules.UDP, DstPort: rules.Ports{{First: 53}},
+			UID: rules.NewOwnerID(0), Cgroup: "/system.slice/a@b.service",
+			Not: rules.MatchDstPort | rules.MatchUID,
+		}, "out udp not dport 53 not uid 0 cgroup /system.slice/a@b.service"},
+		{"postrouting tcp not sport 1 not oif a not proto 5", rules.Rule{}, "error"},
+		{"forward not proto 47 not iif a not oif b not mark 1/3 not ct new not ctmark 2",
+			rules.Rule{Hook: nfqueue.HookForward, Protocol: 47, InDevName: "a", OutDevName: "b",
+				Mark: 1, MarkMask: 3, CTState: rules.CTNew, CTMark: 2, CTMarkMask: all,
+				Not: rules.MatchProtocol | rules.MatchInDevName | rules.MatchOutDevName |
+					rules.MatchMark | rules.MatchCTState | rules.MatchCTMark,
+			}, "forward not proto 47 not iif a not oif b not mark 0x1/0x3 not ct new not ctmark 0x2"},
 		{"forward bridge saddr 0.0.0.0/0 priority -200", rules.Rule{
 			Hook: nfqueue.HookForward, Priority: -200, Family: nfqueue.FamilyBridge,
-			Src: netip.MustParsePrefix("0.0.0.0/0"),
+			Src: prefixes("0.0.0.0/0"),
 		}, ""},
 	} {
 		if c.canonical == "error" {
@@ -127,7 +165,7 @@ func TestParse(t *testing.T) {
 			continue
 		}
 		c.want.Queues = max(c.want.Queues, 1)
-		if got != c.want {
+		if !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", c.text, got, c.want)
 		}
 		if c.canonical == "" {
@@ -143,12 +181,12 @@ func TestParse(t *testing.T) {
 func TestStringMeansTheSame(t *testing.T) {
 	for _, r := range []rules.Rule{
 		{
-			Protocol: rules.TCP, DstPort: rules.Ports{First: 80}, Mark: 1,
-			Src: netip.MustParsePrefix("192.0.2.7/24"),
+			Protocol: rules.TCP, DstPort: rules.Ports{{First: 80}}, Mark: 1,
+			Src: prefixes("192.0.2.7/24"),
 		},
 		{
-			Protocol: 6, DstPort: rules.Ports{First: 80, Last: 80}, Mark: 1, MarkMask: all,
-			Queues: 1, Src: netip.MustParsePrefix("192.0.2.0/24"),
+			Protocol: 6, DstPort: rules.Ports{{First: 80, Last: 80}}, Mark: 1, MarkMask: all,
+			Queues: 1, Src: prefixes("192.0.2.0/24"),
 		},
 	} {
 		want := "prerouting tcp saddr 192.0.2.0/24 dport 80 mark 0x1"
@@ -178,7 +216,6 @@ func TestParseErrors(t *testing.T) {
 		{"out tcp dport", "", 13, "expected a port"},
 		{"out tcp dport 443x", "443x", 14, "expected a port"},
 		{"out tcp dport 65536", "65536", 14, "expected a port"},
-		{"out tcp dport 0", "0", 14, "port 0"},
 		{"out tcp dport 90-80", "90-80", 14, "ends before"},
 		{"out tcp dport 80-", "80-", 14, "expected a port"},
 		{"out in", "in", 4, `"out" (column 1) has already`},
@@ -236,6 +273,27 @@ func TestParseErrors(t *testing.T) {
 		{"forward bridge", "", 14, "br_netfilter"},
 		{"prerouting bridge priority -1", "-1", 27, "br_netfilter"},
 		{"in iif eth*", "eth*", 7, "patterns"},
+		{"out tcp dport 80,", "80,", 14, "expected a port"},
+		{"out tcp dport 80 443", "443", 17, "expected a hook"},
+		{"out tcp dport {80,443", "{80,443", 14, "expected a port"},
+		{"out tcp dport 80,90-85", "80,90-85", 14, "90-85 ends before"},
+		{"out saddr 10.0.0.0/8,fe80::/10", "10.0.0.0/8,fe80::/10", 10, "no address of the family ip"},
+		{"out not", "", 7, "what can be negated"},
+		{"not out", "out", 4, "what can be negated"},
+		{"out not not tcp", "not", 8, "what can be negated"},
+		{"out not packets 5", "packets", 8, "what can be negated"},
+		{"out not dprot 5", "dprot", 8, `did you mean "dport"?`},
+		{"out not tcp dport 80", "80", 18, "negate the ports only"},
+		{"out not icmp type 8", "8", 18, "negate the type only"},
+		{"out tcp not dport != 5", "!=", 18, "negated twice"},
+		{"out tcp not dport 0-65535", "0-65535", 18, "no packet matches"},
+		{"out not saddr ::/0", "::/0", 14, "no packet matches"},
+		{"in iif !=", "", 9, "expected the name"},
+		{"forward cgroup a", "a", 15, "of no socket"},
+		{"postrouting cgroup /a", "/a", 19, "use out"},
+		{"out cgroup", "", 10, "expected the path"},
+		{"out cgroup /", "/", 11, "name one below"},
+		{"out cgroup /sys/fs/cgroup/a.slice", "/sys/fs/cgroup/a.slice", 11, ": /a.slice"},
 	} {
 		_, err := rules.Parse(c.text)
 		var p *rules.ParseError
@@ -259,6 +317,8 @@ func FuzzParse(f *testing.F) {
 			"priority -2147483648 queue 1-65535 bypass",
 		"in icmp type 255 ct untracked,invalid,related,established",
 		"inet in sctp sport 0-1 mark 0",
+		"out not tcp ! saddr 10.0.0.0/8,192.0.2.0/24 cgroup != a/b",
+		"in udp dport { 53, 80-90, 85-100 } not sport 1,3 not iif lo",
 		"forward offload 0x300 noreject ctmark 1/3 packets 5 bytes 18446744073709551615",
 	} {
 		f.Add(s)
@@ -274,11 +334,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		again, err := rules.Parse(r.String())
-		if err != nil || again != r {
+		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Fatalf("%q\nis %+v,\nprinted %q,\nwhich is %+v (%v)", s, r, r, again, err)
 		}
-		if err := r.Validate(); err != nil {
-			t.Fatal(err)
+		if err := r.Validate(); err != nil || !r.Equal(again) {
+			t.Fatal(r, again, err)
 		}
 		if _, err := r.NFT(); err != nil {
 			t.Fatal(err)

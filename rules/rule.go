@@ -4,6 +4,7 @@ package rules
 
 import (
 	"net/netip"
+	"path"
 
 	"github.com/chifflier/nfqueue-go"
 )
@@ -38,10 +39,11 @@ type Rule struct {
 	// which AH is not one for nf_tables: the protocol is 51 where it is there, whatever follows.
 	// Rules of ip6tables look behind it.
 	Protocol Protocol
-	// Src is where the packet comes from: an address (all bits) or a prefix.
-	Src netip.Prefix
-	// Dst is where the packet goes to: an address (all bits) or a prefix.
-	Dst netip.Prefix
+	// Src is where the packet comes from, one of several addresses (all bits) or prefixes of one
+	// family. None is any.
+	Src []netip.Prefix
+	// Dst is like Src, for where the packet goes to.
+	Dst []netip.Prefix
 	// SrcPort needs a Protocol with ports. Of a fragmented packet only the first
 	// fragment has them, unless conntrack reassembles it before the rule, and later ones do
 	// not match.
@@ -59,6 +61,12 @@ type Rule struct {
 	UID OwnerID
 	// GID is the group of that user's process (its fsgid). See UID.
 	GID OwnerID
+	// Cgroup is the path of a control group (version 2), as /proc/PID/cgroup has it, such as
+	// "/system.slice/sshd.service". It matches packets of sockets that were made in this group or
+	// below it: at output those that send, at prerouting and input those of TCP and UDP that
+	// receive. A half-open or ended TCP connection has no group. Install looks the path up, so
+	// the group must exist. A group that is made anew is another one. It needs Linux 5.13.
+	Cgroup string
 
 	// Mark is the packet's mark, of which only the bits in MarkMask are looked at.
 	Mark uint32
@@ -81,6 +89,14 @@ type Rule struct {
 	// bytes, of both directions together, with IP headers. See FirstPackets.
 	FirstBytes uint64
 
+	// Not are fields that are negated: a packet has to be different from what they say. What they
+	// depend on still holds. With Not: MatchDstPort, a packet is of the Protocol, has ports (so it
+	// is no later fragment), and its destination port is none of DstPort. An address that is
+	// not in Src is of the same family. A packet without a sender that the kernel knows has no other
+	// UID, GID or Cgroup either, and one without a connection no other CTMark. It does not match.
+	// With MatchPort neither port is one of Port.
+	Not Match
+
 	// Offload, if it is not zero, keeps packets of decided connections from the queue.
 	Offload Offload
 
@@ -98,10 +114,9 @@ type Rule struct {
 
 // normal returns the rule as Parse makes it, with one form for each meaning.
 func (r Rule) normal() Rule {
-	for _, p := range []*netip.Prefix{&r.Src, &r.Dst} {
-		if p.IsValid() {
-			*p = p.Masked()
-		}
+	r.Src, r.Dst = normalPrefixes(r.Src), normalPrefixes(r.Dst)
+	if r.Cgroup != "" {
+		r.Cgroup = path.Clean("/" + r.Cgroup)
 	}
 	for _, p := range []*Ports{&r.SrcPort, &r.DstPort, &r.Port} {
 		*p = p.normal()
@@ -116,6 +131,9 @@ func (r Rule) normal() Rule {
 	return r
 }
 
+// Equal reports whether two rules mean the same.
+func (r Rule) Equal(other Rule) bool { return r.String() == other.String() }
+
 // lastQueue is wrong if the numbers are exceeded, which Validate refuses.
 func (r Rule) lastQueue() uint16 { return r.Queue + max(r.Queues, 1) - 1 }
 
@@ -125,13 +143,21 @@ func (r Rule) network() nfqueue.Family {
 	if r.Family == nfqueue.FamilyIPv4 || r.Family == nfqueue.FamilyIPv6 {
 		return r.Family
 	}
-	for _, p := range []netip.Prefix{r.Src, r.Dst} {
-		if p.IsValid() {
-			return familyOf(p)
+	for _, all := range [][]netip.Prefix{r.Src, r.Dst} {
+		for _, p := range all {
+			if p.IsValid() {
+				return familyOf(p)
+			}
 		}
+	}
+	if r.not(MatchProtocol) {
+		return 0
 	}
 	return networkOf(r.Protocol)
 }
+
+// hasPorts reports whether the rule looks at ports.
+func (r Rule) hasPorts() bool { return len(r.SrcPort)+len(r.DstPort)+len(r.Port) > 0 }
 
 // tracks reports whether the rule uses conntrack.
 func (r Rule) tracks() bool {
@@ -144,4 +170,14 @@ func familyOf(p netip.Prefix) nfqueue.Family {
 		return nfqueue.FamilyIPv4
 	}
 	return nfqueue.FamilyIPv6
+}
+
+// lastAddress returns the last address of a prefix.
+func lastAddress(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < p.Addr().BitLen(); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }

@@ -33,13 +33,19 @@ func (r single) network() nfqueue.Family {
 }
 
 // singles returns the rules that match the same together. They exclude each other in effect: what
-// one queues does not reach the next.
+// one queues does not reach the next. Packets that have a port at neither side are those that have
+// it not at the one and not at the other, which one rule says.
 func (r Rule) singles() []single {
 	sides := []Rule{r}
-	if r.Port != (Ports{}) {
-		src, dst := r, r
-		src.Port, src.SrcPort = Ports{}, r.Port
-		dst.Port, dst.DstPort = Ports{}, r.Port
+	src, dst := r, r
+	src.Port, src.SrcPort = nil, r.Port
+	dst.Port, dst.DstPort = nil, r.Port
+	switch {
+	case r.not(MatchPort):
+		src.DstPort = r.Port
+		src.Not = r.Not&^MatchPort | MatchSrcPort | MatchDstPort
+		sides = []Rule{src}
+	case len(r.Port) > 0:
 		sides = []Rule{src, dst}
 	}
 	var all []single
@@ -52,7 +58,7 @@ func (r Rule) singles() []single {
 }
 
 func (r Rule) transportHeaders() []transportHeader {
-	if r.SrcPort == (Ports{}) && r.DstPort == (Ports{}) && r.Port == (Ports{}) && !r.ICMPType.set {
+	if !r.hasPorts() && !r.ICMPType.set {
 		return []transportHeader{anyPacket}
 	}
 	switch r.network() {

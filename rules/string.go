@@ -22,39 +22,34 @@ func (r Rule) String() string {
 	if r.Family != 0 {
 		add(r.Family.String())
 	}
-	if _, named := protocolNames[r.Protocol]; named {
-		add(protocolText(r.Protocol))
-	} else if r.Protocol != 0 {
-		add("proto", protocolText(r.Protocol))
-	}
-	if r.ICMPType.set {
-		add("type", r.ICMPType.name(r.Protocol))
-	}
-	optional := func(word, value string) {
-		if value != "" {
-			add(word, value)
+	set := r.set()
+	match := func(m Match, w ...string) {
+		if r.not(m) && set&m != 0 {
+			add("not")
+		}
+		if set&m != 0 {
+			add(w...)
 		}
 	}
-	optional("iif", r.InDevName)
-	optional("oif", r.OutDevName)
-	optional("saddr", address(r.Src))
-	optional("daddr", address(r.Dst))
-	optional("sport", r.SrcPort.String())
-	optional("dport", r.DstPort.String())
-	optional("port", r.Port.String())
-	if r.UID.set {
-		add("uid", r.UID.String())
+	if _, named := protocolNames[r.Protocol]; named {
+		match(MatchProtocol, protocolText(r.Protocol))
+	} else {
+		match(MatchProtocol, "proto", protocolText(r.Protocol))
 	}
-	if r.GID.set {
-		add("gid", r.GID.String())
-	}
-	if r.MarkMask != 0 {
-		add("mark", markText(r.Mark, r.MarkMask))
-	}
-	optional("ct", r.CTState.String())
-	if r.CTMarkMask != 0 {
-		add("ctmark", markText(r.CTMark, r.CTMarkMask))
-	}
+	match(MatchICMPType, "type", r.ICMPType.name(r.Protocol))
+	match(MatchInDevName, "iif", r.InDevName)
+	match(MatchOutDevName, "oif", r.OutDevName)
+	match(MatchSrc, "saddr", strings.Join(addresses(r.Src), ","))
+	match(MatchDst, "daddr", strings.Join(addresses(r.Dst), ","))
+	match(MatchSrcPort, "sport", r.SrcPort.String())
+	match(MatchDstPort, "dport", r.DstPort.String())
+	match(MatchPort, "port", r.Port.String())
+	match(MatchUID, "uid", r.UID.String())
+	match(MatchGID, "gid", r.GID.String())
+	match(MatchCgroup, "cgroup", r.Cgroup)
+	match(MatchMark, "mark", markText(r.Mark, r.MarkMask))
+	match(MatchCTState, "ct", r.CTState.String())
+	match(MatchCTMark, "ctmark", markText(r.CTMark, r.CTMarkMask))
 	if r.FirstPackets != 0 {
 		add("packets", strconv.FormatUint(r.FirstPackets, 10))
 	}
@@ -92,16 +87,17 @@ func hookWord(h nfqueue.Hook) string {
 	return h.String()
 }
 
-// address returns a prefix, without its length if that is all bits, or nothing if
-// there is none.
-func address(p netip.Prefix) string {
-	if !p.IsValid() {
-		return ""
+// addresses returns prefixes, without their length if that is all bits.
+func addresses(all []netip.Prefix) []string {
+	var texts []string
+	for _, p := range all {
+		text := p.String()
+		if p.IsSingleIP() {
+			text = p.Addr().String()
+		}
+		texts = append(texts, text)
 	}
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
+	return texts
 }
 
 // markText returns "0x1", or "0x1/0xff" with a mask.

@@ -5,8 +5,10 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -39,15 +41,16 @@ func (r Rule) Validate() error {
 		{"Priority", r.checkPriority()},
 		{"InDevName", r.checkInDevName()},
 		{"OutDevName", r.checkOutDevName()},
-		{"Src", r.checkAddress(r.Src)},
-		{"Dst", r.checkAddress(r.Dst)},
+		{"Src", r.checkAddresses(r.Src, MatchSrc)},
+		{"Dst", r.checkAddresses(r.Dst, MatchDst)},
 		{"Protocol", r.checkProtocol()},
-		{"SrcPort", r.checkPorts(r.SrcPort)},
-		{"DstPort", r.checkPorts(r.DstPort)},
+		{"SrcPort", r.checkPorts(r.SrcPort, MatchSrcPort)},
+		{"DstPort", r.checkPorts(r.DstPort, MatchDstPort)},
 		{"Port", r.checkEitherPort()},
 		{"ICMPType", r.checkICMPType()},
 		{"UID", r.checkOwner(r.UID)},
 		{"GID", r.checkOwner(r.GID)},
+		{"Cgroup", r.checkCgroup()},
 		{"Mark", checkMark(r.Mark, r.MarkMask)},
 		{"CTState", r.checkCTState()},
 		{"CTMark", r.checkCTMark()},
@@ -56,6 +59,7 @@ func (r Rule) Validate() error {
 		{"Offload", r.checkOffload()},
 		{"Queues", r.checkQueues()},
 		{"Fanout", r.checkFanout()},
+		{"Not", r.checkNot()},
 	} {
 		if check.err != nil {
 			return &FieldError{check.field, check.err}
@@ -125,27 +129,30 @@ func checkIface(name string) error {
 		return strings.ContainsRune("/:*\"'\\", c) || c == utf8.RuneError || unicode.IsSpace(c) ||
 			!unicode.IsGraphic(c)
 	}
-	if name == "." || name == ".." || strings.ContainsFunc(name, bad) {
+	if name == "." || name == ".." || name == "!=" || strings.ContainsFunc(name, bad) {
 		return fmt.Errorf("%q is not the name of an interface; patterns are not supported", name)
 	}
 	return nil
 }
 
-func (r Rule) checkAddress(p netip.Prefix) error {
-	if p == (netip.Prefix{}) {
-		return nil
-	}
-	if !p.IsValid() {
-		return errors.New("not a valid prefix")
-	}
-	if only := r.network(); familyOf(p) != only {
-		return fmt.Errorf("%v is no address of the family %v, of which all else is", p.Addr(), only)
+func (r Rule) checkAddresses(all []netip.Prefix, m Match) error {
+	for _, p := range all {
+		if !p.IsValid() {
+			return errors.New("not a valid prefix")
+		}
+		if only := r.network(); familyOf(p) != only {
+			return fmt.Errorf("%v is no address of the family %v, of which all else is", p.Addr(),
+				only)
+		}
+		if p.Bits() == 0 && r.not(m) {
+			return fmt.Errorf("no packet matches: every address is in %v", p)
+		}
 	}
 	return nil
 }
 
 func (r Rule) checkProtocol() error {
-	if need := networkOf(r.Protocol); need != 0 && r.network() != need {
+	if need := networkOf(r.Protocol); need != 0 && r.network() != need && !r.not(MatchProtocol) {
 		return fmt.Errorf("%v is not carried by the family %v but by %v", r.Protocol, r.network(),
 			need)
 	}
@@ -156,30 +163,84 @@ func (r Rule) checkProtocol() error {
 	return nil
 }
 
-func (r Rule) checkPorts(p Ports) error {
-	if p == (Ports{}) {
+func (r Rule) checkPorts(p Ports, m Match) error {
+	if len(p) == 0 {
 		return nil
+	}
+	if r.Protocol.HasPorts() && r.not(MatchProtocol) {
+		return fmt.Errorf("ports need a protocol, and all but %v match; negate the ports only",
+			r.Protocol)
 	}
 	if !r.Protocol.HasPorts() {
 		return errors.New("ports need one of the protocols tcp, udp, udplite, sctp or dccp")
 	}
-	if p.Last != 0 && p.Last < p.First {
-		return fmt.Errorf("the range %v ends before it begins", p)
+	for _, one := range p {
+		if !one.valid() {
+			return fmt.Errorf("the range %v ends before it begins", Ports{one})
+		}
+		if one == (PortRange{Last: math.MaxUint16}) && r.not(m) {
+			return errors.New("no packet matches: every port is in 0-65535")
+		}
 	}
 	return nil
 }
 
 func (r Rule) checkEitherPort() error {
-	if r.Port != (Ports{}) && (r.SrcPort != (Ports{}) || r.DstPort != (Ports{})) {
+	if len(r.Port) > 0 && len(r.SrcPort)+len(r.DstPort) > 0 {
 		return errors.New("a port of either side cannot be combined with a source or " +
 			"destination port")
 	}
-	return r.checkPorts(r.Port)
+	return r.checkPorts(r.Port, MatchPort)
 }
 
 func (r Rule) checkICMPType() error {
-	if r.ICMPType.set && r.Protocol != ICMP && r.Protocol != ICMPv6 {
+	known := r.Protocol == ICMP || r.Protocol == ICMPv6
+	if r.ICMPType.set && known && r.not(MatchProtocol) {
+		return fmt.Errorf("a type needs a protocol, and all but %v match; negate the type only",
+			r.Protocol)
+	}
+	if r.ICMPType.set && !known {
 		return errors.New("a type needs one of the protocols icmp or icmpv6")
+	}
+	return nil
+}
+
+// checkCgroup allows the hooks at which nf_tables looks for the socket (nft_socket_validate).
+func (r Rule) checkCgroup() error {
+	const mounted = "/sys/fs/cgroup/"
+	bad := func(c rune) bool {
+		return c == '"' || c == '\'' || c == utf8.RuneError || unicode.IsSpace(c) || !unicode.IsGraphic(c)
+	}
+	switch {
+	case r.Cgroup == "":
+		return nil
+	case r.Cgroup == "/":
+		return errors.New("every program is in the control group /; name one below it")
+	case strings.HasPrefix(r.Cgroup, mounted):
+		return fmt.Errorf("the path of a control group begins where it is mounted, as in "+
+			"/proc/PID/cgroup: %s", r.Cgroup[len(mounted)-1:])
+	case strings.ContainsFunc(r.Cgroup, bad):
+		return fmt.Errorf("%q is not the path of a control group", r.Cgroup)
+	case r.Family == nfqueue.FamilyBridge:
+		return errors.New("the socket of a bridged packet is not known")
+	case r.Hook == nfqueue.HookForward:
+		return errors.New("a forwarded packet is of no socket; use in, out or prerouting")
+	case r.Hook == nfqueue.HookPostrouting:
+		return errors.New("nf_tables does not look for the socket at postrouting; use out")
+	}
+	return nil
+}
+
+func (r Rule) checkNot() error {
+	for _, field := range slices.Sorted(maps.Keys(matchOfField)) {
+		m := matchOfField[field]
+		if r.not(m) && r.set()&m == 0 {
+			return fmt.Errorf("%s is negated and not set", field)
+		}
+		r.Not &^= m
+	}
+	if r.Not != 0 {
+		return fmt.Errorf("unknown bits %#x", uint32(r.Not))
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func (d *drain) prepare() (err error) {
 	for i := range s.Queues {
 		port := uint16(drainPort + i)
 		queued = append(queued, rules.Rule{
-			Hook: nfqueue.HookOutput, Protocol: rules.UDP, DstPort: rules.Ports{First: port},
+			Hook: nfqueue.HookOutput, Protocol: rules.UDP, DstPort: rules.Ports{{First: port}},
 			Queue: uint16(i), NoBypass: true,
 		})
 		sink, err := listenSink(d.host, port)

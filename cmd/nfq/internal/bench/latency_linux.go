@@ -120,7 +120,7 @@ func (p *latency) prepare(ctx context.Context, s *situation, consumers []consume
 		rules.Rule{
 			Hook:     nfqueue.HookInput,
 			Protocol: rules.UDP,
-			DstPort:  rules.Ports{First: loadPort},
+			DstPort:  rules.Ports{{First: loadPort}},
 		},
 	)
 	n, err := newPair(&p.closers, queued...)

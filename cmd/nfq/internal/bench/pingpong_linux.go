@@ -38,9 +38,10 @@ const (
 func pingRules(n int) (queued []rules.Rule) {
 	for i := range n {
 		rule := rules.Rule{Hook: nfqueue.HookInput, Protocol: rules.UDP, Queue: uint16(i)}
-		rule.DstPort.First = pingServerPort + uint16(i)
+		rule.DstPort = rules.Ports{{First: pingServerPort + uint16(i)}}
 		back := rule
-		back.Hook, back.DstPort.First = nfqueue.HookOutput, pingClientPort+uint16(i)
+		back.Hook = nfqueue.HookOutput
+		back.DstPort = rules.Ports{{First: pingClientPort + uint16(i)}}
 		queued = append(queued, rule, back)
 	}
 	return queued

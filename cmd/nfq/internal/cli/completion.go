@@ -71,13 +71,16 @@ func completeRule(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 	case last == "ct":
 		offer = []string{"new", "established", "related", "invalid", "untracked"}
 	case slices.Contains(valueWords, last):
+	case last == "not":
+		offer = strings.Fields("tcp udp icmp icmpv6 sctp proto type iif oif saddr daddr " +
+			"sport dport port uid gid cgroup mark ct ctmark")
 	default:
 		offer = append(
-			strings.Fields("inet ip ip6 bridge tcp udp icmp icmpv6 sctp iif oif ct or"),
+			strings.Fields("inet ip ip6 bridge tcp udp icmp icmpv6 sctp iif oif ct not or"),
 			valueWords...)
 	}
 	return offer, cobra.ShellCompDirectiveNoFileComp
 }
 
 // valueWords are those words of a rule that a value follows which cannot be guessed.
-var valueWords = strings.Fields("proto type saddr daddr sport dport port uid gid mark ctmark packets bytes priority queue")
+var valueWords = strings.Fields("proto type saddr daddr sport dport port uid gid cgroup mark ctmark packets bytes priority queue")

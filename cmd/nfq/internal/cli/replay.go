@@ -170,8 +170,9 @@ func replayRule(text string) (rules.Rule, error) {
 	case r.CTMarkMask != 0, r.FirstPackets != 0, r.FirstBytes != 0, r.Offload != (rules.Offload{}):
 		return r, errors.New("--rule: a capture does not tell the connection; " +
 			"leave ctmark, packets, bytes and offload out")
-	case r.UID != (rules.OwnerID{}), r.GID != (rules.OwnerID{}):
-		return r, errors.New("--rule: a capture does not tell the sender; leave uid and gid out")
+	case r.UID != (rules.OwnerID{}), r.GID != (rules.OwnerID{}), r.Cgroup != "":
+		return r, errors.New("--rule: a capture does not tell the sender; " +
+			"leave uid, gid and cgroup out")
 	}
 	return r, nil
 }

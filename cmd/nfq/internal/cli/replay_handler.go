@@ -6,6 +6,7 @@ package cli
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/chifflier/nfqueue-go"
@@ -80,37 +81,40 @@ func matches(r rules.Rule, p *nfqueue.Packet) bool {
 	flow, ok := p.Flow()
 	isIP := ok &&
 		(p.Family() != nfqueue.FamilyBridge || p.EtherType() == 0x0800 || p.EtherType() == 0x86dd)
-	if onIP := r.Protocol != 0 || r.Src.IsValid() || r.Dst.IsValid(); onIP && !isIP {
+	if onIP := r.Protocol != 0 || len(r.Src)+len(r.Dst) > 0; onIP && !isIP ||
+		!sameFamily(r.Src, flow.Src) || !sameFamily(r.Dst, flow.Dst) {
 		return false
 	}
 	in, out := p.InDevName(), p.OutDevName()
 	if p.Family() == nfqueue.FamilyBridge {
 		in, out = p.PhysInDevName(), p.PhysOutDevName()
 	}
-	return (r.Family == 0 || r.Family == p.Family()) &&
-		(r.InDevName == "" || r.InDevName == in) &&
-		(r.OutDevName == "" || r.OutDevName == out) &&
-		(r.Protocol == 0 || r.Protocol == flow.Protocol) &&
-		contains(r.Src, flow.Src) && contains(r.Dst, flow.Dst) &&
-		matchesPorts(r, flow) && matchesType(r, flow) &&
-		p.Mark()&r.MarkMask == r.Mark
-}
-
-func contains(prefix netip.Prefix, a netip.Addr) bool {
-	return !prefix.IsValid() || prefix.Contains(a)
-}
-
-func matchesPorts(r rules.Rule, f nfqueue.Flow) bool {
-	none := rules.Ports{}
-	if r.SrcPort == none && r.DstPort == none && r.Port == none {
-		return true
+	if r.Family != 0 && r.Family != p.Family() || len(r.SrcPort)+len(r.DstPort)+len(r.Port) > 0 &&
+		!flow.HasPorts() || r.ICMPType != (rules.ICMPType{}) && flow.NoTransport {
+		return false
 	}
-	in := func(p rules.Ports, n uint16) bool { return p == none || p.First <= n && n <= max(p.First, p.Last) }
-	return f.HasPorts() && in(r.SrcPort, f.SrcPort) && in(r.DstPort, f.DstPort) &&
-		(in(r.Port, f.SrcPort) || in(r.Port, f.DstPort))
+	// is reports whether a field is as the rule has it, if the rule has it.
+	is := func(m rules.Match, has, equal bool) bool { return !has || equal != (r.Not&m != 0) }
+	return is(rules.MatchInDevName, r.InDevName != "", r.InDevName == in) &&
+		is(rules.MatchOutDevName, r.OutDevName != "", r.OutDevName == out) &&
+		is(rules.MatchProtocol, r.Protocol != 0, r.Protocol == flow.Protocol) &&
+		is(rules.MatchSrc, len(r.Src) > 0, contain(r.Src, flow.Src)) &&
+		is(rules.MatchDst, len(r.Dst) > 0, contain(r.Dst, flow.Dst)) &&
+		is(rules.MatchSrcPort, len(r.SrcPort) > 0, r.SrcPort.Contains(flow.SrcPort)) &&
+		is(rules.MatchDstPort, len(r.DstPort) > 0, r.DstPort.Contains(flow.DstPort)) &&
+		is(rules.MatchPort, len(r.Port) > 0,
+			r.Port.Contains(flow.SrcPort) || r.Port.Contains(flow.DstPort)) &&
+		is(rules.MatchICMPType, r.ICMPType != (rules.ICMPType{}),
+			r.ICMPType == rules.NewICMPType(flow.ICMPType)) &&
+		is(rules.MatchMark, r.MarkMask != 0, p.Mark()&r.MarkMask == r.Mark)
 }
 
-func matchesType(r rules.Rule, f nfqueue.Flow) bool {
-	return r.ICMPType == rules.ICMPType{} ||
-		!f.NoTransport && r.ICMPType == rules.NewICMPType(f.ICMPType)
+// contain reports whether one of the prefixes contains an address.
+func contain(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// sameFamily reports whether an address is of the family of the prefixes.
+func sameFamily(prefixes []netip.Prefix, a netip.Addr) bool {
+	return len(prefixes) == 0 || prefixes[0].Addr().Is4() == a.Is4()
 }

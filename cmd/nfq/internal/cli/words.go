@@ -20,9 +20,9 @@ import (
 
 // ruleWords says what a rule is.
 const ruleWords = `A rule is a hook (in, out, forward, prerouting, postrouting) and what packets have to be like, in any order: inet ip ip6
-bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS], daddr, sport
-PORT[-PORT], dport, port, uid NUMBER, gid, mark VALUE[/MASK], ct STATE, ctmark VALUE[/MASK], packets NUMBER and bytes NUMBER (the
-first ones of a connection), priority NUMBER, queue NUMBER.`
+bridge, tcp udp icmp icmpv6 sctp, proto NUMBER, type TYPE, iif NAME, oif NAME, saddr ADDRESS[/BITS][,...], daddr, sport
+PORT[-PORT][,...], dport, port, uid NUMBER, gid, cgroup PATH, mark VALUE[/MASK], ct STATE, ctmark VALUE[/MASK], packets NUMBER and
+bytes NUMBER (the first ones of a connection), priority NUMBER, queue NUMBER. "not" negates the next word: "out tcp not dport 22,80".`
 
 // ruleHelp says what parseRules reads.
 const ruleHelp = ruleWords + ` Several rules have the word "or"
@@ -160,7 +160,7 @@ func checkRepeat(all []rules.Rule, mark *uint32) error {
 		)
 	}
 	for _, r := range all {
-		if (r.Mark^*mark)&r.MarkMask == 0 {
+		if matched := (r.Mark^*mark)&r.MarkMask == 0; matched != (r.Not&rules.MatchMark != 0) {
 			return fmt.Errorf(
 				"--verdict repeat brings each packet back for ever, since rule %q matches the mark %#x that --mark sets; add \"mark 0/%#[2]x\" to it",
 				r,

@@ -3,6 +3,7 @@
 package impair
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -38,6 +39,15 @@ var mirrorHook = map[nfqueue.Hook]nfqueue.Hook{
 	nfqueue.HookPostrouting: nfqueue.HookPrerouting,
 }
 
+var mirrorMatch = map[rules.Match]rules.Match{
+	rules.MatchInDevName:  rules.MatchOutDevName,
+	rules.MatchOutDevName: rules.MatchInDevName,
+	rules.MatchSrc:        rules.MatchDst,
+	rules.MatchDst:        rules.MatchSrc,
+	rules.MatchSrcPort:    rules.MatchDstPort,
+	rules.MatchDstPort:    rules.MatchSrcPort,
+}
+
 func mirror(r rules.Rule) (rules.Rule, error) {
 	if r.ICMPType != (rules.ICMPType{}) {
 		return r, errors.New("the answers have another ICMP type; leave the type out")
@@ -47,7 +57,13 @@ func mirror(r rules.Rule) (rules.Rule, error) {
 	m.InDevName, m.OutDevName = r.OutDevName, r.InDevName
 	m.Src, m.Dst = r.Dst, r.Src
 	m.SrcPort, m.DstPort = r.DstPort, r.SrcPort
-	if m == r {
+	m.Not = 0
+	for one := rules.Match(1); one != 0 && one <= r.Not; one <<= 1 {
+		if r.Not&one != 0 {
+			m.Not |= cmp.Or(mirrorMatch[one], one)
+		}
+	}
+	if m.Equal(r) {
 		return r, errSymmetric
 	}
 	return m, nil

@@ -20,7 +20,7 @@ var wanted = []string{
 	"nfnetlink_queue", "nf_conntrack_netlink", "nfnetlink_cthelper", "nf_conntrack_bridge",
 	"nf_conntrack_ftp",
 	"nft_queue", "nft_ct", "nft_counter", "nft_objref", "nft_compat", "nft_meta_bridge",
-	"nft_reject_inet",
+	"nft_reject_inet", "nft_socket",
 	"nft_chain_nat", "nft_nat", "nft_redir", "nft_synproxy",
 	"xt_NFQUEUE", "xt_mark", "xt_tcpudp", "iptable_filter", "iptable_mangle", "ip6table_filter",
 	"8021q", "bridge", "br_netfilter", "veth", "dummy", "sctp", "vxlan",

@@ -52,6 +52,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"dump", ""}, "forward\n", false},
 		{[]string{"dump", "out", ""}, "dport\n", false},
 		{[]string{"impair", "out", "udp", "or", "o"}, "out\n", false},
+		{[]string{"dump", "out", "udp", "n"}, "not\n", false},
+		{[]string{"dump", "out", "udp", "not", "dp"}, "dport\n", false},
 		{[]string{"impair", "in", "iif", ""}, "lo\n", false},
 		{[]string{"dump", "in", "dport", ""}, "", false},
 		{[]string{"dump", "--verdict", ""}, "repeat\n", false},

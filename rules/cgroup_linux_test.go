@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package rules_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
+)
+
+// cgroups is a control group of a test.
+type cgroups struct{ root, path, own string }
+
+// newCgroups makes a control group with another one in it. It ends with the test.
+func newCgroups(t *testing.T) *cgroups {
+	t.Helper()
+	labtest.Need(t)
+	if m, err := os.ReadFile("/proc/self/uid_map"); err != nil ||
+		strings.Fields(string(m))[2] == "1" {
+		t.Skip("control groups are made by root only")
+	}
+	if !labtest.AtLeast(t, 5, 13) {
+		t.Skip("nf_tables matches no control groups before Linux 5.13")
+	}
+	c := &cgroups{root: t.TempDir(), path: "/nfqueue-" + strconv.Itoa(os.Getpid())}
+	labtest.Must(t, unix.Mount("none", c.root, "cgroup2", 0, ""))
+	t.Cleanup(func() { labtest.Must(t, unix.Unmount(c.root, 0)) })
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	labtest.Must(t, err)
+	for line := range strings.Lines(string(groups)) {
+		if own, ok := strings.CutPrefix(line, "0::"); ok {
+			c.own = strings.TrimSpace(own)
+		}
+	}
+	for _, path := range []string{c.path, c.path + "/b"} {
+		labtest.Must(t, os.Mkdir(filepath.Join(c.root, path), 0o700))
+		t.Cleanup(func() { labtest.Must(t, os.Remove(filepath.Join(c.root, path))) })
+	}
+	return c
+}
+
+// in does something with the process in a control group.
+func (c *cgroups) in(t *testing.T, path string, do func()) {
+	t.Helper()
+	move := func(path string) {
+		procs := filepath.Join(c.root, path, "cgroup.procs")
+		labtest.Must(t, os.WriteFile(procs, []byte("0"), 0))
+	}
+	move(path)
+	defer move(c.own)
+	do()
+}
+
+// TestCgroup has sockets in control groups send and receive.
+func TestCgroup(t *testing.T) {
+	c := newCgroups(t)
+	n := labtest.Routed(t)
+	inner := c.path + "/b"
+	for _, rule := range []struct {
+		host *netlab.Host
+		rule string
+		want map[string]bool // by where the sockets are
+	}{
+		{n.Client, "out cgroup " + c.path, map[string]bool{c.path: true, inner: true}},
+		{n.Client, "out cgroup " + inner, map[string]bool{inner: true}},
+		{n.Client, "out not cgroup " + c.path, map[string]bool{"/": true}},
+		{n.Client, "out not cgroup " + inner, map[string]bool{"/": true, c.path: true}},
+		{n.Server, "in cgroup " + inner, map[string]bool{inner: true}},
+		{n.Server, "in not cgroup " + inner, map[string]bool{"/": true, c.path: true}},
+		{n.Server, "prerouting cgroup " + c.path, map[string]bool{c.path: true, inner: true}},
+		{n.Server, "prerouting not cgroup " + c.path, map[string]bool{"/": true}},
+	} {
+		t.Run(rule.rule, func(t *testing.T) {
+			install(t, rule.host, rule.rule+" udp dport 2000,2001", rule.rule+" tcp not port 7")
+			rewrite(t, rule.host, 0)
+			for family, e := range families(n) {
+				for _, group := range []string{"/", c.path, inner} {
+					want := plain
+					if rule.want[group] {
+						want = queued
+					}
+					c.in(t, group, func() {
+						u, v := e.anew(2000).datagrams(t, n)
+						defer u.Close()
+						defer v.Close()
+						if _, err := u.Write(plain); err != nil {
+							t.Fatal(err)
+						}
+						if got := receive(t, v); !bytes.Equal(got, want) {
+							t.Errorf("%s, UDP in %s: received %q", family, group, got)
+						}
+						if got := overTCP(t, n, e.anew(2001)); !bytes.Equal(got, want) {
+							t.Errorf("%s, TCP in %s: received %q", family, group, got)
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// overTCP has a TCP connection carry plain, and returns what the server received.
+func overTCP(t *testing.T, n *netlab.Network, e ends) []byte {
+	t.Helper()
+	client, server, err := e.stream(t, n)
+	labtest.Must(t, err)
+	defer server.Close()
+	defer client.Close()
+	if _, err := client.Write(plain); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(plain))
+	if _, err := server.Read(got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestCgroupReplaced: rules that go leave no chain of theirs behind, and others take their place.
+func TestCgroupReplaced(t *testing.T) {
+	c := newCgroups(t)
+	h := labtest.Host(t)
+	set := install(t, h, "out udp not cgroup "+c.path, "out tcp")
+	f, err := set.File()
+	labtest.Must(t, err)
+	defer f.Close()
+	next, err := rules.OpenFile(f, rules.Config{NetNS: h.FD()}, parse(t, "out udp cgroup "+c.path))
+	labtest.Must(t, err)
+	labtest.Must(t, set.Release())
+	rewrite(t, h, 0)
+	l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
+	sendUDP(t, l, l, plain)
+	wantReceived(t, l, plain)
+	labtest.Must(t, next.Close())
+}
+
+func TestCgroupErrors(t *testing.T) {
+	newCgroups(t)
+	h := labtest.Host(t)
+	_, err := rules.Install(rules.Config{NetNS: h.FD()}, parse(t, "out cgroup /no.slice"))
+	if !errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), "no control group /no.slice") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build !kernelmatrix
+
+package rules_test
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/rules"
+)
+
+// run runs a shell command in a host.
+func run(t *testing.T, h *netlab.Host, line string) string {
+	t.Helper()
+	out, err := netlab.In(h, exec.Command("sh", "-ec", line).CombinedOutput)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+// program is one that printed commands are of.
+type program struct {
+	name  string
+	print func(rules.Rule) ([]string, error)
+	queue *regexp.Regexp // what queues in a command
+	count string         // what counts packets in its place
+	list  string
+	reset string
+}
+
+var programs = []program{
+	{
+		"nft", rules.Rule.NFT, regexp.MustCompile(`queue num .*'$`), "counter accept'",
+		"nft list ruleset", "nft flush ruleset",
+	},
+	{
+		"iptables", rules.Rule.IPTables, regexp.MustCompile(`-j NFQUEUE .*$`), "-j ACCEPT",
+		"iptables-save -c; ip6tables-save -c", "for t in filter raw mangle security; do " +
+			"iptables -t $t -F; ip6tables -t $t -F; done",
+	},
+}
+
+// counted matches a counter of nft, or a rule of iptables-save with its counter.
+var counted = regexp.MustCompile(`counter packets (\d+)|(?m)^\[(\d+):\d+\] -A .* -j ACCEPT$`)
+
+// need skips the test without the program.
+func (p program) need(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath(p.name); err != nil {
+		labtest.Must(t, fmt.Errorf("%w: %w", errors.ErrUnsupported, err))
+	}
+}
+
+// packets returns how many packets were counted.
+func (p program) packets(t *testing.T, h *netlab.Host) (packets int) {
+	for _, m := range counted.FindAllStringSubmatch(run(t, h, p.list), -1) {
+		n, err := strconv.Atoi(m[1] + m[2])
+		labtest.Must(t, err)
+		packets += n
+	}
+	return packets
+}
+
+// TestCommands runs the commands that rules with sets and negations are printed as, with a counter
+// in the place of the queue, and has them match what the rules match that Install makes.
+func TestCommands(t *testing.T) {
+	n := labtest.Routed(t)
+	for _, p := range programs {
+		p.need(t)
+		for _, c := range matchCases(n) {
+			if !strings.Contains(c.rule, ",") && !strings.Contains(c.rule, "not ") ||
+				strings.Contains(c.rule, "offload") {
+				continue // one match for each word, or other rules that accept
+			}
+			lines, err := p.print(parse(t, c.rule))
+			var lacks *rules.FieldError
+			if errors.As(err, &lacks) {
+				continue // tested without a kernel
+			}
+			labtest.Must(t, err)
+			t.Run(p.name+" "+c.rule, func(t *testing.T) {
+				defer run(t, c.host, p.reset)
+				for i, l := range lines {
+					lines[i] = p.queue.ReplaceAllString(l, p.count)
+				}
+				run(t, c.host, strings.Join(lines, "\n"))
+				before := p.packets(t, c.host)
+				for _, f := range allFlows {
+					f.send(t, n)
+					after := p.packets(t, c.host)
+					got, want := after > before, slices.Contains(c.want, f)
+					answered := f.protocol == "tcp" || f == echo || f == stampRequest || f == echo6
+					if got != want && (want || !answered) { // answers may match too
+						t.Errorf("%+v: matched %v, want %v\n%q", f, got, want, lines)
+					}
+					before = after
+				}
+			})
+		}
+	}
+}
+
+// TestCgroupCommands runs the commands for a control group, and counts in the place of queueing. nft
+// looks for control groups at /sys/fs/cgroup.
+func TestCgroupCommands(t *testing.T) {
+	c := newCgroups(t)
+	n := labtest.Routed(t)
+	inner := c.path + "/b"
+	within := map[string]bool{c.path: true, inner: true}
+	outside := map[string]bool{"/": true, c.path: true}
+	const mounted = "mount -t cgroup2 none /sys/fs/cgroup\n"
+	for _, p := range programs {
+		for _, rule := range []struct {
+			host *netlab.Host
+			rule string
+			want map[string]bool
+		}{
+			{n.Client, "out udp dport 2000 cgroup " + c.path, within},
+			{n.Client, "out udp not cgroup " + inner, outside},
+			{n.Server, "in udp not cgroup " + inner, outside},
+		} {
+			lines, err := p.print(parse(t, rule.rule))
+			if p.name == "iptables" && rule.host == n.Server {
+				continue
+			}
+			labtest.Must(t, err)
+			t.Run(p.name+" "+rule.rule, func(t *testing.T) {
+				p.need(t)
+				for i, l := range lines {
+					lines[i] = p.queue.ReplaceAllString(l, p.count)
+				}
+				script := mounted + strings.Join(lines, "\n")
+				run(t, rule.host, "unshare -m sh -ec "+shellQuote(script))
+				defer run(t, rule.host, p.reset)
+				for family, e := range families(n) {
+					for _, group := range []string{"/", c.path, inner} {
+						before := p.packets(t, rule.host)
+						c.in(t, group, func() {
+							u, v := e.anew(2000).datagrams(t, n)
+							defer u.Close()
+							defer v.Close()
+							if _, err := u.Write(plain); err != nil {
+								t.Fatal(err)
+							}
+							receive(t, v)
+						})
+						if got := p.packets(t, rule.host) > before; got != rule.want[group] {
+							t.Errorf("%s, in %s: matched %v\n%s", family, group, got, script)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
