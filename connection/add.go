@@ -21,7 +21,7 @@ func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fres
 		}
 		return news, 0
 	}
-	if seg.flags&flagACK != 0 && !peer.known {
+	if seg.flags&flagACK != 0 && !peer.known && c.state&stateUnsure == 0 {
 		peer.base, peer.known = seg.ack, true
 	}
 	switch {
@@ -34,8 +34,8 @@ func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fres
 		return 0, 0
 	}
 	at, had := s.offset(seg), len(s.data)
-	if len(seg.body) == 1 && at == had-1 && len(s.ahead) == 0 {
-		return 0, 0 // a keep-alive, whose byte may be anything
+	if s.contradicts(seg) {
+		return Conflict, 0
 	}
 	fresh, same := s.add(at, seg.body, limit)
 	if !same {
@@ -52,6 +52,16 @@ func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fres
 		news |= Finished
 	}
 	return news, fresh
+}
+
+// contradicts reports whether a segment has bytes behind the end of the stream, or ends it
+// elsewhere than another, or before bytes that are known.
+func (s *side) contradicts(seg *segment) bool {
+	end, fin := s.offset(seg)+len(seg.body), seg.flags&flagFIN != 0
+	if s.ended && (end > s.fin && len(seg.body) > 0 || fin && end != s.fin) {
+		return true
+	}
+	return fin && end < len(s.data)
 }
 
 // ends reports whether a TCP reset ends the connection: the receiver ignores one that is

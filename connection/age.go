@@ -27,7 +27,8 @@ func (t *Tracker) age(n int) {
 			break
 		}
 	}
-	for _, l := range [...]*list{&t.opening, &t.quiet, &t.streams, &t.datagrams, &t.ended} {
+	for _, l := range [...]*list{&t.opening, &t.quiet, &t.unproven, &t.streams, &t.datagrams,
+		&t.ended} {
 		for range min(n, l.len) {
 			c := l.head
 			if t.stale(c) {
@@ -55,7 +56,8 @@ func (t *Tracker) again(c *Conn) bool {
 func (t *Tracker) leastWanted() *Conn {
 	most := &t.ended
 	if most.len == 0 {
-		for _, l := range [...]*list{&t.opening, &t.quiet, &t.undecided, &t.streams, &t.datagrams} {
+		for _, l := range [...]*list{&t.opening, &t.quiet, &t.undecided, &t.unproven, &t.streams,
+			&t.datagrams} {
 			if l.len > most.len {
 				most = l
 			}
@@ -74,6 +76,7 @@ func (t *Tracker) forget(c *Conn, l limit) {
 	if c.answer == More {
 		t.decide(c, t.cfg.Fallback, l, false)
 	}
+	t.charge(c, 0)
 	c.list.remove(c)
 	delete(t.conns, c.key)
 	t.stats.conns.Store(int64(len(t.conns)))

@@ -18,6 +18,14 @@ type Config struct {
 	// have sent a SYN. Held packets wait in the kernel and count against nfqueue.Config.MaxLen.
 	Hold bool
 
+	// OneWay says that the queue sees one direction of TCP connections only. An Accept is
+	// then carried out at once, and a client that makes its packets itself can have the server
+	// see other bytes than the handler: it sends some that the server ignores, with a wrong
+	// checksum for example. Otherwise no data of the client passes before the server has
+	// acknowledged its SYN, and packets of an accepted connection are looked at, and its Offload
+	// waits, until all bytes that the handler has seen are acknowledged.
+	OneWay bool
+
 	// Fallback is the answer for a connection that the handler has not decided when one of
 	// the limits below is reached, when the connection ends, when its handler panics, or
 	// when another with the same addresses and ports takes its place. The zero value is Drop.
@@ -37,9 +45,11 @@ type Config struct {
 	// more, the oldest of the most numerous kind (opening, undecided, decided) is
 	// forgotten; if undecided it gets the Fallback. Zero is DefaultMaxConns.
 	MaxConns int
-	// MaxMemory is how many bytes of undecided connections are kept in all. When there are
-	// more, the connections that are undecided longest get the Fallback. Zero is
-	// DefaultMaxMemory.
+	// MaxMemory is how many bytes of connections are kept in all: of undecided ones, and of
+	// accepted ones until they are acknowledged. What is needed to keep them in pieces counts, held
+	// packets do not (MaxHeld). When there are more, accepted ones are let go
+	// of first, the oldest before others, and segments with those bytes are dropped. Then the
+	// connections that are undecided longest get the Fallback. Zero is DefaultMaxMemory.
 	MaxMemory int
 	// MaxHeld is how many packets are held in all. When there are more, the connections
 	// that are undecided longest get the Fallback. It should be well below

@@ -119,19 +119,23 @@ const (
 	stateEmptyPass                   // it ended undecided: what has no data passes
 	stateCut                         // there is data that was not copied
 	stateFallback                    // the answer is the Fallback
-	stateUnsure                      // the server may know it by an earlier SYN, of another sequence
+	stateUnsure                      // the SYN is not acknowledged: the server may know an earlier one
+	stateAgreed                      // it is
 	stateBoth                        // both ends have sent a SYN: either may be the client
+	stateUnproven                    // accepted on bytes that were not acknowledged yet
 )
 
 // side is one direction.
 type side struct {
 	stream
-	ends  []int  // of datagrams, in data
-	base  uint32 // sequence number of the first byte
-	fin   int    // offset of the FIN
-	known bool   // base is
-	ended bool   // fin is
-	done  bool   // everything up to fin was seen
+	ends     []int  // of datagrams, in data
+	base     uint32 // sequence number of the first byte
+	top      uint32 // that behind the last byte seen, for what the peer may acknowledge
+	fin      int    // offset of the FIN
+	known    bool   // base is
+	ended    bool   // fin is
+	done     bool   // everything up to fin was seen
+	unproven bool   // the peer has not acknowledged data, on which the connection is accepted
 }
 
 // Flow returns the flow of the original direction.

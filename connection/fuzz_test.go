@@ -20,30 +20,44 @@ type receiver struct {
 	open bool
 	data map[uint32]byte
 
-	keeps bool // takes no notice of a SYN in a connection that it has, and answers the first
+	keeps bool // takes no notice of a SYN in a connection that it has
 }
 
-func (r *receiver) receive(packet []byte) {
+// receive takes a packet of the client, and returns the flags of the answer, if there is one.
+func (r *receiver) receive(packet []byte) string {
 	tcp := gopacket.NewPacket(packet, layers.LayerTypeIPv4,
 		gopacket.Default).TransportLayer().(*layers.TCP)
 	if tcp.RST {
-		return // its data is none, as without an ACK
+		return "" // its data is none, as without an ACK
 	}
 	seq := tcp.Seq
 	if tcp.SYN {
 		seq++
-		if tcp.ACK || r.open && (r.keeps || seq == r.base) {
-			return
+		if tcp.ACK || r.open && r.keeps && seq != r.base {
+			return "A"
 		}
-		*r = receiver{base: seq, open: true, data: make(map[uint32]byte), keeps: r.keeps}
+		if !r.open || seq != r.base {
+			*r = receiver{base: seq, open: true, data: make(map[uint32]byte), keeps: r.keeps}
+		}
+		return "SA"
 	} else if !tcp.ACK {
-		return
+		return ""
 	}
 	for i, b := range tcp.Payload {
 		if _, have := r.data[seq+uint32(i)]; r.open && !have {
 			r.data[seq+uint32(i)] = b
 		}
 	}
+	return "A"
+}
+
+// answer makes a packet of the server, which acknowledges what it has.
+func (r *receiver) answer(flags string) []byte {
+	seq := uint32(peerISN + 1)
+	if flags == "SA" {
+		seq--
+	}
+	return ends4.reverse().tcp(flags, seq, r.base+uint32(len(r.bytes())), "")
 }
 
 // bytes returns what is there from the first byte on.
@@ -60,7 +74,8 @@ func (r *receiver) bytes() string {
 
 // FuzzHold sends any segments of a client through a Tracker that holds. The server never
 // has a byte of a line that is not accepted, whatever order, overlap, SYN, FIN or reset
-// there is. Four bytes of input are a segment: flags, offset, length and what it says.
+// there is, and whatever the server ignores. Four bytes of input are a segment: flags, offset,
+// length and what it says.
 func FuzzHold(f *testing.F) {
 	f.Add([]byte{0x02, 0, 0, 0, 0x10, 0, 0, 0, 0x10, 0, 3, 0, 0x10, 3, 2, 0})
 	f.Add([]byte{0x02, 0, 4, 1, 0x10, 0, 3, 1, 0x04, 3, 0, 0, 0x10, 3, 2, 1, 0x02, 50, 0, 0, 0x11, 50,
@@ -68,12 +83,15 @@ func FuzzHold(f *testing.F) {
 	f.Add([]byte{0x10, 2, 4, 0, 0x10, 0, 4, 0, 0x12, 0, 0, 0, 0x90, 0, 3, 0})
 	f.Add([]byte{0x90, 0, 0, 0, 0x02, 50, 0, 0, 0x10, 1, 5, 1})
 	f.Add([]byte{0x90, 0, 0, 0, 0x02, 0xfb, 0, 0, 0x10, 0xfc, 5, 0, 0x10, 1, 5, 1})
+	f.Add([]byte{0x10, 0, 0, 0, 0x50, 1, 5, 0, 0x10, 1, 5, 1, 0x10, 1, 5, 0})
+	f.Add([]byte{0x50, 1, 5, 0, 0x02, 0xf0, 0, 0, 0x50, 0xf1, 5, 0, 0x10, 1, 5, 1})
 	texts := []string{"good\nand more of it", "bad!\nand more of it"}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		l := newLab(t, connection.Config{Hold: true, MaxPackets: 20, MaxHeld: 4}, line)
 		e := ends4
 		server := receiver{keeps: len(in) > 0 && in[0]&0x80 != 0}
 		var flights []*nfqueuetest.Flight
+		ignored := make(map[*nfqueuetest.Flight]bool) // by the server
 		passed := func() {
 			for i, f := range flights {
 				if f == nil {
@@ -81,8 +99,10 @@ func FuzzHold(f *testing.F) {
 				}
 				select {
 				case <-f.Done():
-					if r := f.Result(); r.Passed {
-						server.receive(r.Payload)
+					if r := f.Result(); r.Passed && !ignored[f] {
+						if flags := server.receive(r.Payload); flags != "" && server.open {
+							l.send(server.answer(flags))
+						}
 					}
 					flights[i] = nil
 				default:
@@ -94,9 +114,8 @@ func FuzzHold(f *testing.F) {
 			}
 		}
 		flights = append(flights, l.send(e.tcp("S", isn, 0, ""))) // says who the client is
-		if server.keeps {
-			l.send(e.reverse().tcp("SA", peerISN, isn+1, ""))
-		}
+		l.send(e.port(9).tcp("S", 1, 0, "")).Result()             // the handler has returned
+		passed()
 		for n := 0; len(in) >= 4 && n < 40; in, n = in[4:], n+1 {
 			seq := isn + uint32(int8(in[1]))
 			text := texts[in[3]%2]
@@ -105,12 +124,9 @@ func FuzzHold(f *testing.F) {
 			p := e.tcp("", seq, peerISN+1, body)
 			p[33] = in[0] & 0x17
 			binary.BigEndian.PutUint16(p[36:], 0)
-			if in[0]&0x80 != 0 && len(body) == 0 {
-				p = e.reverse().tcp("A", peerISN+1, seq, "reply")
-				l.send(p)
-				continue
-			}
-			flights = append(flights, l.send(p))
+			flight := l.send(p)
+			flights = append(flights, flight)
+			ignored[flight] = in[0]&0x40 != 0
 			l.send(e.port(9).tcp("S", uint32(n), 0, "")).Result() // the handler has returned
 			passed()
 		}

@@ -66,11 +66,12 @@ func (marks) Accept(p *nfqueue.Packet) nfqueue.Verdict { p.SetMark(1); return nf
 func (marks) Drop(p *nfqueue.Packet) nfqueue.Verdict   { p.SetMark(2); return nfqueue.Repeat }
 func (marks) Reject(p *nfqueue.Packet) nfqueue.Verdict { p.SetMark(3); return nfqueue.Repeat }
 
-// Every packet of a decided connection gets its verdict from the Offload; one is rejected.
+// Every packet of a decided connection gets its verdict from the Offload, if it is accepted from
+// the acknowledgement of its data on; one is rejected.
 func TestOffload(t *testing.T) {
 	notAgain := func(nfqueuetest.Spec) bool { return false }
 	for _, hold := range []bool{true, false} {
-		for text, want := range map[string]uint32{"good\n": 1, "bad\n": 2, "reject\n": 3} {
+		for _, text := range []string{"good\n", "bad\n", "reject\n"} {
 			e := ends4
 			l := newLab(t, connection.Config{Hold: hold, Offload: marks{}}, line)
 			send := func(p []byte) *nfqueuetest.Flight {
@@ -78,15 +79,18 @@ func TestOffload(t *testing.T) {
 			}
 			l.open(e)
 			first, second := send(e.data(0, text[:2])), send(e.data(2, text[2:4]))
-			last, behind := send(e.data(4, text[4:]+"?")), send(e.reply(0, "hello"))
+			last, behind := send(e.data(4, text[4:]+"?")),
+				send(e.reverse().tcp("A", peerISN+1, isn+2+uint32(len(text)), "hello"))
 			marksOf := [4]uint32{first.Result().Mark, second.Result().Mark, last.Result().Mark,
 				behind.Result().Mark}
-			wantMarks := [4]uint32{want, want, want, want}
+			var wantMarks [4]uint32
 			switch {
-			case !hold && text != "bad\n":
-				wantMarks = [4]uint32{0, 0, want, want}
+			case text == "good\n":
+				wantMarks = [4]uint32{0, 0, 0, 1} // the server acknowledges it
+			case !hold && text == "reject\n":
+				wantMarks = [4]uint32{0, 0, 3, 3}
 			case !hold:
-				wantMarks[0] = 0
+				wantMarks = [4]uint32{0, 2, 2, 2}
 			case text == "reject\n":
 				wantMarks = [4]uint32{2, 2, 3, 3}
 			case text == "bad\n":

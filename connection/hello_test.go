@@ -76,6 +76,7 @@ func TestEveryCut(t *testing.T) {
 					port++
 					e := e.port(port)
 					l.passes(e.tcp("S", isn, 0, ""))
+					l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
 					flights := make([]*nfqueuetest.Flight, len(parts))
 					for _, i := range order {
 						f := l.send(e.data(offsets[i], parts[i]))

@@ -78,14 +78,14 @@ func (h *holder) oldest() *Conn {
 
 // release gives the packets of o their verdict, unless they have the Fallback: then it
 // reports false.
-func (h *holder) release(o *hold, a Answer, mayReject bool) bool {
+func (h *holder) release(o *hold, a Answer, offload Offload, mayReject bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if o.expired {
 		return false
 	}
 	h.unlink(o)
-	h.resolve(o, a, mayReject)
+	h.resolve(o, a, offload, mayReject)
 	return true
 }
 
@@ -106,16 +106,16 @@ func (h *holder) unlink(o *hold) {
 // resolve decides the packets in the order in which they came. One of several is enough
 // to be rejected. That a packet has a verdict already, because its queue ends, is none of
 // our affairs.
-func (h *holder) resolve(o *hold, a Answer, mayReject bool) {
+func (h *holder) resolve(o *hold, a Answer, offload Offload, mayReject bool) {
 	for i, held := range o.packets {
 		var v nfqueue.Verdict
 		switch {
 		case a == Accept:
-			v = h.cfg.Offload.Accept(held.Packet())
+			v = offload.Accept(held.Packet())
 		case a == Reject && mayReject && i == len(o.packets)-1:
-			v = h.cfg.Offload.Reject(held.Packet())
+			v = offload.Reject(held.Packet())
 		default:
-			v = h.cfg.Offload.Drop(held.Packet())
+			v = offload.Drop(held.Packet())
 		}
 		_ = held.Resolve(v)
 	}
@@ -136,6 +136,6 @@ func (h *holder) expire() {
 		h.unlink(o)
 		o.expired = true
 		h.stats.limit[limitTime].Add(1)
-		h.resolve(o, h.cfg.Fallback, true)
+		h.resolve(o, h.cfg.Fallback, h.cfg.Offload, true)
 	}
 }

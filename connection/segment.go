@@ -37,16 +37,30 @@ func newSegment(t *nfqueue.Transport) segment {
 	return s
 }
 
+// end returns the sequence number behind the last byte.
+func (s *segment) end() uint32 {
+	end := s.seq + uint32(len(s.body))
+	if s.flags&flagSYN != 0 {
+		end++
+	}
+	if s.flags&flagFIN != 0 {
+		end++
+	}
+	return end
+}
+
 // notOfThis reports whether the data of a segment of the original direction, or its FIN, may be
 // of an earlier connection with the same ports, which the server still has: it comes before the
-// beginning, or the server has yet to acknowledge the SYN.
+// beginning, the server has yet to acknowledge the SYN, or the segment acknowledges what the
+// server has not sent.
 func (c *Conn) notOfThis(s *segment, d Direction) bool {
 	if len(s.body) == 0 && s.flags&flagFIN == 0 || d == Reply || c.state&stateSYN == 0 ||
 		s.flags&flagRST != 0 {
 		return false
 	}
-	side := &c.sides[d]
-	return c.state&stateUnsure != 0 || side.known && side.offset(s) < 0
+	side, peer := &c.sides[d], &c.sides[1-d]
+	return c.state&stateUnsure != 0 || side.known && side.offset(s) < 0 ||
+		c.state&stateAgreed != 0 && (int32(s.ack-peer.base) < 0 || int32(s.ack-peer.top) > 0)
 }
 
 // withoutUrgent has the receiver of a segment take all bytes for ordinary ones. A socket does

@@ -28,9 +28,9 @@ type Stats struct {
 	// before the beginning of a connection, as of some keep-alives, is taken out and counted too.
 	Stripped uint64
 	// Ignored counts segments of undecided connections that were dropped because their
-	// receiver would ignore the data: they have no ACK, or a SYN too; or come before the
-	// server has acknowledged a SYN on the ports of a connection that had not ended. Urgent ones of packets
-	// that cannot be edited count too.
+	// receiver would ignore the data: they have no ACK, or a SYN too, or acknowledge what was
+	// not sent; or come before the server has acknowledged the SYN: all of them do where
+	// Config.OneWay should be set. Urgent ones of packets that cannot be edited count too.
 	Ignored uint64
 	// Other counts packets of no connection.
 	Other uint64

@@ -4,6 +4,7 @@ package connection
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 )
 
@@ -94,9 +95,9 @@ func (s *stream) keep() {
 	}
 }
 
-// memory returns how many bytes the stream keeps.
+// memory returns how many bytes the stream takes beside its own.
 func (s *stream) memory() (n int) {
-	n = cap(s.data)
+	n = cap(s.data) + cap(s.ahead)*int(reflect.TypeFor[piece]().Size())
 	for _, p := range s.ahead {
 		n += cap(p.data)
 	}

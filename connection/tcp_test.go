@@ -29,6 +29,8 @@ func TestHeldUntilAccepted(t *testing.T) {
 				t.Errorf("%v, %v", first.Verdict, second.Verdict)
 			}
 			l.passes(e.data(5, "and so on"))
+			l.passes(e.reverse().tcp("A", peerISN+6, isn+6, ""))
+			l.passes(e.tcp("A", isn+15, peerISN+6, ""))
 			if s := l.Stats(); s.Opened != 1 || s.Accepted != 1 || s.Held != 0 || s.Memory != 0 ||
 				s.Undecided != 0 || s.Conns != 1 {
 				t.Errorf("%+v", s)
@@ -115,8 +117,9 @@ func TestKeepAlive(t *testing.T) {
 	l.passes(e.data(1, ""))
 	l.dropped(e.data(1, "x")) // the server would take it for the byte
 	l.passes(e.data(2, "od\n"))
+	l.passes(e.reverse().tcp("A", peerISN+1, isn+6, ""))
 	l.passes(e.data(4, "x"))
-	if !first.Result().Passed || l.Stats().Conflicts != 0 {
+	if !first.Result().Passed || l.Stats().Conflicts != 1 {
 		t.Errorf("%+v", l.Stats())
 	}
 }
@@ -157,10 +160,10 @@ func TestPortsUsedAgain(t *testing.T) {
 		t.Error("a part of the old connection passed")
 	}
 	l.passes(e.reverse().tcp("SA", 6, 501, ""))
-	l.dropped(e.tcp("A", 501, 0, "bad\n"))
+	l.dropped(e.tcp("A", 501, 7, "bad\n"))
 	l.passes(e.tcp("S", 900, 0, ""))
 	l.passes(e.reverse().tcp("SA", 6, 901, ""))
-	l.passes(e.tcp("A", 901, 0, "good\n"))
+	l.passes(e.tcp("A", 901, 7, "good\n"))
 	l.passes(e.reverse().tcp("A", 7, 906, ""))
 	l.passes(e.reverse().tcp("S", 1, 0, "")) // the other end opens one
 	l.dropped(e.reverse().tcp("A", 2, 0, "bad\n"))
@@ -214,7 +217,7 @@ func TestMiddle(t *testing.T) {
 // The rule may queue one direction only.
 func TestOneDirection(t *testing.T) {
 	e := ends4
-	l := newLab(t, connection.Config{Hold: true}, line)
+	l := newLab(t, connection.Config{Hold: true, OneWay: true}, line)
 	l.passes(e.tcp("S", isn, 0, ""))
 	l.passes(e.ack())
 	late := l.held(e.data(3, "d\n"), e.ack())

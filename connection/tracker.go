@@ -30,11 +30,12 @@ type Tracker struct {
 	opening   list // a SYN was seen, no more
 	quiet     list // established, no data was seen
 	undecided list
-	streams   list // TCP
+	unproven  list // accepted, and the bytes are kept
+	streams   list // all other TCP
 	datagrams list // all else
 	ended     list
 	free      *Conn // to be used again
-	memory    int   // of undecided connections
+	memory    int   // of undecided and of unproven connections
 	now, aged time.Duration
 
 	// The packet that a handler is called for.
@@ -48,7 +49,7 @@ type Tracker struct {
 func New(cfg Config, h Handler) *Tracker {
 	t := &Tracker{cfg: cfg.withDefaults(), h: h, start: time.Now(), conns: make(map[key]*Conn)}
 	t.opening.timeout, t.quiet.timeout = openingTimeout, streamTimeout
-	t.undecided.timeout = t.cfg.Timeout
+	t.undecided.timeout, t.unproven.timeout = t.cfg.Timeout, streamTimeout
 	t.streams.timeout, t.datagrams.timeout = streamTimeout, t.cfg.DatagramTimeout
 	t.ended.timeout = endedTimeout
 	t.held.init(t)
@@ -93,8 +94,11 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	if dir == Reply {
 		c.state |= stateAnswered
 	}
-	if c.answer == More && !t.overdue(c) {
+	switch {
+	case c.answer == More && !t.overdue(c):
 		return t.follow(c, p, &seg, dir)
+	case c.state&stateUnproven != 0:
+		return t.prove(c, p, &seg, dir)
 	}
 	return t.decided(c, p, &seg, dir)
 }
@@ -133,25 +137,29 @@ func (c *Conn) successor(d Direction) state {
 	case d == Reply:
 		return stateBoth
 	}
-	s := c.state & stateBoth
-	if c.state&(stateAnswered|stateUnsure) != 0 {
-		s |= stateUnsure
-	}
-	return s
+	return c.state & stateBoth
 }
 
 // handshake learns from the packets that open a TCP connection.
 func (c *Conn) handshake(s *segment, d Direction) {
-	original := &c.sides[Original]
-	switch {
-	case d == Original:
-	case s.flags&(flagSYN|flagACK|flagRST) == flagSYN:
-		c.state |= stateBoth
-	case s.flags&(flagSYN|flagACK|flagRST) != flagSYN|flagACK || !original.known:
-	case s.ack == original.base:
-		c.state &^= stateUnsure
-	case len(original.data) == 0:
-		c.state |= stateUnsure
+	original, reply := &c.sides[Original], &c.sides[Reply]
+	if d == Reply && s.cut { // nobody knows where it ends
+		c.state &^= stateAgreed
+	}
+	switch s.flags & (flagSYN | flagACK | flagRST) {
+	case flagSYN:
+		if d == Reply {
+			c.state |= stateBoth
+		}
+	case flagSYN | flagACK:
+		if d == Reply && c.state&stateUnsure != 0 && original.known && s.ack == original.base {
+			c.state = c.state&^stateUnsure | stateAgreed
+			reply.top = s.end()
+		}
+	case flagACK:
+		if end := s.end(); d == Reply && int32(end-reply.top) > 0 {
+			reply.top = end
+		}
 	}
 }
 
@@ -181,6 +189,9 @@ func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *
 		c.state |= stateTCP
 		if s.flags&flagSYN != 0 {
 			c.state |= stateSYN
+		}
+		if s.flags&(flagSYN|flagACK) == flagSYN && !t.cfg.OneWay {
+			c.state |= stateUnsure
 		}
 		reply = s.flags&(flagSYN|flagACK) == flagSYN|flagACK
 	}
@@ -314,8 +325,20 @@ func (t *Tracker) keep(c *Conn, seg *segment, d Direction) {
 		c.since = t.now
 		t.quiet.move(c)
 	}
-	for t.memory > t.cfg.MaxMemory && t.undecided.head != nil {
-		t.decide(t.undecided.head, t.cfg.Fallback, limitMemory, false)
+	t.limitMemory()
+}
+
+// limitMemory has connections give up what they keep, until it is within the limit.
+func (t *Tracker) limitMemory() {
+	for t.memory > t.cfg.MaxMemory {
+		switch {
+		case t.unproven.head != nil:
+			t.letGo(t.unproven.head)
+		case t.undecided.head != nil:
+			t.decide(t.undecided.head, t.cfg.Fallback, limitMemory, false)
+		default:
+			return
+		}
 	}
 }
 
@@ -403,8 +426,14 @@ func (t *Tracker) overdue(c *Conn) bool {
 // decide gives c its answer, and the packets that are held their verdict. rejects says
 // that the packet in hand is rejected, so that a held one need not be.
 func (t *Tracker) decide(c *Conn, a Answer, l limit, rejects bool) {
-	if c.hold != nil && !t.held.release(c.hold, a, !rejects) {
+	unproven := a == Accept && l == limitNone && !t.cfg.OneWay && c.needsProof()
+	offload := t.cfg.Offload
+	if unproven {
+		offload = plain{}
+	}
+	if c.hold != nil && !t.held.release(c.hold, a, offload, !rejects) {
 		a, l = t.cfg.Fallback, limits // which expire has counted
+		unproven = false
 	}
 	switch {
 	case l == limitNone:
@@ -415,12 +444,16 @@ func (t *Tracker) decide(c *Conn, a Answer, l limit, rejects bool) {
 	c.answer, c.hold, c.Value = a, nil, nil
 	for i := range c.sides {
 		s := &c.sides[i]
-		s.stream, s.ends = stream{}, nil
+		if s.ends = nil; !unproven {
+			s.stream = stream{}
+		}
 	}
 	t.charge(c, 0)
 	t.stats.undecided.Add(-1)
 	c.since = t.now
 	switch {
+	case unproven:
+		t.await(c)
 	case c.state&stateOver != 0:
 		t.ended.move(c)
 	case c.state&stateTCP != 0:
@@ -434,7 +467,11 @@ func (t *Tracker) decide(c *Conn, a Answer, l limit, rejects bool) {
 func (t *Tracker) decided(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
 	if s.flags&(flagFIN|flagRST) != 0 && c.state&(stateTCP|stateOver) == stateTCP {
 		c.sides[d].ended = true
-		if s.flags&flagRST != 0 || c.sides[Original].ended && c.sides[Reply].ended {
+		both := c.sides[Original].ended && c.sides[Reply].ended && c.state&stateUnproven == 0
+		if s.flags&flagRST != 0 || both {
+			if c.list == &t.unproven {
+				t.letGo(c)
+			}
 			c.state |= stateOver
 			c.since = t.now
 			t.ended.move(c)
@@ -445,11 +482,19 @@ func (t *Tracker) decided(c *Conn, p *nfqueue.Packet, s *segment, d Direction) n
 	}
 	switch c.answer {
 	case Accept:
-		return t.cfg.Offload.Accept(p)
+		return t.accepted(c, p)
 	case Reject:
 		return t.cfg.Offload.Reject(p)
 	}
 	return t.cfg.Offload.Drop(p)
+}
+
+// accepted returns the verdict for a packet of a connection that is accepted.
+func (t *Tracker) accepted(c *Conn, p *nfqueue.Packet) nfqueue.Verdict {
+	if c.state&stateUnproven != 0 {
+		return nfqueue.Accept
+	}
+	return t.cfg.Offload.Accept(p)
 }
 
 // unreachable decides an ICMP error by the connection of the packet that it quotes.
@@ -468,9 +513,11 @@ func (t *Tracker) unreachable(p *nfqueue.Packet, quoted *nfqueue.Flow) nfqueue.V
 	case More:
 		return nfqueue.Accept
 	case Accept:
-		return t.cfg.Offload.Accept(p)
+		return t.accepted(c, p)
+	case Reject: // errors are not answered, and must not have the connection dropped instead
+		return nfqueue.Drop
 	}
-	return t.cfg.Offload.Drop(p) // errors are not answered
+	return t.cfg.Offload.Drop(p)
 }
 
 // other decides a packet of no connection.

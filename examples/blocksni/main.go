@@ -55,7 +55,8 @@ func (b *blocker) ServeConn(c *connection.Conn) connection.Answer {
 // run blocks until ctx ends.
 func run(ctx context.Context, b *blocker) error {
 	var queued []rules.Rule
-	for _, text := range []string{"out tcp dport 443 offload", "out udp dport 443 offload"} {
+	for _, text := range []string{"out tcp dport 443 offload", "in tcp sport 443 offload",
+		"out udp dport 443 offload"} {
 		r, err := rules.Parse(text)
 		if err != nil {
 			return err

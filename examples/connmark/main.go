@@ -41,8 +41,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := connection.New(connection.Config{Fallback: connection.Accept, Offload: rule.Offload},
-		connection.HandlerFunc(name))
+	cfg := connection.Config{OneWay: true, Fallback: connection.Accept, Offload: rule.Offload}
+	t := connection.New(cfg, connection.HandlerFunc(name))
 	return rules.RunFunc(ctx, nfqueue.Config{Fallback: nfqueue.Accept},
 		func(ctx context.Context, q *nfqueue.Queue) error {
 			err := q.Serve(ctx, t)

@@ -24,8 +24,9 @@ type firewall struct {
 func newFirewall(blocked []string, l *log.Logger, offload connection.Offload) *firewall {
 	f := &firewall{blocked: blocked, log: l}
 	// Packets pass as they come. What completes a blocked name is dropped, and all that follows.
-	f.conns = connection.New(connection.Config{Fallback: connection.Accept, Offload: offload},
-		connection.HandlerFunc(f.serveConn))
+	// The programs of this machine do not make segments themselves, so requests are enough.
+	cfg := connection.Config{OneWay: true, Fallback: connection.Accept, Offload: offload}
+	f.conns = connection.New(cfg, connection.HandlerFunc(f.serveConn))
 	return f
 }
 
