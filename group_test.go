@@ -5,6 +5,8 @@ package nfqueue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -154,6 +156,13 @@ func TestStatsAdd(t *testing.T) {
 	sum.add(timed)
 	if *sum.HandlerTime != (Histogram{Buckets: [len(sum.HandlerTime.Buckets)]uint64{3: 4}, Sum: 2}) {
 		t.Errorf("%+v", sum.HandlerTime)
+	}
+	one.HandlerTime = timed.HandlerTime
+	text := fmt.Sprintf("%+v", one)
+	for _, want := range []string{"LastID:10}", "HandlerTime:2, mean 0s ", "DecideTime:<nil>"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s, want %q in it", text, want)
+		}
 	}
 	if one.Kernel.PortID != 6 || timed.HandlerTime.Sum != 1 {
 		t.Error("a summand was changed")

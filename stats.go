@@ -145,6 +145,15 @@ type Histogram struct {
 // and twice as much for each next one.
 func (h *Histogram) Bound(i int) time.Duration { return latency.Bound(i) }
 
+// String returns the number of durations and their mean.
+func (h *Histogram) String() string {
+	var n uint64
+	for _, b := range h.Buckets {
+		n += b
+	}
+	return fmt.Sprintf("%d, mean %v", n, h.Sum/time.Duration(max(n, 1)))
+}
+
 // counters are the fields of Stats that more than one goroutine counts, but for those of the
 // sender.
 type counters struct {
@@ -246,6 +255,9 @@ type KernelQueue struct {
 	// LastID is the id of the latest packet.
 	LastID uint32
 }
+
+// String returns all fields with their names.
+func (k *KernelQueue) String() string { return fmt.Sprintf("%+v", *k) }
 
 // errNotListed means that no socket has bound a queue.
 var errNotListed = errors.New("the kernel lists no such queue")
