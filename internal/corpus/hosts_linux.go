@@ -56,8 +56,8 @@ func MustDial(t testing.TB, h *netlab.Host, to netip.AddrPort) net.Conn {
 	return c
 }
 
-// ListenUDP makes a UDP socket in a host, and closes it when the test ends.
-func ListenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
+// OpenUDP makes a UDP socket in a host, and closes it when the test ends.
+func OpenUDP(t testing.TB, h *netlab.Host, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	c, err := netlab.In(
 		h, func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) },

@@ -26,7 +26,7 @@ func TestDNS(t *testing.T) {
 	long := strings.Repeat("a long text ", 20)
 	Each(n, func(_, server netip.Addr) {
 		at := netip.AddrPortFrom(server, 53)
-		datagrams, l := ListenUDP(t, n.Server, at), Listen(t, n.Server, at)
+		datagrams, l := OpenUDP(t, n.Server, at), Listen(t, n.Server, at)
 		go func() {
 			b := make([]byte, 4096)
 			for {
@@ -124,7 +124,7 @@ func TestFragments(t *testing.T) {
 	data := bytes.Repeat([]byte("All of this is text. "), 150) // three fragments
 	Each(n, func(client, server netip.Addr) {
 		to := netip.AddrPortFrom(server, 7)
-		s, c := ListenUDP(t, n.Server, to), MustDialUDP(t, n.Client, to)
+		s, c := OpenUDP(t, n.Server, to), MustDialUDP(t, n.Client, to)
 		_, err := c.Write(data)
 		labtest.Must(t, err)
 		b := make([]byte, 1<<16)
@@ -160,7 +160,7 @@ func TestICMPErrors(t *testing.T) {
 		labtest.Must(t, err)
 		await(unreachable, portCode)
 
-		ListenUDP(t, n.Server, netip.AddrPortFrom(server, 7))
+		OpenUDP(t, n.Server, netip.AddrPortFrom(server, 7))
 		c = MustDialUDP(t, n.Client, netip.AddrPortFrom(server, 7))
 		_, err = c.Write(make([]byte, 1400))
 		labtest.Must(t, err)

@@ -27,10 +27,10 @@ func TestQUIC(t *testing.T) {
 			c.MinVersion, c.NextProtos = tls.VersionTLS13, []string{"echo"}
 		}
 		to := netip.AddrPortFrom(server, 443)
-		s, err := quic.NewEndpoint(corpus.ListenUDP(t, n.Server, to),
+		s, err := quic.NewEndpoint(corpus.OpenUDP(t, n.Server, to),
 			&quic.Config{TLSConfig: serverConfig})
 		labtest.Must(t, err)
-		c, err := quic.NewEndpoint(corpus.ListenUDP(t, n.Client, netip.AddrPortFrom(client, 0)), nil)
+		c, err := quic.NewEndpoint(corpus.OpenUDP(t, n.Client, netip.AddrPortFrom(client, 0)), nil)
 		labtest.Must(t, err)
 		done := make(chan error, 1)
 		go func() {
