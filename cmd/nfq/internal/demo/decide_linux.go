@@ -86,8 +86,8 @@ func replaceWord(p *nfqueue.Packet, v view, old, word string) decision {
 	return rewrite(p, payload, fmt.Sprintf("%q to %q", old, word))
 }
 
-// upperCase changes the letters in a piece of a stream. Sequence numbers fit still, as no length
-// changes.
+// upperCase changes the letters in a piece of a stream. The length stays, so sequence numbers stay
+// valid.
 func upperCase(p *nfqueue.Packet, v view) decision {
 	body := v.packet[v.body:]
 	for i, c := range body {

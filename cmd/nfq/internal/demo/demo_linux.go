@@ -17,8 +17,8 @@ import (
 // ErrFailed means that the far end did not receive exactly what the verdicts allow.
 var ErrFailed = errors.New("the far end did not receive exactly what the verdicts allow")
 
-// timeLimit is for traffic that is lost although it should arrive. Without loss the scenario is
-// much faster.
+// timeLimit ends the wait for traffic that should arrive and was lost. Without loss the scenario
+// takes much less.
 const timeLimit = 20 * time.Second
 
 // Run runs the scenario and shows it on out, with all packets or some of each kind. It returns nil
@@ -94,7 +94,7 @@ func run(
 		return err
 	}
 
-	// Late packets would be there by now.
+	// Packets that came late have arrived by now.
 	for _, p := range paths {
 		err = errors.Join(err, p.collect())
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// What the server answers, and what the router makes of it: addresses for documentation.
+// The server answers with one address, and the router replaces it: addresses for documentation.
 var (
 	realAddr = map[nfqueue.Family]netip.Addr{
 		nfqueue.FamilyIPv4: netip.MustParseAddr("203.0.113.7"),

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDatagram is more than any datagram of the scenario has.
+// maxDatagram is longer than any datagram of the scenario.
 const maxDatagram = 2048
 
 // inbox is a socket whose datagrams are those of a flow.
@@ -21,7 +21,7 @@ type inbox struct {
 	find func([]byte) []byte
 }
 
-// collect takes what lies in the inboxes. Nothing is waited for.
+// collect reads what is in the inboxes, without waiting.
 func (p *path) collect() error {
 	for _, i := range p.inboxes {
 		if err := i.collect(); err != nil {
@@ -37,7 +37,7 @@ func (i inbox) collect() error {
 		return err
 	}
 	var readErr error
-	// Control, not Read, which heeds the deadline.
+	// Control instead of Read, which would return an error after the deadline.
 	err = raw.Control(func(fd uintptr) {
 		for readErr == nil {
 			b := make([]byte, maxDatagram)

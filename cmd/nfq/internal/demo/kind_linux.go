@@ -51,8 +51,8 @@ var kindNames = [kinds]string{
 
 func (k kind) String() string { return kindNames[k] }
 
-// stream reports whether the packets of a kind carry a stream, so that the kernel chooses how many
-// they are.
+// stream reports whether the packets of a kind carry a stream, whose number of packets the kernel
+// chooses.
 func (k kind) stream() bool { return k == tcpToServer || k == tcpToClient }
 
 // marked reports whether packets of a kind get a mark that a rule behind the queue looks at.
@@ -134,7 +134,7 @@ type tally struct{ accepted, dropped, rewritten, marked int }
 
 func (t tally) queued() int { return t.accepted + t.dropped }
 
-// send notes what is about to be sent, and what of it must arrive.
+// send records what is about to be sent, and which part must arrive.
 func (f *flow) send(sent []byte, want ...[]byte) {
 	f.sent = append(f.sent, sent)
 	f.want = append(f.want, want...)

@@ -46,7 +46,7 @@ func newPath(n *netlab.Network, family nfqueue.Family, all flows, intact bool) *
 
 func (p *path) flow(k kind) *flow { return p.flows[key{p.family, k}] }
 
-// replaced returns what becomes of something sent that is to be replaced.
+// replaced returns what must arrive in the place of a payload that the handler replaces.
 func replaced[T any](p *path, sent, replacement T) T {
 	if p.intact {
 		return sent
@@ -54,7 +54,7 @@ func replaced[T any](p *path, sent, replacement T) T {
 	return replacement
 }
 
-// exchange sends all traffic. It returns when everything has got its verdict.
+// exchange sends all traffic. It returns when every packet has a verdict.
 func (p *path) exchange(ctx context.Context) error {
 	for _, step := range []struct {
 		name string
@@ -82,9 +82,8 @@ func (p *path) openMarkers(ctx context.Context) (err error) {
 	return err
 }
 
-// fence returns when all that was sent before has either arrived or been dropped. A marker follows
-// it across the router, where packets keep their order, and comes back behind all that the server
-// had answered.
+// fence returns when everything sent before has arrived or was dropped. A marker follows it across
+// the router, where packets keep their order, and returns behind the server's answers.
 func (p *path) fence() error {
 	p.markers++
 	marker := fmt.Appendf(nil, "marker %d", p.markers)
@@ -117,8 +116,7 @@ func receive(c *net.UDPConn, f *flow) (netip.AddrPort, error) {
 	return from, nil
 }
 
-// listenUDP opens a socket on a port of the server. What is still unread at the end belongs to flow
-// f.
+// listenUDP opens a socket on a port of the server. Datagrams unread at the end belong to flow f.
 func (p *path) listenUDP(ctx context.Context, port uint16, f *flow) (*net.UDPConn, error) {
 	c, err := open(ctx, p, p.network.Server, func() (*net.UDPConn, error) {
 		return net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.server, port)))
@@ -146,7 +144,7 @@ type socket interface {
 	SetDeadline(time.Time) error
 }
 
-// open makes a socket in a host. Nothing waits on it any more once ctx has ended.
+// open makes a socket in a host. When ctx ends, all waits on it end.
 func open[S socket](
 	ctx context.Context,
 	p *path,

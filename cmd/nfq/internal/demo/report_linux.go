@@ -119,7 +119,7 @@ func excerpt(b []byte, at int) string {
 	return fmt.Sprintf("%q", b)
 }
 
-// summary tells of the queue as a whole.
+// summary describes the queue as a whole.
 func (s *screen) summary(h *handler, q nfqueue.Stats) {
 	if !s.all {
 		s.printf("... %d packets in all, IPv6 treated alike; nfq demo -v shows each\n", q.Received)

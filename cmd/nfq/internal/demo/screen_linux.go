@@ -72,7 +72,7 @@ func (s *screen) packetHeader() {
 	)
 }
 
-// enough returns how many packets of a kind tell what becomes of them.
+// enough returns how many packets of a kind are shown, which suffice to see what happens to it.
 func enough(k kind) int {
 	switch k {
 	case markerThere, markerBack:

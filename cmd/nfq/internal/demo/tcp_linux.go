@@ -15,7 +15,7 @@ import (
 // streamLength is enough for packets larger than the MTU.
 const streamLength = 200 << 10
 
-// tcp sends a stream to the server and, once that has come to its end, one back.
+// tcp sends a stream to the server and, when that has ended, one back.
 func (p *path) tcp(ctx context.Context) error {
 	addr := netip.AddrPortFrom(p.server, tcpPort)
 	listener, err := open(ctx, p, p.network.Server, func() (*net.TCPListener, error) {
@@ -62,7 +62,7 @@ func (p *path) tcp(ctx context.Context) error {
 	return p.fence()
 }
 
-// text makes a stream in which no piece is like another.
+// text makes a stream in which no two pieces are equal.
 func text(to string) []byte {
 	var b []byte
 	for i := 0; len(b) < streamLength; i++ {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// view is what the scenario looks at in a packet.
+// view has the parts of a packet that the scenario looks at.
 type view struct {
 	ippkt.Flow
 	packet []byte // the whole of it

@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	// rarest bounds the tails: one value in 65536 would be larger.
+	// rarest bounds the tails: without it, one value in 65536 would be larger.
 	rarest = 1.0 / (1 << 16)
 
 	paretoShape = 3.0

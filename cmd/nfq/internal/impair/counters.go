@@ -4,17 +4,16 @@ package impair
 
 import "time"
 
-// Counters tell what has become of packets.
+// Counters count packets by their fate.
 type Counters struct {
-	// Packets and Bytes (of IP packets) that came.
+	// Packets and Bytes (of IP packets) that arrived.
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
-	// Passed packets have gone on, PassedBytes of them are left after cutting. Waiting ones have
-	// yet to.
+	// Passed packets have left, with PassedBytes after cutting. Waiting ones have not left yet.
 	Passed      uint64 `json:"passed"`
 	PassedBytes uint64 `json:"passed_bytes"`
 	Waiting     uint64 `json:"waiting"`
-	// Lost by chance, and for want of room (Settings.Limit).
+	// Lost packets were dropped by chance, Full ones because Settings.Limit packets waited.
 	Lost uint64 `json:"lost"`
 	Full uint64 `json:"full"`
 	// Of those that go on: damaged, cut, and sent ahead of others.

@@ -6,7 +6,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
 )
 
-// extent returns where the part of a packet begins and ends that can be damaged: what is behind
+// extent returns the bounds of the part of a packet that can be damaged: what follows
 // the IP header, or, if checksums are to be repaired, behind the transport header.
 func extent(packet []byte, repair bool) (from, to int) {
 	l, err := ippkt.Parse(packet)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Fate is what becomes of a packet.
+// Fate is what happens to a packet.
 type Fate uint8
 
 // The fates.
@@ -18,7 +18,7 @@ const (
 	Full             // it is dropped since Settings.Limit packets wait
 )
 
-// Decision is what becomes of a packet.
+// Decision is what happens to a packet, and when.
 type Decision struct {
 	Fate Fate
 	// At is when the packet goes on, not before the time it was decided at.
@@ -30,9 +30,9 @@ type Decision struct {
 	Random            uint64
 }
 
-// Engine decides what becomes of packets, one after the other. It takes the time from its caller.
-// Engines with the same seed and stream decide alike: what chance has in store for the n-th packet
-// depends on n alone, and not on time or on the settings. The rate and the limit do depend on time.
+// Engine decides the fate of packets, one after the other. The caller tells it the time.
+// Engines with the same seed and stream decide alike: the random numbers for the n-th packet
+// depend on n alone, and not on time or on the settings. The rate and the limit do depend on time.
 //
 // An Engine is not safe for concurrent use.
 type Engine struct {
@@ -64,7 +64,7 @@ func NewEngine(seed, stream uint64) *Engine {
 	}
 }
 
-// Set changes the settings, which have to be valid, for the packets to come.
+// Set changes the settings for later packets. The settings must be valid.
 func (e *Engine) Set(s Settings) {
 	if s.Rate != e.settings.Rate {
 		e.remainder = 0
@@ -72,7 +72,7 @@ func (e *Engine) Set(s Settings) {
 	e.settings, e.model = s, s.lossModel()
 }
 
-// Free makes the link free: nothing waits that packets to come have to follow.
+// Free makes the link free: later packets no longer wait for earlier ones.
 func (e *Engine) Free() { e.free, e.last, e.remainder = 0, 0, 0 }
 
 // Settings returns those in effect.
@@ -82,13 +82,13 @@ func (e *Engine) Settings() Settings { return e.settings }
 // left yet. now must not go back.
 func (e *Engine) Decide(now time.Duration, length, waiting int) Decision {
 	s := &e.settings
-	// Drawn whether needed or not, so that the next packet gets its own.
+	// Draw both even if one is not needed, so that the next packet gets its own.
 	state, loss := e.state.Float64(), e.loss.Float64()
 	z, w := normal(e.delay.Float64()), e.mixture.Float64()
 	reorder, corrupt, truncate := e.reorder.Float64(), e.corrupt.Float64(), e.truncate.Float64()
 	d := Decision{At: now, Random: e.where.Uint64()}
 
-	// Of unit variance, whatever the correlation.
+	// The variance stays 1 for every correlation.
 	e.deviation = s.Correlation*e.deviation + math.Sqrt(1-s.Correlation*s.Correlation)*z
 
 	var lost bool
@@ -120,7 +120,7 @@ func (e *Engine) Decide(now time.Duration, length, waiting int) Decision {
 	return d
 }
 
-// transmit returns when the link has sent a packet that comes now.
+// transmit returns when the link has sent a packet that arrives now.
 func (e *Engine) transmit(now time.Duration, length int) time.Duration {
 	rate := e.settings.Rate
 	if rate == 0 {

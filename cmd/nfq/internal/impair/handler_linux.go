@@ -51,7 +51,7 @@ func NewHandler(seed, stream uint64, s Settings) (*Handler, error) {
 	return h, err
 }
 
-// Set changes the settings for the packets to come. The error is that of Settings.Validate.
+// Set changes the settings for later packets. The error is that of Settings.Validate.
 func (h *Handler) Set(s Settings) error {
 	if err := s.Validate(); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (h *Handler) Settings() Settings {
 	return h.engine.Settings()
 }
 
-// Counters returns what has become of the packets so far.
+// Counters returns the counts so far.
 func (h *Handler) Counters() Counters {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -83,7 +83,7 @@ func (h *Handler) Counters() Counters {
 	return c
 }
 
-// Stop lets everything pass from now on, at once and unaltered. What waits goes on first.
+// Stop lets later packets pass at once and unaltered, behind those that wait.
 func (h *Handler) Stop() {
 	h.mu.Lock()
 	h.stopped = true
@@ -111,8 +111,7 @@ func (h *Handler) Resume() {
 	h.line.Hurry(false)
 }
 
-// Close is Stop, and returns when nothing waits any more. ServePacket must not be called
-// afterwards.
+// Close is Stop, and returns when no packet waits. ServePacket must not be called afterwards.
 func (h *Handler) Close() {
 	h.Stop()
 	h.line.Close()
@@ -132,7 +131,7 @@ func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	if truncated {
 		length = len(p.Payload())
 	}
-	// What is due may still be in the line.
+	// Packets that are due may still be in the line.
 	atOnce := d.At <= now && (waits == 0 || d.Ahead || s.Order == OrderFree)
 	h.count(d.Ahead, corrupted, truncated, atOnce, length)
 	if atOnce {
@@ -142,8 +141,8 @@ func (h *Handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	return nfqueue.Deferred
 }
 
-// decide returns what becomes of a packet of some length that has come at a time, and the settings
-// that say so.
+// decide returns the decision for a packet with a length and an arrival time, and the settings it
+// was made with.
 func (h *Handler) decide(came time.Duration, length, waits int) (Decision, Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,8 +167,8 @@ func (h *Handler) decide(came time.Duration, length, waits int) (Decision, Setti
 	return d, h.engine.Settings()
 }
 
-// alter damages and cuts a packet as was decided. It reports what it has done: there may be nothing
-// to damage.
+// alter damages and cuts a packet as decided. It reports what it changed, since a packet may have
+// nothing to damage.
 func alter(p *nfqueue.Packet, s Settings, d Decision) (corrupted, truncated bool) {
 	if !d.Corrupt && !d.Truncate || p.Truncated() {
 		return false, false
@@ -211,10 +210,10 @@ func (h *Handler) count(ahead, corrupted, truncated, passed bool, length int) {
 	}
 }
 
-// release lets a packet go on whose time was at.
+// release accepts a packet that was due at the time at.
 func (h *Handler) release(w waiting, at time.Duration) {
-	late := clock() - at // before its way on, which may end in the program that receives it
-	// An error means that the queue has ended, and knows of the packet.
+	late := clock() - at // before Resolve, which may run the receiving program
+	// An error means that the queue has ended; the queue counts the packet.
 	_ = w.held.Resolve(nfqueue.Accept)
 	h.mu.Lock()
 	defer h.mu.Unlock()

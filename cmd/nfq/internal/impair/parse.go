@@ -62,7 +62,7 @@ var refused = map[string]string{
 	"seed": "the seed is a flag of its own: --seed NUMBER",
 }
 
-// located says where in a text the word is that is wrong.
+// located finds the wrong word in a text.
 func located(bad word.Word, err error) error {
 	if err == nil || bad.Text == "" {
 		return err
@@ -97,7 +97,7 @@ type settingsParser struct {
 	given    map[string]bool
 }
 
-// known reports whether a word is the name of a setting, or one that is refused with a reason.
+// known reports whether a word names a setting, or one that is refused with a reason.
 func (p *settingsParser) known(name string) bool {
 	_, isRefused := refused[name]
 	return isRefused || name == "latency" ||
@@ -195,7 +195,7 @@ func (p *settingsParser) noCorrelation(reason string) (word.Word, error) {
 	return word.Word{}, nil
 }
 
-// value reads the value of a setting. Said is the word that says which one that is.
+// value reads the value of a setting. said is the word that names the setting.
 func (p *settingsParser) value(said word.Word, name string) (word.Word, error) {
 	if p.given[name] {
 		return said, fmt.Errorf("%s is given twice", name)

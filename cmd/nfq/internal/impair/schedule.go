@@ -75,8 +75,8 @@ func (e *ScheduleError) Unwrap() error { return e.Err }
 //	20s  back rate 1mbit
 //	30s  nothing
 //
-// A line replaces all settings of before, those of both ways unless it names one of them. name is
-// that of the file, for errors, which are a *ScheduleError but for those of reading.
+// A line replaces all earlier settings, of both ways unless it names one. name is the file's name,
+// for errors. An error is a *ScheduleError, except for one from reading.
 func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 	var all Schedule
 	lines := bufio.NewScanner(r)

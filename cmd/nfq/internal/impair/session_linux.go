@@ -32,25 +32,25 @@ type Config struct {
 
 	// CopyRange is how much of each packet the handler of Serve wants to see, in bytes.
 	CopyRange uint32
-	// Flags are asked of the kernel, and done without where it does not have them.
+	// Flags are requested from the kernel, and left out where it lacks them.
 	Flags nfqueue.Flags
 	// NetNS is a descriptor of a network namespace, zero is the current one.
 	NetNS int
 	// OnChange is called when the schedule has changed the settings of a way. It may be nil.
 	OnChange func(Change)
-	// Logger hears of trouble.
+	// Logger gets warnings and errors.
 	Logger *slog.Logger
 }
 
-// Change is a change of settings, as long after the start as At says.
+// Change is a change of settings, At after the start.
 type Change struct {
 	At       time.Duration
 	Way      Way
 	Settings Settings
 }
 
-// Session impairs the packets of some rules. Serve has to be called, and ends it. The rules are
-// gone, and packets pass as if there had been nothing, when the process ends, however that happens.
+// Session impairs the packets of some rules. The caller must call Serve, which ends it. When the
+// process ends, in any way, the kernel removes the rules and packets pass as before.
 type Session struct {
 	*intercept.Session
 	schedule Schedule
@@ -69,15 +69,14 @@ type way struct {
 
 func (w *way) queue() uint16 { return w.rules[0].Queue }
 
-// Report tells of one way.
+// Report describes one way.
 type Report struct {
 	Way      Way
 	Rules    []rules.Rule
 	Queue    uint16
 	Settings Settings
 	Counters Counters
-	// Overrun is the number of packets that were dropped before they were seen: more came than this
-	// program keeps up with.
+	// Overrun is the number of packets that the kernel dropped because this program was too slow.
 	Overrun uint64
 }
 
@@ -133,9 +132,9 @@ func Open(cfg Config) (_ *Session, err error) {
 }
 
 const (
-	// headersOnly is enough of a packet that goes on unaltered.
+	// headersOnly is the copy range for packets that are not altered.
 	headersOnly = 128
-	// unread is how many packets may wait to be looked at.
+	// unread is the number of packets that the receive buffer holds.
 	unread = 4096
 )
 
@@ -143,7 +142,7 @@ const (
 func queueConfig(all []Settings) nfqueue.Config {
 	_, frame := kernel.Charge()
 	cfg := nfqueue.Config{
-		Flags:      nfqueue.NoGSO, // each packet on the wire has a fate of its own
+		Flags:      nfqueue.NoGSO, // decide each packet on the wire by itself
 		CopyRange:  headersOnly,
 		MaxLen:     unread,
 		ReadBuffer: unread * frame,
@@ -160,9 +159,9 @@ func queueConfig(all []Settings) nfqueue.Config {
 	return cfg
 }
 
-// Serve has h decide packets, which calls ServePacket for each, and changes the settings as the
-// schedule says, until ctx ends. Then it lets go at once what waits, and removes the rules. No
-// packet is lost.
+// Serve has h decide packets, which must call ServePacket for each, and changes the settings as the
+// schedule says, until ctx ends. Then it accepts the packets that wait at once, and removes the
+// rules. No packet is lost.
 func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	stopped := make(chan struct{})
@@ -179,8 +178,8 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 	return errors.Join(err, s.close())
 }
 
-// Pause lets all packets pass, also those that wait, and returns when none is left: the process may
-// then be stopped without stopping the traffic. Serve has to run.
+// Pause lets all packets pass, also those that wait, and returns when none waits. The process can
+// then be stopped without stopping the traffic. Serve must be running.
 func (s *Session) Pause() error {
 	for _, w := range s.ways {
 		w.handler.Pause()
@@ -196,7 +195,7 @@ func (s *Session) Resume() error {
 	return s.Session.Resume()
 }
 
-// close ends the handlers, when the queues are closed.
+// close ends the handlers after the queues were closed.
 func (s *Session) close() error {
 	for _, w := range s.ways {
 		w.handler.Close()
@@ -227,7 +226,7 @@ func (s *Session) follow(ctx context.Context) {
 			if !slices.Contains(step.Ways, w.number) || w.handler.Settings() == step.Settings {
 				continue
 			}
-			_ = w.handler.Set(step.Settings) // which are valid
+			_ = w.handler.Set(step.Settings) // valid: Open checked them
 			if s.onChange != nil {
 				s.onChange(Change{step.At, w.number, step.Settings})
 			}
@@ -239,7 +238,7 @@ func (s *Session) follow(ctx context.Context) {
 // Elapsed returns how long the session has lasted.
 func (s *Session) Elapsed() time.Duration { return time.Since(s.began) }
 
-// Report tells of each way that has rules.
+// Report returns a report for each way that has rules.
 func (s *Session) Report() []Report {
 	counts := s.Counts() // in the order of the ways
 	var all []Report

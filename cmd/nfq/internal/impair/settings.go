@@ -24,7 +24,7 @@ const MaxLimit = 60000
 
 // Settings say what is done to packets. The zero value does nothing. Probabilities are from 0 to 1.
 type Settings struct {
-	// Delay is added to the time that a packet takes, give or take Jitter.
+	// Delay is how long a packet is held, give or take Jitter.
 	Delay time.Duration
 	// Jitter is the largest deviation from Delay (uniform) or the standard deviation (the other
 	// distributions).
@@ -66,7 +66,7 @@ type Settings struct {
 	// TruncateTo is the number of bytes of it that are left, from the IP header on. Zero is a
 	// random one.
 	TruncateTo int
-	// Checksum says what becomes of checksums and lengths in packets that are damaged or cut.
+	// Checksum says how checksums and lengths of damaged or cut packets are treated.
 	Checksum Checksum
 
 	// Limit is the number of packets that may wait; more are dropped. Zero is DefaultLimit.
@@ -91,14 +91,14 @@ const (
 	FlipByte             // one byte gets another value
 )
 
-// Checksum says what becomes of checksums and lengths in packets that are damaged or cut.
+// Checksum says how checksums and lengths of damaged or cut packets are treated.
 type Checksum uint8
 
-// What may become of checksums.
+// The treatments of checksums.
 const (
 	// ChecksumKeep leaves them, so that receivers notice and discard the packet.
 	ChecksumKeep Checksum = iota
-	// ChecksumRepair makes them fit, and damages only what programs get to see.
+	// ChecksumRepair corrects them, and damages only the payload.
 	ChecksumRepair
 )
 
@@ -110,7 +110,7 @@ func (s Settings) limit() int {
 	return s.Limit
 }
 
-// Alters reports whether packets may leave with other bytes than they came with.
+// Alters reports whether the bytes of packets may change.
 func (s Settings) Alters() bool { return s.Corrupt > 0 || s.Truncate > 0 }
 
 // Validate returns nil, or an error for settings that contradict each other or are out of range.
@@ -194,7 +194,7 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// maxRate is 1 Tbit/s: above, a packet takes less than the clock can tell.
+// maxRate is 1 Tbit/s: above it, a packet takes less than the clock resolves.
 const maxRate = 1_000_000_000_000
 
 // String returns the settings in the words of Set, "nothing" for the zero value.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stampArrivals has the kernel note when packets arrive, for as long as the file is open: it does
-// so for all of them while a socket of the system wants it.
+// stampArrivals has the kernel record when packets arrive, until the file is closed. The kernel
+// stamps all packets while any socket on the system asks for it.
 func stampArrivals() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -30,15 +30,15 @@ func stampArrivals() (*os.File, error) {
 }
 
 const (
-	// mostAge is the age of a packet beyond which it has waited for something else before, or the
+	// mostAge is the oldest age that is believed. An older packet has waited elsewhere, or the
 	// clock was set.
 	mostAge = 2 * time.Millisecond
-	// stampUnit is what NFQA_TIMESTAMP counts in.
+	// stampUnit is the unit of NFQA_TIMESTAMP.
 	stampUnit = time.Microsecond
 )
 
-// age returns how long ago a packet arrived, at least. At the output and postrouting hooks the
-// kernel does not tell.
+// age returns how long ago a packet arrived, at least. It is 0 at output and postrouting, where the
+// kernel sets no timestamp.
 func age(p *nfqueue.Packet) time.Duration {
 	at, ok := p.Time()
 	if !ok {

@@ -22,7 +22,7 @@ func xtQueue() expr.Any {
 	return &expr.Target{Name: "NFQUEUE", Rev: 3, Info: &info}
 }
 
-// tryExpression reports whether the kernel takes a rule with the expression.
+// tryExpression reports whether the kernel accepts a rule with the expression.
 func tryExpression(h *netlab.Host, queue func() expr.Any) bool {
 	conn, err := nftables.New(nftables.WithNetNSFd(h.FD()))
 	if err != nil {

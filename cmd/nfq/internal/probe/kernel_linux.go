@@ -11,8 +11,8 @@ import (
 	"github.com/chifflier/nfqueue-go/rules"
 )
 
-// Kernel finds out what the kernel can do, in a network namespace of its own, so that nobody's
-// packets are touched. It needs what netlab.Enter gives.
+// Kernel checks what the kernel can do, in a network namespace of its own, so it touches no other
+// packets. The caller must have called netlab.Enter.
 func Kernel() (*Report, error) {
 	h, err := netlab.New()
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *Report) module(h *netlab.Host) bool {
 	return err == nil
 }
 
-// flagUses says what the flags of a queue are for, and what a kernel needs that refuses one.
+// flagUses says what each flag of a queue is for, and what a kernel without it lacks.
 var flagUses = []struct {
 	flag     nfqueue.Flags
 	name     string
@@ -105,7 +105,7 @@ func (r *Report) flags(h *netlab.Host) {
 	}
 }
 
-// queueRules tries which rules can queue packets. That of package rules takes whichever there is.
+// queueRules tries which expressions can queue packets. Package rules uses either.
 func (r *Report) queueRules(h *netlab.Host) {
 	set, err := rules.Install(rules.Config{NetNS: h.FD()}, rules.Rule{Hook: nfqueue.HookOutput})
 	switch {
@@ -166,7 +166,7 @@ func (r *Report) canQueue(h *netlab.Host, check, what, fix string, rule rules.Ru
 	}
 }
 
-// ways says which expressions there are.
+// ways names the expressions that work.
 func ways(native, xt bool) string {
 	var has []string
 	if native {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits says how large queues can be. Recent kernels find a packet by a hash of its id and hold so
-// many; others go through the list of all that wait, the oldest first.
+// limits reports how large queues can be. Recent kernels find a packet by a hash of its id; others
+// walk the list of all that wait, oldest first.
 func (r *Report) limits(h *netlab.Host) {
 	r.add("copy-range", OK, "", "up to %d bytes of a packet are copied", nfqueue.MaxPayload)
 	hashed, err := findsByHash(h)
@@ -45,8 +45,8 @@ func (r *Report) limits(h *netlab.Host) {
 // depth is how many packets wait while findsByHash decides them.
 const depth = 8192
 
-// findsByHash compares what it costs to decide packets oldest first and newest first. The latter
-// takes many times longer if the kernel goes through a list, and the same if it does not.
+// findsByHash compares the cost of deciding packets oldest first and newest first. Newest first
+// takes many times longer if the kernel walks a list, and equally long if it does not.
 func findsByHash(h *netlab.Host) (bool, error) {
 	var oldest, newest time.Duration
 	for range 2 {
@@ -109,7 +109,7 @@ func decide(h *netlab.Host, reorder func([]*nfqueue.Held)) (spent time.Duration,
 		spent, err = drop(held)
 	}
 	for _, p := range held {
-		_ = p.Resolve(nfqueue.Drop) // what an error has left
+		_ = p.Resolve(nfqueue.Drop) // those that an error has left
 	}
 	cancel()
 	return spent, errors.Join(err, <-served)

@@ -18,7 +18,7 @@ type privileges struct {
 	initial bool // in the initial user namespace, so that limits of buffers can be exceeded
 }
 
-// privileges finds out by asking the kernel for nothing: it checks the capability first.
+// privileges sends requests that change nothing: the kernel checks the capability first.
 func (r *Report) privileges() privileges {
 	p := privileges{initial: inInitialUserNS()}
 	where := "a user namespace of its own"

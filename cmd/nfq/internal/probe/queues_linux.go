@@ -12,8 +12,8 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/stat"
 )
 
-// queues checks the bound queues, of which two snapshots were taken some time apart. all are the
-// rules that queue, if these are complete.
+// queues checks the bound queues by two snapshots, taken some time apart. all has the rules that
+// queue; complete says whether it has every one.
 func (r *Report) queues(before, now stat.Snapshot, all []queuerules.Rule, complete bool) {
 	if len(now.Queues) == 0 {
 		r.add("queues-present", Info, "", "no queue is bound")
@@ -94,7 +94,7 @@ func hangs(before, now stat.Queue) bool {
 		now.Decided == before.Decided
 }
 
-// anyHangs reports whether hangs does so for one of the queues.
+// anyHangs reports whether one of the queues hangs.
 func anyHangs(before, now stat.Snapshot) bool {
 	return slices.ContainsFunc(now.Queues, func(q stat.Queue) bool {
 		return slices.ContainsFunc(

@@ -40,10 +40,10 @@ func (r *Report) allRules() (all []queuerules.Rule, complete bool) {
 	return all, complete
 }
 
-// serving tells who has bound a queue.
+// serving reports who has bound a queue.
 type serving func(queue uint16) (bool, error)
 
-// askKernel is a serving for those who may not read the table of queues. An empty request fails
+// askKernel is a serving for users who may not read the table of queues. An empty request fails
 // with ENODEV if nobody has bound the queue, and with EPERM if somebody else has.
 func askKernel(queue uint16) (bool, error) {
 	err := request(queue, 0)

@@ -61,7 +61,7 @@ func Run(ns *os.File, kernel func() (*Report, error)) (*Report, error) {
 	return r, err
 }
 
-// release tells which kernel it is.
+// release returns the release of the kernel.
 func (r *Report) release() error {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {

@@ -49,7 +49,7 @@ func (h *handler) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	return h.anything(p)
 }
 
-// anything is one of all the things that can become of a packet.
+// anything does one of all things that a handler can do with a packet.
 func (h *handler) anything(p *nfqueue.Packet) nfqueue.Verdict {
 	switch r := h.rnd.IntN(1000); {
 	case r < 200:
@@ -61,7 +61,7 @@ func (h *handler) anything(p *nfqueue.Packet) nfqueue.Verdict {
 		h.l.held <- p.Defer()
 		return nfqueue.Deferred
 	case r < 470:
-		p.DeferTimeout(time.Millisecond) // and is forgotten
+		p.DeferTimeout(time.Millisecond) // and never resolved
 		return nfqueue.Deferred
 	case r < 520:
 		p.SetMark(againMark)
@@ -82,8 +82,8 @@ func (h *handler) anything(p *nfqueue.Packet) nfqueue.Verdict {
 // nobodys is a queue that nobody binds.
 const nobodys = 9
 
-// accept accepts with a mark, so that every verdict is a message and the kernel tells of
-// each that comes too late.
+// accept accepts with a mark, so that every verdict is a message of its own and the kernel reports
+// each that is too late.
 func (h *handler) accept(p *nfqueue.Packet) nfqueue.Verdict {
 	p.SetMark(1)
 	switch r := h.rnd.IntN(1000); {
@@ -99,7 +99,7 @@ func (h *handler) accept(p *nfqueue.Packet) nfqueue.Verdict {
 	return nfqueue.Accept
 }
 
-// panic panics, seldom if several workers have to be started anew.
+// panic panics, rarely if several workers must then be restarted.
 func (h *handler) panic() {
 	if h.l.cfg.OnPanic == nil && h.l.workers > 1 && h.rnd.IntN(20) != 0 {
 		return

@@ -18,10 +18,10 @@ import (
 
 // life is a queue from Open to its end.
 //
-// A smooth one sees every kind of verdict, and ends in order: every verdict must have its
-// effect. In a rough one devices go down and chains are removed, and it is closed while
-// packets wait; since the kernel says of a verdict that it came too late, but not what it
-// was, a rough life accepts only.
+// A smooth life has every kind of verdict, and ends in order: every verdict must have its effect. In
+// a rough one devices go down, chains are removed, and the queue is closed while packets wait. The
+// kernel reports that a verdict was too late, but not which verdict it was, so a rough life only
+// accepts.
 type life struct {
 	s   *scene
 	rnd *rand.Rand
@@ -79,7 +79,7 @@ func newLife(s *scene, rnd *rand.Rand) *life {
 	if rnd.IntN(20) == 0 {
 		l.cfg.MaxLen = 10
 	}
-	if rnd.IntN(4) != 0 { // or more comes than can be decided
+	if rnd.IntN(4) != 0 { // otherwise more arrives than can be decided
 		l.pace.window = uint64(max(segments, l.cfg.MaxLen/2))
 	}
 	if rnd.IntN(4) == 0 {
@@ -98,8 +98,8 @@ func newLife(s *scene, rnd *rand.Rand) *life {
 	return l
 }
 
-// answersBuffer is a receive buffer in which the kernel's answers to many verdicts find
-// room. Without privileges there is less, and a rough queue must be short.
+// answersBuffer is a receive buffer with room for the kernel's answers to many verdicts. Without
+// privileges the kernel grants less, and a rough queue must be short.
 const answersBuffer = 16 << 20
 
 func (l *life) String() string {
@@ -166,7 +166,7 @@ func (l *life) run(ctx context.Context) error {
 	return l.balance(movedAfter - movedBefore)
 }
 
-// serve begins to serve a queue.
+// serve starts to serve a queue.
 func (l *life) serve(q *nfqueue.Queue) {
 	handlers := make([]*handler, l.workers)
 	for i := range handlers {
@@ -192,7 +192,7 @@ func (l *life) serve(q *nfqueue.Queue) {
 	}()
 }
 
-// pass lets time pass, and things go wrong.
+// pass lets time pass, and injects faults.
 func (l *life) pass(ctx context.Context) error {
 	half := l.span / 2
 	for end := time.Now().Add(l.span); time.Now().Before(end); {
@@ -213,7 +213,7 @@ func (l *life) pass(ctx context.Context) error {
 	return nil
 }
 
-// fault does one thing that a queue must stand.
+// fault does one thing that a queue must survive.
 func (l *life) fault() error {
 	l.faults++
 	q := l.queues[len(l.queues)-1]
@@ -245,8 +245,8 @@ func (l *life) fault() error {
 	return nil
 }
 
-// answered is the error of a change, unless it is that the kernel's reply was too far behind the
-// packets that wait to be read, as a long queue on a slow machine makes it.
+// answered returns the error of a change, unless the kernel's reply was too far behind the packets
+// that wait to be read, as with a long queue on a slow machine.
 func answered(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
@@ -272,7 +272,7 @@ func (l *life) handToNext() error {
 	return old.Release(ctx)
 }
 
-// patience bounds the wait for what must come.
+// patience bounds every wait for something that must happen.
 const patience = time.Minute
 
 // end ends the last queue, and waits until nobody serves any.
@@ -309,8 +309,8 @@ func (l *life) end() error {
 	return nil
 }
 
-// isPanic reports whether a handler has panicked while its queue was drained, and Serve
-// was not to go on.
+// isPanic reports whether a handler panicked while its queue was drained, when Serve must not
+// continue.
 func isPanic(err error) bool {
 	var p *nfqueue.PanicError
 	return errors.As(err, &p)
@@ -319,7 +319,7 @@ func isPanic(err error) bool {
 // reckon stops the flood for a moment and compares what the kernel has queued with what
 // has been received.
 func (l *life) reckon(q *served) error {
-	if l.handOver || q.Stats().Kernel == nil { // two have received, or we may not know
+	if l.handOver || q.Stats().Kernel == nil { // two queues have received, or the counters cannot be read
 		return nil
 	}
 	l.s.paused.Lock()
@@ -336,8 +336,8 @@ func (l *life) reckon(q *served) error {
 	}
 }
 
-// settle stops the flood for a moment, until the kernel's answers to all verdicts have been
-// read: those that wait to be read when a queue is closed are in no book.
+// settle stops the flood until the kernel's answers to all verdicts were read: answers that are
+// unread when a queue is closed are not counted.
 func (l *life) settle(q *served) error {
 	l.s.paused.Lock()
 	defer l.s.paused.Unlock()
@@ -359,7 +359,7 @@ func (l *life) settle(q *served) error {
 	return until(func(s nfqueue.Stats) bool { return s.Held == 0 && s.Undecided() == 0 })
 }
 
-// balance closes the books.
+// balance checks the counts of a life.
 func (l *life) balance(moved uint64) error {
 	for _, q := range l.queues {
 		s := q.Stats()
@@ -381,7 +381,7 @@ func (l *life) balance(moved uint64) error {
 		calls += h.calls
 	}
 	if l.rough && s.Lost > 0 && l.passed <= s.Verdicts()-s.Dropped-none {
-		return nil // with the packets, answers of the kernel were lost
+		return nil // answers of the kernel were lost together with packets
 	}
 	if l.passed != s.Verdicts()-s.Dropped-none {
 		return fmt.Errorf(

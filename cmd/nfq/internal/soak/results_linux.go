@@ -14,8 +14,8 @@ import (
 type Results struct {
 	Seed    uint64
 	Elapsed time.Duration
-	// Queues is how many were opened, HandedOver how many of them a second time on the
-	// same socket, Rough how many were closed under load, Faults what went wrong on the way.
+	// Queues is the number of opened queues, HandedOver of those that were handed over, Rough of
+	// those that were closed under load, Faults of injected faults.
 	Queues, HandedOver, Rough, Faults int
 	// Passed is the number of packets that rules have counted behind the queues.
 	Passed uint64

@@ -23,20 +23,20 @@ const (
 	againMark = 0x2a
 )
 
-// scene is a server that queues what a client floods it with, and counts what goes on.
+// scene is a server that queues a flood from a client, and counts the packets that pass.
 type scene struct {
 	*netlab.Network
 	moved, rest *netlab.Rule
 	replaces    bool // the kernel takes other payloads
 
 	quit   atomic.Bool
-	paused sync.Mutex // held by whoever wants the flood to rest
+	paused sync.Mutex // locked while the flood must pause
 	pace   atomic.Pointer[pace]
 	done   chan error
 }
 
-// pace keeps the flood from sending more than window packets ahead of what is decided,
-// or does not if window is 0.
+// pace keeps the flood at most window packets ahead of the verdicts. A window of 0 does not limit
+// it.
 type pace struct {
 	window        uint64
 	sent, decided atomic.Uint64
@@ -48,8 +48,7 @@ func (p *pace) await() {
 		if p.window == 0 || p.sent.Load() < p.decided.Load()+p.window {
 			return
 		}
-		// A goroutine whose sleep ends before another gets to run comes before it, for ever on a
-		// slow machine.
+		// On a slow machine, a goroutine that sleeps briefly can keep others from ever running.
 		time.Sleep(200 * time.Microsecond)
 	}
 	p.sent.Store(p.decided.Load())
@@ -75,7 +74,7 @@ func newScene() (_ *scene, err error) {
 	return s, nil
 }
 
-// rules has the server queue datagrams, and count behind the queue what becomes of them.
+// rules has the server queue datagrams, and count those that pass the queue.
 func (s *scene) rules() error {
 	table, err := s.Server.AddTable(netlab.IP, "soak")
 	if err != nil {
@@ -105,7 +104,7 @@ func (s *scene) rules() error {
 	return err
 }
 
-// passed returns how many datagrams have gone on so far, and how many of them were moved.
+// passed returns how many datagrams have passed, and how many of them were moved.
 func (s *scene) passed() (all, moved uint64, err error) {
 	moved, _, err = s.moved.Count()
 	if err != nil {

@@ -56,7 +56,7 @@ func (r *Results) live(ctx context.Context, o Options, s *scene) error {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		r.add(l)
-		l = nil // its memory is not in use any more
+		l = nil // so that its memory is freed
 		r.Elapsed = time.Since(start)
 		if err := r.usage.look(); err != nil {
 			return fmt.Errorf("after %s: %w", what, err)

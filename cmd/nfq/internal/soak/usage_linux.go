@@ -19,9 +19,9 @@ type usage struct {
 	heaps, residents        []uint64 // bytes
 }
 
-// look takes the figures. It fails when a queue has left a goroutine or a descriptor.
+// look measures. It fails if a queue has left a goroutine or a descriptor.
 func (u *usage) look() error {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // the last ones are on their way
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // until the last ones have ended
 		goroutines := runtime.NumGoroutine()
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -46,7 +46,7 @@ func (u *usage) look() error {
 			)
 		}
 	}
-	debug.FreeOSMemory() // what is garbage now says nothing
+	debug.FreeOSMemory() // garbage must not be counted
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	resident, err := resident()
