@@ -61,6 +61,7 @@ type latency struct {
 	limit   *slowest
 	percent int  // of limit, sent through the first queue meanwhile
 	busy    bool // a thread competes with the consumer
+	pause   time.Duration
 
 	queueHost *netlab.Host
 	pairs     []*pingPong // one for each queue
@@ -133,6 +134,7 @@ func (p *latency) prepare(ctx context.Context, s *situation, consumers []consume
 		if err != nil {
 			return err
 		}
+		pair.pause = p.pause
 		if len(p.setup.CPUs) > 0 {
 			pair.cpus = p.lab.traffic[:1]
 		}

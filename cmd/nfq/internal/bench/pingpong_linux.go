@@ -25,6 +25,7 @@ const pingSize = 64
 type pingPong struct {
 	client, server int   // sockets
 	cpus           []int // to run on, all if there are none
+	pause          time.Duration
 }
 
 // The ports of the clients and servers whose datagrams go to queue 0. Those of the next ones go to
@@ -71,6 +72,7 @@ func (p *pingPong) roundTrips(
 ) (times *hdrhistogram.Histogram, lost int, err error) {
 	times = hdrhistogram.New(1, int64(10*time.Second), 3)
 	ping := make([]byte, pingSize-udpHeaders)
+	pause := unix.NsecToTimespec(int64(p.pause))
 	err = consumer.OnCPUs(p.cpus, func() error {
 		for number := uint64(1); more(times.TotalCount()); number++ {
 			binary.NativeEndian.PutUint64(ping, number)
@@ -85,6 +87,10 @@ func (p *pingPong) roundTrips(
 			}
 			if err != nil {
 				return err
+			}
+			if p.pause > 0 {
+				// A signal may cut it short, which does no harm.
+				_ = unix.Nanosleep(&pause, nil)
 			}
 		}
 		return nil

@@ -56,7 +56,7 @@ func tracking(c consumer.Consumer, how consumer.Connections) consumer.Consumer {
 	return variant{c, "connections", func(s *consumer.Setup) { s.Connections = how }}
 }
 
-// busyPoll is how long a consumer polls that does.
+// busyPoll is how long our consumer polls where others are compared with it.
 const busyPoll = 50 * time.Microsecond
 
 // withPolling returns c, and c with busy polling if that is our usual consumer.
@@ -64,9 +64,11 @@ func withPolling(c consumer.Consumer) []consumer.Consumer {
 	if c.Name() != consumer.OurName {
 		return []consumer.Consumer{c}
 	}
-	name := fmt.Sprintf("busy polling %d µs", busyPoll.Microseconds())
-	return []consumer.Consumer{
-		c,
-		variant{c, name, func(s *consumer.Setup) { s.BusyPoll = busyPoll }},
-	}
+	return []consumer.Consumer{c, polling(c, busyPoll)}
+}
+
+// polling makes a consumer poll for up to limit.
+func polling(c consumer.Consumer, limit time.Duration) consumer.Consumer {
+	name := fmt.Sprintf("busy polling %d µs", limit.Microseconds())
+	return variant{c, name, func(s *consumer.Setup) { s.BusyPoll = limit }}
 }

@@ -97,6 +97,7 @@ var workloads = []*workload{
 	&drainWorkload,
 	&floodWorkload,
 	&latencyWorkload,
+	&busyPollWorkload,
 	&tcpWorkload,
 	&connectionsWorkload,
 	&costWorkload,

@@ -10,6 +10,8 @@ type Metric struct {
 	Unit string `json:"unit"`
 	// Less says that less is better.
 	Less bool `json:"less_is_better,omitempty"`
+	// Drawn says that charts show it. They always show the first of a table.
+	Drawn bool `json:"drawn,omitempty"`
 }
 
 // Spread sums up the figures of several rounds.

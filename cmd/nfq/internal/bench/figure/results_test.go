@@ -49,7 +49,10 @@ func example() *Results {
 			Workload:  workload,
 			Title:     "title of " + workload,
 			Situation: "a < b",
-			Metrics:   []Metric{{"first", "unit", less}, {"second", "ns", true}},
+			Metrics: []Metric{
+				{Name: "first", Unit: "unit", Less: less},
+				{Name: "second", Unit: "ns", Less: true, Drawn: less},
+			},
 		}
 		for _, name := range []string{consumer.LibraryName, consumer.OurName} {
 			row := &Row{Consumer: name}
@@ -162,9 +165,10 @@ func TestSVG(t *testing.T) {
 				}
 			}
 		}
-		// The scale ends at the largest figure of any round: 500 and 50.
+		// The scale ends at the largest figure of any round: 500 and 50, and 500 for the second
+		// metric of latency.
 		want := map[string][]string{"drain.svg": {"84.0", "336.0"},
-			"latency.svg": {"336.0", "168.0"}}[name]
+			"latency.svg": {"336.0", "168.0", "336.0", "168.0"}}[name]
 		if !reflect.DeepEqual(bars, want) {
 			t.Errorf("%s: bars %v, want %v", name, bars, want)
 		}

@@ -30,7 +30,8 @@ const chartStyle = `text { font: 12px system-ui, sans-serif; fill: #24292f }
 .spread { stroke: #24292f; stroke-width: 1 }
 @media (prefers-color-scheme: dark) { text { fill: #d0d7de } .bar { fill: #57606a } .ours { fill: #3ba7cc } .spread { stroke: #d0d7de } }`
 
-// WriteSVG draws the first metric of each table as bars, one file a workload, into a directory.
+// WriteSVG draws the first metric of each table as bars, and those to be drawn besides, one file a
+// workload, into a directory.
 func (r *Results) WriteSVG(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -53,7 +54,11 @@ func chart(tables []*Table) string {
 	var body strings.Builder
 	y := 0
 	for _, t := range tables {
-		y = t.draw(&body, y)
+		for i, m := range t.Metrics {
+			if i == 0 || m.Drawn {
+				y = t.draw(&body, i, y)
+			}
+		}
 	}
 	return fmt.Sprintf(
 		`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img" aria-label="%[3]s">
@@ -68,9 +73,9 @@ func chart(tables []*Table) string {
 	)
 }
 
-// draw draws the table from y downwards, and returns where it ends.
-func (t *Table) draw(b *strings.Builder, y int) int {
-	metric := t.Metrics[0]
+// draw draws metric m of the table from y downwards, and returns where it ends.
+func (t *Table) draw(b *strings.Builder, m, y int) int {
+	metric := t.Metrics[m]
 	heading := fmt.Sprintf("%s: %s, %s", t.Situation, metric.Name, metric.Unit)
 	if metric.Less {
 		heading += " (less is better)"
@@ -84,13 +89,13 @@ func (t *Table) draw(b *strings.Builder, y int) int {
 	y += headHeight
 	var most float64
 	for _, row := range t.Rows {
-		most = max(most, row.Spreads[0].Max)
+		most = max(most, row.Spreads[m].Max)
 	}
 	if most == 0 {
 		most = 1
 	}
 	for _, row := range t.Rows {
-		s := row.Spreads[0]
+		s := row.Spreads[m]
 		at := func(f float64) float64 { return labelWidth + f/most*barWidth }
 		class := "bar"
 		if strings.HasPrefix(row.Consumer, consumer.OurName) {
