@@ -55,6 +55,6 @@ func cgroupMount() (string, error) {
 			return fields[4], nil
 		}
 	}
-	return "", fmt.Errorf("no control groups of version 2 are mounted; mount them, as with "+
-		"mount -t cgroup2 none /sys/fs/cgroup: %w", errors.ErrUnsupported)
+	return "", fmt.Errorf("no control groups of version 2 are mounted (ip netns exec hides them); "+
+		"mount them, as with mount -t cgroup2 none /sys/fs/cgroup: %w", errors.ErrUnsupported)
 }
