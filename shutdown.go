@@ -21,7 +21,8 @@ import (
 // Shutdown still returns nil. Without a running Serve all waiting packets get the Fallback.
 //
 // Shutdown fails with ErrInHandler when a handler or another callback of the queue calls it,
-// because it would wait for that callback. When a handler has not returned a second after the
+// because it would wait for that callback. A handler must not wait either for a goroutine that
+// calls Shutdown: each then waits for the other until ctx ends. When a handler has not returned a second after the
 // end of ctx, Shutdown closes the queue and returns the error of ctx. A second call only waits
 // for the first, until its own ctx ends. After File, Shutdown leaves the queue as it is to the
 // process that has the socket; see there.
@@ -116,13 +117,13 @@ func (q *Queue) finish(s *lifecycle.Stop, d dispatcher) (err error) {
 	err = q.dispatchRest(d)
 
 	// 3. Keep new packets out, and dispatch those that wait in the kernel.
-	var drained error
+	var handlers, drained error
 	if !s.Release {
-		drained = q.drain(d, owner)
+		handlers, drained = q.drain(d, owner)
 	}
 
 	// 4. Wait for the workers, and dispatch what one that panicked has left.
-	err = errors.Join(err, drained, d.wait(), q.dispatchRest(d))
+	err = errors.Join(err, handlers, drained, d.wait(), q.dispatchRest(d))
 	if q.life.IsClosed() {
 		returned = true
 		return ErrClosed
@@ -134,7 +135,8 @@ func (q *Queue) finish(s *lifecycle.Stop, d dispatcher) (err error) {
 	// 6. Send the last verdicts, and receive what the kernel says of them.
 	err = errors.Join(err, q.out.Flush())
 	if owner && drained == nil {
-		err = errors.Join(err, q.drain(d, owner))
+		handlers, drained = q.drain(d, owner)
+		err = errors.Join(err, handlers, drained)
 	}
 
 	// 7. Close the socket. Nothing waits any more.
@@ -168,7 +170,9 @@ const (
 // Without owner another process may go on with the queue: the request then changes nothing,
 // and the other process may receive the reply. drain then ends when nothing comes for a while,
 // or after as many packets as can wait in a queue.
-func (q *Queue) drain(d dispatcher, owner bool) (err error) {
+//
+// The first error is that of handlers, in spite of which the queue is drained.
+func (q *Queue) drain(d dispatcher, owner bool) (handlers, err error) {
 	changes, atMost := []nfqmsg.Change{{}}, maxWaiting
 	if owner {
 		var none uint32
@@ -184,18 +188,18 @@ func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 		seq, reply := q.replies.Expect()
 		defer q.replies.Cancel(seq)
 		if e := q.send(seq, true, changes...); e != nil {
-			return errors.Join(err, e)
+			return handlers, e
 		}
-		done, e := q.dispatchUntil(reply, d, &atMost)
-		err = errors.Join(err, e)
+		done, h, e := q.dispatchUntil(reply, d, &atMost)
+		handlers = errors.Join(handlers, h)
 		if done || atMost <= 0 {
-			return err
+			return handlers, e
 		}
 	}
 	if owner {
-		err = errors.Join(err, errNoReply)
+		err = errNoReply
 	}
-	return err
+	return handlers, err
 }
 
 // dispatchUntil receives and dispatches until the reply comes. It gives up, and reports that
@@ -203,7 +207,7 @@ func (q *Queue) drain(d dispatcher, owner bool) (err error) {
 // down. Until the time for handlers has passed, a failure to receive starts replyWait again:
 // there may be packets behind it.
 func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (
-	done bool, err error) {
+	done bool, handlers, err error) {
 	limit := q.life.Limit()
 	deadline := time.Now().Add(replyWait)
 	for {
@@ -212,27 +216,27 @@ func (q *Queue) dispatchUntil(reply <-chan int32, d dispatcher, atMost *int) (
 			if errno == kernel.ENODEV { // the kernel has removed the queue, and all that waited
 				errno = 0
 			}
-			return true, errors.Join(err, kernel.Error(errno))
+			return true, handlers, kernel.Error(errno)
 		default:
 		}
 		if *atMost <= 0 {
-			return false, err
+			return false, handlers, nil
 		}
-		if e := q.conn.SetReadDeadline(deadline); e != nil {
-			return true, errors.Join(err, e)
+		if err := q.conn.SetReadDeadline(deadline); err != nil {
+			return true, handlers, err
 		}
-		e := q.rx.receive()
-		if errors.Is(e, os.ErrDeadlineExceeded) {
+		err := q.rx.receive()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if time.Now().Before(deadline) {
 				continue // woken for another reason
 			}
-			return false, err
+			return false, handlers, nil
 		}
-		if e != nil {
-			return true, errors.Join(err, e)
+		if err != nil {
+			return true, handlers, err
 		}
 		*atMost -= q.rx.n
-		err = errors.Join(err, q.dispatchRest(d))
+		handlers = errors.Join(handlers, q.dispatchRest(d))
 		if q.rx.n > 0 || !limit.Passed() {
 			deadline = time.Now().Add(replyWait)
 		}

@@ -4,6 +4,7 @@ package fault_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -110,6 +111,30 @@ func TestFaultDrainStalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A handler that panics while the queue is drained does not keep the queue from reading what the
+// kernel says of the last verdicts.
+func TestFaultPanicWhileDrainingCountsRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		flights := k.send(1)
+		k.RefuseVerdict(0, kernel.Error(kernel.EPERM))
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		err := q.Serve(ctx, nfqueue.HandlerFunc(func(*nfqueue.Packet) nfqueue.Verdict {
+			panic("while draining")
+		}))
+		if p := new(nfqueue.PanicError); !errors.As(err, &p) {
+			t.Errorf("Serve: %v", err)
+		}
+		<-flights[0].Done()
+		flights[0].Result()
+		if n := q.Stats().Refused; n != 1 {
+			t.Errorf("%d refused verdicts, want 1", n)
+		}
+	})
 }
 
 // If a callback interrupts a drain, the packets that are left get the Fallback.
