@@ -26,8 +26,6 @@ import (
 // Once the queue has begun to end, by Shutdown or the context of Serve, File fails with
 // ErrClosed: new packets are kept out of it already.
 func (q *Queue) File() (*os.File, error) {
-	q.life.Share(lifecycle.Shared)
-	q.out.ForbidBatch()
 	f, err := q.conn.File()
 	if err != nil {
 		return nil, q.opError("duplicate the socket", err)
@@ -35,6 +33,7 @@ func (q *Queue) File() (*os.File, error) {
 	if !q.life.Share(lifecycle.HandedOver) {
 		return nil, q.opError("duplicate the socket", errors.Join(ErrClosed, f.Close()))
 	}
+	q.out.ForbidBatch()
 	return f, nil
 }
 

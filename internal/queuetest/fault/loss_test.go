@@ -3,6 +3,7 @@
 package fault_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,32 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
+
+// A File that fails leaves the queue as it was: nobody else receives, so losses are counted.
+func TestFaultFileFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFaulty(t)
+		q := k.open(nfqueue.Config{})
+		if _, err := q.File(); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("File: %v", err)
+		}
+		s := queuelab.StartServing(q, queuelab.Always(nfqueue.Accept))
+		k.send(1)
+		synctest.Wait()
+		k.Overrun(0, 3)
+		k.send(4)
+		synctest.Wait()
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		for _, f := range k.flights {
+			f.Result()
+		}
+		if n := q.Stats().Lost; n != 3 {
+			t.Errorf("%d packets were lost, want 3", n)
+		}
+	})
+}
 
 // The log has a line when losses begin and one when they have ended, for however many packets.
 func TestFaultLossIsLogged(t *testing.T) {
