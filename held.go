@@ -20,7 +20,8 @@ type Held struct {
 	packet Packet
 	state  atomic.Uint32
 
-	entry holding.Entry[*Held]
+	entry   holding.Entry[*Held]
+	verdict Verdict // set by the one that has claimed it
 }
 
 // The states of a Held.
@@ -85,9 +86,9 @@ func (h *Held) Resolve(v Verdict) error {
 	if v != Drop {
 		edits = &h.packet.edits
 	}
-	h.queue.watchRounds(&h.packet, v)
+	defer h.queue.out.Kick() // a Logger may panic
 	h.decide(v, edits)
-	h.queue.out.Kick()
+	h.queue.watchRounds(&h.packet, v)
 	return nil
 }
 
@@ -102,11 +103,19 @@ func (h *Held) abandoned() bool { return h.state.Load() == heldAbandoned }
 func (h *Held) decide(v Verdict, edits *nfqmsg.Edits) {
 	t := sender.Now()
 	h.queue.times.Decided(h.packet.received)
-	defer h.queue.held.Remove(&h.entry, h.queue.out.Counters.Kind(uint32(v))) // a Logger may panic
+	h.verdict = v
 	h.queue.out.Add(sender.Verdict{
 		Decision: nfqmsg.Decision{ID: h.packet.id, Word: uint32(v), Edits: edits},
-		Called:   t, Returned: t, SendNext: true, Counted: true,
+		Called:   t, Returned: t, SendNext: true, Holder: (*decided)(h),
 	})
+}
+
+// decided is a Held whose verdict is being added.
+type decided Held
+
+// Added implements sender.Holder.
+func (d *decided) Added() {
+	d.queue.held.Remove(&d.entry, d.queue.out.Counters.Kind(uint32(d.verdict)))
 }
 
 // heldSet has the packets that wait to be resolved.

@@ -86,9 +86,13 @@ type Verdict struct {
 	Called, Returned time.Duration
 	// SendNext says that the caller calls Flush or Kick next.
 	SendNext bool
-	// Counted says that the caller counts the verdict.
-	Counted bool
+	// Holder, if there is one, holds the packet, and counts the verdict.
+	Holder Holder
 }
+
+// Holder has packets that wait for a verdict. Added is called when the verdict is added, before
+// anything is logged: a Logger may wait until no packet waits.
+type Holder interface{ Added() }
 
 // Add adds a verdict. The payload among its edits must not change before a Flush has
 // returned. Add reports whether the oldest verdict has been kept for longer than FlushAfter.
@@ -109,12 +113,15 @@ func (s *Sender) Add(v Verdict) (due bool) {
 			s.watchdog.startLocked()
 		}
 	}
-	if !v.Counted {
+	if v.Holder == nil {
 		s.open.kinds.count(v.Word)
 	}
 	s.open.Add(v.Decision)
 	due = v.Returned-s.since >= s.FlushAfter
 	s.mu.Unlock()
+	if v.Holder != nil {
+		v.Holder.Added()
+	}
 	if full != nil { // not before adding: another goroutine could have filled the next one
 		s.send(full)
 		s.sendAgain()

@@ -3,6 +3,7 @@
 package fault_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -216,6 +217,51 @@ func TestFaultChangeInLogger(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A Logger that hears of a datagram that Resolve cannot send may end the queue: the packet that
+// is being resolved is no longer held.
+func TestFaultShutdownInLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const maxSend = 1000
+		k := newFaulty(t)
+		k.SetMaxSend(maxSend)
+		var q *nfqueue.Queue
+		logged, ended := make(chan struct{}), make(chan error, 1)
+		q = k.open(nfqueue.Config{Logger: slog.New(hook{line: func() {
+			close(logged)
+			ended <- q.Shutdown(context.Background())
+		}})})
+		flights := k.send(3)
+		var h *nfqueue.Held
+		s := queuelab.StartServing(q, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+			switch p.ID() {
+			case 1:
+				h = p.Defer()
+				return nfqueue.Deferred
+			case 3: // the verdict of packet 2 leaves no room for that of packet 1
+				k.FailSend(0, noBuffers)
+				large := append(bytes.Clone(smallPacket), make([]byte, maxSend-100-len(smallPacket))...)
+				if err := h.Packet().SetPayload(large); err != nil {
+					t.Error(err)
+				}
+				go func() {
+					if err := h.Resolve(nfqueue.Accept); err != nil {
+						t.Error(err)
+					}
+				}()
+				<-logged
+			}
+			return nfqueue.Accept
+		}))
+		if err := <-ended; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		wantVerdicts(t, flights, nfqueue.Accept, nfqueue.Accept, nfqueue.Accept)
 	})
 }
 
