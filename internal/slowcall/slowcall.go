@@ -37,7 +37,8 @@ type Calls struct {
 	watch *Watch
 	// current is the call that runs, by its id and with the bit running, or the last one.
 	current atomic.Uint64
-	slow    atomic.Bool // current has been running for long
+	// slow is current when that has been running for long.
+	slow atomic.Uint64
 
 	// Owned by Watch.mu.
 	seen  uint64 // current, when it was first looked at
@@ -78,7 +79,11 @@ func (c *Calls) Begin(id uint32) {
 
 // Slow reports, after a call, whether it took long, and how long at least.
 func (c *Calls) Slow() (took time.Duration, slow bool) {
-	if c == nil || !c.slow.Load() {
+	if c == nil {
+		return 0, false
+	}
+	// An earlier call may have ended just when it was found to be slow.
+	if slow := c.slow.Load(); slow == 0 || slow != c.current.Load() {
 		return 0, false
 	}
 	return c.tookLong(), true
@@ -87,7 +92,7 @@ func (c *Calls) Slow() (took time.Duration, slow bool) {
 func (c *Calls) tookLong() time.Duration {
 	c.watch.mu.Lock()
 	defer c.watch.mu.Unlock()
-	c.slow.Store(false)
+	c.slow.Store(0)
 	c.seen = 0
 	return time.Since(c.since)
 }
@@ -121,7 +126,7 @@ func (w *Watch) look() {
 			continue
 		}
 		if c.count++; c.count == looks {
-			c.slow.Store(true)
+			c.slow.Store(now)
 		}
 	}
 }

@@ -56,6 +56,25 @@ func TestSlow(t *testing.T) {
 	}
 }
 
+// TestLate: a call that ends just when it is found to be slow does not make the next one slow.
+func TestLate(t *testing.T) {
+	var w Watch
+	w.Init(time.Hour)
+	defer w.Stop()
+	calls := w.Goroutine()
+	defer calls.Done()
+	calls.Begin(1)
+	for range looks {
+		w.look()
+	}
+	now := calls.current.Load() // as the last look does
+	calls.Begin(2)
+	calls.slow.Store(now)
+	if _, slow := calls.Slow(); slow {
+		t.Error("the call after a slow one is slow")
+	}
+}
+
 // TestOff: nothing is slow without a limit.
 func TestOff(t *testing.T) {
 	var w Watch
