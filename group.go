@@ -164,7 +164,8 @@ func (g *Group) SetCopy(mode CopyMode, length uint32) error {
 	return g.each("set copy mode", func(q *Queue) error { return q.SetCopy(mode, length) })
 }
 
-// Shutdown ends all queues as Queue.Shutdown does, at the same time.
+// Shutdown ends all queues as Queue.Shutdown does, at the same time. It waits for the handlers of
+// all: none of them may wait for it, also not for a goroutine that calls it.
 func (g *Group) Shutdown(ctx context.Context) error {
 	return g.each("shutdown", func(q *Queue) error { return q.Shutdown(ctx) })
 }
