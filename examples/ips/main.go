@@ -77,10 +77,20 @@ func run(ctx context.Context, s sensor) error {
 		return err
 	}
 	defer set.Close()
+	// When ctx ends, the rule goes first, so that no packet is queued while those that wait are
+	// decided.
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() {
+		if err := set.Stop(); err != nil {
+			log.Print(err)
+		}
+		end()
+	})()
 
 	cfg := connection.Config{Hold: true, Offload: rule.Offload}
 	var trackers []*connection.Tracker
-	err = g.ServeFlows(ctx, workers, func(uint16, int) nfqueue.Handler {
+	err = g.ServeFlows(serving, workers, func(uint16, int) nfqueue.Handler {
 		t := connection.New(cfg, s)
 		trackers = append(trackers, t)
 		return t
