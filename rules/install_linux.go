@@ -84,7 +84,7 @@ func (t *tables) add(rules []Rule) (owned bool, err error) {
 	if err := t.do(t.try, queue); err != nil {
 		return false, err
 	}
-	t.neighbours.await(startTimeout, queuedAgain)
+	t.neighbours.await(startTimeout, queuedAgain, false, t.socket.barrier)
 	return owned, t.do(t.hook, queue)
 }
 

@@ -50,8 +50,14 @@ func (n *neighbours) close() {
 const (
 	// lookInterval is the time between two looks at the queues.
 	lookInterval = time.Millisecond
-	// busyAfter is when a queue that is empty but in use is accepted.
+	// quietAfter is when a queue in which nothing has moved is taken to be unused.
+	quietAfter = 100 * time.Millisecond
+	// busyAfter is when any moment at which no packet waits is good.
 	busyAfter = 500 * time.Millisecond
+	// barrierTime is how long a transaction without content takes at most if there is no other.
+	barrierTime = 300 * time.Microsecond
+	// destroyTime is how long the kernel usually takes to destroy what was deleted.
+	destroyTime = 40 * time.Millisecond
 	// startTimeout is how long Install waits.
 	startTimeout = time.Second
 )
@@ -64,29 +70,96 @@ const (
 	dropped = "the end of the rules drops packets that wait in a queue"
 )
 
-// await waits for a moment at which no packet waits in a queue, or warns if there is none.
-func (n *neighbours) await(limit time.Duration, consequence string) {
-	last, err := n.list()
+// pace is what has been seen of a queue.
+type pace struct {
+	lastID uint32
+	moved  time.Time     // when a packet was last seen to come or to wait
+	idle   bool          // none was, at the last look
+	gap    time.Duration // between the last two times; 0 if not known
+}
+
+// look records what a look has found.
+func (p *pace) look(at time.Time, q nfqmsg.QueueLine) {
+	switch moves := q.LastID != p.lastID || waits(q); {
+	case !moves:
+		p.idle = true
+	case p.idle:
+		p.gap = at.Sub(p.moved)
+		fallthrough
+	default:
+		p.idle, p.moved = false, at
+	}
+	p.lastID = q.LastID
+}
+
+// due reports whether a packet may come soon. Packets often come at regular intervals, so it is not
+// due just after one has gone.
+func (p *pace) due(at time.Time) bool {
+	quiet := at.Sub(p.moved)
+	return !p.idle || quiet < quietAfter && quiet > p.gap/2
+}
+
+// await waits for a moment at which no packet waits in a queue, or warns if there is none. A
+// packet may come right after the last look: it costs time, but with care await waits for a moment
+// at which none is due.
+//
+// The caller then commits a transaction, for which the kernel waits if another is under way.
+// barrier waits for those of others, and await returns only if there was none.
+func (n *neighbours) await(limit time.Duration, consequence string, care bool, barrier func()) {
 	start := time.Now()
-	for err == nil && len(last) > 0 {
-		time.Sleep(lookInterval)
-		var now []nfqmsg.QueueLine
-		now, err = n.list()
-		waited := time.Since(start)
-		idle := slices.EqualFunc(last, now, func(a, b nfqmsg.QueueLine) bool {
-			return a.Queue == b.Queue && a.LastID == b.LastID
-		})
-		empty := !slices.ContainsFunc(now, func(q nfqmsg.QueueLine) bool { return q.Backlog > 0 })
-		switch {
-		case empty && (idle || waited > busyAfter):
-			return
-		case waited > limit:
-			n.warn(now, consequence)
+	paces := make(map[uint16]*pace)
+	for {
+		queues, err := n.list()
+		if err != nil || len(queues) == 0 {
 			return
 		}
-		last = now
+		at := time.Now()
+		due, wait := false, false
+		for _, q := range queues {
+			p := paces[q.Queue]
+			if p == nil {
+				p = &pace{lastID: q.LastID, moved: at}
+				paces[q.Queue] = p
+			}
+			p.look(at, q)
+			wait = wait || waits(q)
+			due = due || !p.idle || care && p.due(at)
+		}
+		waited := at.Sub(start)
+		switch {
+		case waited > limit:
+			n.warn(queues, consequence)
+			return
+		case !wait && (!due || waited > busyAfter):
+			began := time.Now()
+			barrier()
+			free := time.Since(began) < barrierTime
+			if now, err := n.list(); err != nil || free && sameIDs(queues, now) {
+				return
+			}
+		}
+		time.Sleep(lookInterval)
 	}
 }
+
+// sameIDs reports whether no packet has come to a queue between two looks.
+func sameIDs(before, after []nfqmsg.QueueLine) bool {
+	return slices.EqualFunc(before, after, func(a, b nfqmsg.QueueLine) bool {
+		return a.Queue == b.Queue && a.LastID == b.LastID
+	})
+}
+
+// sparePause comes between a deletion and the end of a socket. The kernel destroys what was
+// deleted in the background, and a socket that is closed earlier waits for that. No transaction can
+// be made meanwhile, also not by a program that has just found all queues empty.
+func (n *neighbours) sparePause() {
+	if queues, _ := n.list(); len(queues) > 0 {
+		time.Sleep(destroyTime)
+	}
+}
+
+// waits reports whether packets wait in a queue.
+func waits(q nfqmsg.QueueLine) bool { return q.Backlog > 0 }
 
 // list reads the kernel's table of queues.
 func (n *neighbours) list() ([]nfqmsg.QueueLine, error) {
@@ -100,7 +173,7 @@ func (n *neighbours) list() ([]nfqmsg.QueueLine, error) {
 // warn says whose packets are concerned.
 func (n *neighbours) warn(queues []nfqmsg.QueueLine, consequence string) {
 	for _, q := range queues {
-		if q.Backlog > 0 {
+		if waits(q) {
 			n.log.Warn(consequence, "queue", q.Queue, "packets", q.Backlog,
 				"portid", q.PortID, "program", n.program(q.PortID))
 		}

@@ -114,9 +114,9 @@ func (s *Set) Stop() error {
 // Close removes the rules that queue, as Stop does, and then the rest. With a chain its hook
 // is unregistered, and the kernel then drops all packets that wait in any queue of the
 // network namespace, also in those of other programs. So Close waits until it finds all queues
-// empty, for QuietTimeout at most, and warns the Logger of each queue that is not empty by
-// then. A packet that is queued in the last moment may still be lost. If /proc says nothing of
-// queues, as in some user namespaces, Close does not wait.
+// empty and no packet seems due, for QuietTimeout at most, and warns the Logger of each queue that
+// is not empty by then. A packet that is queued in the last moment may still be lost. If there is no
+// other queue, or /proc says nothing of queues, as in some user namespaces, Close does not wait.
 //
 // End the use of your own queues before; see the package documentation for the order. Calling
 // Close again does nothing.

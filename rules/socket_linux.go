@@ -136,6 +136,16 @@ func (s *socket) commit(b *batch) ([]reply, error) {
 	}
 }
 
+// barrier returns when the transactions of others that are under way have ended.
+func (s *socket) barrier() {
+	_ = s.send(newBatch().finish()) // the kernel answers errors only, and old ones nothing
+	for {
+		if _, err := s.receive(); errors.Is(err, unix.EAGAIN) {
+			return
+		}
+	}
+}
+
 // send writes a datagram. The socket takes one that is not much larger than its send
 // buffer.
 func (s *socket) send(data []byte) error {

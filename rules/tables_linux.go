@@ -48,8 +48,9 @@ func (t *tables) close() error {
 		// The hooks of conntrack may go with the last rule that uses it, some time after the table.
 		errs = append(errs, t.removeQuietly(t.deleteChains))
 	}
-	errs = append(errs, t.removeQuietly((*batch).deleteTable), t.release())
-	return errors.Join(errs...)
+	errs = append(errs, t.removeQuietly((*batch).deleteTable))
+	t.neighbours.sparePause()
+	return errors.Join(append(errs, t.release())...)
 }
 
 // release closes what this process has of the tables.
@@ -83,7 +84,7 @@ func (t *tables) removeQuietly(what func(b *batch, family uint8, table string)) 
 	return t.commit(func(b *batch, family uint8) error {
 		what(b, family, t.name)
 		return nil
-	}, func() { t.neighbours.await(QuietTimeout, dropped) })
+	}, func() { t.neighbours.await(QuietTimeout, dropped, true, t.socket.barrier) })
 }
 
 // each does something to every table that is still there: one without an owner is

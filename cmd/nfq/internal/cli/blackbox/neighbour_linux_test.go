@@ -103,18 +103,6 @@ func (n *neighbour) release() {
 	n.udp.Arrive(n.t, n.sent...)
 }
 
-// acceptAll has the packets go on that wait.
-func (n *neighbour) acceptAll() {
-	for {
-		select {
-		case h := <-n.held:
-			_ = h.Resolve(nfqueue.Accept)
-		default:
-			return
-		}
-	}
-}
-
 // TestEndSparesNeighbours: packets that wait in another program's queue when nfq ends arrive.
 func TestEndSparesNeighbours(t *testing.T) {
 	for _, args := range [][]string{
@@ -190,14 +178,16 @@ func TestEndAtAnyTimeSparesNeighbours(t *testing.T) {
 }
 
 // keepConntrack uses connection tracking until the test ends. The kernel removes the hooks of
-// conntrack some time after the last use, which drops what waits in all queues.
-func keepConntrack(t *testing.T, h *netlab.Host) {
+// conntrack some time after the last use, which drops what waits in all queues. It returns the
+// name of its table.
+func keepConntrack(t *testing.T, h *netlab.Host) string {
 	t.Helper()
 	r, err := rules.Parse("in tcp dport 1 ct new")
 	labtest.Must(t, err)
 	set, err := rules.Install(rules.Config{NetNS: h.FD()}, r)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Must(t, set.Close()) })
+	return set.Table()
 }
 
 // awaitRules waits until so many rules queue in a host.

@@ -58,6 +58,8 @@ func act(args []string) int {
 		links, err := net.InterfaceAddrs()
 		fmt.Println(links, err)
 		return 0
+	case "rules": // has a queue and a rule
+		return report("", serveRule(args[1]))
 	case "wait": // for a signal
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1)
