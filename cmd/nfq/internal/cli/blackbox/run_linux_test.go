@@ -63,7 +63,11 @@ func act(args []string) int {
 	case "wait": // for a signal
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1)
-		fmt.Println("ready")
+		if len(args) > 1 {
+			fmt.Println(os.Getpid())
+		} else {
+			fmt.Println("ready")
+		}
 		fmt.Println(<-signals)
 		return 9
 	case "limited": // nfq with a limit of descriptors
