@@ -127,6 +127,21 @@ func overTCP(t *testing.T, n *netlab.Network, e ends) []byte {
 	return got
 }
 
+// TestCgroupOrder: what a rule does not match because of its control group meets the next one.
+func TestCgroupOrder(t *testing.T) {
+	c := newCgroups(t)
+	h := labtest.Host(t)
+	install(t, h, "out udp not cgroup "+c.path+" queue 1", "out udp queue 0")
+	rewrite(t, h, 0)
+	for group, want := range map[string][]byte{c.path: queued, "/": plain} {
+		c.in(t, group, func() {
+			l := listenUDP(t, h, netip.AddrPortFrom(loopback, 0))
+			sendUDP(t, l, l, plain)
+			wantReceived(t, l, want)
+		})
+	}
+}
+
 // TestCgroupReplaced: rules that go leave no chain of theirs behind, and others take their place.
 func TestCgroupReplaced(t *testing.T) {
 	c := newCgroups(t)

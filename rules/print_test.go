@@ -46,6 +46,17 @@ func TestNFT(t *testing.T) {
 		{"in ctmark 0x1/0xff packets 10 bytes 4096",
 			"input { type filter hook input priority 0; policy accept; }",
 			[]string{"inet nfqueue input ct mark & 0xff == 0x1 ct packets <= 10 ct bytes <= 4096 queue num 0 bypass"}},
+		{"out ip tcp dport 80,443,8000-8080 not saddr 10.0.0.0/8,192.0.2.1 not sport 22 not mark 1/3 " +
+			"not ct new,related not ctmark 5 not uid 0",
+			"output { type filter hook output priority 0; policy accept; }",
+			[]string{"inet nfqueue output ip saddr != { 10.0.0.0/8, 192.0.2.1 } tcp sport != 22 " +
+				"tcp dport { 80, 443, 8000-8080 } ip frag-off & 0x1fff == 0 meta skuid != 0 meta mark & 0x3 != 0x1 " +
+				"ct state != { new, related } ct mark != 0x5 queue num 0 bypass"}},
+		{"in ip udp not port 53 not iif lo", "input { type filter hook input priority 0; policy accept; }",
+			[]string{`inet nfqueue input iifname != "lo" meta nfproto ipv4 udp sport & 0xffff != 53 udp dport != 53 ` +
+				"ip frag-off & 0x1fff == 0 queue num 0 bypass"}},
+		{"out not tcp cgroup /a.slice/b", "output { type filter hook output priority 0; policy accept; }",
+			[]string{`inet nfqueue output meta l4proto != tcp socket cgroupv2 level 2 "a.slice/b" queue num 0 bypass`}},
 		{"out saddr 0.0.0.0/0", "output { type filter hook output priority 0; policy accept; }",
 			[]string{"inet nfqueue output meta nfproto ipv4 queue num 0 bypass"}},
 	} {
@@ -155,6 +166,21 @@ func TestIPTables(t *testing.T) {
 				"-m connbytes --connbytes 0:4096 --connbytes-dir both --connbytes-mode bytes -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"out ip uid 1000 gid 0 mark 1", []string{
 			"iptables -t filter -A OUTPUT -m owner --uid-owner 1000 --gid-owner 0 -m mark --mark 0x1 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"out ip tcp dport 80,443,8000-8080 not saddr 10.0.0.0/8,192.0.2.1 not sport 22 not mark 1/3 " +
+			"not ct new,related not ctmark 5 not uid 0 gid 7", []string{
+			"iptables -t filter -A OUTPUT -m iprange '!' --src-range 10.0.0.0-10.255.255.255 " +
+				"-m iprange '!' --src-range 192.0.2.1-192.0.2.1 -p tcp -m tcp '!' --sport 22 -m multiport --dports 80,443,8000:8080 " +
+				"-m owner --socket-exists '!' --uid-owner 0 --gid-owner 7 -m mark '!' --mark 0x1/0x3 " +
+				"-m conntrack '!' --ctstate NEW,RELATED -m connmark '!' --mark 0x5 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in ip not icmp not iif lo not daddr 10.0.0.0/8", []string{
+			"iptables -t filter -A INPUT '!' -i lo '!' -d 10.0.0.0/8 '!' -p icmp -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"out ip udp saddr 10.0.0.0/8,192.0.2.1 not port 1-2,4,6,8,10,12,14,16,18,20,22,24,26,28,30 not cgroup a", []string{
+			"iptables -t filter -A OUTPUT -s 10.0.0.0/8,192.0.2.1 -p udp -m multiport '!' --ports 1:2,4,6,8,10,12,14,16,18,20,22,24,26,28 " +
+				"-m multiport '!' --ports 30 -m cgroup '!' --path /a -j NFQUEUE --queue-num 0 --queue-bypass"}},
+		{"in ip udp dport 2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32", []string{
+			"iptables -t filter -A INPUT -p udp -m multiport --dports 2,4,6,8,10,12,14,16,18,20,22,24,26,28,30 " +
+				"-j NFQUEUE --queue-num 0 --queue-bypass",
+			"iptables -t filter -A INPUT -p udp -m udp --dport 32 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		// What ip6tables does not take for a protocol.
 		{"in proto 60", []string{
 			"iptables -t filter -A INPUT -p 60 -j NFQUEUE --queue-num 0 --queue-bypass",
@@ -186,6 +212,8 @@ func TestIPTablesLacks(t *testing.T) {
 		"in icmp type 255":                   "ICMPType",
 		"in icmpv6 type 255":                 "ICMPType",
 		"in ip6 proto 51":                    "Protocol",
+		"in not proto 60":                    "Protocol",
+		"in cgroup /a":                       "Cgroup",
 		"out oif ppp+":                       "OutDevName",
 	} {
 		got, err := parse(t, rule).IPTables()
