@@ -190,8 +190,10 @@ func (o Offload) nftStep(s step) string {
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	switch {
 	case s.only == reopening:
-		add("%s ct state established tcp flags & (fin | syn | rst | ack) == syn",
+		add("tcp flags & (fin | syn | rst | ack) == syn %s ct state established",
 			nftBits("meta mark", 0, o.Mask, false))
+	case s.only == unblocked:
+		add("%s", nftBits("ct mark", 0, o.bits(decidedDrop), false))
 	case s.repeated:
 		add("%s", nftBits("meta mark", o.bits(s.on), o.Mask, false))
 	default:

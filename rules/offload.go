@@ -159,6 +159,7 @@ type packets int
 const (
 	allPackets   packets = iota
 	unmarked             // nobody has just decided anew
+	unblocked            // neither dropped nor rejected
 	reopening            // a SYN with the ports of an earlier connection, undecided itself
 	tcpSegments          //
 	tcpResets            // the end of a connection, also what a reset has just made
@@ -203,12 +204,13 @@ func (o Offload) steps() []step {
 }
 
 // stepsBehind are the rules of the chain behind, for packets that were queued before
-// their connection was decided.
+// their connection was decided. All other packets come by too, and need one rule.
 func (o Offload) stepsBehind() []step {
-	if o.NoReject {
-		return o.block()
+	steps := []step{{only: unblocked, do: accept}}
+	if !o.NoReject {
+		steps = append(steps, passEnds...)
 	}
-	return append(append([]step(nil), passEnds...), o.block()...)
+	return append(steps, o.block()...)
 }
 
 var passEnds = []step{

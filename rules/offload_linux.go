@@ -23,8 +23,15 @@ const (
 func (o Offload) parts(s step) []part {
 	var m matcher
 	switch {
-	case s.only == reopening:
+	case s.only == reopening: // few packets are SYN, so that comes first
+		m.protocol(TCP, expr.CmpOpEq)
+		m.transport("TCP flags", 13, 1)
+		m.mask("TCP flags", []byte{tcpOpens})
+		m.compare("TCP flags", expr.CmpOpEq, []byte{tcpSYN})
 		m.mark(0, o.Mask, expr.CmpOpEq)
+		m.ctState(CTEstablished, expr.CmpOpEq)
+	case s.only == unblocked:
+		m.ctMark(0, o.bits(decidedDrop), expr.CmpOpEq)
 	case s.repeated:
 		m.mark(o.bits(s.on), o.Mask, expr.CmpOpEq)
 	default:
@@ -33,12 +40,6 @@ func (o Offload) parts(s step) []part {
 	switch s.only {
 	case unmarked:
 		m.mark(0, o.Mask, expr.CmpOpEq)
-	case reopening:
-		m.ctState(CTEstablished, expr.CmpOpEq)
-		m.protocol(TCP, expr.CmpOpEq)
-		m.transport("TCP flags", 13, 1)
-		m.mask("TCP flags", []byte{tcpOpens})
-		m.compare("TCP flags", expr.CmpOpEq, []byte{tcpSYN})
 	case tcpSegments:
 		m.protocol(TCP, expr.CmpOpEq)
 	case tcpResets:
