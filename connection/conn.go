@@ -121,6 +121,7 @@ const (
 	stateFallback                    // the answer is the Fallback
 	stateUnsure                      // the SYN is not acknowledged: the server may know an earlier one
 	stateAgreed                      // it is
+	stateFormer                      // while it is not, the server may have one that is accepted
 	stateBoth                        // both ends have sent a SYN: either may be the client
 	stateUnproven                    // accepted on bytes that were not acknowledged yet
 )

@@ -166,7 +166,8 @@ func TestPortsUsedAgain(t *testing.T) {
 	l.passes(e.tcp("A", 901, 7, "good\n"))
 	l.passes(e.reverse().tcp("A", 7, 906, ""))
 	l.passes(e.reverse().tcp("S", 1, 0, "")) // the other end opens one
-	l.dropped(e.reverse().tcp("A", 2, 0, "bad\n"))
+	l.passes(e.tcp("SA", 77, 2, ""))
+	l.dropped(e.reverse().tcp("A", 2, 78, "bad\n"))
 	if s := l.Stats(); s.Opened != 4 || s.Fallback.Replaced != 1 || s.Conns != 1 {
 		t.Errorf("%+v", s)
 	}
@@ -410,6 +411,29 @@ func TestSecondSYN(t *testing.T) {
 				t.Error("passed")
 			}
 		})
+	}
+}
+
+// A SYN that the server takes no notice of does not end an accepted connection. One that it
+// acknowledges opens another.
+func TestSYNIntoAccepted(t *testing.T) {
+	for name, e := range families {
+		l := newLab(t, connection.Config{Hold: true, MaxPackets: 10}, line)
+		l.open(e)
+		l.passes(e.data(0, "good\n"))
+		l.passes(e.tcp("A", isn+6, peerISN+1, ""))
+		l.passes(e.reverse().tcp("A", peerISN+1, isn+6, ""))
+		for i := range 20 {
+			l.passes(e.tcp("S", isn+5000+uint32(i), 0, ""))
+			l.passes(e.reverse().tcp("A", peerISN+1, isn+6, "")) // RFC 5961 section 4
+			l.passes(e.data(5+i, "x"))
+			l.passes(e.reply(i, "y"))
+		}
+		l.passes(e.reverse().tcp("SA", 50, isn+5020, ""))
+		l.dropped(e.tcp("A", isn+5020, 51, "bad\n"))
+		if s := l.Stats(); s.Accepted != 1 || s.Dropped != 1 || s.Ignored != 0 {
+			t.Errorf("%s: %+v", name, s)
+		}
 	}
 }
 

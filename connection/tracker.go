@@ -132,6 +132,9 @@ func (c *Conn) replacedBy(s *segment, d Direction) bool {
 // the addresses and ports of c. Its receiver takes no notice of the SYN if it still has c.
 func (c *Conn) successor(d Direction) state {
 	switch {
+	case c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure,
+		c.answer == Accept && c.state&(stateUnproven|stateOver) == 0:
+		return stateFormer
 	case c.answer == Accept, c.state&stateSYN == 0 && d == Original:
 		return 0
 	case d == Reply:
@@ -215,6 +218,12 @@ func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *
 
 // follow adds a packet to an undecided connection, and asks the handler if that is news.
 func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
+	if c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure {
+		// Anybody can send a SYN on the ports of a connection, and must not end it by that.
+		if c.handshake(s, d); c.state&stateUnsure != 0 && s.flags&flagSYN == 0 {
+			return nfqueue.Accept
+		}
+	}
 	if s.flags&flagURG != 0 && !withoutUrgent(p) {
 		t.stats.ignored.Add(1)
 		return nfqueue.Drop
