@@ -43,7 +43,7 @@
 // with CTState, CTMark, FirstPackets, FirstBytes or Offload cost it twice, some milliseconds apart.
 // When a hook is registered in front of the one that has queued a packet, the kernel queues the
 // packet once more, so Install waits too, but for a second only. An Install that fails costs nobody
-// a packet.
+// a packet, with one exception before Linux 5.9; see Offload.NoReject.
 //
 // # Privileges
 //
