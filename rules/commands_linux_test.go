@@ -80,8 +80,8 @@ func TestCommands(t *testing.T) {
 		p.need(t)
 		for _, c := range matchCases(n) {
 			if !strings.Contains(c.rule, ",") && !strings.Contains(c.rule, "not ") ||
-				strings.Contains(c.rule, "offload") {
-				continue // one match for each word, or other rules that accept
+				strings.Contains(c.rule, "offload") || strings.Contains(c.rule, "uid 12345") {
+				continue // simple, has other rules that accept, or no id in a user namespace
 			}
 			lines, err := p.print(parse(t, c.rule))
 			var lacks *rules.FieldError
