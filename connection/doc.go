@@ -19,7 +19,7 @@
 //
 // TCP is put together from segments that come out of order, twice, or overlap; of other
 // protocols the packets between two ends are a conversation. An ICMP error belongs to the
-// connection that it is about. A queue may see both directions of a connection or one.
+// connection that it is about. A queue should see both directions of TCP, see Config.OneWay.
 //
 // A Tracker is bounded in every respect, see Config. A connection that exceeds a limit
 // before it is decided gets Config.Fallback, and is counted.

@@ -17,7 +17,7 @@ import (
 // Requests for a host are rejected before the server has seen a byte of them. The kernel
 // carries on with all other connections.
 func Example() {
-	rule, err := rules.Parse("forward tcp dport 80 offload")
+	rule, err := rules.Parse("forward tcp port 80 offload")
 	if err != nil {
 		log.Fatal(err)
 	}
