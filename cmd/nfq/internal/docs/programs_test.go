@@ -78,8 +78,10 @@ func letters(r rune) rune {
 	return -1
 }
 
-// TestSignals: programs that end in good order by SIGINT do so by SIGTERM too, as systemd and containers send it.
+// TestSignals: programs end in good order by SIGINT, and by SIGTERM too, as systemd and containers
+// send it.
 func TestSignals(t *testing.T) {
+	endless := regexp.MustCompile(`(Run|RunFunc|Serve\w*)\(context\.(Background|TODO)\(\).*`)
 	catches := regexp.MustCompile(`signal\.Notify(Context)?\(.*os\.Interrupt.*`)
 	found := 0
 	check := func(where, text string) {
@@ -88,6 +90,9 @@ func TestSignals(t *testing.T) {
 			if !strings.Contains(line, "SIGTERM") {
 				t.Errorf("%s: SIGTERM loses the packets that wait: %s", where, line)
 			}
+		}
+		if line := endless.FindString(text); line != "" && strings.Contains(text, "func main()") {
+			t.Errorf("%s: every signal loses the packets that wait: %s", where, line)
 		}
 	}
 	for _, d := range documents(t) {
