@@ -26,6 +26,8 @@ func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fres
 	}
 	switch {
 	case s.known:
+	case d == Reply && c.state&(stateUnsure|stateBoth) == stateUnsure:
+		return 0, 0 // of an earlier connection with the same ports
 	case seg.flags&flagSYN != 0:
 		s.base, s.known = seg.seq+1, true
 	case len(seg.body) > 0: // a keep-alive without data has another sequence number

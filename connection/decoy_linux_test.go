@@ -194,6 +194,43 @@ func TestCookies(t *testing.T) {
 	}
 }
 
+// What ends an offloaded connection is not seen. The next one with the same ports is another, also
+// if it begins with the same sequence number.
+func TestSequenceAgain(t *testing.T) {
+	const first = 1000000
+	n := labtest.Routed(t)
+	send, acks := rawClient(t, n)
+	install(t, n.Middle, "forward tcp port 443 offload")
+	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
+		connection.HandlerFunc(line))
+	serve(t, n.Middle, nfqueue.Config{}, tr)
+	for _, e := range []ends{
+		{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)},
+		{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)},
+	} {
+		l := listen(t, n, e.server)
+		for _, c := range []struct {
+			say, want string
+			limit     time.Duration
+		}{{"good\n", "good\n", patience}, {"bad!\n", "", 200 * time.Millisecond}} {
+			send(e.tcp("S", first, 0, ""))
+			ack := <-acks
+			send(e.tcp("A", first+1, ack, ""))
+			s, err := l.Accept()
+			labtest.Must(t, err)
+			send(e.tcp("A", first+1, ack, c.say))
+			if got := hears(s, 5, c.limit); got != c.want {
+				t.Errorf("%v: heard %q of %q", e.server, got, c.say)
+			}
+			send(e.tcp("R", first+6, 0, ""))
+			s.Close()
+		}
+	}
+	if s := tr.Stats(); s.Accepted != 2 || s.Dropped != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Where the rules queue one direction, nothing of a client passes unless OneWay says that this is
 // meant. Even then it cannot get by with what every server ignores.
 func TestOneWay(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/connection"
@@ -78,6 +80,58 @@ func TestBytesBehindFIN(t *testing.T) {
 	}
 }
 
+// A client may end what it says before its request is acknowledged, and sends both again if the
+// request is lost behind the queue.
+func TestFINBehindUnproven(t *testing.T) {
+	for _, hold := range []bool{true, false} {
+		e := ends4
+		l := newLab(t, connection.Config{Hold: hold}, line)
+		l.open(e)
+		l.passes(e.data(0, "good\n"))
+		l.passes(e.data(5, "more"))
+		l.passes(e.tcp("FA", isn+10, peerISN+1, ""))
+		l.passes(e.data(0, "good\n"))
+		l.passes(e.tcp("FA", isn+1, peerISN+1, "good\nmore"))
+		l.dropped(e.data(9, "x"))
+		l.dropped(e.tcp("FA", isn+9, peerISN+1, ""))
+		l.passes(e.acknowledges(10))
+		if s := l.Stats(); s.Conflicts != 2 || s.Memory != 0 {
+			t.Errorf("hold %v: %+v", hold, s)
+		}
+	}
+}
+
+// A reset that the receiver ignores costs an accepted connection nothing, also if a SYN follows.
+func TestIgnoredReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ends4
+		l := newLab(t, connection.Config{Hold: true}, line)
+		same := func(packet []byte) {
+			t.Helper()
+			if r := l.send(packet).Result(); !r.Passed || !bytes.Equal(r.Payload, packet) {
+				t.Errorf("passed %v as\n%x, want\n%x", r.Passed, r.Payload, packet)
+			}
+		}
+		l.open(e)
+		l.passes(e.data(0, "good\n"))
+		l.passes(e.tcp("R", isn+5000, 0, ""))
+		l.passes(e.reverse().tcp("R", peerISN+5000, 0, ""))
+		same(e.data(0, "good\n"))
+		l.passes(e.acknowledges(5))
+		l.passes(e.tcp("R", isn+5000, 0, ""))
+		l.passes(e.acknowledges(5))
+		time.Sleep(time.Hour) // the server has gone on
+		same(e.data(5, "more"))
+		l.passes(e.tcp("R", isn+5000, 0, ""))
+		l.passes(e.tcp("S", isn+5000, 0, ""))
+		time.Sleep(time.Hour)
+		same(e.data(9, "and more"))
+		if s := l.Stats(); s.Accepted != 1 || s.Opened != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // What waits for an acknowledgement makes room first. Segments with bytes that are not kept any
 // more are dropped, others pass.
 func TestUnprovenMemory(t *testing.T) {
@@ -124,6 +178,43 @@ func TestDataBeforeHandshake(t *testing.T) {
 	l.passes(e.tcp("A", isn+1, peerISN+6, "good\n"))
 	if s := l.Stats(); s.Ignored != 4 || s.Accepted != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Late packets of an earlier connection with the same ports, and a second answer of a server that
+// keeps nothing of a SYN, do not have the client's data taken for that of another.
+func TestAnswersBeforeData(t *testing.T) {
+	for name, answers := range map[string]func(ends) [][]byte{
+		"late data": func(e ends) [][]byte {
+			return [][]byte{e.reverse().tcp("A", 3e9, isn-100, "late"), e.reverse().tcp("SA", 5, isn+1, "")}
+		},
+		"late SYN-ACK": func(e ends) [][]byte {
+			return [][]byte{e.reverse().tcp("SA", 100000, isn-100, ""), e.reverse().tcp("SA", 5, isn+1, "")}
+		},
+		"two": func(e ends) [][]byte {
+			return [][]byte{e.reverse().tcp("SA", 3e9, isn+1, ""), e.tcp("S", isn, 0, ""),
+				e.reverse().tcp("SA", 5, isn+1, "")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := ends4
+			l := newLab(t, connection.Config{Hold: true}, func(c *connection.Conn) connection.Answer {
+				if len(c.Bytes(connection.Reply)) > 0 {
+					t.Errorf("the server says %q", c.Bytes(connection.Reply))
+				}
+				return line(c)
+			})
+			l.passes(e.tcp("S", isn, 0, ""))
+			for _, p := range answers(e) {
+				l.passes(p)
+			}
+			l.passes(e.tcp("A", isn+1, 6, ""))
+			l.passes(e.reverse().tcp("SA", 3e9, isn+1, "")) // late again
+			l.passes(e.tcp("A", isn+1, 6, "good\n"))
+			if s := l.Stats(); s.Accepted != 1 || s.Ignored != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }
 

@@ -429,6 +429,10 @@ func TestSYNIntoAccepted(t *testing.T) {
 			l.passes(e.data(5+i, "x"))
 			l.passes(e.reply(i, "y"))
 		}
+		for range 20 {
+			l.passes(e.tcp("S", isn+5019, 0, ""))
+			l.passes(e.data(25, "z"))
+		}
 		l.passes(e.reverse().tcp("SA", 50, isn+5020, ""))
 		l.dropped(e.tcp("A", isn+5020, 51, "bad\n"))
 		if s := l.Stats(); s.Accepted != 1 || s.Dropped != 1 || s.Ignored != 0 {

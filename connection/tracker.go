@@ -87,7 +87,9 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	}
 	if c == nil {
 		c = t.open(p, &flow, k, down, &seg)
-		c.state |= inherited
+		if c.state |= inherited; inherited&stateFormer != 0 {
+			t.quiet.move(c) // the former may be idle for as long
+		}
 	}
 	c.last = t.now
 	dir := c.direction(down)
@@ -120,8 +122,12 @@ func (c *Conn) replacedBy(s *segment, d Direction) bool {
 		return false
 	case c.state&stateOver != 0, c.state&stateSYN == 0:
 		return true
+	case d == Original && s.seq+1 != side.base:
+		return true
 	case d == Original:
-		return s.seq+1 != side.base
+		// The end of a connection is not seen where the kernel carries on with it, and the next one
+		// may begin with the same number.
+		return c.answer == Accept && c.packets > 1 && c.state&stateUnproven == 0
 	}
 	// Both ends may open a connection at the same time (RFC 9293 section 3.5). While this one
 	// lasts its client must not become the one who answers.
@@ -133,7 +139,7 @@ func (c *Conn) replacedBy(s *segment, d Direction) bool {
 func (c *Conn) successor(d Direction) state {
 	switch {
 	case c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure,
-		c.answer == Accept && c.state&(stateUnproven|stateOver) == 0:
+		c.answer == Accept && c.state&stateUnproven == 0 && !c.closed():
 		return stateFormer
 	case c.answer == Accept, c.state&stateSYN == 0 && d == Original:
 		return 0
@@ -155,9 +161,18 @@ func (c *Conn) handshake(s *segment, d Direction) {
 			c.state |= stateBoth
 		}
 	case flagSYN | flagACK:
-		if d == Reply && c.state&stateUnsure != 0 && original.known && s.ack == original.base {
+		if d != Reply || !original.known || s.ack != original.base {
+			return
+		}
+		switch {
+		case c.state&stateUnsure != 0:
 			c.state = c.state&^stateUnsure | stateAgreed
 			reply.top = s.end()
+		case c.state&stateAgreed != 0 && c.list == &c.t.opening && len(s.body) == 0 &&
+			reply.top == reply.base:
+			// The client may not have got the first answer, and a server that keeps nothing of a
+			// SYN gives another.
+			reply.base, reply.top = s.end(), s.end()
 		}
 	case flagACK:
 		if end := s.end(); d == Reply && int32(end-reply.top) > 0 {
@@ -228,9 +243,12 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 		t.stats.ignored.Add(1)
 		return nfqueue.Drop
 	}
-	c.packets++
+	first := c.packets == 0
+	if first || c.state&(stateFormer|stateUnsure) != stateFormer|stateUnsure {
+		c.packets++
+	}
 	var news News
-	if c.packets == 1 {
+	if first {
 		news = Opened
 	}
 	if s.cut {
@@ -474,17 +492,8 @@ func (t *Tracker) decide(c *Conn, a Answer, l limit, rejects bool) {
 
 // decided returns the verdict for a packet of a connection that is decided.
 func (t *Tracker) decided(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
-	if s.flags&(flagFIN|flagRST) != 0 && c.state&(stateTCP|stateOver) == stateTCP {
-		c.sides[d].ended = true
-		both := c.sides[Original].ended && c.sides[Reply].ended && c.state&stateUnproven == 0
-		if s.flags&flagRST != 0 || both {
-			if c.list == &t.unproven {
-				t.letGo(c)
-			}
-			c.state |= stateOver
-			c.since = t.now
-			t.ended.move(c)
-		}
+	if c.state&stateTCP != 0 && (s.flags&(flagFIN|flagRST) != 0 || c.state&stateOver != 0) {
+		t.noteEnd(c, s, d)
 	}
 	if c.state&stateEmptyPass != 0 && len(s.body) == 0 {
 		return nfqueue.Accept
@@ -497,6 +506,41 @@ func (t *Tracker) decided(c *Conn, p *nfqueue.Packet, s *segment, d Direction) n
 	}
 	return t.cfg.Offload.Drop(p)
 }
+
+// noteEnd notes what a packet says of the end of a decided connection. The receiver may ignore a
+// reset.
+func (t *Tracker) noteEnd(c *Conn, s *segment, d Direction) {
+	side := &c.sides[d]
+	switch over := c.state&stateOver != 0; {
+	case s.flags&flagRST != 0:
+		if over || c.state&stateUnproven != 0 && !c.ends(s, d) {
+			return
+		}
+	case s.flags&flagFIN != 0 && !over:
+		if !side.ended {
+			side.ended, side.fin = true, side.offset(s)+len(s.body)
+		}
+		if c.state&stateUnproven != 0 || !c.closed() {
+			return
+		}
+	case over && d == Reply && c.answer == Accept && c.state&stateEmptyPass == 0 && !c.closed():
+		c.state &^= stateOver // the server goes on
+		c.since = t.now
+		t.streams.move(c)
+		return
+	default:
+		return
+	}
+	if c.list == &t.unproven {
+		t.letGo(c)
+	}
+	c.state |= stateOver
+	c.since = t.now
+	t.ended.move(c)
+}
+
+// closed reports whether both ends have sent a FIN.
+func (c *Conn) closed() bool { return c.sides[Original].ended && c.sides[Reply].ended }
 
 // accepted returns the verdict for a packet of a connection that is accepted.
 func (t *Tracker) accepted(c *Conn, p *nfqueue.Packet) nfqueue.Verdict {
