@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/chifflier/nfqueue-go/internal/bridge"
+	"github.com/chifflier/nfqueue-go/internal/sender"
 	"github.com/chifflier/nfqueue-go/internal/transport"
 )
 
@@ -30,6 +31,11 @@ func init() {
 	}
 	bridge.CheckVerdict = func(verdict uint32) error { return Verdict(verdict).check() }
 	bridge.Message = func(packet any) []byte { return packet.(*Packet).msg }
+	bridge.Warn = func(packet any, msg string, args ...any) {
+		if q := packet.(*Packet).queue; q != nil {
+			q.log.Warn(sender.KindTracker, msg, args...)
+		}
+	}
 	bridge.ServeFor = func(ctx context.Context, queue, handler any) error {
 		q, h := queue.(*Queue), handler.(Handler)
 		return q.serve(ctx, q.inline(h), keepQueue)

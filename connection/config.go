@@ -21,9 +21,10 @@ type Config struct {
 	// OneWay says that the queue sees one direction of TCP connections only. An Accept is
 	// then carried out at once, and a client that makes its packets itself can have the server
 	// see other bytes than the handler: it sends some that the server ignores, with a wrong
-	// checksum for example. Otherwise no data of the client passes before the server has
-	// acknowledged its SYN, and packets of an accepted connection are looked at, and its Offload
-	// waits, until all bytes that the handler has seen are acknowledged.
+	// checksum for example. Otherwise no data of the client passes before the server is seen to
+	// acknowledge its SYN (Stats.Unanswered), and packets of an accepted connection are looked at,
+	// and its Offload waits, until all bytes that the handler has seen are acknowledged. Set it also
+	// with nfqueue.FailOpen, which lets answers pass unseen.
 	OneWay bool
 
 	// Fallback is the answer for a connection that the handler has not decided when one of

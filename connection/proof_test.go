@@ -4,6 +4,7 @@ package connection_test
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,7 +177,7 @@ func TestDataBeforeHandshake(t *testing.T) {
 	l.dropped(e.tcp("A", isn+1, peerISN, "bad\n"))
 	l.passes(e.reply(0, "hello"))
 	l.passes(e.tcp("A", isn+1, peerISN+6, "good\n"))
-	if s := l.Stats(); s.Ignored != 4 || s.Accepted != 1 {
+	if s := l.Stats(); s.Ignored != 2 || s.Unanswered != 2 || s.Accepted != 1 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -215,6 +216,38 @@ func TestAnswersBeforeData(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// A program that queues one direction only is told once why its connections stall. One whose
+// clients say something too early is not.
+func TestUnansweredLogged(t *testing.T) {
+	var log bytes.Buffer
+	l := &lab{t: t, k: nfqueuetest.NewKernel(t),
+		Tracker: connection.New(connection.Config{}, connection.HandlerFunc(line))}
+	l.k.Serve(nfqueue.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, l)
+	e := ends4
+	l.passes(e.tcp("S", isn, 0, ""))
+	l.dropped(e.data(0, "early"))
+	l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
+	l.passes(e.ack())
+	l.passes(e.data(0, "good\n"))
+	if log.Len() != 0 {
+		t.Errorf("the log says\n%s", &log)
+	}
+	for i := range 3 {
+		e := ends4.port(5000 + i)
+		l.passes(e.tcp("S", isn, 0, ""))
+		l.passes(e.ack())
+		l.dropped(e.data(0, "good\n"))
+		l.dropped(e.data(0, "good\n"))
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "OneWay") ||
+		!strings.Contains(text, "192.0.2.1:5000") {
+		t.Errorf("the log says\n%s", text)
+	}
+	if s := l.Stats(); s.Unanswered != 7 || s.Ignored != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

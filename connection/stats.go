@@ -29,9 +29,12 @@ type Stats struct {
 	Stripped uint64
 	// Ignored counts segments of undecided connections that were dropped because their
 	// receiver would ignore the data: they have no ACK, or a SYN too, or acknowledge what was
-	// not sent; or come before the server has acknowledged the SYN: all of them do where
-	// Config.OneWay should be set. Urgent ones of packets that cannot be edited count too.
+	// not sent. Urgent ones of packets that cannot be edited count too.
 	Ignored uint64
+	// Unanswered counts segments that were dropped because no answer of the server to their
+	// client's SYN was seen. If it grows with every connection, the queue sees one direction only:
+	// queue both, or set Config.OneWay. nfqueue.Config.Logger gets a line for the first.
+	Unanswered uint64
 	// Other counts packets of no connection.
 	Other uint64
 }
@@ -70,6 +73,7 @@ type counters struct {
 	conns, undecided, held, memory     atomic.Int64
 	opened, forgotten, conflicts       atomic.Uint64
 	repeated, stripped, ignored, other atomic.Uint64
+	unanswered                         atomic.Uint64
 	answers                            [Reject + 1]atomic.Uint64
 	limit                              [limits]atomic.Uint64
 }
@@ -91,7 +95,8 @@ func (t *Tracker) Stats() Stats {
 			Panic: l(limitPanic),
 		},
 		Forgotten: c.forgotten.Load(), Conflicts: c.conflicts.Load(), Repeated: c.repeated.Load(),
-		Stripped: c.stripped.Load(), Ignored: c.ignored.Load(), Other: c.other.Load(),
+		Stripped: c.stripped.Load(), Ignored: c.ignored.Load(), Unanswered: c.unanswered.Load(),
+		Other: c.other.Load(),
 	}
 }
 
@@ -108,6 +113,7 @@ func (s Stats) Add(o Stats) Stats {
 	f.Ended, f.Replaced, f.Panic = f.Ended+g.Ended, f.Replaced+g.Replaced, f.Panic+g.Panic
 	s.Forgotten, s.Conflicts = s.Forgotten+o.Forgotten, s.Conflicts+o.Conflicts
 	s.Repeated, s.Stripped = s.Repeated+o.Repeated, s.Stripped+o.Stripped
-	s.Ignored, s.Other = s.Ignored+o.Ignored, s.Other+o.Other
+	s.Ignored, s.Unanswered = s.Ignored+o.Ignored, s.Unanswered+o.Unanswered
+	s.Other += o.Other
 	return s
 }

@@ -7,12 +7,17 @@ import (
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 )
 
 const (
 	etherTypeIPv4 = 0x0800 // ETH_P_IP
 	etherTypeIPv6 = 0x86dd // ETH_P_IPV6
 )
+
+// tries is how many packets a client may send before the server has answered without a line in the
+// log: a SYN, an acknowledgement and data. Then it sends some of these again.
+const tries = 3
 
 // Tracker follows connections. It is an nfqueue.Handler for one goroutine: each worker of
 // ServeFlows and each queue of a group has a Tracker of its own, and both directions of a
@@ -37,6 +42,8 @@ type Tracker struct {
 	free      *Conn // to be used again
 	memory    int   // of undecided and of unproven connections
 	now, aged time.Duration
+
+	told bool // the log knows of data that is dropped because no answer was seen
 
 	// The packet that a handler is called for.
 	packet *nfqueue.Packet
@@ -388,7 +395,16 @@ func (t *Tracker) withoutData(c *Conn, p *nfqueue.Packet, s *segment, d Directio
 		t.stats.stripped.Add(1)
 		return nfqueue.Accept
 	}
-	t.stats.ignored.Add(1)
+	if c.state&stateUnsure == 0 || s.flags&(flagSYN|flagACK) != flagACK {
+		t.stats.ignored.Add(1)
+		return nfqueue.Drop
+	}
+	t.stats.unanswered.Add(1)
+	if c.packets > tries && !t.told {
+		t.told = true
+		bridge.Warn(p, "connection: data of a client is dropped because no answer to its SYN was "+
+			"seen; queue both directions of TCP, or set connection.Config.OneWay", "flow", c.flow)
+	}
 	return nfqueue.Drop
 }
 

@@ -26,6 +26,10 @@ var CheckVerdict func(verdict uint32) error
 // packet's payload.
 var Message func(packet any) []byte
 
+// Warn writes a line about a packet, an *nfqueue.Packet, to the Logger of its queue: one a second
+// at most.
+var Warn func(packet any, msg string, args ...any)
+
 // ServeFor serves a queue as nfqueue.Queue.Serve does, but leaves it open when ctx ends: packets
 // then wait until the queue is served again. queue is an *nfqueue.Queue, handler an
 // nfqueue.Handler.

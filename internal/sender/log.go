@@ -24,6 +24,7 @@ const (
 	KindSlow                  // a handler took long
 	KindFlag                  // a flag is missing
 	KindRounds                // a packet comes round again and again
+	KindTracker               // a connection is dropped for what the queue does not see
 	kinds
 )
 
