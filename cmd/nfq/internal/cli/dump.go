@@ -33,11 +33,12 @@ A filter (-f) is in the language of pcap-filter(7): host, net, port, portrange, 
 inbound, outbound, less, greater, len, bytes such as tcp[13] or tcp[tcpflags] & tcp-syn != 0, and, or, not and parentheses.
 It decides what is shown. All packets of the rule get their verdict.
 
-SIGINT, SIGTERM or -c end dump; without -c the exit code is then 0. Ctrl-Z stops dump and not the traffic: packets pass
-unseen until it goes on.
+SIGINT, SIGTERM, SIGHUP or -c end dump; without -c the exit code is then 0. Ctrl-Z stops dump and not the traffic:
+packets pass unseen until it goes on.
 
 When a rule goes, the kernel drops what waits in the queues of other programs. So dump removes the last of its own when
-nothing waits there. After five seconds it does so in any case, and says whose packets that cost. SIGKILL does it at once.`
+nothing waits there. After five seconds it does so in any case, and says whose packets that cost. SIGKILL,
+or a second SIGINT or SIGTERM, does it at once.`
 
 const dumpExamples = `  nfq dump out udp dport 53
   nfq dump out udp dport 53 -w x.pcapng -c 10

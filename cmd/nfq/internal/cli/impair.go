@@ -28,7 +28,8 @@ removed. Should the program be killed, the kernel removes the rule and traffic f
 Ctrl-Z stops the program and not the traffic: packets pass unimpaired until it goes on.
 
 When a rule goes, the kernel drops what waits in the queues of other programs. So impair removes the last of its own when
-nothing waits there. After five seconds it does so in any case, and says whose packets that cost. SIGKILL does it at once.
+nothing waits there. After five seconds it does so in any case, and says whose packets that cost. SIGKILL,
+or a second SIGINT or SIGTERM, does it at once.
 
 ` + ruleWords + ` The word "or" stands between rules that
 share one link. With --both the answers pass through a second link with the same settings, with --back one with its own.

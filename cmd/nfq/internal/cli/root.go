@@ -28,7 +28,7 @@ Exit codes:
       1  failed
       2  wrong usage
       3  the kernel or the privileges do not allow it; the message says why
-    130  interrupted by SIGINT or SIGTERM before it was done
+    130  interrupted by SIGINT, SIGTERM or SIGHUP before it was done
     141  the reader of the output went away, as with '| head -1'
 
 nfq run ends with the exit status of its command.`
@@ -111,12 +111,18 @@ func markWork(c *cobra.Command) {
 	}
 }
 
-// Main runs the command line in args and returns the exit code. SIGINT and SIGTERM end it in good
-// order, a second one at once.
+// Main runs the command line in args and returns the exit code. SIGINT, SIGTERM and SIGHUP end it in
+// good order, a second SIGINT or SIGTERM at once.
 func Main(args []string) int {
 	// A reader that goes away is an error of Write, and not the end of the process.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	endings := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) { // as under nohup
+		endings = append(endings, unix.SIGHUP)
+		// When a terminal closes, both the shell and the kernel may send it.
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), endings...)
 	context.AfterFunc(ctx, stop)
 	return execute(ctx, args)
 }

@@ -29,8 +29,8 @@ decide faster) or because the receive buffer of the socket was (SOCKET DROPS: ra
 in neither. The counters start when the queue is bound.
 
 Without --watch and --listen the rates are measured for the time given by --sample. With --watch a terminal shows the present
-state, anything else gets a line for each queue and interval; --json gives one object for each. SIGINT and SIGTERM end
---watch and --listen with exit code 0.
+state, anything else gets a line for each queue and interval; --json gives one object for each. SIGINT, SIGTERM and
+SIGHUP end --watch and --listen with exit code 0.
 
 With --listen the queues are served as metrics for Prometheus at /metrics, on loopback unless a host is given. --netns has no
 effect on where that is.

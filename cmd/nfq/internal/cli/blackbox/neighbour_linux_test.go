@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -103,17 +104,22 @@ func (n *neighbour) release() {
 	n.udp.Arrive(n.t, n.sent...)
 }
 
-// TestEndSparesNeighbours: packets that wait in another program's queue when nfq ends arrive.
+// TestEndSparesNeighbours: packets that wait in another program's queue when nfq ends arrive. SIGHUP
+// may come twice when a terminal closes.
 func TestEndSparesNeighbours(t *testing.T) {
-	for _, args := range [][]string{
-		{"dump", "in icmp"},
-		{"dump", "out", "udp", "dport", "1", "ct", "new"},
-		{"impair", "--delay", "1ms", "out udp dport 1"},
+	for _, c := range []struct {
+		args []string
+		by   unix.Signal
+	}{
+		{[]string{"dump", "in icmp"}, unix.SIGINT},
+		{[]string{"dump", "in icmp"}, unix.SIGHUP},
+		{[]string{"dump", "out", "udp", "dport", "1", "ct", "new"}, unix.SIGTERM},
+		{[]string{"impair", "--delay", "1ms", "out udp dport 1"}, unix.SIGINT},
 	} {
-		t.Run(args[0]+" "+args[1], func(t *testing.T) {
+		t.Run(fmt.Sprintf("%v %v", c.args[:2], c.by), func(t *testing.T) {
 			h := labtest.Host(t)
 			n := newNeighbour(t, h)
-			cmd := command(args...)
+			cmd := command(c.args...)
 			var said bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &said, &said
 			labtest.Must(t, h.Do(cmd.Start))
@@ -122,8 +128,11 @@ func TestEndSparesNeighbours(t *testing.T) {
 			t.Cleanup(func() { _ = cmd.Process.Kill() })
 			awaitRules(t, h, ended, &said, func(n int) bool { return n > 1 })
 			n.fill()
-			labtest.Must(t, cmd.Process.Signal(os.Interrupt))
+			labtest.Must(t, cmd.Process.Signal(c.by))
 			awaitRules(t, h, ended, &said, func(n int) bool { return n == 1 })
+			if c.by == unix.SIGHUP {
+				labtest.Must(t, cmd.Process.Signal(c.by))
+			}
 			n.release()
 			if err := <-ended; err != nil {
 				t.Errorf("%v\n%s", err, &said)
