@@ -46,11 +46,12 @@ const MaxPayload = 0xffff - 4
 //   - when the IPv4 header, or IPv6 Hop-by-Hop Options, change their length at HookInput, or IPv4
 //     options at HookForward;
 //   - when a longer b exceeds the MTU of OutDev and the kernel would answer with an ICMP error
-//     instead of fragmenting it: at HookForward for IPv6 and for IPv4 with Don't Fragment, and for
-//     such TCP at HookOutput and HookPostrouting.
+//     instead of fragmenting it: for forwarded IPv6 and IPv4 with Don't Fragment, and for such TCP
+//     of this machine.
 //
 // SetPayload cannot foresee every loss. A packet that grows is also lost when it exceeds the MTU
-// of the path or of a bridge, or of the interface that routing chooses after HookPrerouting. Older
+// of the path or of a bridge, or of the interface that routing chooses after HookPrerouting, or
+// when it is UDP of a local socket that forbids fragments (IP_MTU_DISCOVER, as for QUIC). Older
 // kernels lose a packet for a local socket whose IPv4 header, or IPv6 Hop-by-Hop Options, change
 // their length at HookPrerouting. Newer kernels drop replaced payloads in network namespaces that
 // belong to a user namespace other than the first (Linux 7.1, commit 968cc2c96390), of the bridge
@@ -122,6 +123,7 @@ func (p *Packet) rememberOriginal() {
 		p.original = rewrite.Read(rewrite.Queued{
 			Version:  p.ipVersion(),
 			Hook:     uint8(p.hook),
+			Received: p.InDev() != 0,
 			Bridge:   p.family == FamilyBridge,
 			Segments: p.SKBInfo()&SegmentationPending != 0,
 			Partial:  p.SKBInfo()&ChecksumNotReady != 0,

@@ -44,6 +44,7 @@ var (
 type Queued struct {
 	Version  byte  // 4 or 6, or 0 for a protocol other than IP
 	Hook     uint8 // enum nf_inet_hooks
+	Received bool  // by a device, as NFQA_IFINDEX_INDEV says: at postrouting, a forwarded packet
 	Bridge   bool  // of the bridge family
 	Segments bool  // NFQA_SKB_GSO
 	Partial  bool  // NFQA_SKB_CSUMNOTREADY
@@ -132,9 +133,8 @@ func (o *Original) fixedHeaders() bool {
 func (o *Original) UDPSegments() bool { return o.maybeUDP && o.Segments }
 
 // MustFit reports whether the kernel would answer b with an ICMP error if it were longer than the
-// MTU of the outgoing interface (ip_fragment, ip6_fragment). Only packets that grow count. At the
-// hooks of local packets only TCP counts, because the kernel may fragment what other sockets send
-// (ignore_df).
+// MTU of the outgoing interface (ip_fragment, ip6_fragment). Only packets that grow count. Of local
+// packets only TCP counts, because the kernel may fragment what other sockets send (ignore_df).
 func (o *Original) MustFit(b []byte) bool {
 	switch {
 	case len(b) <= max(o.len, ipv4HeaderLen), o.Segments, o.Bridge, o.Hook < forward:
@@ -142,7 +142,7 @@ func (o *Original) MustFit(b []byte) bool {
 	case o.Version == 4 && b[6]&0x40 == 0: // without Don't Fragment
 		return false
 	}
-	return o.Hook == forward || o.protocol == ippkt.TCP
+	return o.Hook == forward || o.Received || o.protocol == ippkt.TCP
 }
 
 // Fit says why b is too long for the MTU of an interface, which is 0 if it is not known. A packet

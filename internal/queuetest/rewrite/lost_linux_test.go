@@ -102,6 +102,8 @@ func TestRewriteBeyondMTU(t *testing.T) {
 		{"IPv4 at forward", false, nfqueue.HookForward, false, true},
 		{"IPv4 at forward, may be fragmented", false, nfqueue.HookForward, true, false},
 		{"IPv6 at forward", true, nfqueue.HookForward, false, true},
+		{"IPv4 at postrouting, forwarded", false, nfqueue.HookPostrouting, false, true},
+		{"IPv6 at postrouting, forwarded", true, nfqueue.HookPostrouting, false, true},
 		{"IPv4 at output", false, nfqueue.HookOutput, false, false},
 		{"IPv6 at output", true, nfqueue.HookOutput, false, false},
 		{"IPv4 at input", false, nfqueue.HookInput, false, false},
@@ -111,7 +113,11 @@ func TestRewriteBeyondMTU(t *testing.T) {
 			if c.six {
 				f = ip6
 			}
-			n, host := hookLab(t, c.hook)
+			lab := c.hook
+			if lab == nfqueue.HookPostrouting {
+				lab = nfqueue.HookForward
+			}
+			n, host := hookLab(t, lab)
 			queuelab.QueueUDP(t, labtest.Chain(t, host, f.Rules, netlabHooks[c.hook], 0),
 				netlab.Queue{Num: 1})
 			q := queuelab.Serve(t, host, nfqueue.Config{Queue: 1}, func(p *nfqueue.Packet) nfqueue.Verdict {
