@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -137,6 +138,21 @@ func TestCloseSparesNeighbours(t *testing.T) {
 				t.Errorf("the table is left: %v", names)
 			}
 		})
+	}
+}
+
+// TestCloseWatches: a first look at a queue does not say when its next packet comes, so Close goes on
+// looking.
+func TestCloseWatches(t *testing.T) {
+	const quietAfter = 100 * time.Millisecond
+	h := labtest.Host(t)
+	set := install(t, h, "in udp dport 1")
+	n := newNeighbour(t, h, netlab.Output)
+	n.wantAll(t)
+	start := time.Now()
+	labtest.Must(t, set.Close())
+	if took := time.Since(start); took < quietAfter {
+		t.Errorf("Close took %v", took)
 	}
 }
 

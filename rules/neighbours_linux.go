@@ -92,11 +92,11 @@ func (p *pace) look(at time.Time, q nfqmsg.QueueLine) {
 	p.lastID = q.LastID
 }
 
-// due reports whether a packet may come soon. Packets often come at regular intervals, so it is not
-// due just after one has gone.
+// due reports whether a packet may come soon. Packets often come at regular intervals, so none is
+// due just after one has gone. While the gap is not known, one may come at any time.
 func (p *pace) due(at time.Time) bool {
 	quiet := at.Sub(p.moved)
-	return !p.idle || quiet < quietAfter && quiet > p.gap/2
+	return !p.idle || quiet < quietAfter && quiet >= p.gap/2
 }
 
 // await waits for a moment at which no packet waits in a queue, or warns if there is none. A
