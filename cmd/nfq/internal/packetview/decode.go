@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/inspect"
 	"github.com/chifflier/nfqueue-go/inspect/dnsquestion"
 	"github.com/chifflier/nfqueue-go/internal/ippkt"
@@ -38,6 +39,17 @@ type frag struct {
 	ID     uint32 `json:"id"`
 	Offset int    `json:"offset"`
 	More   bool   `json:"more"`
+}
+
+// decodeRecord reads the packet of a record if the kernel, or the link layer of a capture, says that
+// it is an IP packet. Others may begin with a byte that looks like the version of one.
+func decodeRecord(r *Record) *decoded {
+	isIP := r.Family == nfqueue.FamilyIPv4 || r.Family == nfqueue.FamilyIPv6 ||
+		r.EtherType == 0x0800 || r.EtherType == 0x86dd
+	if r.LinkType != "" || !isIP {
+		return new(decoded)
+	}
+	return decode(r.Data, r.Length)
 }
 
 // decode reads a packet that starts with its IP header, of which length bytes were on the wire.

@@ -20,7 +20,8 @@ func FuzzPrint(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, length uint32, device string) {
 		r := &Record{
-			Data: data, Length: max(int(length%(1<<20)), len(data)), In: device, Hook: nfqueue.HookInput,
+			Family: nfqueue.FamilyIPv4, Data: data, Length: max(int(length%(1<<20)), len(data)),
+			In: device, Hook: nfqueue.HookInput,
 			SecurityContext: data[:min(8, len(data))], LinkHeader: data[:min(14, len(data))],
 		}
 		line := (&Printer{}).Append(nil, r)

@@ -197,7 +197,10 @@ func samples() []sample {
 	hidden := sample{"from a file, behind an unknown link header",
 		Record{Number: 9, Unqueued: true, Length: 60,
 			Hook: nfqueue.HookForward, In: "usb0", LinkType: "189 (LinuxUSB)"}}
-	return append(list, told(), queued, unqueued, hidden)
+	other := sample{"from a file, not IP, with a first byte like that of IPv4",
+		Record{Number: 10, Unqueued: true, Data: udp(a4, b4, 9, nil), Length: 28,
+			Hook: nfqueue.HookForward, EtherType: 0x88ca}}
+	return append(list, told(), queued, unqueued, hidden, other)
 }
 
 // told is a packet of which the kernel has told everything.

@@ -62,10 +62,7 @@ type vlan struct {
 // AppendJSON appends a packet as an object in JSON and a newline, with its bytes if
 // payload is set.
 func AppendJSON(b []byte, r *Record, payload bool) []byte {
-	d := new(decoded)
-	if r.LinkType == "" {
-		d = decode(r.Data, r.Length)
-	}
+	d := decodeRecord(r)
 	o := object{
 		Number: r.Number, SetMark: r.SetMark, Took: r.Took.Nanoseconds(), LinkType: r.LinkType,
 		Missed: r.Missed,

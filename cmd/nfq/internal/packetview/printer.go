@@ -65,7 +65,7 @@ func (p *Printer) stamp(r *Record) string {
 
 // Append appends the text of a packet to b, which ends with a newline.
 func (p *Printer) Append(b []byte, r *Record) []byte {
-	d := decode(r.Data, r.Length)
+	d := decodeRecord(r)
 	b = p.line(b, r, d)
 	if p.Verbose {
 		b = appendMeta(b, r, d)

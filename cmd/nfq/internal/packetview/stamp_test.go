@@ -18,8 +18,8 @@ func TestHabits(t *testing.T) {
 		netip.MustParseAddrPort("192.0.2.2:2000"), []byte("a\x00\nb"))
 	first := time.Date(2026, 3, 4, 5, 6, 7, 8000, time.Local)
 	record := func(at time.Time) *Record {
-		return &Record{Time: at, Out: "eth0", Hook: nfqueue.HookOutput, Verdict: nfqueue.Accept,
-			Data: data, Length: len(data)}
+		return &Record{Time: at, Family: nfqueue.FamilyIPv4, Out: "eth0", Hook: nfqueue.HookOutput,
+			Verdict: nfqueue.Accept, Data: data, Length: len(data)}
 	}
 	const line = "eth0 output IP 192.0.2.1:1000 > 192.0.2.2:2000: UDP, length 4\n"
 	for _, test := range []struct {
