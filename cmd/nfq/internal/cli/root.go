@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -111,8 +112,12 @@ func markWork(c *cobra.Command) {
 	}
 }
 
+// insist is how long after a signal another one ends nfq at once. One that comes earlier is the same
+// request: timeout(1), for instance, signals the process and then its process group.
+const insist = 500 * time.Millisecond
+
 // Main runs the command line in args and returns the exit code. SIGINT, SIGTERM and SIGHUP end it in
-// good order, a second SIGINT or SIGTERM at once.
+// good order, a later SIGINT or SIGTERM at once.
 func Main(args []string) int {
 	// A reader that goes away is an error of Write, and not the end of the process.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
@@ -123,7 +128,7 @@ func Main(args []string) int {
 		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), endings...)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(insist, stop) })
 	return execute(ctx, args)
 }
 

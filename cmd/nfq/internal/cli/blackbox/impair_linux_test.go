@@ -138,6 +138,25 @@ func TestImpairInterrupted(t *testing.T) {
 	}
 }
 
+// TestImpairSignalledTwice signals as timeout(1) does: what waits goes on.
+func TestImpairSignalledTwice(t *testing.T) {
+	r := startImpair(t, "--delay", "1h", "--interval", "10ms", "out", "udp", "dport", "4000")
+	r.send(t, "held")
+	for line := ""; !strings.Contains(line, "1 waiting"); {
+		var err error
+		line, err = r.lines.ReadString('\n')
+		labtest.Must(t, err)
+	}
+	for range 5 {
+		labtest.Must(t, r.cmd.Process.Signal(unix.SIGINT))
+		time.Sleep(time.Millisecond) // signals that are pending together are one
+	}
+	r.wantReceived(t, "held")
+	if out := r.end(t, exitOK); !strings.Contains(out, "packets/s") {
+		t.Errorf("no summary:\n%s", out)
+	}
+}
+
 // TestImpairKilled: traffic flows on.
 func TestImpairKilled(t *testing.T) {
 	r := startImpair(t, "--loss", "100%", "out", "udp", "dport", "4000")
