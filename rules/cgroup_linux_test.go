@@ -22,6 +22,9 @@ import (
 // cgroups is a control group of a test.
 type cgroups struct{ root, path, own string }
 
+// inCgroup is a name as systemd makes it of what has a "-" in it.
+const inCgroup = `/b\x2d`
+
 // newCgroups makes a control group with another one in it. It ends with the test.
 func newCgroups(t *testing.T) *cgroups {
 	t.Helper()
@@ -43,7 +46,7 @@ func newCgroups(t *testing.T) *cgroups {
 			c.own = strings.TrimSpace(own)
 		}
 	}
-	for _, path := range []string{c.path, c.path + "/b"} {
+	for _, path := range []string{c.path, c.path + inCgroup} {
 		labtest.Must(t, os.Mkdir(filepath.Join(c.root, path), 0o700))
 		t.Cleanup(func() { labtest.Must(t, os.Remove(filepath.Join(c.root, path))) })
 	}
@@ -66,7 +69,7 @@ func (c *cgroups) in(t *testing.T, path string, do func()) {
 func TestCgroup(t *testing.T) {
 	c := newCgroups(t)
 	n := labtest.Routed(t)
-	inner := c.path + "/b"
+	inner := c.path + inCgroup
 	for _, rule := range []struct {
 		host *netlab.Host
 		rule string

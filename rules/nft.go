@@ -86,7 +86,7 @@ func (r Rule) chainOfOthers() string {
 
 // nftCgroup matches the control group.
 func (r Rule) nftCgroup() string {
-	return fmt.Sprintf("socket cgroupv2 level %d %q", strings.Count(r.Cgroup, "/"), r.Cgroup[1:])
+	return fmt.Sprintf(`socket cgroupv2 level %d "%s"`, strings.Count(r.Cgroup, "/"), r.Cgroup[1:])
 }
 
 // nftMatches returns the matches.

@@ -157,8 +157,12 @@ func (r Rule) checkProtocol() error {
 			need)
 	}
 	if r.Protocol != 0 && isExtension(r.Protocol) && r.network() == nfqueue.FamilyIPv6 {
-		return fmt.Errorf("no packet matches: %d is an IPv6 extension header, and the protocol "+
-			"is what follows", uint8(r.Protocol))
+		which := "no packet matches"
+		if r.not(MatchProtocol) {
+			which = "every packet matches"
+		}
+		return fmt.Errorf("%s: %d is an IPv6 extension header, and the protocol is what follows",
+			which, uint8(r.Protocol))
 	}
 	return nil
 }
@@ -246,6 +250,9 @@ func (r Rule) checkNot() error {
 }
 
 func (r Rule) checkOwner(o OwnerID) error {
+	if o.set && o.number == math.MaxUint32 {
+		return fmt.Errorf("no user or group has the number %d", o.number)
+	}
 	if o.set && r.Hook != nfqueue.HookOutput && r.Hook != nfqueue.HookPostrouting {
 		return errors.New("the sender is known at output and postrouting only")
 	}
