@@ -7,6 +7,8 @@ package rules_test
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
 )
 
 // run runs a shell command in a host.
@@ -111,12 +114,81 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestFragmentCommands: the commands for ports match the first fragment, and no later one.
+func TestFragmentCommands(t *testing.T) {
+	n := labtest.Routed(t)
+	ports := []byte{0x00, 0x35, 0x13, 0x89, 0, 8, 0, 0} // 53, 5001
+	for _, p := range programs {
+		p.need(t)
+		for _, rule := range []string{
+			"forward udp sport 53", "forward udp dport 4000-5001", "forward udp not sport 54 dport 5001",
+			"forward tcp sport 53", "forward tcp port 5001",
+		} {
+			r := parse(t, rule)
+			lines, err := p.print(r)
+			labtest.Must(t, err)
+			for i, l := range lines {
+				lines[i] = p.queue.ReplaceAllString(l, p.count)
+			}
+			for family, e := range families(n) {
+				t.Run(p.name+" "+rule+" "+family, func(t *testing.T) {
+					defer run(t, n.Middle, p.reset)
+					run(t, n.Middle, strings.Join(lines, "\n"))
+					from, to := e.from.Addr(), e.to.Addr()
+					for _, offset := range []uint16{0x101, 0} {
+						sendRaw(t, n.Client, to, fragment(from, to, r.Protocol, offset, true, ports))
+					}
+					u, v := e.anew(2000).datagrams(t, n)
+					if _, err := u.Write(plain); err != nil { // behind them
+						t.Fatal(err)
+					}
+					wantReceived(t, v, plain)
+					if got := p.packets(t, n.Middle); got != 1 {
+						t.Errorf("%d fragments matched, want 1\n%q", got, lines)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestSenderCommands: what the kernel sends by itself has no sender, and so no other one.
+func TestSenderCommands(t *testing.T) {
+	n := labtest.Pair(t)
+	for _, p := range programs {
+		p.need(t)
+		for rule, want := range map[string]int{
+			"out tcp": 1, "out tcp not uid 5": 0, "out tcp not gid 5": 0,
+			"out tcp not uid 5 not gid 5": 0, "out tcp not uid 5 gid 0": 0,
+		} {
+			lines, err := p.print(parse(t, rule))
+			labtest.Must(t, err)
+			for i, l := range lines {
+				lines[i] = p.queue.ReplaceAllString(l, p.count)
+			}
+			t.Run(p.name+" "+rule, func(t *testing.T) {
+				defer run(t, n.Server, p.reset)
+				run(t, n.Server, strings.Join(lines, "\n"))
+				_, err := netlab.In(n.Client, func() (net.Conn, error) {
+					return net.Dial("tcp", netip.AddrPortFrom(n.Server4, 2000).String())
+				})
+				if !errors.Is(err, unix.ECONNREFUSED) {
+					t.Fatal(err)
+				}
+				if got := p.packets(t, n.Server); got != want {
+					t.Errorf("%d packets matched, want %d\n%q", got, want, lines)
+				}
+			})
+		}
+	}
+}
+
 // TestCgroupCommands runs the commands for a control group, and counts in the place of queueing. nft
 // looks for control groups at /sys/fs/cgroup.
 func TestCgroupCommands(t *testing.T) {
 	c := newCgroups(t)
 	n := labtest.Routed(t)
-	inner := c.path + "/b"
+	inner := c.path + inCgroup
 	within := map[string]bool{c.path: true, inner: true}
 	outside := map[string]bool{"/": true, c.path: true}
 	const mounted = "mount -t cgroup2 none /sys/fs/cgroup\n"

@@ -122,7 +122,7 @@ func ExampleRule_NFT() {
 	// nft 'add table inet nfqueue'
 	// nft 'add chain inet nfqueue output { type filter hook output priority 0; policy accept; }'
 	// nft 'add rule inet nfqueue output meta nfproto ipv4 udp dport 53 ip frag-off & 0x1fff == 0 queue num 1 bypass'
-	// iptables -t filter -A OUTPUT -p udp -m udp --dport 53 -j NFQUEUE --queue-num 1 --queue-bypass
+	// iptables -t filter -A OUTPUT -p udp -m multiport --dports 53 -j NFQUEUE --queue-num 1 --queue-bypass
 }
 
 // Read a rule from a word for each thing that a packet must match.

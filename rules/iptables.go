@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
@@ -35,7 +34,9 @@ var iptablesTables = []struct {
 //
 // For an Offload they do all but two things: the packet that is repeated keeps its mark, and
 // nothing catches packets that were queued before their connection was decided and that the
-// handler accepts one by one.
+// handler accepts one by one. For FirstPackets and FirstBytes older connections never match. A
+// negated UID or GID comes with a range of all others, which has to be made narrower in a user
+// namespace that maps fewer.
 func (r Rule) IPTables() ([]string, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -168,12 +169,7 @@ func (r Rule) iptablesArgs() []string {
 	} else {
 		match(MatchICMPType, "--icmpv6-type", r.ICMPType.String(), "-m", "icmp6")
 	}
-	if r.UID.set || r.GID.set {
-		args = append(args, "-m", "owner")
-	}
-	if r.not(MatchUID | MatchGID) {
-		args = append(args, "--socket-exists") // without a socket there is no other owner
-	}
+	args = append(args, r.iptablesOwner()...)
 	match(MatchUID, "--uid-owner", r.UID.String())
 	match(MatchGID, "--gid-owner", r.GID.String())
 	match(MatchCgroup, "--path", r.Cgroup, "-m", "cgroup")
@@ -187,6 +183,23 @@ func (r Rule) iptablesArgs() []string {
 		args = append(args, iptablesCounted("bytes", r.FirstBytes)...)
 	}
 	return append(args, r.iptablesTarget()...)
+}
+
+// iptablesOwner begins to match the sender. The kernel's own sockets have neither user nor group,
+// and match what is negated unless something is not.
+func (r Rule) iptablesOwner() []string {
+	const anyone = "0-4294967294"
+	switch owners := r.set() & (MatchUID | MatchGID); {
+	case owners == 0:
+		return nil
+	case owners&^r.Not != 0:
+		return []string{"-m", "owner"}
+	case owners == MatchUID:
+		return []string{"-m", "owner", "--gid-owner", anyone}
+	case owners == MatchGID:
+		return []string{"-m", "owner", "--uid-owner", anyone}
+	}
+	return []string{"-m", "owner", "--uid-owner", anyone, "-m", "owner"}
 }
 
 // multiports returns rules that match the same together, none of which needs more ports than the
@@ -234,31 +247,25 @@ func (p Ports) multiport() []Ports {
 	return parts
 }
 
-// iptablesPorts uses the multiport match where there is no single option for all
-// protocols, or none at all.
+// iptablesPorts uses the multiport match also for one port: of the tcp and udp matches the iptables
+// for nf_tables makes comparisons that later fragments meet too, and one of two negations.
 func (r Rule) iptablesPorts() []string {
 	var args []string
 	for _, side := range []struct {
-		match        Match
-		ports        Ports
-		several, one string
+		match  Match
+		ports  Ports
+		option string
 	}{
-		{MatchSrcPort, r.SrcPort, "--sports", "--sport"},
-		{MatchDstPort, r.DstPort, "--dports", "--dport"},
-		{MatchPort, r.Port, "--ports", ""},
+		{MatchSrcPort, r.SrcPort, "--sports"},
+		{MatchDstPort, r.DstPort, "--dports"},
+		{MatchPort, r.Port, "--ports"},
 	} {
 		for _, some := range side.ports.multiport() {
-			module, option := "multiport", side.several
-			if len(side.ports) == 1 && side.one != "" && (r.Protocol == TCP || r.Protocol == UDP) {
-				module, option = protocolText(r.Protocol), side.one
-			}
-			if module == "multiport" || !slices.Contains(args, module) {
-				args = append(args, "-m", module)
-			}
+			args = append(args, "-m", "multiport")
 			if r.not(side.match) {
 				args = append(args, "!")
 			}
-			args = append(args, option, strings.Join(some.texts(":"), ","))
+			args = append(args, side.option, strings.Join(some.texts(":"), ","))
 		}
 	}
 	return args
@@ -279,14 +286,14 @@ func (r Rule) iptablesTarget() []string {
 }
 
 // iptablesAddresses matches a prefix or several, or excludes each, for which there is only one
-// option without a module.
+// option without a module. iptables refuses that option if there are several of the other address.
 func (r Rule) iptablesAddresses(m Match, all []netip.Prefix, option, ranges string) []string {
 	switch {
 	case !restricts(all):
 		return nil
 	case !r.not(m):
 		return []string{option, strings.Join(addresses(all), ",")}
-	case len(all) == 1:
+	case len(r.Src) <= 1 && len(r.Dst) <= 1:
 		return []string{"!", option, addresses(all)[0]}
 	}
 	var args []string

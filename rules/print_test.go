@@ -119,7 +119,7 @@ ip6tables -t filter -A OUTPUT -m mark --mark 0x30000000/0x30000000 -j REJECT --r
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x20000000/0x30000000 -j DROP
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -j REJECT --reject-with tcp-reset
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -j REJECT --reject-with icmp6-port-unreachable
-ip6tables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass`},
+ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queue-num 0 --queue-bypass`},
 	} {
 		lines, err := c.print()
 		if got := strings.Join(lines, "\n"); err != nil || got != c.want {
@@ -147,8 +147,8 @@ func TestIPTables(t *testing.T) {
 		want []string
 	}{
 		{"out tcp dport 443", []string{
-			"iptables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass",
-			"ip6tables -t filter -A OUTPUT -p tcp -m tcp --dport 443 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+			"iptables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queue-num 0 --queue-bypass",
+			"ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"forward ip udp port 53 iif eth0 oif veth1+x nobypass queue 65535", []string{
 			"iptables -t filter -A FORWARD -i eth0 -o 'veth1+x' -p udp -m multiport --ports 53 -j NFQUEUE --queue-num 65535"}},
 		{"in ip6 icmpv6 type echo-request", []string{
@@ -156,7 +156,7 @@ func TestIPTables(t *testing.T) {
 		{"in icmp type 0", []string{
 			"iptables -t filter -A INPUT -p icmp -m icmp --icmp-type 0 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"out tcp daddr 192.0.2.0/24 saddr 198.51.100.1 dport 80-90 sport 1024-65535 ct established,new mark 0x1/0xff queue 3-5 fanout nobypass", []string{
-			"iptables -t filter -A OUTPUT -s 198.51.100.1 -d 192.0.2.0/24 -p tcp -m tcp --sport 1024:65535 --dport 80:90 " +
+			"iptables -t filter -A OUTPUT -s 198.51.100.1 -d 192.0.2.0/24 -p tcp -m multiport --sports 1024:65535 -m multiport --dports 80:90 " +
 				"-m mark --mark 0x1/0xff -m conntrack --ctstate NEW,ESTABLISHED -j NFQUEUE --queue-balance 3:5 --queue-cpu-fanout"}},
 		{"prerouting sctp sport 1 dport 2-3 priority -300 daddr 2001:db8::1", []string{
 			"ip6tables -t raw -A PREROUTING -d 2001:db8::1 -p sctp -m multiport --sports 1 -m multiport --dports 2:3 -j NFQUEUE --queue-num 0 --queue-bypass"}},
@@ -170,8 +170,8 @@ func TestIPTables(t *testing.T) {
 		{"out ip tcp dport 80,443,8000-8080 not saddr 10.0.0.0/8,192.0.2.1 not sport 22 not mark 1/3 " +
 			"not ct new,related not ctmark 5 not uid 0 gid 7", []string{
 			"iptables -t filter -A OUTPUT -m iprange '!' --src-range 10.0.0.0-10.255.255.255 " +
-				"-m iprange '!' --src-range 192.0.2.1-192.0.2.1 -p tcp -m tcp '!' --sport 22 -m multiport --dports 80,443,8000:8080 " +
-				"-m owner --socket-exists '!' --uid-owner 0 --gid-owner 7 -m mark '!' --mark 0x1/0x3 " +
+				"-m iprange '!' --src-range 192.0.2.1-192.0.2.1 -p tcp -m multiport '!' --sports 22 -m multiport --dports 80,443,8000:8080 " +
+				"-m owner '!' --uid-owner 0 --gid-owner 7 -m mark '!' --mark 0x1/0x3 " +
 				"-m conntrack '!' --ctstate NEW,RELATED -m connmark '!' --mark 0x5 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		{"in ip not icmp not iif lo not daddr 10.0.0.0/8", []string{
 			"iptables -t filter -A INPUT '!' -i lo '!' -d 10.0.0.0/8 '!' -p icmp -j NFQUEUE --queue-num 0 --queue-bypass"}},
@@ -181,7 +181,7 @@ func TestIPTables(t *testing.T) {
 		{"in ip udp dport 2,4,6,8,10,12,14,16,18,20,22,24,26,28,30,32", []string{
 			"iptables -t filter -A INPUT -p udp -m multiport --dports 2,4,6,8,10,12,14,16,18,20,22,24,26,28,30 " +
 				"-j NFQUEUE --queue-num 0 --queue-bypass",
-			"iptables -t filter -A INPUT -p udp -m udp --dport 32 -j NFQUEUE --queue-num 0 --queue-bypass"}},
+			"iptables -t filter -A INPUT -p udp -m multiport --dports 32 -j NFQUEUE --queue-num 0 --queue-bypass"}},
 		// What ip6tables does not take for a protocol.
 		{"in proto 60", []string{
 			"iptables -t filter -A INPUT -p 60 -j NFQUEUE --queue-num 0 --queue-bypass",
