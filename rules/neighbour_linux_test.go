@@ -156,6 +156,27 @@ func TestCloseWatches(t *testing.T) {
 	}
 }
 
+// TestCloseInTurn: another process that changes its hooks delays Close.
+func TestCloseInTurn(t *testing.T) {
+	h := labtest.Host(t)
+	set := install(t, h, "in udp dport 1")
+	n := newNeighbour(t, h, netlab.Output)
+	n.wantAll(t)
+	ns := labtest.NetNS(t, h)
+	labtest.Must(t, unix.Flock(int(ns.Fd()), unix.LOCK_EX))
+	const held = time.Second
+	time.AfterFunc(held, func() {
+		if err := unix.Flock(int(ns.Fd()), unix.LOCK_UN); err != nil {
+			t.Error(err)
+		}
+	})
+	start := time.Now()
+	labtest.Must(t, set.Close())
+	if took := time.Since(start); took < held || took > held+patience {
+		t.Errorf("Close took %v", took)
+	}
+}
+
 // TestCloseWarns: when the packets of a neighbour do not go, Close says whose they are.
 func TestCloseWarns(t *testing.T) {
 	h := labtest.Host(t)

@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/chifflier/nfqueue-go/internal/nfqmsg"
 	"github.com/chifflier/nfqueue-go/internal/procfd"
+	"golang.org/x/sys/unix"
 )
 
 // neighbours are the queues of a network namespace, which lose their packets when a hook is
@@ -20,6 +22,7 @@ import (
 type neighbours struct {
 	queues  *os.File // the kernel's table of queues, nil if it may not be read
 	sockets *os.File // the kernel's table of netlink sockets, nil if it may not be read
+	turn    *os.File // the namespace, locked by the process that changes hooks; may be nil
 	log     *slog.Logger
 }
 
@@ -32,6 +35,7 @@ func openNeighbours(cfg Config) *neighbours {
 	open := func() error {
 		n.queues, _ = os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
 		n.sockets, _ = os.Open(procfd.NetlinkTable)
+		n.turn, _ = os.Open("/proc/thread-self/ns/net")
 		return nil
 	}
 	if cfg.NetNS == 0 {
@@ -45,6 +49,25 @@ func openNeighbours(cfg Config) *neighbours {
 func (n *neighbours) close() {
 	_ = n.queues.Close() // of nil too
 	_ = n.sockets.Close()
+	_ = n.turn.Close()
+}
+
+// takeTurn reports false if another Set of the namespace, also of another process, is about to
+// change its hooks. All of them find the same moment good, and each change delays the next by
+// milliseconds. A turn ends with the process at the latest.
+func (n *neighbours) takeTurn() bool {
+	return !errors.Is(n.lock(unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+func (n *neighbours) endTurn() { _ = n.lock(unix.LOCK_UN) }
+
+func (n *neighbours) lock(how int) error {
+	raw, err := n.turn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var lockErr error
+	return errors.Join(raw.Control(func(fd uintptr) { lockErr = unix.Flock(int(fd), how) }), lockErr)
 }
 
 const (
@@ -104,7 +127,8 @@ func (p *pace) due(at time.Time) bool {
 // at which none is due.
 //
 // The caller then commits a transaction, for which the kernel waits if another is under way.
-// barrier waits for those of others, and await returns only if there was none.
+// barrier waits for those of others, and await returns only if there was none. It then is the turn
+// of the caller, who calls endTurn after the transaction.
 func (n *neighbours) await(limit time.Duration, consequence string, care bool, barrier func()) {
 	start := time.Now()
 	paces := make(map[uint16]*pace)
@@ -130,13 +154,14 @@ func (n *neighbours) await(limit time.Duration, consequence string, care bool, b
 		case waited > limit:
 			n.warn(queues, consequence)
 			return
-		case !wait && (!due || waited > busyAfter):
+		case !wait && (!due || waited > busyAfter) && n.takeTurn():
 			began := time.Now()
 			barrier()
 			free := time.Since(began) < barrierTime
 			if now, err := n.list(); err != nil || free && sameIDs(queues, now) {
 				return
 			}
+			n.endTurn()
 		}
 		time.Sleep(lookInterval)
 	}

@@ -81,6 +81,7 @@ func (t *tables) remove(what func(b *batch, family uint8, table string)) error {
 // removeQuietly is remove at a moment at which no packet waits in a queue. All is ready then, since
 // the next packet may come at once.
 func (t *tables) removeQuietly(what func(b *batch, family uint8, table string)) error {
+	defer t.neighbours.endTurn()
 	return t.commit(func(b *batch, family uint8) error {
 		what(b, family, t.name)
 		return nil
