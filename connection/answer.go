@@ -20,7 +20,8 @@ const (
 	// Drop discards every packet of the connection from now on, and those that are held.
 	Drop
 	// Reject is Drop that also tells the sender of the packet: by a TCP reset, or by an
-	// ICMP error. The kernel does that, through Config.Offload; without it Reject is Drop.
+	// ICMP error. The kernel does that, through Config.Offload; without it Reject is Drop. The
+	// other end is told when it sends a packet.
 	Reject
 )
 
