@@ -85,6 +85,7 @@ func (t *tables) add(rules []Rule) (owned bool, err error) {
 		return false, err
 	}
 	t.neighbours.await(startTimeout, queuedAgain, false, t.socket.barrier)
+	defer t.neighbours.tell()
 	defer t.neighbours.endTurn()
 	return owned, t.do(t.hook, queue)
 }

@@ -26,4 +26,5 @@ type tables struct{}
 func (*tables) stopQueueing() error     { return errors.ErrUnsupported }
 func (*tables) close() error            { return errors.ErrUnsupported }
 func (*tables) release() error          { return errors.ErrUnsupported }
+func (*tables) tell()                   {}
 func (*tables) file() (*os.File, error) { return nil, errors.ErrUnsupported }

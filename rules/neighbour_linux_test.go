@@ -177,11 +177,20 @@ func TestCloseInTurn(t *testing.T) {
 	}
 }
 
-// TestCloseWarns: when the packets of a neighbour do not go, Close says whose they are.
+// TestCloseWarns: when the packets of a neighbour do not go, Close says whose they are. The Logger may
+// call every method.
 func TestCloseWarns(t *testing.T) {
 	h := labtest.Host(t)
 	var log bytes.Buffer
-	cfg := rules.Config{NetNS: h.FD(), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	var set *rules.Set
+	logger := writerFunc(func(b []byte) (int, error) {
+		labtest.Must(t, errors.Join(set.Stop(), set.Close(), set.Release()))
+		if _, err := set.File(); err == nil || !set.Owned() || set.Table() == "" {
+			t.Errorf("File: %v; owned %v, table %q", err, set.Owned(), set.Table())
+		}
+		return log.Write(b)
+	})
+	cfg := rules.Config{NetNS: h.FD(), Logger: slog.New(slog.NewTextHandler(logger, nil))}
 	set, err := rules.Install(cfg, parse(t, "in udp dport 1"))
 	labtest.Must(t, err)
 	newNeighbour(t, h, netlab.Output)
@@ -195,6 +204,10 @@ func TestCloseWarns(t *testing.T) {
 		}
 	}
 }
+
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // unexpected fails the test for what is logged.
 func unexpected(t *testing.T) *slog.Logger {

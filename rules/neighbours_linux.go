@@ -24,6 +24,7 @@ type neighbours struct {
 	sockets *os.File // the kernel's table of netlink sockets, nil if it may not be read
 	turn    *os.File // the namespace, locked by the process that changes hooks; may be nil
 	log     *slog.Logger
+	untold  []func() // warnings for tell
 }
 
 // openNeighbours opens the tables of the namespace, which may be read later from any other.
@@ -122,7 +123,7 @@ func (p *pace) due(at time.Time) bool {
 	return !p.idle || quiet < quietAfter && quiet >= p.gap/2
 }
 
-// await waits for a moment at which no packet waits in a queue, or warns if there is none. A
+// await waits for a moment at which no packet waits in a queue, or has tell warn if there is none. A
 // packet may come right after the last look: it costs time, but with care await waits for a moment
 // at which none is due.
 //
@@ -195,14 +196,25 @@ func (n *neighbours) list() ([]nfqmsg.QueueLine, error) {
 	return nfqmsg.ParseQueueTable(table)
 }
 
-// warn says whose packets are concerned.
+// warn has tell say whose packets are concerned.
 func (n *neighbours) warn(queues []nfqmsg.QueueLine, consequence string) {
 	for _, q := range queues {
 		if waits(q) {
-			n.log.Warn(consequence, "queue", q.Queue, "packets", q.Backlog,
-				"portid", q.PortID, "program", n.program(q.PortID))
+			program := n.program(q.PortID)
+			n.untold = append(n.untold, func() {
+				n.log.Warn(consequence, "queue", q.Queue, "packets", q.Backlog,
+					"portid", q.PortID, "program", program)
+			})
 		}
 	}
+}
+
+// tell gives the warnings to the Logger, which may call methods of the Set: no lock is held.
+func (n *neighbours) tell() {
+	for _, warning := range n.untold {
+		warning()
+	}
+	n.untold = nil
 }
 
 // program returns the name and id of the process that has a netfilter netlink socket, or

@@ -19,7 +19,7 @@ type Config struct {
 	// Install.
 	NetNS int
 	// Logger gets a warning about packets of other programs that Install has the kernel queue
-	// twice, or Set.Close has it drop. Nil is slog.Default.
+	// twice, or Set.Close has it drop. It may call the methods of the Set. Nil is slog.Default.
 	Logger *slog.Logger
 }
 
@@ -122,12 +122,15 @@ func (s *Set) Stop() error {
 // Close again does nothing.
 func (s *Set) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tables == nil {
+	t := s.tables
+	if t == nil {
+		s.mu.Unlock()
 		return nil
 	}
-	err := s.tables.close()
+	err := t.close()
 	s.tables = nil
+	s.mu.Unlock()
+	t.tell()
 	if err != nil {
 		return fmt.Errorf("rules: close: %w", err)
 	}

@@ -59,6 +59,9 @@ func (t *tables) release() error {
 	return t.socket.close()
 }
 
+// tell gives the warnings of close to the Logger.
+func (t *tables) tell() { t.neighbours.tell() }
+
 func (t *tables) file() (*os.File, error) { return t.socket.file() }
 
 // deleteChains deletes the base chains of a table.
