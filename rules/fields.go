@@ -53,7 +53,8 @@ func networkOf(p Protocol) nfqueue.Family {
 }
 
 // isExtension reports whether a number is that of an IPv6 extension header, behind which
-// nf_tables and ip6tables look for the protocol (ipv6_find_hdr). AH is one only for ip6tables.
+// nf_tables and ip6tables look for the protocol (ipv6_find_hdr). AH is one only for
+// ip6tables-legacy.
 func isExtension(p Protocol) bool {
 	switch p {
 	case 0, 43, 44, 60: // NEXTHDR_HOP, _ROUTING, _FRAGMENT, _DEST of net/ipv6.h

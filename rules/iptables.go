@@ -77,12 +77,13 @@ func (r Rule) IPTables() ([]string, error) {
 const anyICMPType = 255
 
 // iptablesMatches reports whether the protocol can match in packets of a family: ip6tables looks
-// behind extension headers, AH included.
+// behind extension headers, and ip6tables-legacy behind AH too.
 func (r Rule) iptablesMatches(f nfqueue.Family) bool {
 	return f != nfqueue.FamilyIPv6 || r.not(MatchProtocol) || !r.hiddenFromIPTables()
 }
 
-// hiddenFromIPTables reports whether ip6tables never finds the protocol in a packet.
+// hiddenFromIPTables reports whether ip6tables, or ip6tables-legacy, never finds the protocol in
+// a packet.
 func (r Rule) hiddenFromIPTables() bool {
 	return r.Protocol == nfqueue.AH || r.Protocol != 0 && isExtension(r.Protocol)
 }
@@ -119,8 +120,8 @@ func (r Rule) iptablesLacks() error {
 		return &FieldError{"Family", errors.New("iptables sees no bridged frames, and ebtables " +
 			"cannot queue")}
 	case r.Protocol == nfqueue.AH && r.network() == nfqueue.FamilyIPv6:
-		return &FieldError{"Protocol", errors.New("ip6tables looks behind AH, so its -p never " +
-			"matches it")}
+		return &FieldError{"Protocol", errors.New("ip6tables-legacy looks behind AH, so its -p " +
+			"never matches it")}
 	case r.not(MatchProtocol) && r.hiddenFromIPTables() && r.network() != nfqueue.FamilyIPv4:
 		return &FieldError{"Protocol", fmt.Errorf("ip6tables looks behind headers of the "+
 			"protocol %d; match IPv4 only", r.Protocol)}

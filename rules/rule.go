@@ -37,7 +37,7 @@ type Rule struct {
 
 	// Protocol is the transport protocol. In IPv6 it is that behind the extension headers, of
 	// which AH is not one for nf_tables: the protocol is 51 where it is there, whatever follows.
-	// Rules of ip6tables look behind it.
+	// Rules of ip6tables-legacy look behind it, those of ip6tables-nft do not.
 	Protocol Protocol
 	// Src is where the packet comes from, one of several addresses (all bits) or prefixes of one
 	// family. None is any.

@@ -2,9 +2,8 @@
 
 // Command connmark names the host of each HTTP connection, and sees no more than the first
 // packets of it. A verdict for the connection marks it, and rules in front of the queue let
-// packets of marked connections go by. They are rules.Rule.Offload; as commands:
-//
-//	nfq rules -iptables 'out tcp dport 80 offload'
+// packets of marked connections go by. They are rules.Rule.Offload; Rule.IPTables and Rule.NFT
+// return them as commands.
 //
 // This works on every kernel. One built with NETFILTER_NETLINK_GLUE_CT can mark a
 // connection without a rule: by Packet.SetConnMark, on a queue with the flag Conntrack.
