@@ -75,21 +75,24 @@ func listen(t *testing.T, n *netlab.Network, at netip.AddrPort) *net.TCPListener
 	return l
 }
 
-// dial connects from a port of the client, 0 for any, with destination options in IPv6.
-func dial(n *netlab.Network, port uint16, to netip.AddrPort) (net.Conn, error) {
+// dial connects from a port of the client, 0 for any, with destination options in IPv6. The
+// socket has the options that prepare sets.
+func dial(n *netlab.Network, port uint16, to netip.AddrPort, prepare ...func(fd int) error) (net.Conn, error) {
 	from := netip.AddrPortFrom(n.Client4, port)
 	if to.Addr().Is6() {
 		from = netip.AddrPortFrom(n.Client6, port)
+		prepare = append(prepare, func(fd int) error {
+			return unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS,
+				"\x00\x00\x01\x04\x00\x00\x00\x00")
+		})
 	}
 	d := net.Dialer{
 		Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(from),
 		Control: func(_, _ string, c syscall.RawConn) (err error) {
-			if !to.Addr().Is6() {
-				return nil
-			}
 			e := c.Control(func(fd uintptr) {
-				err = unix.SetsockoptString(int(fd), unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS,
-					"\x00\x00\x01\x04\x00\x00\x00\x00")
+				for _, set := range prepare {
+					err = errors.Join(err, set(int(fd)))
+				}
 			})
 			return errors.Join(e, err)
 		},

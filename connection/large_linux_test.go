@@ -4,6 +4,7 @@ package connection_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -14,9 +15,9 @@ import (
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/connection"
-	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
 )
 
 // long answers when the original direction has a whole line: whether it begins well.
@@ -29,6 +30,39 @@ func long(c *connection.Conn) connection.Answer {
 		return connection.Accept
 	}
 	return connection.Drop
+}
+
+// startAt has a socket begin with a sequence number.
+func startAt(isn uint32) func(fd int) error {
+	return func(fd int) (err error) {
+		const sendQueue = 2 // TCP_SEND_QUEUE
+		for _, o := range []struct{ name, value int }{
+			{unix.TCP_REPAIR, 1},
+			{unix.TCP_REPAIR_QUEUE, sendQueue},
+			{unix.TCP_QUEUE_SEQ, int(int32(isn))},
+			{unix.TCP_REPAIR, 0},
+		} {
+			err = errors.Join(err, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, o.name, o.value))
+		}
+		return err
+	}
+}
+
+const (
+	// A router forwards super-packets of IPv6 with destination options if the first four bits of
+	// their sequence numbers make a small number; see docs/kernels.md.
+	forwardedISN = 1 << 28
+	// It loses those whose bits make a large one.
+	lostISN = 15 << 28
+)
+
+// letters returns a text of n random letters.
+func letters(r *rand.Rand, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('a' + r.IntN(26))
+	}
+	return string(b)
 }
 
 // Requests of several super-packets are held whole, and arrive whole at a server whose window is
@@ -50,7 +84,7 @@ func TestLargeRequests(t *testing.T) {
 		at := netip.AddrPortFrom(addr, 443)
 		l := listen(t, n, at)
 		for i := range 6 {
-			c, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("tcp", at.String()) })
+			c, err := dial(n, 0, at, startAt(forwardedISN))
 			labtest.Must(t, err)
 			s, err := l.AcceptTCP()
 			labtest.Must(t, err)
@@ -58,11 +92,7 @@ func TestLargeRequests(t *testing.T) {
 			if window { // the smallest that the kernel allows
 				labtest.Must(t, s.SetReadBuffer(1))
 			}
-			body := make([]byte, 8000+r.IntN(3000))
-			for j := range body {
-				body[j] = byte('a' + r.IntN(26))
-			}
-			text, want := "good"+string(body)+"\n", ""
+			text, want := "good"+letters(r, 8000+r.IntN(3000))+"\n", ""
 			if i < 3 {
 				want = text
 			} else {
@@ -90,6 +120,85 @@ func TestLargeRequests(t *testing.T) {
 	}
 	if super.Load() == 0 {
 		t.Error("no super-packet was queued")
+	}
+}
+
+// The kernel of a router loses super-packets of IPv6 with destination options. Their sender
+// repeats the first segment until it is acknowledged, and then the others. So a request that
+// passes arrives; one that is held gets the Fallback, and the server hears nothing of it.
+func TestLostSuperPackets(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, hold := range []bool{false, true} {
+		n := labtest.Routed(t)
+		install(t, n.Middle, "forward tcp port 443 offload")
+		tr := connection.New(
+			connection.Config{Hold: hold, Offload: rules.DefaultOffload, Timeout: 2 * time.Second},
+			connection.HandlerFunc(long))
+		serve(t, n.Middle, nfqueue.Config{}, tr)
+		at := netip.AddrPortFrom(n.Server6, 443)
+		l := listen(t, n, at)
+		c, err := dial(n, 0, at, startAt(lostISN))
+		labtest.Must(t, err)
+		defer c.Close()
+		s, err := l.Accept()
+		labtest.Must(t, err)
+		defer s.Close()
+		text, limit := "good"+letters(r, 9000)+"\n", patience
+		labtest.Must(t, say(c, text))
+		if hold {
+			limit = 4 * time.Second
+		}
+		got, stats := hears(s, len(text), limit), tr.Stats()
+		lost := hold && got == "" && stats.Fallback.Time == 1
+		if whole := got == text && stats.Accepted == 1; !whole && !lost {
+			t.Errorf("hold %v: heard %d bytes of %d: %+v", hold, len(got), len(text), stats)
+		}
+	}
+}
+
+// Without an acknowledgement a client repeats the last segment once, and the first one. That is
+// enough for a held request of two segments of which one is lost, not for one in the middle.
+func TestHeldLoss(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct {
+		size, lost int // lost: which segment
+		heard      bool
+	}{{2000, 0, true}, {2000, 1, true}, {5000, 0, true}, {5000, 3, true}, {5000, 1, false}} {
+		n := labtest.Pair(t)
+		install(t, n.Client, "out tcp dport 443 queue 1")
+		segments := 0
+		serve(t, n.Client, nfqueue.Config{Queue: 1, Flags: nfqueue.NoGSO},
+			nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+				if tcp, ok := p.Transport(); !ok || len(tcp.Body) == 0 {
+					return nfqueue.Accept
+				}
+				if segments++; segments == c.lost+1 {
+					return nfqueue.Drop
+				}
+				return nfqueue.Accept
+			}))
+		install(t, n.Server, "in tcp dport 443 offload", "out tcp sport 443 offload")
+		tr := connection.New(
+			connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: 2 * time.Second},
+			connection.HandlerFunc(long))
+		serve(t, n.Server, nfqueue.Config{}, tr)
+		at := netip.AddrPortFrom(n.Server4, 443)
+		l := listen(t, n, at)
+		client, err := dial(n, 0, at)
+		labtest.Must(t, err)
+		defer client.Close()
+		s, err := l.Accept()
+		labtest.Must(t, err)
+		defer s.Close()
+		text, want, limit := "good"+letters(r, c.size)+"\n", "", 4*time.Second
+		if c.heard {
+			want, limit = text, patience
+		}
+		labtest.Must(t, say(client, text))
+		got, stats := hears(s, len(text), limit), tr.Stats()
+		if got != want || (stats.Accepted == 1) != c.heard || (stats.Fallback.Time == 1) == c.heard {
+			t.Errorf("segment %d of %d bytes lost: heard %d bytes: %+v", c.lost, c.size, len(got), stats)
+		}
 	}
 }
 
