@@ -115,8 +115,8 @@ func (s *Set) Stop() error {
 // is unregistered, and the kernel then drops all packets that wait in any queue of the
 // network namespace, also in those of other programs. So Close waits until it finds all queues
 // empty and no packet seems due, for QuietTimeout at most, and warns the Logger of each queue that
-// is not empty by then. A packet that is queued in the last moment may still be lost. If there is no
-// other queue, or /proc says nothing of queues, as in some user namespaces, Close does not wait.
+// is not empty by then. A packet that is queued in the last moment may still be lost. If there is
+// no other queue, or /proc says nothing of queues, as in some user namespaces, Close does not wait.
 //
 // End the use of your own queues before; see the package documentation for the order. Calling
 // Close again does nothing.
@@ -163,9 +163,9 @@ func (s *Set) File() (*os.File, error) {
 
 // OpenFile takes over rules with the socket that Set.File returned in another process, and
 // replaces them by others, or by the same, in one transaction. cfg.NetNS must be where they
-// are. A hook and priority that both have is not touched. One that is new is registered, as by
-// Install; one that is no longer used stays, without rules, until Close. f stays the caller's
-// and may be closed afterwards.
+// are. A hook and priority that both have is not touched. One that is new is registered at once,
+// without the wait of Install; one that is no longer used stays, without rules, until Close. f
+// stays the caller's and may be closed afterwards.
 //
 // The other process must not call Stop or Close any more, but Release. If OpenFile fails the rules
 // are as they were.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,7 +123,10 @@ func TestEndSparesNeighbours(t *testing.T) {
 			cmd := command(c.args...)
 			var said bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &said, &said
+			caught := make(chan os.Signal, 1)
+			signal.Notify(caught, c.by) // or nfq inherits that nohup ignores it
 			labtest.Must(t, h.Do(cmd.Start))
+			signal.Stop(caught)
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			t.Cleanup(func() { _ = cmd.Process.Kill() })
