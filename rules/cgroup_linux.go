@@ -46,7 +46,8 @@ func findGroup(path string) (group, error) {
 func cgroupMount() (string, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("/proc is not mounted, which tells where control groups are; mount "+
+			"it with: mount -t proc proc /proc (%w): %w", errors.ErrUnsupported, err)
 	}
 	for line := range strings.Lines(string(mounts)) {
 		before, after, _ := strings.Cut(line, " - ")
