@@ -60,7 +60,9 @@ func (r *recording) open() (err error) {
 	}
 	r.count++
 	r.packets = r.begin()
-	return nil
+	err = r.packets.Flush()
+	r.ends = append(r.ends, r.pending.Len()) // of the header, which is kept too
+	return err
 }
 
 // rotate goes on in the next file if that is due.

@@ -3,9 +3,15 @@
 package cli
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
+	"golang.org/x/sys/unix"
 )
 
 // The names are those that tcpdump 4.99 gives its files.
@@ -64,5 +70,34 @@ func TestRotationDue(t *testing.T) {
 	if r.last(5) || !(rotation{seconds: 1, files: 5}).last(5) ||
 		(rotation{seconds: 1, files: 5}).last(4) {
 		t.Error("wrong last file")
+	}
+}
+
+// TestFullAtOnce: a file whose disk is full at the first packet keeps its header.
+func TestFullAtOnce(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.pcapng")
+	r, err := record(name, rotation{}, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.file.Close()
+	p := &packetview.Record{Time: time.Unix(1, 0), Data: make([]byte, 100), Length: 100}
+	if err := r.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	all := r.pending.Bytes()
+	n, err := r.file.Write(all[:len(all)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cut(n, unix.ENOSPC); err != unix.ENOSPC {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) < 28 || len(got) > n-100 || !bytes.HasPrefix(all, got) {
+		t.Errorf("%d bytes of %d stay: %x", len(got), n, got)
 	}
 }
