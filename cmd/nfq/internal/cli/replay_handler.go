@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -81,8 +82,12 @@ func matches(r rules.Rule, p *nfqueue.Packet) bool {
 	flow, ok := p.Flow()
 	isIP := ok &&
 		(p.Family() != nfqueue.FamilyBridge || p.EtherType() == 0x0800 || p.EtherType() == 0x86dd)
+	protocol, known := protocolOf(flow, p.Payload())
+	if r.Protocol != 0 && !known {
+		return false
+	}
 	if onIP := r.Protocol != 0 || len(r.Src)+len(r.Dst) > 0; onIP && !isIP ||
-		!sameFamily(r.Src, flow.Src) || !sameFamily(r.Dst, flow.Dst) {
+		!sameFamily(r.Src, flow.Src) || !sameFamily(r.Dst, flow.Dst) || !carries(r, flow.Src) {
 		return false
 	}
 	in, out := p.InDevName(), p.OutDevName()
@@ -97,7 +102,7 @@ func matches(r rules.Rule, p *nfqueue.Packet) bool {
 	is := func(m rules.Match, has, equal bool) bool { return !has || equal != (r.Not&m != 0) }
 	return is(rules.MatchInDevName, r.InDevName != "", r.InDevName == in) &&
 		is(rules.MatchOutDevName, r.OutDevName != "", r.OutDevName == out) &&
-		is(rules.MatchProtocol, r.Protocol != 0, r.Protocol == flow.Protocol) &&
+		is(rules.MatchProtocol, r.Protocol != 0, r.Protocol == protocol) &&
 		is(rules.MatchSrc, len(r.Src) > 0, contain(r.Src, flow.Src)) &&
 		is(rules.MatchDst, len(r.Dst) > 0, contain(r.Dst, flow.Dst)) &&
 		is(rules.MatchSrcPort, len(r.SrcPort) > 0, r.SrcPort.Contains(flow.SrcPort)) &&
@@ -107,6 +112,38 @@ func matches(r rules.Rule, p *nfqueue.Packet) bool {
 		is(rules.MatchICMPType, r.ICMPType != (rules.ICMPType{}),
 			r.ICMPType == rules.NewICMPType(flow.ICMPType)) &&
 		is(rules.MatchMark, r.MarkMask != 0, p.Mark()&r.MarkMask == r.Mark)
+}
+
+// protocolOf returns the protocol that nf_tables knows: in IPv6 AH is not passed over, and a later
+// fragment has none if it begins with an extension header.
+func protocolOf(f nfqueue.Flow, b []byte) (p nfqueue.Protocol, known bool) {
+	if !f.Src.Is6() {
+		return f.Protocol, true
+	}
+	p = nfqueue.Protocol(b[6])
+	for at, later := 40, false; ; {
+		length := 8
+		switch p {
+		case 0, 43, 44, 60: // NEXTHDR_HOP, _ROUTING, _FRAGMENT and _DEST of net/ipv6.h
+		default:
+			return p, true
+		}
+		if later || len(b) < at+8 {
+			return 0, false
+		}
+		if p == 44 {
+			later = binary.BigEndian.Uint16(b[at+2:])>>3 > 0
+		} else {
+			length *= int(b[at+1]) + 1
+		}
+		p, at = nfqueue.Protocol(b[at]), at+length
+	}
+}
+
+// carries reports whether packets of the family of an address match, by the rule's protocol.
+func carries(r rules.Rule, a netip.Addr) bool {
+	return r.Not&rules.MatchProtocol != 0 || (r.Protocol != rules.ICMP || a.Is4()) &&
+		(r.Protocol != rules.ICMPv6 || a.Is6())
 }
 
 // contain reports whether one of the prefixes contains an address.

@@ -44,11 +44,39 @@ func TestReplayMatches(t *testing.T) {
 			DstIP:      []byte{198, 51, 100, 7},
 		},
 	)
+	ip4 := func(protocol nfqueue.Protocol) []byte {
+		return layerbuild.Build(&layers.IPv4{
+			Version: 4, TTL: 64, Protocol: layers.IPProtocol(protocol),
+			SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{198, 51, 100, 7},
+		})
+	}
+	ip6 := func(next byte, behind ...byte) []byte {
+		b := append([]byte{0x60, 0, 0, 0, 0, byte(len(behind)), next, 64}, make([]byte, 32)...)
+		return append(b, behind...)
+	}
+	message := []byte{135, 0, 0, 0, 0, 0, 0, 0}
+	options := func(next byte) []byte { return []byte{next, 0, 1, 4, 0, 0, 0, 0} }
+	authenticated := ip6(51, append([]byte{58, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1}, message...)...)
+	laterOptions := ip6(44, append([]byte{60, 0, 1, 1, 0, 0, 0, 1}, options(17)...)...)
 	for _, c := range []struct {
 		rule   string
 		packet []byte
 		want   bool
 	}{
+		{"forward icmpv6", ip6(60, append(options(58), message...)...), true},
+		{"forward icmpv6", ip6(60, options(58)[:4]...), false},
+		{"forward not tcp", ip6(60, options(58)[:4]...), false},
+		{"forward icmpv6", ip4(rules.ICMPv6), false},
+		{"forward icmp", ip6(1, message...), false},
+		{"forward not icmpv6", ip4(rules.ICMPv6), false},
+		{"forward icmpv6", authenticated, false},
+		{"forward proto 51", authenticated, true},
+		{"forward not icmpv6", authenticated, true},
+		{"forward proto 17", laterOptions, false},
+		{"forward not tcp", laterOptions, false},
+		{"forward not tcp", ip6(44, 17, 0, 1, 1, 0, 0, 0, 1), true},
+		{"forward not tcp", ip6(44, 44, 0, 1, 1, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 0), false},
+		{"forward ip6", laterOptions, true},
 		{"forward", udp, true},
 		{"forward ip", udp, true},
 		{"forward ip6", udp, false},
