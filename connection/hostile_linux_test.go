@@ -4,8 +4,10 @@ package connection_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +89,65 @@ func TestHostileClient(t *testing.T) {
 				s.Close()
 			}
 		}
+	}
+}
+
+// A SYN that the server takes no notice of ends no accepted connection. From then on it passes
+// packet by packet: no answer of the server tells that it has not ended since.
+func TestSpoofedSYN(t *testing.T) {
+	n := labtest.Routed(t)
+	install(t, n.Middle, "forward tcp port 443 offload")
+	var seen atomic.Int64
+	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
+		connection.HandlerFunc(line))
+	serve(t, n.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		seen.Add(1)
+		return tr.ServePacket(p)
+	}))
+	at := netip.AddrPortFrom(n.Server4, 443)
+	l := listen(t, n, at)
+	c, err := dial(n, 0, at)
+	labtest.Must(t, err)
+	defer c.Close()
+	s, err := l.Accept()
+	labtest.Must(t, err)
+	defer s.Close()
+	labtest.Must(t, say(c, "good\n"))
+	if got := hears(s, 5, patience); got != "good\n" {
+		t.Fatalf("heard %q", got)
+	}
+	exchange := func() (queued int64) {
+		t.Helper()
+		before := seen.Load()
+		for i := range 20 {
+			text := fmt.Sprintf("bad %3d\n", i)
+			labtest.Must(t, say(c, text))
+			labtest.Must(t, say(s, hears(s, len(text), patience)))
+			if got := hears(c, len(text), patience); got != text {
+				t.Fatalf("%q came back", got)
+			}
+		}
+		return seen.Load() - before
+	}
+	exchange() // the first answer may be queued
+	if got := exchange(); got != 0 {
+		t.Errorf("%d packets were queued", got)
+	}
+	fd, err := netlab.In(n.Client, func() (int, error) {
+		return unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	})
+	labtest.Must(t, err)
+	defer unix.Close(fd)
+	e := ends{client: c.LocalAddr().(*net.TCPAddr).AddrPort(), server: at}
+	for i := range 3 {
+		syn := e.tcp("S", 1000000*uint32(i), 0, "")
+		labtest.Must(t, unix.Sendto(fd, syn, 0, &unix.SockaddrInet4{Addr: at.Addr().As4()}))
+		if got := exchange(); got < 20 {
+			t.Errorf("SYN %d: %d packets were queued behind it", i, got)
+		}
+	}
+	if s := tr.Stats(); s.Accepted != 1 || s.Ignored != 0 || s.Dropped != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 
