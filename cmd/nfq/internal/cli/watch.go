@@ -206,6 +206,7 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	go func() {
 		if while != nil {
 			result <- while()
+			settle(session)
 			stop()
 			return
 		}
@@ -238,6 +239,32 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 		return ctx.Err()
 	}
 	return err
+}
+
+// Of settle: no packet has come for quietTime, or settleTime has passed.
+const (
+	quietTime  = 50 * time.Millisecond
+	settleTime = time.Second
+)
+
+// settle waits while packets still come, which a command sent before it ended: one that leaves may
+// arrive at another rule.
+func settle(s session) {
+	last, since := received(s), time.Now()
+	for begin := since; time.Since(since) < quietTime && time.Since(begin) < settleTime; {
+		time.Sleep(quietTime / 10)
+		if n := received(s); n != last {
+			last, since = n, time.Now()
+		}
+	}
+}
+
+// received returns how many packets rules have sent to the queues.
+func received(s session) (n uint64) {
+	for _, c := range s.Counts() {
+		n += c.Received
+	}
+	return n
 }
 
 // open opens the queues and installs the rules. The screen is for those that impair packets, and

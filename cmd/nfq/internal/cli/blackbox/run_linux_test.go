@@ -160,6 +160,19 @@ func TestRunShowsTheCommandAlone(t *testing.T) {
 	}
 }
 
+// A packet that is on its way when its command ends is shown where it arrives.
+func TestRunShowsTheLastArrival(t *testing.T) {
+	host := labtest.Host(t)
+	rule := "udp dport 9"
+	cmd, _, stderr := running(t, []string{"--impair", "delay 20ms", "--out", rule, "--in", rule},
+		"udp", "9", "seven77")
+	labtest.Must(t, host.Do(cmd.Run))
+	if !strings.Contains(stderr.String(), " lo input ") {
+		t.Errorf("saw no arrival\n%s", stderr)
+	}
+	wantNoTables(t, host)
+}
+
 func TestRunExitStatus(t *testing.T) {
 	labtest.Need(t)
 	for _, test := range []struct {
