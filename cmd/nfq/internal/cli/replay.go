@@ -198,6 +198,9 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 	screen := os.Stdout
 	var passed *recording
 	if f.write != "" {
+		if err := apart(in, f.write); err != nil {
+			return err
+		}
 		if passed, err = record(f.write, rotation{}, 0, "passed "+h.rule.String()); err != nil {
 			return err
 		}
@@ -212,6 +215,19 @@ func (f *replayFlags) run(ctx context.Context, name string, h *replayHandler) (e
 		return err
 	}
 	return total.show(screen, f.json)
+}
+
+// apart refuses to write to the file that is read, which would empty it first.
+func apart(in *os.File, name string) error {
+	from, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	to, err := os.Stat(name)
+	if err == nil && from.Mode().IsRegular() && os.SameFile(from, to) {
+		return usageError{fmt.Errorf("-w %s is the file that is read; give it another name", name)}
+	}
+	return nil // record tells of other errors
 }
 
 // replayAll shows and records the packets of a capture, up to a number if that is not 0. Passed may

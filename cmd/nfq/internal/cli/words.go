@@ -73,10 +73,18 @@ func bothWays(words []string) []string {
 // rule as iptables has it.
 func explainDashes(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) && slices.Contains(iptablesFlags, unknown.GetSpecifiedName()) {
+	if !errors.As(err, &unknown) {
+		return explainValue(cmd, err)
+	}
+	name := unknown.GetSpecifiedName()
+	if name >= "0" && name <= "9" {
+		return fmt.Errorf("-%s... is taken for a flag; write -- before the words of a rule "+
+			"with a negative number: %s -- out priority -5", name, cmd.CommandPath())
+	}
+	if slices.Contains(iptablesFlags, name) {
 		return fmt.Errorf("%w; a rule has words without dashes, such as \"out udp dport 53\"", err)
 	}
-	return explainValue(cmd, err)
+	return err
 }
 
 // explainValue is for the flag errors of all commands: it tells what a flag takes that has got

@@ -322,6 +322,7 @@ func TestDumpUsage(t *testing.T) {
 		{"out or in or", "one of them is missing"},
 		{"or out", "one of them is missing"},
 		{"output -p udp --dport 53", "a rule has words without dashes"},
+		{"out priority -5", "nfq dump -- out priority -5"},
 		{"--queue 7-5", "want a number"},
 		{"--queue 65536", "want a number"},
 		{"out -f tcp[", "--filter: filter \"tcp[\""},

@@ -5,6 +5,7 @@ package blackbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,6 +70,24 @@ func TestReplayText(t *testing.T) {
 	)
 	if last := lines[len(lines)-1]; dropped != 1 || !strings.HasPrefix(last, want) {
 		t.Errorf("%q, want %q, %d dropped", last, want, dropped)
+	}
+}
+
+// TestReplayOntoItself: the file that is read, also by another name, is not written to.
+func TestReplayOntoItself(t *testing.T) {
+	capture, err := os.ReadFile(captureFile("dns"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, link := filepath.Join(t.TempDir(), "x"), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.WriteFile(name, capture, 0o600), os.Symlink(name, link)); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := replay(t, exitUsage, "-w", link, name); !strings.Contains(stderr, "another name") {
+		t.Errorf("said %q", stderr)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, capture) {
+		t.Errorf("%d bytes are left of %d, %v", len(got), len(capture), err)
 	}
 }
 
