@@ -15,6 +15,7 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/soak"
+	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/terminal"
 	"github.com/spf13/cobra"
 )
 
@@ -149,7 +150,10 @@ func (f *benchFlags) run(ctx context.Context) error {
 	if results == nil {
 		return err
 	}
-	err = errors.Join(err, results.WriteText(os.Stdout))
+	var text strings.Builder
+	err = errors.Join(err, results.WriteText(&text))
+	_, writeErr := os.Stdout.WriteString(terminal.Plain(text.String()))
+	err = errors.Join(err, writeErr)
 	if f.json != "" {
 		err = errors.Join(err, results.WriteJSON(f.json))
 	}

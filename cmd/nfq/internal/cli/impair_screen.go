@@ -48,7 +48,8 @@ func newImpairScreen(out *os.File, json bool, session *impair.Session) *impairSc
 }
 
 func (s *impairScreen) printf(format string, args ...any) {
-	if _, err := fmt.Fprintf(s.out, format, args...); err != nil && s.err == nil {
+	text := terminal.Plain(fmt.Sprintf(format, args...))
+	if _, err := io.WriteString(s.out, text); err != nil && s.err == nil {
 		s.err = err
 	}
 }
@@ -398,9 +399,7 @@ func microseconds(d time.Duration) string {
 		'f',
 		0,
 		64,
-	) + terminal.Plain(
-		" µs",
-	)
+	) + " µs"
 }
 
 // countersText returns the counters that are not zero.

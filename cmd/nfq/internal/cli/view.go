@@ -78,6 +78,11 @@ func (v *view) on(file *os.File) *dump.Text {
 		Stamp: packetview.Stamp(v.stamp),
 	}
 	form := printer.Append
+	if v.verbose && terminal.Plain("µ") != "µ" {
+		form = func(b []byte, r *packetview.Record) []byte {
+			return append(b, terminal.Plain(string(printer.Append(nil, r)))...)
+		}
+	}
 	if v.json {
 		form = func(b []byte, r *packetview.Record) []byte { return packetview.AppendJSON(b, r, v.hex) }
 	}

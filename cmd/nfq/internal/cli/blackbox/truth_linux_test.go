@@ -36,6 +36,24 @@ func said(t *testing.T, host *netlab.Host, cmd *exec.Cmd) (code int, stdout, std
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
+// TestMicroseconds: only a locale with UTF-8 has the micro sign.
+func TestMicroseconds(t *testing.T) {
+	host := labtest.Host(t)
+	for _, args := range []string{
+		"replay -v -c 1 " + captureFile("dns"),
+		"impair --duration 1ms --delay 20us out udp",
+	} {
+		for locale, sign := range map[string]string{"C": "us", "C.UTF-8": "µs"} {
+			cmd := command(strings.Fields(args)...)
+			cmd.Env = append(cmd.Environ(), "LC_ALL="+locale)
+			_, stdout, stderr := said(t, host, cmd)
+			if !strings.Contains(stdout, sign) || locale == "C" && strings.Contains(stdout, "µ") {
+				t.Errorf("%s with LC_ALL=%s:\n%s%s", args, locale, stdout, stderr)
+			}
+		}
+	}
+}
+
 // TestAnswers are command lines and what nfq answers, in a host in which queue 0 is bound.
 func TestAnswers(t *testing.T) {
 	host := labtest.Host(t)
