@@ -67,23 +67,24 @@ func (b *BusyPoll) Wait() bool {
 		return false
 	}
 	b.began, b.waits = b.now(), true
-	if b.window == 0 || !b.share() {
+	left := b.left()
+	if b.window == 0 || left <= 0 {
 		return false
 	}
 	if int(pollers.Add(1)) >= b.procs() {
 		pollers.Add(-1)
 		return false
 	}
-	b.until = b.began + b.window
+	b.until = b.began + min(b.window, left)
 	return true
 }
 
-// share reports whether polling has taken less than its share of the period.
-func (b *BusyPoll) share() bool {
+// left returns what is left of polling's share of the period.
+func (b *BusyPoll) left() time.Duration {
 	if b.began-b.period >= pollPeriod {
 		b.period, b.polled = b.began, 0
 	}
-	return b.polled < pollPeriod*pollShare/100
+	return pollPeriod*pollShare/100 - b.polled
 }
 
 // Again lets other goroutines run and reports whether to try to receive again.

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -95,16 +96,22 @@ func TestBusyPollLeavesAProcessor(t *testing.T) {
 }
 
 func TestBusyPollShare(t *testing.T) {
-	l := newPollLab(50 * us)
-	l.near(40 * us)
-	l.near(40 * us)
-	before, from := l.Spent(), l.clock
-	for l.clock-from < time.Second {
-		l.wait(50 * us) // polled all the time
-	}
-	spent, passed := l.Spent()-before, l.clock-from
-	if spent > passed*(pollShare+1)/100 || spent < passed*(pollShare-5)/100 {
-		t.Errorf("polled for %v of %v, want %d %%", spent, passed, pollShare)
+	long := append(slices.Repeat([]time.Duration{990 * us}, 10), 100*us)
+	for _, waits := range [][]time.Duration{{50 * us}, long} {
+		l := newPollLab(1000 * us)
+		l.near(40 * us)
+		l.near(40 * us)
+		l.clock += pollPeriod // the first of waits begins a period
+		before, from := l.Spent(), l.clock
+		for l.clock-from < time.Second {
+			for _, wait := range waits {
+				l.wait(wait) // polled all the time
+			}
+		}
+		spent, passed := l.Spent()-before, l.clock-from
+		if spent > passed*(pollShare+1)/100 || spent < passed*(pollShare-5)/100 {
+			t.Errorf("waits of %v: polled for %v of %v, want %d %%", waits, spent, passed, pollShare)
+		}
 	}
 }
 
