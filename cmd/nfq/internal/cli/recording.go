@@ -27,8 +27,8 @@ type recording struct {
 	pending bytes.Buffer
 	ends    []int // offsets in pending where packets end
 	file    *os.File
-	count   uint32 // of the files so far
-	began   time.Time
+	count   uint32    // of the files so far, with a limit of size in this period
+	began   time.Time // the period
 	written int64
 	err     error // of the file
 }
@@ -36,7 +36,7 @@ type recording struct {
 // record makes a file, or takes the standard output if the name is "-". Snap and the comment are
 // those of pcapng.NewWriter.
 func record(name string, rotation rotation, snap uint32, comment string) (*recording, error) {
-	r := &recording{name: name, rotation: rotation}
+	r := &recording{name: name, rotation: rotation, began: time.Now()}
 	r.begin = func() *pcapng.Writer { return pcapng.NewWriter(&r.pending, snap, "nfq "+version(), comment) }
 	if name != "-" {
 		return r, r.open()
@@ -52,7 +52,7 @@ func record(name string, rotation rotation, snap uint32, comment string) (*recor
 
 // open begins the next file.
 func (r *recording) open() (err error) {
-	r.began, r.written = time.Now(), 0
+	r.written = 0
 	r.file, err = os.Create(r.rotation.name(r.name, r.count, r.began))
 	if err != nil {
 		r.file = nil
@@ -67,7 +67,9 @@ func (r *recording) open() (err error) {
 
 // rotate goes on in the next file if that is due.
 func (r *recording) rotate() error {
-	if !r.rotation.due(r.written+int64(r.pending.Len()), r.began, time.Now()) {
+	now := time.Now()
+	over := r.rotation.over(r.began, now)
+	if !over && !r.rotation.full(r.written+int64(r.pending.Len())) {
 		return nil
 	}
 	if r.rotation.last(r.count) {
@@ -76,6 +78,12 @@ func (r *recording) rotate() error {
 	}
 	if err := errors.Join(r.Flush(), r.file.Close()); err != nil {
 		return err
+	}
+	if over {
+		r.began = now
+		if r.rotation.megabytes != 0 {
+			r.count = 0
+		}
 	}
 	r.err = r.open()
 	return r.err

@@ -15,7 +15,7 @@ import (
 // rotation says when a recording goes on in another file, and how files are named: as tcpdump does.
 type rotation struct {
 	megabytes uint32 // -C: size of a file, in millions of bytes
-	seconds   uint32 // -G: age of a file
+	seconds   uint32 // -G: length of a period
 	files     uint32 // -W: number of files
 }
 
@@ -39,16 +39,17 @@ func (r rotation) check(write string) error {
 	return nil
 }
 
-// due reports whether another file begins, when the present one has a size and was begun at a time.
-func (r rotation) due(size int64, began, now time.Time) bool {
-	return r.megabytes != 0 && size >= int64(r.megabytes)*1_000_000 || r.age(began, now)
+// full reports whether a file of a size takes no more packets.
+func (r rotation) full(size int64) bool {
+	return r.megabytes != 0 && size >= int64(r.megabytes)*1_000_000
 }
 
-func (r rotation) age(began, now time.Time) bool {
+// over reports whether a period is over that was begun at a time.
+func (r rotation) over(began, now time.Time) bool {
 	return r.seconds != 0 && now.Sub(began) >= time.Duration(r.seconds)*time.Second
 }
 
-// name returns that of the n-th file, from 0 on, which begins at a time.
+// name returns that of the n-th file, from 0 on, of a period that was begun at a time.
 func (r rotation) name(name string, n uint32, at time.Time) string {
 	if r.seconds != 0 {
 		name, _ = strftime(name, at) // which check has tried

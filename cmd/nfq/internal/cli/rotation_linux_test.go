@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
@@ -58,18 +59,49 @@ func TestRotationNames(t *testing.T) {
 func TestRotationDue(t *testing.T) {
 	began := time.Unix(1000, 0)
 	r := rotation{megabytes: 2, seconds: 10}
-	for _, test := range []struct {
-		size  int64
-		after time.Duration
-		want  bool
-	}{{1_999_999, 9 * time.Second, false}, {2_000_000, 0, true}, {0, 10 * time.Second, true}} {
-		if got := r.due(test.size, began, began.Add(test.after)); got != test.want {
-			t.Errorf("%d bytes after %v: %v", test.size, test.after, got)
-		}
+	if r.full(1_999_999) || !r.full(2_000_000) || (rotation{}).full(2_000_000) {
+		t.Error("wrong size")
+	}
+	if r.over(began, began.Add(9*time.Second)) || !r.over(began, began.Add(10*time.Second)) ||
+		(rotation{}).over(began, began.Add(time.Hour)) {
+		t.Error("wrong time")
 	}
 	if r.last(5) || !(rotation{seconds: 1, files: 5}).last(5) ||
 		(rotation{seconds: 1, files: 5}).last(4) {
 		t.Error("wrong last file")
+	}
+}
+
+// TestRotationBoth: with limits of size and time, files are named by the period, and each period
+// counts its own, as tcpdump names them.
+func TestRotationBoth(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		limits := rotation{megabytes: 1, seconds: 10, files: 11}
+		r, err := record(filepath.Join(dir, "x%S-"), limits, 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Close() }()
+		p := &packetview.Record{Data: make([]byte, 60_000), Length: 60_000}
+		for _, seconds := range []int{0, 4, 3, 4, 0} {
+			time.Sleep(time.Duration(seconds) * time.Second)
+			for range 17 { // more than a megabyte
+				if err := r.Write(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	if want := []string{"x00-00", "x00-01", "x00-02", "x11-00", "x11-01"}; !slices.Equal(files, want) {
+		t.Errorf("files %q, want %q", files, want)
 	}
 }
 
