@@ -279,13 +279,14 @@ func (p *latency) meanwhile() (
 
 // spin keeps its processor busy until done is closed.
 func spin(done <-chan struct{}) error {
-	for {
+	for spinning := true; spinning; {
 		select {
 		case <-done:
-			return nil
+			spinning = false
 		default:
 		}
 	}
+	return nil
 }
 
 // Load comes in bursts, as long as the time since the last one makes necessary. What a machine
