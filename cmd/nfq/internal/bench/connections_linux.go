@@ -31,12 +31,14 @@ var connectionsWorkload = workload{
 }
 
 // offload measures transfers over connections that are accepted with their first data. Its
-// rules are there for the consumer only, so that the run without a queue has neither
-// those nor connection tracking.
+// rules are there for the consumer only. One run without a queue has neither those nor connection
+// tracking, another has connection tracking, which offload needs.
 type offload struct{ transfer }
 
 func newOffload(l *lab, streams int, name string) *situation {
-	o := &offload{transfer{lab: l, streams: streams, setup: consumer.Usual}}
+	// Long enough for the beginning, which comes to the queue, to count little.
+	lasts := l.while() * 5 / 2
+	o := &offload{transfer{setup: consumer.Usual, streams: streams, lasts: lasts}}
 	return &situation{
 		name: name,
 		metrics: []figure.Metric{
@@ -45,7 +47,11 @@ func newOffload(l *lab, streams int, name string) *situation {
 			{Name: "processor time", Unit: "ns/kB", Less: true},
 		},
 		variants: func(c consumer.Consumer) []consumer.Consumer {
-			return []consumer.Consumer{tracking(c, consumer.Offloaded)}
+			offloading := tracking(c, consumer.Offloaded)
+			if c.Name() != consumer.OurName {
+				return []consumer.Consumer{offloading}
+			}
+			return []consumer.Consumer{noQueue{tracked: true}, offloading}
 		},
 		prepare: func(context.Context, *situation, []consumer.Consumer) error { return o.prepare() },
 		can:     func(c consumer.Consumer) bool { return c.Can(o.setup) },
@@ -63,8 +69,12 @@ func (o *offload) prepare() (err error) {
 }
 
 func (o *offload) run(ctx context.Context, c consumer.Consumer) (figures []float64, err error) {
-	if _, none := c.(noQueue); !none {
-		tcp := rules.Rule{Protocol: rules.TCP, Offload: rules.DefaultOffload}
+	tcp := rules.Rule{Protocol: rules.TCP, Offload: rules.DefaultOffload}
+	n, none := c.(noQueue)
+	if n.tracked { // by rules that match nothing
+		tcp = rules.Rule{Protocol: rules.TCP, CTState: rules.CTUntracked}
+	}
+	if !none || n.tracked {
 		in, out := tcp, tcp
 		in.Hook, out.Hook = nfqueue.HookInput, nfqueue.HookOutput
 		set, err := rules.Install(rules.Config{NetNS: o.net.Server.FD()}, in, out)

@@ -27,7 +27,9 @@ var tcpWorkload = workload{
 		var all []*situation
 		for _, streams := range []int{1, 8} {
 			for _, noGSO := range []bool{false, true} {
-				t := &transfer{lab: l, streams: streams, setup: consumer.Usual}
+				t := &transfer{
+					setup: consumer.Usual, streams: streams, lasts: l.while() / 2,
+				}
 				t.setup.NoGSO = noGSO
 				name := "1 stream"
 				if streams > 1 {
@@ -65,9 +67,9 @@ const (
 )
 
 type transfer struct {
-	lab     *lab
 	setup   consumer.Setup
 	streams int
+	lasts   time.Duration
 
 	net    *netlab.Network
 	listen net.Listener
@@ -139,7 +141,7 @@ func (t *transfer) transfer(ctx context.Context) (total int64, took time.Duratio
 	var all sync.WaitGroup
 	start := time.Now()
 	for _, s := range streams {
-		all.Go(func() { s.send(start.Add(t.lab.while() / 2)) })
+		all.Go(func() { s.send(start.Add(t.lasts)) })
 		all.Go(s.receive)
 	}
 	all.Wait()

@@ -12,14 +12,21 @@ import (
 )
 
 // noQueue stands for nobody: rules that bypass an unbound queue let all packets pass.
-type noQueue struct{}
+type noQueue struct {
+	tracked bool // the kernel tracks connections
+}
 
-func (noQueue) Name() string { return consumer.NoQueueName }
+func (n noQueue) Name() string {
+	if n.tracked {
+		return consumer.NoQueueName + ", connection tracking"
+	}
+	return consumer.NoQueueName
+}
 
 func (noQueue) Can(consumer.Setup) bool { return true }
 
-func (noQueue) Start(context.Context, *netlab.Host, consumer.Setup) (consumer.Running, error) {
-	return noQueue{}, nil
+func (n noQueue) Start(context.Context, *netlab.Host, consumer.Setup) (consumer.Running, error) {
+	return n, nil
 }
 
 func (noQueue) Go() error                      { return nil }
