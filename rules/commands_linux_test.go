@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -75,6 +76,23 @@ func (p program) packets(t *testing.T, h *netlab.Host) (packets int) {
 	return packets
 }
 
+// counting puts a counter in the place of the queue, and has ranges of ids end with those that the
+// user namespace has.
+func (p program) counting(t *testing.T, lines []string) []string {
+	t.Helper()
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	labtest.Must(t, err)
+	var first, outside, number uint32
+	_, err = fmt.Sscan(string(ids), &first, &outside, &number)
+	labtest.Must(t, err)
+	all := fmt.Sprintf("%d-%d", first, first+number-1)
+	counting := make([]string, len(lines))
+	for i, l := range lines {
+		counting[i] = strings.ReplaceAll(p.queue.ReplaceAllString(l, p.count), "0-4294967294", all)
+	}
+	return counting
+}
+
 // TestCommands runs the commands that rules with sets and negations are printed as, with a counter
 // in the place of the queue, and has them match what the rules match that Install makes.
 func TestCommands(t *testing.T) {
@@ -94,9 +112,7 @@ func TestCommands(t *testing.T) {
 			labtest.Must(t, err)
 			t.Run(p.name+" "+c.rule, func(t *testing.T) {
 				defer run(t, c.host, p.reset)
-				for i, l := range lines {
-					lines[i] = p.queue.ReplaceAllString(l, p.count)
-				}
+				lines := p.counting(t, lines)
 				run(t, c.host, strings.Join(lines, "\n"))
 				before := p.packets(t, c.host)
 				for _, f := range allFlows {
@@ -127,9 +143,7 @@ func TestFragmentCommands(t *testing.T) {
 			r := parse(t, rule)
 			lines, err := p.print(r)
 			labtest.Must(t, err)
-			for i, l := range lines {
-				lines[i] = p.queue.ReplaceAllString(l, p.count)
-			}
+			lines = p.counting(t, lines)
 			for family, e := range families(n) {
 				t.Run(p.name+" "+rule+" "+family, func(t *testing.T) {
 					defer run(t, n.Middle, p.reset)
@@ -158,15 +172,13 @@ func TestSenderCommands(t *testing.T) {
 	for _, p := range programs {
 		p.need(t)
 		for rule, want := range map[string]int{
-			"out tcp": 1, "out tcp not uid 5": 0, "out tcp not gid 5": 0,
-			"out tcp not uid 5 not gid 5": 0, "out tcp not uid 5 gid 0": 0,
+			"out tcp": 1, "out tcp not uid 0": 0, "out tcp not gid 0": 0,
+			"out tcp not uid 0 not gid 0": 0, "out tcp not uid 0 gid 0": 0,
 		} {
 			lines, err := p.print(parse(t, rule))
 			labtest.Must(t, err)
-			for i, l := range lines {
-				lines[i] = p.queue.ReplaceAllString(l, p.count)
-			}
 			t.Run(p.name+" "+rule, func(t *testing.T) {
+				lines := p.counting(t, lines)
 				defer run(t, n.Server, p.reset)
 				run(t, n.Server, strings.Join(lines, "\n"))
 				_, err := netlab.In(n.Client, func() (net.Conn, error) {
@@ -209,10 +221,7 @@ func TestCgroupCommands(t *testing.T) {
 			labtest.Must(t, err)
 			t.Run(p.name+" "+rule.rule, func(t *testing.T) {
 				p.need(t)
-				for i, l := range lines {
-					lines[i] = p.queue.ReplaceAllString(l, p.count)
-				}
-				script := mounted + strings.Join(lines, "\n")
+				script := mounted + strings.Join(p.counting(t, lines), "\n")
 				run(t, rule.host, "unshare -m sh -ec "+shellQuote(script))
 				defer run(t, rule.host, p.reset)
 				for family, e := range families(n) {
