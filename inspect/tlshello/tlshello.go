@@ -62,10 +62,10 @@ func Parse(stream []byte) (Hello, inspect.Status) {
 }
 
 // record returns what is there of the content of the handshake record that b begins with,
-// and what follows it.
+// and what follows it. Servers ignore its version (RFC 8446 section 5.1).
 func record(b []byte) (fragment, next []byte, status inspect.Status) {
 	switch {
-	case len(b) > 0 && b[0] != recordHandshake, len(b) > 1 && b[1] != 3:
+	case len(b) > 0 && b[0] != recordHandshake:
 		return nil, nil, inspect.Other
 	case len(b) < recordHeaderLen:
 		return nil, nil, inspect.More

@@ -174,7 +174,7 @@ func TestLengths(t *testing.T) {
 }
 
 func TestOther(t *testing.T) {
-	for _, s := range []string{"G", "GET / HTTP/1.1", "SSH-2.0-x", "\x16\x02",
+	for _, s := range []string{"G", "GET / HTTP/1.1", "SSH-2.0-x",
 		"\x17\x03\x03\x00\x01\x00", "\x16\x03\x01\x00\x04\x02\x00\x00\x00"} {
 		if _, status := tlshello.Parse([]byte(s)); status != inspect.Other {
 			t.Errorf("%q: %v", s, status)
@@ -192,28 +192,41 @@ func FuzzParse(f *testing.F) {
 	f.Add(hello(extension(0, 0, 4, 0, 0, 1, 'a')))
 	whole := clientHello(f, &tls.Config{ServerName: name, MinVersion: tls.VersionTLS13})[5:]
 	f.Add(append(record(whole[:100]), record(whole[100:])...))
+	noSuites := append([]byte{1, 0, 0, 39, 3, 3}, make([]byte, 32+1+2)...)
+	f.Add(record(append(noSuites, 1, 0)))
+	version := record(whole)
+	version[1] = 2
+	f.Add(version)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, status := tlshello.Parse(b)
 		if after, later := tlshello.Parse(append(slices.Clone(b), 0)); status != inspect.More &&
 			(status != later || !bytes.Equal(h.ServerName, after.ServerName)) {
 			t.Errorf("%q, %v; with more %q, %v", h.ServerName, status, after.ServerName, later)
 		}
-		seen, ok := crypto(t, b)
-		if ok && (status != inspect.Complete || string(h.ServerName) != seen) {
+		seen, read, taken := crypto(t, b)
+		switch refused := status == inspect.Malformed; {
+		case !read, refused && !taken:
+		case status != inspect.Complete, string(h.ServerName) != seen:
 			t.Errorf("%q, %v; crypto/tls sees %q", h.ServerName, status, seen)
 		}
 	})
 }
 
-// crypto has crypto/tls read a hello.
-func crypto(t *testing.T, b []byte) (name string, ok bool) {
+// crypto has crypto/tls read a hello, and reports whether it also goes on with it. It refuses
+// empty lists only later.
+func crypto(t *testing.T, b []byte) (name string, read, taken bool) {
 	c := &conn{Reader: bytes.NewReader(b)}
-	_ = tls.Server(c, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config,
-		error) {
-		name, ok = h.ServerName, true
-		return nil, io.EOF
-	}}).HandshakeContext(t.Context())
-	return name, ok
+	_ = tls.Server(c, &tls.Config{
+		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			name, read = h.ServerName, true
+			return nil, nil
+		},
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			taken = len(h.CipherSuites) > 0
+			return nil, io.EOF
+		},
+	}).HandshakeContext(t.Context())
+	return name, read, taken
 }
 
 type conn struct {
