@@ -318,11 +318,14 @@ func (o Offload) iptablesSteps(f nfqueue.Family) [][]string {
 	var all [][]string
 	saved := false
 	for _, s := range o.steps() {
-		if s.repeated && !saved {
+		if s.do == save {
+			if !saved { // one rule saves them all
+				mask := fmt.Sprintf("%#x", o.Mask)
+				all = append(all, []string{"-m", "mark", "!", "--mark", markText(0, o.Mask),
+					"-j", "CONNMARK", "--save-mark", "--nfmask", mask, "--ctmask", mask})
+			}
 			saved = true
-			mask := fmt.Sprintf("%#x", o.Mask)
-			all = append(all, []string{"-m", "mark", "!", "--mark", markText(0, o.Mask),
-				"-j", "CONNMARK", "--save-mark", "--nfmask", mask, "--ctmask", mask})
+			continue
 		}
 		if args := o.iptablesStep(s, f); args != nil {
 			all = append(all, args)

@@ -211,12 +211,14 @@ func (o Offload) nftStep(s step) string {
 	case icmpv6Errors:
 		add("meta l4proto icmpv6 ct state related")
 	}
-	if s.do == undecide {
+	switch {
+	case s.do == undecide:
 		add("ct mark set ct mark & %#x", ^o.Mask)
 		return strings.Join(words, " ")
-	}
-	if s.repeated {
+	case s.do == save:
 		add("ct mark set ct mark & %#x | %#x", ^o.Mask, o.bits(s.on))
+		return strings.Join(words, " ")
+	case s.repeated:
 		add("meta mark set meta mark & %#x", ^o.Mask)
 	}
 	add("%s", [...]string{

@@ -40,7 +40,7 @@ import (
 // This uses connection tracking (conntrack) and works on kernels with and without
 // NETFILTER_NETLINK_GLUE_CT. Conntrack forgets a connection whose first packet does not
 // leave or arrive. So if that one is dropped or rejected and sent again, it is queued again.
-// A packet that conntrack does not track is decided alone. A connection that
+// A packet that conntrack does not track, or takes for invalid, is decided alone. A connection that
 // conntrack expects, such as FTP data, inherits the mark of the one that announced it.
 //
 // The marks stay when the Set is closed or the process is killed. A later Set with the
@@ -174,6 +174,7 @@ type action int
 
 const (
 	undecide action = iota // take the mark off the connection, and go on
+	save                   // put the mark on the connection, and go on
 	accept
 	drop
 	reset       // reject TCP
@@ -183,7 +184,8 @@ const (
 // steps are the rules at the start of a chain with rules that queue. First, a connection
 // for which conntrack uses the entry of an earlier one with the same ports is another one.
 // Next is the rule for most packets. A rejection must not reject what it sends itself,
-// which passes the hook output too.
+// which passes the hook output too. A mark is saved by rules of its own: the kernel ends a rule
+// that asks for a connection where the packet has none.
 func (o Offload) steps() []step {
 	steps := []step{
 		{only: reopening, do: undecide},
@@ -191,6 +193,13 @@ func (o Offload) steps() []step {
 	}
 	if !o.NoReject {
 		steps = append(steps, passEnds...)
+	}
+	steps = append(steps,
+		step{on: decidedAccept, repeated: true, do: save},
+		step{on: decidedDrop, repeated: true, do: save},
+	)
+	if !o.NoReject {
+		steps = append(steps, step{on: decidedReject, repeated: true, do: save})
 	}
 	steps = append(steps,
 		step{on: decidedAccept, repeated: true, do: accept},

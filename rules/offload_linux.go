@@ -54,12 +54,14 @@ func (o Offload) parts(s step) []part {
 		m.protocol(ICMPv6, expr.CmpOpEq)
 		m.ctState(CTRelated, expr.CmpOpEq)
 	}
-	if s.repeated {
-		m.changeMarks(o.bits(s.on), o.Mask)
+	if s.repeated && s.do != save {
+		m.clearMark(o.Mask)
 	}
 	switch s.do {
 	case undecide:
-		m.changeMarks(0, o.Mask)
+		m.setCTMark(0, o.Mask)
+	case save:
+		m.setCTMark(o.bits(s.on), o.Mask)
 	case accept:
 		m.add("verdict", &expr.Verdict{Kind: expr.VerdictAccept})
 	case drop:
@@ -74,19 +76,25 @@ func (o Offload) parts(s step) []part {
 	return m.parts
 }
 
-// changeMarks sets bits in the mark of the connection and takes them off the packet.
-func (m *matcher) changeMarks(value, mask uint32) {
-	host := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
-	keep := func(xor uint32) *expr.Bitwise {
-		return &expr.Bitwise{
-			SourceRegister: register, DestRegister: register, Len: 4,
-			Mask: host(^mask), Xor: host(xor),
-		}
-	}
+// setCTMark sets bits in the mark of the connection.
+func (m *matcher) setCTMark(value, mask uint32) {
 	m.add(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register})
-	m.add(ctMarkPart, keep(value))
+	m.add(ctMarkPart, replaceBits(value, mask))
 	m.add(ctMarkPart, &expr.Ct{Key: expr.CtKeyMARK, Register: register, SourceRegister: true})
+}
+
+// clearMark takes bits off the mark of the packet.
+func (m *matcher) clearMark(mask uint32) {
 	m.add("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register})
-	m.add("mark", keep(0))
+	m.add("mark", replaceBits(0, mask))
 	m.add("mark", &expr.Meta{Key: expr.MetaKeyMARK, Register: register, SourceRegister: true})
+}
+
+// replaceBits sets the bits of a mask to those of a value.
+func replaceBits(value, mask uint32) *expr.Bitwise {
+	host := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+	return &expr.Bitwise{
+		SourceRegister: register, DestRegister: register, Len: 4,
+		Mask: host(^mask), Xor: host(value),
+	}
 }

@@ -101,6 +101,12 @@ func exchange(t *testing.T, client, server net.Conn, text string) {
 	}
 }
 
+// say writes a text.
+func say(c net.Conn, text string) error {
+	_, err := io.WriteString(c, text)
+	return err
+}
+
 // wantNothing checks that nothing has arrived.
 func wantNothing(t *testing.T, c syscall.Conn) {
 	t.Helper()
@@ -400,6 +406,59 @@ func TestOffloadKeepsBits(t *testing.T) {
 	wantReceived(t, v, []byte("ping"))
 	if right.Load() != 1 {
 		t.Error("the packet or the connection has another mark")
+	}
+}
+
+// TestOffloadUntracked: a packet of no connection is decided alone, and its sender hears of it
+// where that is rejected.
+func TestOffloadUntracked(t *testing.T) {
+	n := labtest.Routed(t)
+	labtest.Rule(t, labtest.Chain(t, n.Middle, netlab.Inet, netlab.Prerouting, -300), netlab.NoTrack())
+	install(t, n.Middle, "forward udp port 2000 offload", "forward tcp port 2000 queue 1 offload",
+		"forward udp queue 2 mark 0/0x30000000 priority 5")
+	offload := rules.DefaultOffload
+	judge := func(p *nfqueue.Packet) nfqueue.Verdict {
+		switch b := p.Payload(); {
+		case bytes.Contains(b, []byte("fine")):
+			return offload.Accept(p)
+		case bytes.Contains(b, []byte("drop")):
+			return offload.Drop(p)
+		case bytes.Contains(b, []byte("reject")):
+			return offload.Reject(p)
+		}
+		return nfqueue.Accept
+	}
+	seen := serve(t, n.Middle, 0, judge)
+	serve(t, n.Middle, 1, judge)
+	unmarked := watch(t, n.Middle, 2)
+	for name, e := range families(n) {
+		t.Run(name, func(t *testing.T) {
+			u, v := e.anew(2000).datagrams(t, n)
+			queued, passed := seen.Load(), unmarked.Load()
+			exchange(t, u, v, "fine")
+			labtest.Must(t, say(u, "drop"))
+			exchange(t, u, v, "fine")
+			if got := seen.Load() - queued; got != 5 {
+				t.Errorf("5 packets were queued %d times", got)
+			}
+			if got := unmarked.Load() - passed; got != 4 {
+				t.Errorf("%d packets went on without the bits of the mark, want 4", got)
+			}
+			labtest.Must(t, say(u, "reject"))
+			if _, err := u.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNREFUSED) {
+				t.Errorf("read of a datagram: %v, want ECONNREFUSED", err)
+			}
+			wantNothing(t, v)
+
+			c, s, err := e.anew(2000).stream(t, n)
+			labtest.Must(t, err)
+			exchange(t, c, s, "fine")
+			labtest.Must(t, say(c, "reject"))
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+				t.Errorf("read of the stream: %v, want ECONNRESET", err)
+			}
+			wantNothing(t, s)
+		})
 	}
 }
 

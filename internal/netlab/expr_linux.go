@@ -123,6 +123,10 @@ func RestoreMark() Expr {
 	)
 }
 
+// NoTrack leaves the packet out of connection tracking. The chain must come before that, with a
+// priority of -300.
+func NoTrack() Expr { return just(&expr.Notrack{}) }
+
 // Accept ends the chain and lets the packet go on.
 func Accept() Expr { return just(&expr.Verdict{Kind: expr.VerdictAccept}) }
 
