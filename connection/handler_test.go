@@ -103,6 +103,32 @@ func TestOffload(t *testing.T) {
 	}
 }
 
+// The rules see a SYN once more that takes the place of a decided connection.
+func TestOffloadPortsAgain(t *testing.T) {
+	e := ends4
+	for _, offload := range []connection.Offload{marks{}, nil} {
+		for _, text := range []string{"good\n", "bad\n", "go"} {
+			l := newLab(t, connection.Config{Hold: true, Offload: offload}, line)
+			l.open(e)
+			for _, p := range [][]byte{e.data(0, text),
+				e.reverse().tcp("A", peerISN+1, isn+1+uint32(len(text)), "")} {
+				l.k.Send(0, nfqueuetest.Spec{Payload: p, Match: func(nfqueuetest.Spec) bool { return false }})
+			}
+			want := 1
+			if offload != nil {
+				want = 2
+			}
+			r := l.send(e.tcp("S", 500, 0, "")).Result()
+			if !r.Passed || r.Verdict != nfqueue.Accept || len(r.Hops) != want {
+				t.Errorf("%T, %q: a SYN was queued %d times, want %d: %+v", offload, text, len(r.Hops),
+					want, r)
+			}
+			l.passes(e.reverse().tcp("SA", 6, 501, ""))
+			l.passes(e.tcp("A", 501, 7, "good\n"))
+		}
+	}
+}
+
 // What is held is rejected when there is no packet in hand that can be.
 func TestRejectOfHeld(t *testing.T) {
 	e := ends4

@@ -82,6 +82,7 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	k, down := keyOf(&flow)
 	c := t.conns[k]
 	var inherited state
+	replaces := false
 	switch {
 	case c == nil:
 	case t.stale(c):
@@ -90,7 +91,7 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	case c.replacedBy(&seg, c.direction(down)):
 		inherited = c.successor(c.direction(down))
 		t.forget(c, limitReplaced)
-		c = nil
+		c, replaces = nil, true
 	}
 	if c == nil {
 		c = t.open(p, &flow, k, down, &seg)
@@ -105,11 +106,26 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	}
 	switch {
 	case c.answer == More && !t.overdue(c):
-		return t.follow(c, p, &seg, dir)
+		v := t.follow(c, p, &seg, dir)
+		if replaces && c.answer == More && v == nfqueue.Accept {
+			return t.afresh()
+		}
+		return v
 	case c.state&stateUnproven != 0:
 		return t.prove(c, p, &seg, dir)
 	}
 	return t.decided(c, p, &seg, dir)
+}
+
+// afresh returns the verdict for a SYN that takes the place of another connection. Rules have
+// taken the mark of that one off when the SYN came, but its last packets, which were queued then,
+// have had it set since if conntrack takes both for one. So they see the SYN again. It then comes as
+// one that was sent again.
+func (t *Tracker) afresh() nfqueue.Verdict {
+	if _, ok := t.cfg.Offload.(plain); ok {
+		return nfqueue.Accept
+	}
+	return nfqueue.Repeat
 }
 
 // direction returns the direction of a packet, see keyOf.
