@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -82,22 +81,14 @@ var decoys = map[string]decoy{
 func TestDecoys(t *testing.T) {
 	const first = 1000000
 	for _, hold := range []bool{true, false} {
-		n := labtest.Routed(t)
-		send, acks := rawClient(t, n)
-		install(t, n.Middle, "forward tcp port 443 offload")
-		var seen atomic.Int64
-		tr := connection.New(connection.Config{Hold: hold, Offload: rules.DefaultOffload},
-			connection.HandlerFunc(line))
-		serve(t, n.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-			seen.Add(1)
-			return tr.ServePacket(p)
-		}))
+		n := newRouter(t, connection.Config{Hold: hold}, line, nil)
+		send, acks := rawClient(t, n.Network)
 		port := uint16(5000)
 		for _, e := range []ends{
 			{client: netip.AddrPortFrom(n.Client4, 0), server: netip.AddrPortFrom(n.Server4, 443)},
 			{client: netip.AddrPortFrom(n.Client6, 0), server: netip.AddrPortFrom(n.Server6, 443)},
 		} {
-			l := listenNear(t, n, e.server)
+			l := listenNear(t, n.Network, e.server)
 			for name, decoy := range decoys {
 				for _, early := range []bool{false, true} {
 					port++
@@ -127,15 +118,14 @@ func TestDecoys(t *testing.T) {
 						want, limit = "b", 100*time.Millisecond
 					}
 					got := hears(s, 5, limit)
-					before := seen.Load()
+					before := n.seen.Load()
 					real(5, ack, "more\n")
 					got += hears(s, 5, limit)
-					if got != want || seen.Load() != before {
+					if got != want || n.seen.Load() != before {
 						t.Errorf("%s, early %v, hold %v, %v: heard %q, %d packets queued behind",
-							name, early, hold, e.server, got, seen.Load()-before)
+							name, early, hold, e.server, got, n.seen.Load()-before)
 					}
-					labtest.Must(t, s.(*net.TCPConn).SetLinger(0))
-					s.Close()
+					reset(t, s.(*net.TCPConn))
 				}
 			}
 		}
@@ -168,14 +158,11 @@ func listenNear(t *testing.T, n *netlab.Network, at netip.AddrPort) net.Listener
 // A server that keeps nothing of a SYN (SYN cookies) takes data of whichever SYN it answered. A
 // client cannot choose another one after the answer.
 func TestCookies(t *testing.T) {
-	n := labtest.Routed(t)
+	n := newRouter(t, connection.Config{Hold: true}, line, nil)
 	labtest.Must(t, n.Server.SetSysctl("ipv4/tcp_syncookies", "2"))
-	send, acks := rawClient(t, n)
-	install(t, n.Middle, "forward tcp port 443 offload")
-	serve(t, n.Middle, nfqueue.Config{}, connection.New(
-		connection.Config{Hold: true, Offload: rules.DefaultOffload}, connection.HandlerFunc(line)))
+	send, acks := rawClient(t, n.Network)
 	e := ends{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)}
-	l := listen(t, n, e.server)
+	l := listen(t, n.Network, e.server)
 	const one, other = 1000000, 1001000
 	send(e.tcp("S", other, 0, ""))
 	ackOther := <-acks
@@ -198,17 +185,13 @@ func TestCookies(t *testing.T) {
 // if it begins with the same sequence number.
 func TestSequenceAgain(t *testing.T) {
 	const first = 1000000
-	n := labtest.Routed(t)
-	send, acks := rawClient(t, n)
-	install(t, n.Middle, "forward tcp port 443 offload")
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
-		connection.HandlerFunc(line))
-	serve(t, n.Middle, nfqueue.Config{}, tr)
+	n := newRouter(t, connection.Config{Hold: true}, line, nil)
+	send, acks := rawClient(t, n.Network)
 	for _, e := range []ends{
 		{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)},
 		{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)},
 	} {
-		l := listen(t, n, e.server)
+		l := listen(t, n.Network, e.server)
 		for _, c := range []struct {
 			say, want string
 			limit     time.Duration
@@ -226,7 +209,7 @@ func TestSequenceAgain(t *testing.T) {
 			s.Close()
 		}
 	}
-	if s := tr.Stats(); s.Accepted != 2 || s.Dropped != 2 {
+	if s := n.Stats(); s.Accepted != 2 || s.Dropped != 2 {
 		t.Errorf("%+v", s)
 	}
 }

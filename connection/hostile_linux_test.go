@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/chifflier/nfqueue-go/connection"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,19 +55,15 @@ func TestHostileClient(t *testing.T) {
 				if spoofed && c.want != "" {
 					continue
 				}
-				n := labtest.Routed(t)
-				send, acks := rawClient(t, n)
-				install(t, n.Middle, "forward tcp port 443 offload")
-				serve(t, n.Middle, nfqueue.Config{}, connection.New(
-					connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: time.Second},
-					connection.HandlerFunc(line)))
+				n := newRouter(t, connection.Config{Hold: true, Timeout: time.Second}, line, nil)
+				send, acks := rawClient(t, n.Network)
 				e := ends{client: netip.AddrPortFrom(n.Client4, 5000),
 					server: netip.AddrPortFrom(n.Server4, 443)}
 				if six {
 					e = ends{client: netip.AddrPortFrom(n.Client6, 5000),
 						server: netip.AddrPortFrom(n.Server6, 443)}
 				}
-				l := listen(t, n, e.server)
+				l := listen(t, n.Network, e.server)
 				if spoofed { // the router sends it back to the client
 					send(e.reverse().tcp("S", 777, 0, ""))
 				}
@@ -95,42 +89,20 @@ func TestHostileClient(t *testing.T) {
 // A SYN that the server takes no notice of ends no accepted connection. From then on it passes
 // packet by packet: no answer of the server tells that it has not ended since.
 func TestSpoofedSYN(t *testing.T) {
-	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 443 offload")
-	var seen atomic.Int64
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
-		connection.HandlerFunc(line))
-	serve(t, n.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		seen.Add(1)
-		return tr.ServePacket(p)
-	}))
+	n := newRouter(t, connection.Config{Hold: true}, line, nil)
 	at := netip.AddrPortFrom(n.Server4, 443)
-	l := listen(t, n, at)
-	c, err := dial(n, 0, at)
-	labtest.Must(t, err)
-	defer c.Close()
-	s, err := l.Accept()
-	labtest.Must(t, err)
-	defer s.Close()
-	labtest.Must(t, say(c, "good\n"))
-	if got := hears(s, 5, patience); got != "good\n" {
-		t.Fatalf("heard %q", got)
-	}
-	exchange := func() (queued int64) {
+	c, s := connect(t, n.Network, 0, listen(t, n.Network, at))
+	exchange(t, c, s, "good\n")
+	queued := func() int64 {
 		t.Helper()
-		before := seen.Load()
+		before := n.seen.Load()
 		for i := range 20 {
-			text := fmt.Sprintf("bad %3d\n", i)
-			labtest.Must(t, say(c, text))
-			labtest.Must(t, say(s, hears(s, len(text), patience)))
-			if got := hears(c, len(text), patience); got != text {
-				t.Fatalf("%q came back", got)
-			}
+			exchange(t, c, s, fmt.Sprintf("bad %3d\n", i))
 		}
-		return seen.Load() - before
+		return n.seen.Load() - before
 	}
-	exchange() // the first answer may be queued
-	if got := exchange(); got != 0 {
+	queued() // the first answer may be
+	if got := queued(); got != 0 {
 		t.Errorf("%d packets were queued", got)
 	}
 	fd, err := netlab.In(n.Client, func() (int, error) {
@@ -142,11 +114,11 @@ func TestSpoofedSYN(t *testing.T) {
 	for i := range 3 {
 		syn := e.tcp("S", 1000000*uint32(i), 0, "")
 		labtest.Must(t, unix.Sendto(fd, syn, 0, &unix.SockaddrInet4{Addr: at.Addr().As4()}))
-		if got := exchange(); got < 20 {
+		if got := queued(); got < 20 {
 			t.Errorf("SYN %d: %d packets were queued behind it", i, got)
 		}
 	}
-	if s := tr.Stats(); s.Accepted != 1 || s.Ignored != 0 || s.Dropped != 0 {
+	if s := n.Stats(); s.Accepted != 1 || s.Ignored != 0 || s.Dropped != 0 {
 		t.Errorf("%+v", s)
 	}
 }

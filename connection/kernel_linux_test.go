@@ -3,16 +3,14 @@
 package connection_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,42 +18,10 @@ import (
 	"github.com/chifflier/nfqueue-go/connection"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
-
-func TestMain(m *testing.M) { labtest.Main(m) }
-
-const patience = 20 * time.Second
-
-// serve serves a queue of a host until the test ends.
-func serve(t *testing.T, h *netlab.Host, cfg nfqueue.Config, handler nfqueue.Handler) {
-	t.Helper()
-	cfg.NetNS = h.FD()
-	q, err := nfqueue.Open(cfg)
-	labtest.Must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- q.Serve(ctx, handler) }()
-	t.Cleanup(func() {
-		cancel()
-		labtest.Must(t, <-served)
-	})
-}
-
-// install installs rules in a host until the test ends.
-func install(t *testing.T, h *netlab.Host, texts ...string) {
-	t.Helper()
-	var all []rules.Rule
-	for _, text := range texts {
-		r, err := rules.Parse(text)
-		labtest.Must(t, err)
-		all = append(all, r)
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Must(t, set.Close()) })
-}
 
 // shuffle lets each packet of a queue go on after a time of its own: up to 10 ms, so that
 // packets overtake each other.
@@ -64,58 +30,6 @@ func shuffle(p *nfqueue.Packet) nfqueue.Verdict {
 	time.AfterFunc(time.Duration(rand.Int64N(int64(10*time.Millisecond))),
 		func() { _ = h.Resolve(nfqueue.Accept) })
 	return nfqueue.Deferred
-}
-
-// listen listens on the server of a network.
-func listen(t *testing.T, n *netlab.Network, at netip.AddrPort) *net.TCPListener {
-	t.Helper()
-	l, err := netlab.In(n.Server, func() (*net.TCPListener, error) { return net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at)) })
-	labtest.Must(t, err)
-	t.Cleanup(func() { l.Close() })
-	return l
-}
-
-// dial connects from a port of the client, 0 for any, with destination options in IPv6. The
-// socket has the options that prepare sets.
-func dial(n *netlab.Network, port uint16, to netip.AddrPort, prepare ...func(fd int) error) (net.Conn, error) {
-	from := netip.AddrPortFrom(n.Client4, port)
-	if to.Addr().Is6() {
-		from = netip.AddrPortFrom(n.Client6, port)
-		prepare = append(prepare, func(fd int) error {
-			return unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS,
-				"\x00\x00\x01\x04\x00\x00\x00\x00")
-		})
-	}
-	d := net.Dialer{
-		Timeout: patience, LocalAddr: net.TCPAddrFromAddrPort(from),
-		Control: func(_, _ string, c syscall.RawConn) (err error) {
-			e := c.Control(func(fd uintptr) {
-				for _, set := range prepare {
-					err = errors.Join(err, set(int(fd)))
-				}
-			})
-			return errors.Join(e, err)
-		},
-	}
-	return netlab.In(n.Client, func() (net.Conn, error) { return d.Dial("tcp", to.String()) })
-}
-
-// say writes the parts of a text, each in a segment of its own.
-func say(c net.Conn, parts ...string) error {
-	for _, part := range parts {
-		if _, err := io.WriteString(c, part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hears reads what a server is told until the text is there, or nothing comes any more.
-func hears(s net.Conn, want int, limit time.Duration) string {
-	b := make([]byte, want)
-	_ = s.SetReadDeadline(time.Now().Add(limit))
-	n, _ := io.ReadFull(s, b)
-	return string(b[:n])
 }
 
 // Of 200 connections whose packets are delayed by up to 10 ms, and so come out of order,
@@ -191,28 +105,13 @@ func TestJitter(t *testing.T) {
 // A port pair may be used again at once after a blocked or half hello, and every client
 // knows at once that it is rejected.
 func TestKernelPortsAgain(t *testing.T) {
-	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 443 offload")
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
-		connection.HandlerFunc(func(c *connection.Conn) connection.Answer {
-			if a := byName(c); a != connection.Drop {
-				return a
-			}
-			return connection.Reject
-		}))
-	serve(t, n.Middle, nfqueue.Config{}, tr)
+	n := newRouter(t, connection.Config{Hold: true}, rejectByName, nil)
 	for i, addr := range []netip.Addr{n.Server4, n.Server6} {
-		at := netip.AddrPortFrom(addr, 443)
-		l := listen(t, n, at)
+		l := listen(t, n.Network, netip.AddrPortFrom(addr, 443))
 		port := uint16(5000 + i)
 		for round, text := range []string{hello(blockedName), hello("www.example"),
 			hello("www.example")[:20], hello("www.example"), hello(blockedName), hello("www.example")} {
-			c, err := dial(n, port, at)
-			if err != nil {
-				t.Fatalf("%v, round %d: %v", addr, round, err)
-			}
-			s, err := l.Accept()
-			labtest.Must(t, err)
+			c, s := connect(t, n.Network, port, l)
 			labtest.Must(t, say(c, text[:10], text[10:]))
 			switch {
 			case text == hello(blockedName):
@@ -234,67 +133,98 @@ func TestKernelPortsAgain(t *testing.T) {
 					t.Errorf("%v, round %d: heard %q", addr, round, got)
 				}
 			}
-			for _, end := range []net.Conn{c, s} { // with a reset, so that the ports are free
-				labtest.Must(t, end.(*net.TCPConn).SetLinger(0))
-				end.Close()
-			}
+			reset(t, c, s)
 		}
 	}
-	if s := tr.Stats(); s.Accepted != 6 || s.Rejected != 4 {
+	if s := n.Stats(); s.Accepted != 6 || s.Rejected != 4 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func rejectByName(c *connection.Conn) connection.Answer {
+	if a := byName(c); a != connection.Drop {
+		return a
+	}
+	return connection.Reject
+}
+
+// The verdict for the last packet of an accepted connection does not decide the next one with the
+// same ports, whose SYN waits behind it, if conntrack takes both for one.
+func TestPortsAgainBehindAccept(t *testing.T) {
+	dialled := make(chan struct{})
+	n := newRouter(t, connection.Config{Hold: true}, rejectByName, func(p *nfqueue.Packet) {
+		flow, _ := p.Flow()
+		tcp, ok := p.Transport()
+		if !ok || flow.SrcPort != 443 || nfqueuetest.TCPFlags(tcp.Header[13]) != nfqueuetest.ACK {
+			return
+		}
+		select { // the server's answer to a hello waits
+		case <-dialled:
+		case <-t.Context().Done():
+		}
+	})
+	for i, addr := range []netip.Addr{n.Server4, n.Server6} {
+		l := listen(t, n.Network, netip.AddrPortFrom(addr, 443))
+		port := uint16(5000 + i)
+		c, s := connect(t, n.Network, port, l)
+		text := hello("www.example")
+		labtest.Must(t, say(c, text))
+		if got := hears(s, len(text), patience); got != text {
+			t.Fatalf("%v: heard %q", addr, got)
+		}
+		forget(t, c, s)
+		go func() {
+			for n.queue.Stats().Kernel.Backlog < 2 {
+				runtime.Gosched()
+			}
+			dialled <- struct{}{}
+		}()
+		c, s = connect(t, n.Network, port, l)
+		labtest.Must(t, say(c, hello(blockedName)))
+		if got := hears(s, 1, 300*time.Millisecond); got != "" {
+			t.Errorf("%v: heard %q", addr, got)
+		}
+		labtest.Must(t, c.SetReadDeadline(time.Now().Add(patience)))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+			t.Errorf("%v: the client reads %v", addr, err)
+		}
+	}
+}
+
+// forget ends connections without a packet.
+func forget(t *testing.T, ends ...*net.TCPConn) {
+	t.Helper()
+	for _, end := range ends {
+		raw, err := end.SyscallConn()
+		labtest.Must(t, err)
+		e := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1) })
+		labtest.Must(t, errors.Join(e, err))
+		end.Close()
 	}
 }
 
 // After the verdict's round trip no packet of a decided connection is queued.
 func TestOffloaded(t *testing.T) {
-	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 443 offload")
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
-		connection.HandlerFunc(line))
-	var seen atomic.Int64
-	serve(t, n.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		seen.Add(1)
-		return tr.ServePacket(p)
-	}))
-	at := netip.AddrPortFrom(n.Server4, 443)
-	l := listen(t, n, at)
-	c, err := dial(n, 0, at)
-	labtest.Must(t, err)
-	defer c.Close()
-	s, err := l.Accept()
-	labtest.Must(t, err)
-	defer s.Close()
-	labtest.Must(t, say(c, "good\n"))
-	if got := hears(s, 5, patience); got != "good\n" {
-		t.Fatalf("heard %q", got)
-	}
-	labtest.Must(t, say(s, "fine"))
-	_ = hears(c, 4, patience)
-	before := seen.Load()
+	n := newRouter(t, connection.Config{Hold: true}, line, nil)
+	c, s := connect(t, n.Network, 0, listen(t, n.Network, netip.AddrPortFrom(n.Server4, 443)))
+	exchange(t, c, s, "good\n")
+	before := n.seen.Load()
 	for i := range 200 {
-		text := fmt.Sprintf("exchange %3d", i)
-		labtest.Must(t, say(c, text))
-		labtest.Must(t, say(s, hears(s, len(text), patience)))
-		if got := hears(c, len(text), patience); got != text {
-			t.Fatalf("%q came back", got)
-		}
+		exchange(t, c, s, fmt.Sprintf("bad %3d\n", i))
 	}
-	if got := seen.Load(); got != before || before > 6 {
+	if got := n.seen.Load(); got != before || before > 6 {
 		t.Errorf("%d packets were queued until the decision, %d in all", before, got)
 	}
 }
 
 // Reject ends the wait of a client at once, also in connect, over TCP and UDP.
 func TestKernelReject(t *testing.T) {
-	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 443 offload", "forward udp port 443 offload")
-	serve(t, n.Middle, nfqueue.Config{}, connection.New(
-		connection.Config{Hold: true, Offload: rules.DefaultOffload},
-		connection.HandlerFunc(func(*connection.Conn) connection.Answer { return connection.Reject })))
+	n := newRouter(t, connection.Config{Hold: true},
+		func(*connection.Conn) connection.Answer { return connection.Reject }, nil)
 	for _, addr := range []netip.Addr{n.Server4, n.Server6} {
 		at := netip.AddrPortFrom(addr, 443)
 		start := time.Now()
-		if _, err := dial(n, 0, at); !errors.Is(err, unix.ECONNREFUSED) {
+		if _, err := dial(n.Network, 0, at); !errors.Is(err, unix.ECONNREFUSED) {
 			t.Errorf("connect to %v: %v", addr, err)
 		}
 		u, err := netlab.In(n.Client, func() (net.Conn, error) { return net.Dial("udp", at.String()) })

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -68,26 +67,17 @@ func letters(r *rand.Rand, n int) string {
 // Requests of several super-packets are held whole, and arrive whole at a server whose window is
 // smaller, so that it acknowledges them little by little.
 func TestLargeRequests(t *testing.T) {
-	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 443 offload")
-	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
-		connection.HandlerFunc(long))
 	var super atomic.Int32
-	serve(t, n.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+	n := newRouter(t, connection.Config{Hold: true}, long, func(p *nfqueue.Packet) {
 		if p.SKBInfo()&nfqueue.SegmentationPending != 0 {
 			super.Add(1)
 		}
-		return tr.ServePacket(p)
-	}))
+	})
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, addr := range []netip.Addr{n.Server4, n.Server6} {
-		at := netip.AddrPortFrom(addr, 443)
-		l := listen(t, n, at)
+		l := listen(t, n.Network, netip.AddrPortFrom(addr, 443))
 		for i := range 6 {
-			c, err := dial(n, 0, at, startAt(forwardedISN))
-			labtest.Must(t, err)
-			s, err := l.AcceptTCP()
-			labtest.Must(t, err)
+			c, s := connect(t, n.Network, 0, l, startAt(forwardedISN))
 			window := i%2 == 0
 			if window { // the smallest that the kernel allows
 				labtest.Must(t, s.SetReadBuffer(1))
@@ -106,16 +96,13 @@ func TestLargeRequests(t *testing.T) {
 			}
 			if got := hears(s, max(len(want), 1), limit); got != want {
 				t.Fatalf("%v, small window %v: heard %d bytes of %d: %+v", addr, window, len(got),
-					len(want), tr.Stats())
+					len(want), n.Stats())
 			}
-			for _, end := range []net.Conn{c, s} {
-				labtest.Must(t, end.(*net.TCPConn).SetLinger(0))
-				end.Close()
-			}
+			reset(t, c, s)
 			<-written
 		}
 	}
-	if s := tr.Stats(); s.Accepted != 6 || s.Dropped != 6 || s.Conflicts != 0 || s.Memory != 0 {
+	if s := n.Stats(); s.Accepted != 6 || s.Dropped != 6 || s.Conflicts != 0 || s.Memory != 0 {
 		t.Errorf("%+v", s)
 	}
 	if super.Load() == 0 {
@@ -129,26 +116,15 @@ func TestLargeRequests(t *testing.T) {
 func TestLostSuperPackets(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, hold := range []bool{false, true} {
-		n := labtest.Routed(t)
-		install(t, n.Middle, "forward tcp port 443 offload")
-		tr := connection.New(
-			connection.Config{Hold: hold, Offload: rules.DefaultOffload, Timeout: 2 * time.Second},
-			connection.HandlerFunc(long))
-		serve(t, n.Middle, nfqueue.Config{}, tr)
-		at := netip.AddrPortFrom(n.Server6, 443)
-		l := listen(t, n, at)
-		c, err := dial(n, 0, at, startAt(lostISN))
-		labtest.Must(t, err)
-		defer c.Close()
-		s, err := l.Accept()
-		labtest.Must(t, err)
-		defer s.Close()
+		n := newRouter(t, connection.Config{Hold: hold, Timeout: 2 * time.Second}, long, nil)
+		l := listen(t, n.Network, netip.AddrPortFrom(n.Server6, 443))
+		c, s := connect(t, n.Network, 0, l, startAt(lostISN))
 		text, limit := "good"+letters(r, 9000)+"\n", patience
 		labtest.Must(t, say(c, text))
 		if hold {
 			limit = 4 * time.Second
 		}
-		got, stats := hears(s, len(text), limit), tr.Stats()
+		got, stats := hears(s, len(text), limit), n.Stats()
 		lost := hold && got == "" && stats.Fallback.Time == 1
 		if whole := got == text && stats.Accepted == 1; !whole && !lost {
 			t.Errorf("hold %v: heard %d bytes of %d: %+v", hold, len(got), len(text), stats)
@@ -182,14 +158,7 @@ func TestHeldLoss(t *testing.T) {
 			connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: 2 * time.Second},
 			connection.HandlerFunc(long))
 		serve(t, n.Server, nfqueue.Config{}, tr)
-		at := netip.AddrPortFrom(n.Server4, 443)
-		l := listen(t, n, at)
-		client, err := dial(n, 0, at)
-		labtest.Must(t, err)
-		defer client.Close()
-		s, err := l.Accept()
-		labtest.Must(t, err)
-		defer s.Close()
+		client, s := connect(t, n, 0, listen(t, n, netip.AddrPortFrom(n.Server4, 443)))
 		text, want, limit := "good"+letters(r, c.size)+"\n", "", 4*time.Second
 		if c.heard {
 			want, limit = text, patience
@@ -223,26 +192,11 @@ func TestHandOver(t *testing.T) {
 	before := tracker()
 	go func() { served <- q.Serve(context.Background(), before) }()
 
-	at := netip.AddrPortFrom(n.Server4, 443)
-	l := listen(t, n, at)
-	connect := func() (c, s net.Conn) {
-		t.Helper()
-		c, err := dial(n, 0, at)
-		labtest.Must(t, err)
-		s, err = l.Accept()
-		labtest.Must(t, err)
-		t.Cleanup(func() { c.Close(); s.Close() })
-		return c, s
-	}
-	c, s := connect()
-	labtest.Must(t, say(c, "good\n"))
-	if got := hears(s, 5, patience); got != "good\n" {
-		t.Fatalf("heard %q", got)
-	}
-	labtest.Must(t, say(s, "fine"))
-	_ = hears(c, 4, patience)
-	quiet, quietServer := connect()
-	bad, badServer := connect()
+	l := listen(t, n, netip.AddrPortFrom(n.Server4, 443))
+	c, s := connect(t, n, 0, l)
+	exchange(t, c, s, "good\n")
+	quiet, quietServer := connect(t, n, 0, l)
+	bad, badServer := connect(t, n, 0, l)
 
 	f, err := q.File()
 	labtest.Must(t, err)
