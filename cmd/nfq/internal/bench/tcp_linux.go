@@ -16,6 +16,7 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/rules"
+	"golang.org/x/sys/unix"
 )
 
 // tcpWorkload measures bulk transfers. Nothing is kept to a processor.
@@ -84,6 +85,13 @@ func (t *transfer) prepare() (err error) {
 }
 
 func (t *transfer) startServer() (err error) {
+	// The kernel would begin each run with what it learnt in those before, of other consumers.
+	for _, h := range []*netlab.Host{t.net.Client, t.net.Server} {
+		err := h.SetSysctl("ipv4/tcp_no_metrics_save", "1")
+		if err != nil && !errors.Is(err, unix.EROFS) { // as in most containers
+			return err
+		}
+	}
 	t.listen, err = netlab.In(t.net.Server, func() (net.Listener, error) {
 		return net.Listen("tcp4", netip.AddrPortFrom(t.net.Server4, tcpPort).String())
 	})
