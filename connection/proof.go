@@ -4,18 +4,14 @@ package connection
 
 import "github.com/chifflier/nfqueue-go"
 
-// needsProof notes the directions in which the receiver may not have got the bytes that the
-// handler has seen, and reports whether there are any: it ignores some segments, and other
-// bytes could come in their place.
+// needsProof reports whether the receiver of a direction may not have got the bytes that the
+// handler has seen: it ignores some segments, and other bytes could come in their place.
 func (c *Conn) needsProof() bool {
-	needs := false
-	for i := range c.sides {
-		s := &c.sides[i]
-		s.unproven = c.state&stateTCP != 0 && (len(s.data) > 0 || s.done)
-		needs = needs || s.unproven
-	}
-	return needs
+	return c.state&stateTCP != 0 && (c.sides[Original].seen() || c.sides[Reply].seen())
 }
+
+// seen reports whether the handler has seen anything of a direction.
+func (s *side) seen() bool { return len(s.data) > 0 || s.done }
 
 // await keeps what the handler has seen of c until it is acknowledged.
 func (t *Tracker) await(c *Conn) {
@@ -25,7 +21,7 @@ func (t *Tracker) await(c *Conn) {
 		s := &c.sides[i]
 		s.keep()
 		s.ahead = nil
-		if !s.unproven {
+		if s.unproven = s.seen(); !s.unproven {
 			s.data = nil
 		}
 		n += s.memory()
