@@ -198,21 +198,8 @@ func (p *parser) keyword(w word.Word) error {
 		return p.once("NoBypass", w)
 	}
 	field, ok := arguments[w.Text]
-	lower := strings.ToLower(w.Text)
-	if !ok && lower != w.Text && slices.Contains(keywords(), lower) {
-		return p.error(w, fmt.Errorf("words are in small letters: %q", lower))
-	}
 	if !ok {
-		if meant := word.Closest(w.Text, keywords()); meant != "" {
-			return p.error(w, fmt.Errorf("no such word; did you mean %q?", meant))
-		}
-		return p.error(w, errors.New("expected a hook "+
-			"(prerouting, in, forward, out, postrouting), "+
-			"a family (inet, ip, ip6, bridge), "+
-			"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), "+
-			"or one of not, proto, type, iif, oif, saddr, daddr, sport, dport, port, uid, gid, "+
-			"cgroup, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, "+
-			"noreject"))
+		return p.error(w, unknown(w.Text))
 	}
 	value := p.take()
 	if match, can := matchOfField[field]; value.Text == "!=" && can {
@@ -234,6 +221,52 @@ func (p *parser) keyword(w word.Word) error {
 	}
 	return nil
 }
+
+// unknown says what to write instead of a word that is none of a rule.
+func unknown(w string) error {
+	if hint := foreign[w]; hint != "" {
+		return errors.New(hint)
+	}
+	lower := strings.ToLower(w)
+	if lower != w && slices.Contains(keywords(), lower) {
+		return fmt.Errorf("words are in small letters: %q", lower)
+	}
+	if meant := word.Closest(w, keywords()); meant != "" {
+		return fmt.Errorf("no such word; did you mean %q?", meant)
+	}
+	if _, err := prefix(w); err == nil {
+		return errors.New("write saddr or daddr before an address, and several with commas " +
+			"between them")
+	}
+	if _, err := ports(w); err == nil {
+		return errors.New("write a word such as dport before a number, and several with commas " +
+			"between them")
+	}
+	return errors.New("expected a hook " +
+		"(prerouting, in, forward, out, postrouting), " +
+		"a family (inet, ip, ip6, bridge), " +
+		"a protocol (tcp, udp, icmp, icmpv6, sctp, dccp, udplite), " +
+		"or one of not, proto, type, iif, oif, saddr, daddr, sport, dport, port, uid, gid, " +
+		"cgroup, mark, ct, ctmark, packets, bytes, priority, queue, fanout, bypass, nobypass, offload, " +
+		"noreject")
+}
+
+// foreign are words of tcpdump and nft, and what to write instead.
+var foreign = map[string]string{
+	"and": "all words of a rule are required; leave \"and\" out",
+	"&&":  "all words of a rule are required; leave \"&&\" out",
+	"or": "a rule has no alternatives; write several values with commas between them, as in " +
+		"dport 80,443, or another rule",
+	"host":      "write saddr ADDRESS or daddr ADDRESS",
+	"net":       "write saddr ADDRESS/BITS or daddr ADDRESS/BITS",
+	"src":       "write saddr ADDRESS or sport PORT",
+	"dst":       "write daddr ADDRESS or dport PORT",
+	"portrange": "write port PORT-PORT",
+	"iifname":   "write iif NAME",
+	"oifname":   "write oif NAME",
+}
+
+func init() { foreign["||"] = foreign["or"] }
 
 // list returns a value. If it begins with a brace as those of nft, it is all up to the other one,
 // without the braces.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,7 +183,7 @@ func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
 	all, anyQueue, err := parseRules(args)
 	switch {
 	case err != nil:
-		return nil, false, err
+		return nil, false, settingInRule(err)
 	case !anyQueue && len(all) > 1:
 		return nil, false, errors.New(
 			"several rules share a queue that is chosen by itself; leave the queue out",
@@ -193,6 +194,28 @@ func impairRules(args []string) (all []rules.Rule, fixed bool, err error) {
 		)
 	}
 	return all, !anyQueue, nil
+}
+
+// settingInRule replaces the error of a rule if the word concerned is a setting, or was probably
+// meant to be one.
+func settingInRule(err error) error {
+	var p *rules.ParseError
+	if !errors.As(err, &p) {
+		return err
+	}
+	before := strings.Fields("not " + p.Text[:p.Pos])
+	last := before[len(before)-1]
+	isValue := slices.Contains(append([]string{"iif", "oif", "ct", "!="}, valueWords...), last)
+	meant := impair.Meant(p.Word)
+	switch {
+	case isValue || meant == "":
+		return err
+	case meant == p.Word:
+		return fmt.Errorf("%q is a setting, and settings stand before the rule: "+
+			"nfq impair delay 100ms out tcp dport 443", p.Word)
+	}
+	return fmt.Errorf("%q is neither a setting nor a word of a rule; did you mean %q?",
+		p.Word, meant)
 }
 
 func (f *impairFlags) run(ctx context.Context, cfg impair.Config) (err error) {

@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
-	root.SetFlagErrorFunc(explainValue)
+	root.SetFlagErrorFunc(explainFlag)
 	root.AddCommand(
 		newDemo(),
 		newDump(),

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/word"
 	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -48,6 +49,10 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 		}
 		for _, text := range bothWays(words[:end]) {
 			r, err := rules.Parse(text)
+			if err != nil && several && !hasHook(words[:end]) {
+				return nil, false, fmt.Errorf("%w; the word \"or\" stands between whole rules, "+
+					"and several values have commas between them, as in dport 80,443", err)
+			}
 			if err != nil {
 				return nil, false, err
 			}
@@ -58,6 +63,13 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 		}
 		words = words[end+1:]
 	}
+}
+
+// hasHook reports whether a rule has a hook.
+func hasHook(words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool {
+		return slices.Contains(hooks, w) || w == "any" || w == "input" || w == "output"
+	})
 }
 
 // bothWays returns a rule, or two in the place of one that has the word "any" for its hook.
@@ -74,7 +86,7 @@ func bothWays(words []string) []string {
 func explainDashes(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
-		return explainValue(cmd, err)
+		return explainFlag(cmd, err)
 	}
 	name := unknown.GetSpecifiedName()
 	if name >= "0" && name <= "9" {
@@ -84,12 +96,21 @@ func explainDashes(cmd *cobra.Command, err error) error {
 	if slices.Contains(iptablesFlags, name) {
 		return fmt.Errorf("%w; a rule has words without dashes, such as \"out udp dport 53\"", err)
 	}
-	return err
+	return explainFlag(cmd, err)
 }
 
-// explainValue is for the flag errors of all commands: it tells what a flag takes that has got
-// something else.
-func explainValue(_ *cobra.Command, err error) error {
+// explainFlag is for the flag errors of all commands: it tells which flag was probably meant, and
+// what a flag takes that has got something else.
+func explainFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if meant := word.Closest(unknown.GetSpecifiedName(), names); meant != "" {
+			return fmt.Errorf("%w; did you mean --%s?", err, meant)
+		}
+		return err
+	}
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
 		return err

@@ -126,6 +126,9 @@ func (p *settingsParser) setting() (bad word.Word, err error) {
 	if err := Refusal(name.Text); err != nil {
 		return name, err
 	}
+	if !p.known(name.Text) {
+		return name, unknownSetting(name.Text)
+	}
 	switch name.Text {
 	case "delay", "latency": // as in netem: TIME [JITTER [CORRELATION]]
 		if bad, err = p.value(name, "delay"); err != nil {
@@ -204,10 +207,7 @@ func (p *settingsParser) value(said word.Word, name string) (word.Word, error) {
 	missing := len(p.words) == 0
 	value := p.next()
 	err := p.settings.Set(name, value.Text)
-	switch {
-	case errors.Is(err, errUnknownWord):
-		return said, err
-	case missing:
+	if missing {
 		return word.Word{}, fmt.Errorf("expected a value for %s", name)
 	}
 	return value, err

@@ -39,7 +39,7 @@ func TestWrongSchedule(t *testing.T) {
 		"10s":                           "file:1: at the end of the line: expected settings, or \"nothing\"",
 		"10s back":                      "file:1: at the end of the line: expected settings",
 		"\n10s loss":                    "file:2: at the end of the line: expected a value for loss",
-		"10s los 5%":                    `file:1: at "los" (column 5): expected a setting`,
+		"10s los 5%":                    `file:1: at "los" (column 5): no such setting; did you mean "loss"?`,
 		"10s nothing loss 5%":           `file:1: at "nothing" (column 5): expected a setting`,
 		"10s  loss 5x":                  `file:1: at "5x" (column 11): expected a percentage`,
 		"10s loss 5%\n5s nothing":       `file:2: at "5s" (column 1): expected a time not before that of the line above, 10s`,

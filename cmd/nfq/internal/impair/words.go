@@ -5,10 +5,13 @@ package impair
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // Word is the name of a setting, as a flag and in a schedule.
@@ -35,18 +38,32 @@ func Words() []Word { return words }
 func (s *Settings) Set(name, value string) error {
 	i := slices.IndexFunc(words, func(w Word) bool { return w.Name == name })
 	if i < 0 {
-		return errUnknownWord
+		return unknownSetting(name)
 	}
 	return words[i].set(s, value)
 }
 
-var errUnknownWord = func() error {
+// Meant returns the name of the setting that a word is, or was probably meant to be, and nothing if
+// it is like none. Settings of tc-netem(8) that are refused are among them.
+func Meant(mistyped string) string {
+	names := append(slices.Sorted(maps.Keys(refused)), "latency")
+	for _, w := range words {
+		names = append(names, w.Name)
+	}
+	return word.Closest(mistyped, names)
+}
+
+// unknownSetting says what to write instead of a word that is no setting.
+func unknownSetting(name string) error {
+	if meant := Meant(name); meant != "" {
+		return fmt.Errorf("no such setting; did you mean %q?", meant)
+	}
 	var names []string
 	for _, w := range words {
 		names = append(names, w.Name)
 	}
 	return fmt.Errorf("expected a setting: %s", strings.Join(names, ", "))
-}()
+}
 
 var words = []Word{
 	durationWord(

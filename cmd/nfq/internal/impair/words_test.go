@@ -49,8 +49,10 @@ func TestRates(t *testing.T) {
 func TestWrongSettings(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                               "expected settings",
-		"los 5%":                         `at "los" (column 1): expected a setting: delay, jitter`,
-		"los":                            `at "los" (column 1): expected a setting`,
+		"los 5%":                         `at "los" (column 1): no such setting; did you mean "loss"?`,
+		"los":                            `at "los" (column 1): no such setting; did you mean "loss"?`,
+		"delay 5ms lat 1":                `at "lat" (column 11): expected a setting: delay, jitter`,
+		"duplicat 5%":                    `at "duplicat" (column 1): no such setting; did you mean "duplicate"?`,
 		"loss":                           "expected a value for loss",
 		"delay 50":                       `at "50" (column 7): expected a time with its unit`,
 		"delay -1s":                      `at "-1s" (column 7): expected a time`,

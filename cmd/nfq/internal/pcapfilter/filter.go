@@ -64,7 +64,7 @@ func compile(text string, names names) (*Filter, error) {
 		return nil, err
 	}
 	if t := p.peek(); t.kind != tokenEnd {
-		return nil, p.error(t, `expected "and", "or", or the end`)
+		return nil, p.error(t, "%s", instead(t, `"and", "or", or the end`))
 	}
 	return &Filter{root: root.pred}, nil
 }

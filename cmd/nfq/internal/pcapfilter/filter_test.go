@@ -174,7 +174,14 @@ func TestErrors(t *testing.T) {
 		word   string // empty for the end
 		why    string // a part of it
 	}{
-		{"tcp prt 80", "prt", `expected "and", "or", or the end`},
+		{"tcp prt 80", "prt", `no such word; did you mean "port"?`},
+		{"tcp an port 80", "an", `expected "and", "or", or the end`},
+		{"prtrange 1-9", "prtrange", `did you mean "portrange"?`},
+		{"tpc", "tpc", `did you mean "tcp"?`},
+		{"not Udp", "Udp", `did you mean "udp"?`},
+		{"ehter", "ehter", "expected what packets have to be"}, // not here anyway
+		{"tcp dport 80", "dport", "write dst port"},
+		{"saddr 192.0.2.1", "saddr", "write src host"},
 		{"host", "", "expected an address"},
 		{"host nonesuch", "nonesuch", "no host has this name: not found"},
 		{"host 192.0.2.1 and", "", "expected what packets have to be"},

@@ -13,7 +13,7 @@ import (
 // id reads the rest of the id that starts with t, and makes the condition of it and its qualifiers.
 func (p *parser) id(q qualifiers, t token) (pred, error) {
 	if q == undefined {
-		return nil, p.error(t, "expected %s", undefined.wanted())
+		return nil, p.error(t, "%s", instead(t, undefined.wanted()))
 	}
 	switch t.kind {
 	case tokenNumber:

@@ -2,7 +2,14 @@
 
 package pcapfilter
 
-import "strings"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/chifflier/nfqueue-go/internal/word"
+)
 
 // constants are the named numbers.
 var constants = map[string]uint32{
@@ -37,11 +44,11 @@ var keywords = make(map[string]bool)
 var notHere = make(map[string]string)
 
 func init() {
-	for _, word := range strings.Fields(`
+	for _, name := range strings.Fields(`
 		src dst ip sctp tcp udp icmp igmp igrp pim vrrp carp ip6 icmp6 ah esp arp rarp host
 		net mask port portrange proto protochain gateway less greater byte broadcast multicast
 		len length inbound outbound`) {
-		keywords[word] = true
+		keywords[name] = true
 	}
 	for _, group := range []struct{ words, why string }{
 		{`
@@ -59,9 +66,33 @@ func init() {
 		{`protochain`, "extension headers are not followed; use proto, or bytes such as ip6[40]"},
 		{`gateway`, "this needs link-layer addresses, which packets do not have here"},
 	} {
-		for _, word := range strings.Fields(group.words) {
-			keywords[word] = true
-			notHere[word] = group.why
+		for _, name := range strings.Fields(group.words) {
+			keywords[name] = true
+			notHere[name] = group.why
 		}
 	}
+}
+
+// ofRules are words of the rules that choose packets for a queue, and what a filter has instead.
+var ofRules = map[string]string{
+	"sport": "src port", "dport": "dst port", "saddr": "src host", "daddr": "dst host",
+	"icmpv6": "icmp6",
+}
+
+// instead says what to write instead of a name where there can be none, and otherwise that wanted
+// was expected.
+func instead(t token, wanted string) string {
+	if t.kind != tokenName {
+		return "expected " + wanted
+	}
+	if other := ofRules[t.text]; other != "" {
+		return "write " + other
+	}
+	usable := slices.Collect(maps.Keys(keywords))
+	usable = slices.DeleteFunc(usable, func(w string) bool { return notHere[w] != "" })
+	slices.Sort(usable)
+	if meant := word.Closest(t.text, append(usable, "and", "not")); meant != "" {
+		return fmt.Sprintf("no such word; did you mean %q?", meant)
+	}
+	return "expected " + wanted
 }

@@ -68,6 +68,11 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"demo", "--help"}, exitOK, "Usage:\n  nfq demo", ""},
 		{[]string{"nonsense"}, exitUsage, "", "nfq: unknown command \"nonsense\" for \"nfq\"\nSee 'nfq --help'.\n"},
 		{[]string{"--nonsense"}, exitUsage, "", "nfq: unknown flag: --nonsense\nSee 'nfq --help'.\n"},
+		{[]string{"stat", "--wacth"}, exitUsage, "", "unknown flag: --wacth; did you mean --watch?\n"},
+		{[]string{"dump", "--qeue", "5"}, exitUsage, "", "did you mean --queue?\n"},
+		{fields("dump out host 192.0.2.1"), exitUsage, "", "write saddr ADDRESS or daddr"},
+		{fields("dump out tcp dport 80 or dport 443"), exitUsage, "", "between whole rules"},
+		{fields("dump -f 'tcp dport 80' out"), exitUsage, "", `"dport" (column 5): write dst port`},
 		{[]string{"demo", "nonsense"}, exitUsage, "", "See 'nfq demo --help'.\n"},
 		{[]string{"demo", "--nonsense"}, exitUsage, "", "See 'nfq demo --help'.\n"},
 	} {

@@ -289,7 +289,7 @@ func TestRunUsage(t *testing.T) {
 		{[]string{"run", "--in", "out udp", "--", "true"}, `leave out the hook "out"`},
 		{[]string{"run", "-w", "-", "--", "true"}, "record in a file"},
 		{[]string{"run", "--impair", "los 5%", "--", "true"},
-			`--impair "los 5%": at "los" (column 1): expected a setting`},
+			`--impair "los 5%": at "los" (column 1): no such setting; did you mean "loss"?`},
 		{[]string{"run", "--impair", "loss 5%", "--out", "udp dport x", "--", "true"}, `at "x"`},
 		{[]string{"run", "--impair", "loss 5%", "--out", "udp queue 7", "--", "true"},
 			"leave the queue out"},
