@@ -28,7 +28,7 @@ how much of each is copied, and how many were dropped because the queue was full
 decide faster) or because the receive buffer of the socket was (SOCKET DROPS: raise that). Packets that fail-open let pass are
 in neither. The counters start when the queue is bound.
 
-Without --watch and --listen the rates are measured for the time given by --sample. With --watch a terminal shows the present
+Without --watch and --listen the rates are measured for the time given by --sample, unless no queue is bound. With --watch a terminal shows the present
 state, anything else gets a line for each queue and interval; --json gives one object for each. SIGINT, SIGTERM and
 SIGHUP end --watch and --listen with exit code 0.
 
@@ -185,7 +185,7 @@ func (f *statFlags) run(ctx context.Context) error {
 		return f.serve(ctx, reader)
 	case f.watching:
 		return f.repeat(ctx, reader, s)
-	case f.sample > 0:
+	case f.sample > 0 && len(s.Queues) > 0:
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
