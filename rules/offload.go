@@ -116,7 +116,7 @@ func checkMasks(rules []Rule) error {
 	for i, a := range rules {
 		for j, b := range rules[:i] {
 			if a.Offload.Mask&b.Offload.Mask != 0 && a.Offload.Mask != b.Offload.Mask {
-				return fmt.Errorf("rules %d and %d: the masks %#x and %#x of their Offload "+
+				return fmt.Errorf("rules %d and %d: the masks of offload, %#x and %#x, "+
 					"overlap; give both the same, or different bits",
 					j+1, i+1, b.Offload.Mask, a.Offload.Mask)
 			}

@@ -69,13 +69,18 @@ type ParseError struct {
 
 // Error points at the word and says what was expected.
 func (e *ParseError) Error() string {
-	if e.Word == "" {
-		return fmt.Sprintf("rule %q: at the end: %v", e.Text, e.Err)
-	}
-	err := e.Err
+	err, of := e.Err, ""
 	var f *FieldError
-	if errors.As(err, &f) { // the word tells which field
+	if errors.As(err, &f) { // which is for Go
 		err = f.Err
+		for keyword, field := range arguments {
+			if field == f.Field {
+				of = keyword + ": "
+			}
+		}
+	}
+	if e.Word == "" {
+		return fmt.Sprintf("rule %q: at the end: %s%v", e.Text, of, err)
 	}
 	return fmt.Sprintf("rule %q: at %q (column %d): %v", e.Text, e.Word, e.Pos+1, err)
 }
@@ -134,7 +139,8 @@ func (p *parser) finish() (Rule, error) {
 	if errors.As(err, &f) {
 		w, ok := p.given[f.Field]
 		if !ok && f.Field == "Offload" {
-			w, ok = p.given["NoReject"] // without the word offload
+			w, ok = p.given["NoReject"]
+			f = &FieldError{f.Field, errors.New("there is nothing to offload; add the word offload")}
 		}
 		if !ok { // the default is at fault
 			w = word.Word{Pos: len(p.text)}

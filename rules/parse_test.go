@@ -255,7 +255,7 @@ func TestParseErrors(t *testing.T) {
 		{"prerouting ct new priority -200", "new", 14, "not known yet"},
 		{"out offload 0x1ffffffff", "0x1ffffffff", 12, "expected a mask"},
 		{"out offload 0x7", "offload", 4, "two bits"},
-		{"out noreject", "noreject", 4, "nothing to offload"},
+		{"out noreject", "noreject", 4, "nothing to offload; add the word offload"},
 		{"postrouting offload", "offload", 12, "rejects nothing at postrouting"},
 		{"forward bridge offload priority -200", "offload", 15, "bridged"},
 		{"out offload priority -300", "offload", 4, "not known yet"},
@@ -272,7 +272,7 @@ func TestParseErrors(t *testing.T) {
 		{"out fanout", "fanout", 4, "only one"},
 		{"out udp port 53 dport 53", "53", 13, "cannot be combined"},
 		{"in iif 0123456789abcdef", "0123456789abcdef", 7, "15 bytes"},
-		{"forward bridge", "", 14, "br_netfilter"},
+		{"forward bridge", "", 14, "at the end: priority: at priority 0 of forward"},
 		{"prerouting bridge priority -1", "-1", 27, "br_netfilter"},
 		{"in iif eth*", "eth*", 7, "patterns"},
 		{"out tcp dport 80,", "80,", 14, "expected a port"},
@@ -336,6 +336,9 @@ func FuzzParse(f *testing.F) {
 		"forward offload 0x300 noreject ctmark 1/3 packets 5 bytes 18446744073709551615",
 	} {
 		f.Add(s)
+		if strings.Contains(err.Error(), "Rule.") || strings.Contains(err.Error(), "Offload") {
+			t.Errorf("%q: the error has names of Go: %v", c.text, err)
+		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := rules.Parse(s)

@@ -23,6 +23,10 @@ func Mirror(all []rules.Rule) ([]rules.Rule, error) {
 		if err == nil {
 			err = m.Validate()
 		}
+		var field *rules.FieldError
+		if errors.As(err, &field) {
+			err = field.Err // the names of fields are for Go
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the answers to %q: %w", r, err)
 		}

@@ -19,7 +19,7 @@ func TestMirror(t *testing.T) {
 		"in not iif lo not tcp":                              "out not oif lo not tcp",
 		"out cgroup /a.slice/b":                              "in cgroup /a.slice/b",
 		"forward udp not port 53":                            "error: matches both directions already",
-		"out uid 5":                                          "error: known at output and postrouting only",
+		"out uid 5":                                          "error: \"out uid 5\": the sender is known at output and postrouting only",
 		"out icmp":                                           "in icmp",
 		"forward icmp":                                       "error: matches both directions already",
 		"out icmp type echo-reply":                           "error: leave the type out",
