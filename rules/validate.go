@@ -144,11 +144,24 @@ func (r Rule) checkAddresses(all []netip.Prefix, m Match) error {
 			return fmt.Errorf("%v is no address of the family %v, of which all else is", p.Addr(),
 				only)
 		}
-		if p.Bits() == 0 && r.not(m) {
-			return fmt.Errorf("no packet matches: every address is in %v", p)
-		}
+	}
+	if r.not(m) && len(all) > 0 && cover(all) {
+		return fmt.Errorf("no packet matches: every address is in %s",
+			strings.Join(addresses(all), ","))
 	}
 	return nil
+}
+
+// cover reports whether every address of their family is in one of the prefixes, which are normal.
+func cover(all []netip.Prefix) bool {
+	next := netip.PrefixFrom(all[0].Addr(), 0).Masked().Addr()
+	for _, p := range all {
+		if p.Addr() != next {
+			return false
+		}
+		next = lastAddress(p).Next()
+	}
+	return !next.IsValid() // behind the last address
 }
 
 func (r Rule) checkProtocol() error {
@@ -291,6 +304,9 @@ func (r Rule) checkCTState() error {
 	}
 	if r.CTState == 0 {
 		return nil
+	}
+	if r.CTState == allCTStates && r.not(MatchCTState) {
+		return fmt.Errorf("no packet matches: every state is one of %v", r.CTState)
 	}
 	return r.checkTracked("the state is")
 }
