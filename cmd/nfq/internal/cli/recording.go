@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/packetview"
@@ -25,12 +26,15 @@ type recording struct {
 
 	packets *pcapng.Writer
 	pending bytes.Buffer
+	header  int   // offset in pending where the header ends, 0 if it is written
 	ends    []int // offsets in pending where packets end
 	file    *os.File
 	count   uint32    // of the files so far, with a limit of size in this period
 	began   time.Time // the period
 	written int64
 	err     error // of the file
+
+	recorded atomic.Uint64 // packets that are in the files; any goroutine may read it
 }
 
 // record makes a file, or takes the standard output if the name is "-". Snap and the comment are
@@ -61,7 +65,7 @@ func (r *recording) open() (err error) {
 	r.count++
 	r.packets = r.begin()
 	err = r.packets.Flush()
-	r.ends = append(r.ends, r.pending.Len()) // of the header, which is kept too
+	r.header = r.pending.Len()
 	return err
 }
 
@@ -125,8 +129,9 @@ func (r *recording) Flush() error {
 		return r.err
 	}
 	r.written += int64(n)
+	r.recorded.Add(uint64(len(r.ends)))
 	r.pending.Reset()
-	r.ends = r.ends[:0]
+	r.header, r.ends = 0, r.ends[:0]
 	return nil
 }
 
@@ -134,9 +139,13 @@ func (r *recording) Flush() error {
 // error, which it returns. What is not a regular file stays as it is.
 func (r *recording) cut(n int, err error) error {
 	keep := 0
+	if r.header <= n {
+		keep = r.header
+	}
 	for _, end := range r.ends {
 		if end <= n {
 			keep = end
+			r.recorded.Add(1)
 		}
 	}
 	info, statErr := r.file.Stat()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -187,6 +188,10 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	if err != nil {
 		return err
 	}
+	var recorded *atomic.Uint64
+	if file != nil {
+		recorded = &file.recorded
+	}
 	defer func() { _ = file.Close() }()
 	session, screen, err := w.open(cfg)
 	if err != nil {
@@ -201,7 +206,7 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	d := dump.New(w.dump, outputs...)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	stopProgress := w.progress(d)
+	stopProgress := w.progress(recorded)
 	result := make(chan error, 1)
 	go func() {
 		if while != nil {
@@ -230,7 +235,7 @@ func (w *watch) run(ctx context.Context, cfg intercept.Config, while func() erro
 	err = errors.Join(err, closeErr, file.Close())
 	stopProgress()
 	err = errors.Join(err, <-result)
-	w.summary(d.Counts(), session)
+	w.summary(d.Counts(), recorded, session)
 	if screen != nil {
 		screen.end()
 		err = errors.Join(err, screen.failed())
@@ -321,8 +326,8 @@ func (w *watch) begin(s session) {
 }
 
 // progress shows on a terminal how many packets are recorded, when they are not shown themselves.
-func (w *watch) progress(d *dump.Dump) (stop func()) {
-	if w.write == "" || w.print || w.text == os.Stderr || !terminal.Is(os.Stderr) {
+func (w *watch) progress(recorded *atomic.Uint64) (stop func()) {
+	if recorded == nil || w.print || w.text == os.Stderr || !terminal.Is(os.Stderr) {
 		return func() {}
 	}
 	ticker := time.NewTicker(500 * time.Millisecond)
@@ -332,7 +337,7 @@ func (w *watch) progress(d *dump.Dump) (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				fmt.Fprintf(os.Stderr, "\r%d packets recorded", d.Counts().Shown)
+				fmt.Fprintf(os.Stderr, "\r%d packets recorded", recorded.Load())
 			case <-end:
 				fmt.Fprint(os.Stderr, "\r\x1b[K")
 				return
@@ -346,21 +351,21 @@ func (w *watch) progress(d *dump.Dump) (stop func()) {
 	}
 }
 
-// summary tells what became of the packets.
-func (w *watch) summary(c dump.Counts, s session) {
+// summary tells what became of the packets. Recorded is nil if none were to be recorded.
+func (w *watch) summary(c dump.Counts, recorded *atomic.Uint64, s session) {
 	if !w.looks() {
 		return
 	}
-	done := "shown"
-	if w.write != "" {
-		done = "recorded"
+	done := fmt.Sprintf("%d shown", c.Shown)
+	if recorded != nil {
+		done = fmt.Sprintf("%d recorded", recorded.Load())
 	}
 	var received, missed uint64
 	for _, queue := range s.Counts() {
 		received += queue.Received
 		missed += queue.Lost + queue.Full
 	}
-	text := fmt.Sprintf("nfq: packets: %d %s, %d queued", c.Shown, done, received)
+	text := fmt.Sprintf("nfq: packets: %s, %d queued", done, received)
 	if w.filter != "" {
 		text += fmt.Sprintf(", %d not matched by the filter", c.Unmatched)
 	}

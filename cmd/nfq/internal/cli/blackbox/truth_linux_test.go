@@ -254,6 +254,9 @@ func TestFullDisk(t *testing.T) {
 	if len(got) < 90 || info.Size() > smallFile || info.Size() < smallFile-500 {
 		t.Errorf("%d packets in %d bytes", len(got), info.Size())
 	}
+	if want := fmt.Sprintf("packets: %d recorded,", len(got)); !strings.Contains(text, want) {
+		t.Errorf("%q says another number than the file has, %d", text, len(got))
+	}
 }
 
 // startSaying starts a command, and returns what sends all that it has said when it has ended.
