@@ -118,7 +118,6 @@ const (
 	stateOver                        // it has ended
 	stateEmptyPass                   // it ended undecided: what has no data passes
 	stateCut                         // there is data that was not copied
-	stateFallback                    // the answer is the Fallback
 	stateUnsure                      // the SYN is not acknowledged: the server may know an earlier one
 	stateAgreed                      // it is
 	stateFormer                      // while it is not, the server may have one that is accepted
