@@ -3,6 +3,7 @@
 package stat
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -293,6 +294,75 @@ func TestServeBounds(t *testing.T) {
 		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("client %d is still connected", i)
 		}
+		labtest.Must(t, c.Close())
+	}
+	cancel()
+	labtest.Must(t, <-served)
+}
+
+// TestServeOthers: clients that hold their connections keep nobody out, however long they may, and
+// only as many of them are let go as is needed.
+func TestServeOthers(t *testing.T) {
+	l := newLab(t)
+	listener, err := netlab.In(
+		l.host,
+		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
+	)
+	labtest.Must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	bounds := limits{request: time.Hour, answer: time.Hour, idle: time.Hour, connections: 3}
+	go func() { served <- serve(ctx, listener, NewMetrics(l.reader), bounds) }()
+	var clients []net.Conn
+	dial := func(request string) *bufio.ReadWriter {
+		c, err := netlab.In(
+			l.host,
+			func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) },
+		)
+		labtest.Must(t, err)
+		clients = append(clients, c)
+		labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = io.WriteString(c, request)
+		labtest.Must(t, err)
+		return bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
+	}
+	answered := func(c *bufio.ReadWriter) bool {
+		response, err := http.ReadResponse(c.Reader, nil)
+		if err != nil {
+			return false
+		}
+		body, err := io.ReadAll(response.Body)
+		return err == nil && bytes.Contains(body, []byte("nfqueue_backlog_packets"))
+	}
+	const get = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+	idle := dial(get)
+	if !answered(idle) {
+		t.Fatal("the first client gets no answer")
+	}
+	for range 10 {
+		dial("")
+		dial("GET /metr")
+		if !answered(dial(get)) {
+			t.Fatal("clients that ask for nothing keep another out")
+		}
+	}
+	if answered(idle) {
+		t.Error("a client is answered twice")
+	}
+	// Of three, the one goes that was quiet longest.
+	first, second := dial(get), dial(get)
+	if !answered(first) || !answered(second) {
+		t.Fatal("no answer")
+	}
+	for range 10 {
+		_, err := first.WriteString(get)
+		labtest.Must(t, errors.Join(err, first.Flush()))
+		if !answered(first) {
+			t.Fatal("a client that asks again and again is let go")
+		}
+		dial("")
+	}
+	for _, c := range clients {
 		labtest.Must(t, c.Close())
 	}
 	cancel()

@@ -9,11 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 // ListenAddress returns the address that is meant by a flag: without a host it is on loopback.
@@ -39,7 +40,7 @@ type limits struct {
 	request     time.Duration // from its first byte to its last
 	answer      time.Duration
 	idle        time.Duration // between requests
-	connections int           // more wait to be accepted
+	connections int           // for one more, the one is closed that was quiet longest
 }
 
 var defaultLimits = limits{
@@ -47,6 +48,34 @@ var defaultLimits = limits{
 	answer:      30 * time.Second,
 	idle:        time.Minute,
 	connections: 64,
+}
+
+// connections are those of a server. Clients that hold theirs without asking for anything cannot
+// keep others out.
+type connections struct {
+	limit int
+
+	mu    sync.Mutex
+	quiet []net.Conn // whose state has not changed for the longest time is first
+}
+
+// changed is http.Server.ConnState. It closes a connection if there are too many.
+func (c *connections) changed(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.quiet, conn); i >= 0 {
+		c.quiet = slices.Delete(c.quiet, i, i+1)
+	} else if state != http.StateNew {
+		return // closed below
+	}
+	if state == http.StateClosed {
+		return
+	}
+	if len(c.quiet) == c.limit {
+		_ = c.quiet[0].Close()
+		c.quiet = slices.Delete(c.quiet, 0, 1)
+	}
+	c.quiet = append(c.quiet, conn)
 }
 
 // Serve answers requests for /metrics until ctx ends, and closes the listener.
@@ -68,8 +97,9 @@ func serve(ctx context.Context, l net.Listener, m *Metrics, bounds limits) error
 			"<!DOCTYPE html><title>nfq stat</title><a href=\"/metrics\">metrics</a>\n",
 		)
 	})
+	open := connections{limit: bounds.connections}
 	server := &http.Server{
-		Handler: mux, MaxHeaderBytes: 16 << 10,
+		Handler: mux, MaxHeaderBytes: 16 << 10, ConnState: open.changed,
 		ReadTimeout: bounds.request, WriteTimeout: bounds.answer, IdleTimeout: bounds.idle,
 	}
 	stopped := make(chan struct{})
@@ -81,7 +111,7 @@ func serve(ctx context.Context, l net.Listener, m *Metrics, bounds limits) error
 			_ = server.Close()
 		}
 	})
-	err := server.Serve(netutil.LimitListener(l, bounds.connections))
+	err := server.Serve(l)
 	if !release() {
 		<-stopped
 	}
