@@ -25,6 +25,10 @@ const maxMethod = 32
 // 5.5).
 const ends = "\r\x00"
 
+// notInHost are characters that servers read differently in a host. Some decode percent-encoded
+// names (RFC 3986 section 3.2.2), others do not.
+const notInHost = " \t,/\\@?#%"
+
 // Parse reads the request that a stream begins with. With More, Host is set already if it
 // was seen. Nothing is allocated.
 func Parse(stream []byte) (r Request, status inspect.Status) {
@@ -43,6 +47,9 @@ func Parse(stream []byte) (r Request, status inspect.Status) {
 		return Request{}, inspect.Malformed
 	}
 	fromTarget := authority(r.Method, r.Target)
+	if bytes.ContainsAny(fromTarget, notInHost) {
+		return Request{}, inspect.Malformed
+	}
 	r.Host = hostOf(fromTarget)
 	named := false // by a Host field
 	for {
@@ -67,7 +74,7 @@ func Parse(stream []byte) (r Request, status inspect.Status) {
 		}
 		named = true
 		field := bytes.Trim(value, " \t")
-		if bytes.ContainsAny(field, " \t,/\\@?#") {
+		if bytes.ContainsAny(field, notInHost) {
 			return Request{}, inspect.Malformed
 		}
 		if len(fromTarget) == 0 { // RFC 9112 section 3.2.2

@@ -51,6 +51,9 @@ func TestParse(t *testing.T) {
 		{"GET / HTTP/1.1\r\nHost : a\r\n\r\n", "", inspect.Malformed},
 		{"GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", "", inspect.Malformed},
 		{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "", inspect.Malformed},
+		{"GET / HTTP/1.1\r\nHost: %61.example\r\n\r\n", "", inspect.Malformed},
+		{"GET http://%61.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n", "", inspect.Malformed},
+		{"GET http://a.example/%61 HTTP/1.1\r\nX: %61\r\n\r\n", "a.example", inspect.Complete},
 		{"GET / HTTP/1.1\r\nno field\r\n\r\n", "", inspect.Malformed},
 		{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", inspect.Other},
 		{"GET /\r\n", "", inspect.Other},
@@ -77,6 +80,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n"))
 	f.Add([]byte("GET http://abs.example:80/x HTTP/1.1\r\nHost: other\r\n\r\n"))
 	f.Add([]byte("CONNECT a:1 HTTP/1.1\nHost:[::1]:2\n\n"))
+	f.Add([]byte("GET http://%61bs.example/ HTTP/1.1\r\nHost: other\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, status := httphost.Parse(b)
 		if after, later := httphost.Parse(append(slices.Clone(b), "\n\n"...)); status != inspect.More &&
