@@ -11,7 +11,6 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
-	"github.com/chifflier/nfqueue-go/rules"
 )
 
 // costWorkload measures what a consumer takes of the machine.
@@ -75,23 +74,9 @@ func newMemory() *situation {
 }
 
 func (m *memory) prepare() (err error) {
-	if m.host, err = netlab.New(); err != nil {
+	if m.host, err = m.queueingHost(); err != nil {
 		return err
 	}
-	m.add(m.host.Close)
-	set, err := rules.Install(
-		rules.Config{NetNS: m.host.FD()},
-		rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true},
-	)
-	if err != nil {
-		return err
-	}
-	m.add(set.Close)
-	sink, err := listenSink(m.host, drainPort)
-	if err != nil {
-		return err
-	}
-	m.add(sink)
 	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), drainPort)
 	m.sender = &datagrams{host: m.host, to: to, segment: superStep}
 	m.add(m.sender.close)

@@ -12,9 +12,33 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
+	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
+
+// queueingHost makes a host whose own UDP packets go to queue 0. Those to drainPort of loopback then
+// reach a sink.
+func (c *closers) queueingHost() (*netlab.Host, error) {
+	host, err := netlab.New()
+	if err != nil {
+		return nil, err
+	}
+	c.add(host.Close)
+	rule := rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true}
+	set, err := rules.Install(rules.Config{NetNS: host.FD()}, rule)
+	if err != nil {
+		return nil, err
+	}
+	c.add(set.Close)
+	sink, err := listenSink(host, drainPort)
+	if err != nil {
+		return nil, err
+	}
+	c.add(sink)
+	return host, nil
+}
 
 // listenSink opens a socket on a port of host that nobody reads. It takes super-packets whole, and
 // throws away what does not fit into the smallest buffer there is: the least work for a packet that

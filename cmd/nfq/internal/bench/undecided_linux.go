@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/figure"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
-	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,21 +51,9 @@ type undecidedMemory struct {
 }
 
 func (u *undecidedMemory) prepare() (err error) {
-	if u.host, err = netlab.New(); err != nil {
+	if u.host, err = u.queueingHost(); err != nil {
 		return err
 	}
-	u.add(u.host.Close)
-	rule := rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP, NoBypass: true}
-	set, err := rules.Install(rules.Config{NetNS: u.host.FD()}, rule)
-	if err != nil {
-		return err
-	}
-	u.add(set.Close)
-	sink, err := listenSink(u.host, drainPort)
-	if err != nil {
-		return err
-	}
-	u.add(sink)
 	u.fd, err = netlab.In(u.host, func() (int, error) {
 		return unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	})
