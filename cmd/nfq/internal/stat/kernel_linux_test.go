@@ -36,7 +36,8 @@ type lab struct {
 	reader *Reader
 }
 
-func newLab(t *testing.T) *lab {
+// queueingHost makes a host that queues packets to the ports 5 and 6 to queues of these numbers.
+func queueingHost(t *testing.T) *netlab.Host {
 	h := labtest.Host(t)
 	var all []rules.Rule
 	for _, text := range []string{"out udp dport 5 queue 5", "out udp dport 6 queue 6"} {
@@ -47,6 +48,11 @@ func newLab(t *testing.T) *lab {
 	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Must(t, set.Close()) })
+	return h
+}
+
+func newLab(t *testing.T) *lab {
+	h := queueingHost(t)
 	for _, cfg := range []nfqueue.Config{{Queue: 5, MaxLen: 4},
 		{Queue: 6, CopyMode: nfqueue.CopyMeta, ReadBuffer: 4096}} {
 		cfg.NetNS = h.FD()
@@ -169,16 +175,7 @@ func TestMetrics(t *testing.T) {
 // to both: only the count of the first grows, and nothing that the kernel counts late lets it
 // shrink.
 func TestDecided(t *testing.T) {
-	h := labtest.Host(t)
-	var all []rules.Rule
-	for _, text := range []string{"out udp dport 5 queue 5", "out udp dport 6 queue 6"} {
-		r, err := rules.Parse(text)
-		labtest.Must(t, err)
-		all = append(all, r)
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Must(t, set.Close()) })
+	h := queueingHost(t)
 	l := &lab{h, &Reader{NetNS: labtest.NetNS(t, h)}}
 	hung, err := nfqueue.Open(
 		nfqueue.Config{Queue: 5, NetNS: h.FD(), ReadBuffer: 4096, CopyMode: nfqueue.CopyMeta},

@@ -119,35 +119,25 @@ type flow struct {
 // flowTo makes a flow from the client to a port of the server.
 func flowTo(t *testing.T, n *netlab.Network, port uint16) *flow {
 	t.Helper()
-	to, err := netlab.In(n.Server, func() (*net.UDPConn, error) {
-		return net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Server4, port)))
-	})
-	labtest.Must(t, err)
-	from, err := netlab.In(n.Client, func() (*net.UDPConn, error) {
-		return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Server4, port)))
-	})
-	labtest.Must(t, err)
-	t.Cleanup(func() {
-		_ = to.Close()
-		_ = from.Close()
-	})
-	labtest.Must(t, to.SetDeadline(time.Now().Add(time.Minute)))
-	return &flow{t, from, to}
+	return newFlow(t, n.Client, n.Server, netip.AddrPortFrom(n.Server4, port))
 }
 
 // loopback makes a flow to a port within a host.
 func loopback(t *testing.T, host *netlab.Host, port uint16) *flow {
 	t.Helper()
-	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
-	to, err := netlab.In(
-		host,
-		func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)) },
-	)
+	return newFlow(t, host, host, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port))
+}
+
+func newFlow(t *testing.T, client, server *netlab.Host, at netip.AddrPort) *flow {
+	t.Helper()
+	address := net.UDPAddrFromAddrPort(at)
+	to, err := netlab.In(server, func() (*net.UDPConn, error) {
+		return net.ListenUDP("udp", address)
+	})
 	labtest.Must(t, err)
-	from, err := netlab.In(
-		host,
-		func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at)) },
-	)
+	from, err := netlab.In(client, func() (*net.UDPConn, error) {
+		return net.DialUDP("udp", nil, address)
+	})
 	labtest.Must(t, err)
 	t.Cleanup(func() {
 		_ = to.Close()
