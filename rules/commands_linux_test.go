@@ -166,6 +166,18 @@ func TestFragmentCommands(t *testing.T) {
 	}
 }
 
+// TestOffloadCommands: as TestOffloadPortsAgainBehind, with iptables.
+func TestOffloadCommands(t *testing.T) {
+	n := labtest.Routed(t)
+	p := programs[1]
+	p.need(t)
+	drop := labtest.Chain(t, n.Middle, netlab.Inet, netlab.Forward, 100)
+	lines, err := p.print(parse(t, portsAgain))
+	labtest.Must(t, err)
+	run(t, n.Middle, strings.Join(lines, "\n"))
+	usePortsAgain(t, n, drop)
+}
+
 // TestSenderCommands: what the kernel sends by itself has no sender, and so no other one.
 func TestSenderCommands(t *testing.T) {
 	n := labtest.Pair(t)

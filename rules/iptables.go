@@ -5,7 +5,9 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go"
@@ -34,7 +36,9 @@ var iptablesTables = []struct {
 //
 // For an Offload they do all but two things: the packet that is repeated keeps its mark, and
 // nothing catches packets that were queued before their connection was decided and that the
-// handler accepts one by one. For FirstPackets and FirstBytes older connections never match. A
+// handler accepts one by one. One command is for the table behind: a SYN makes a connection
+// undecided there. At prerouting and postrouting there is none, and a SYN that is queued behind
+// packets of a decided connection with the same ports may inherit the decision. For FirstPackets and FirstBytes older connections never match. A
 // negated UID or GID comes with a range of all others, which has to be made narrower in a user
 // namespace that maps fewer.
 func (r Rule) IPTables() ([]string, error) {
@@ -54,20 +58,28 @@ func (r Rule) IPTables() ([]string, error) {
 			"only, at priority 0 of input, forward and output; use that or NoReject")}
 	}
 	var lines []string
+	add := func(f nfqueue.Family, table string, args []string) {
+		args = append([]string{iptablesProgram(f), "-t", table, "-A",
+			strings.ToUpper(r.Hook.String())}, args...)
+		for i, a := range args {
+			args[i] = word.Quote(a)
+		}
+		lines = append(lines, strings.Join(args, " "))
+	}
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
-		if n := r.network(); (n == 0 || n == f) && r.iptablesMatches(f) {
-			rules := r.Offload.iptablesSteps(f)
-			for _, one := range r.multiports() {
-				rules = append(rules, one.iptablesArgs())
+		if n := r.network(); n != 0 && n != f || !r.iptablesMatches(f) {
+			continue
+		}
+		if o := r.Offload; o != (Offload{}) {
+			for _, args := range o.iptablesSteps(f) {
+				add(f, table, args)
 			}
-			for _, args := range rules {
-				args = append([]string{iptablesProgram(f), "-t", table, "-A",
-					strings.ToUpper(r.Hook.String())}, args...)
-				for i, a := range args {
-					args[i] = word.Quote(a)
-				}
-				lines = append(lines, strings.Join(args, " "))
+			if behind := r.iptablesTableBehind(); behind != "" {
+				add(f, behind, o.iptablesStep(step{only: reopening, do: undecide}, f))
 			}
+		}
+		for _, one := range r.multiports() {
+			add(f, table, one.iptablesArgs())
 		}
 	}
 	return lines, nil
@@ -111,6 +123,18 @@ func (r Rule) iptablesTable() (string, error) {
 	}
 	return "", &FieldError{"Priority", fmt.Errorf("at %v iptables has only the priorities %s",
 		r.Hook, strings.Join(possible, ", "))}
+}
+
+// iptablesTableBehind returns the table that packets pass behind the queue, empty if there is none.
+func (r Rule) iptablesTableBehind() string {
+	next := int32(math.MaxInt32)
+	name := ""
+	for _, t := range iptablesTables {
+		if t.priority > r.Priority && t.priority < next && slices.Contains(t.hooks, r.Hook) {
+			next, name = t.priority, t.name
+		}
+	}
+	return name
 }
 
 // iptablesLacks returns an error for what iptables has no option for.
@@ -312,9 +336,6 @@ func iptablesCounted(mode string, limit uint64) []string {
 
 // iptablesSteps returns the matches and targets of the rules that carry out decisions.
 func (o Offload) iptablesSteps(f nfqueue.Family) [][]string {
-	if o == (Offload{}) {
-		return nil
-	}
 	var all [][]string
 	saved := false
 	for _, s := range o.steps() {
@@ -347,6 +368,8 @@ func (o Offload) iptablesStep(s step, f nfqueue.Family) []string {
 	}
 	args := []string{"-m", match, "--mark", markText(o.bits(s.on), o.Mask)}
 	switch {
+	case s.do == pass: // the mark stays anyway
+		return nil
 	case s.only == unmarked:
 		args = append(args, "-m", "mark", "--mark", markText(0, o.Mask))
 	case s.only == tcpSegments:

@@ -184,14 +184,16 @@ func nftBits(what string, value, mask uint32, not bool) string {
 	return fmt.Sprintf("%s %#x", what, value)
 }
 
+// nftOpens matches a SYN.
+const nftOpens = "tcp flags & (fin | syn | rst | ack) == syn"
+
 // nftStep returns the matches and statements of a step.
 func (o Offload) nftStep(s step) string {
 	var words []string
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	switch {
 	case s.only == reopening:
-		add("tcp flags & (fin | syn | rst | ack) == syn %s ct state established",
-			nftBits("meta mark", 0, o.Mask, false))
+		add("%s %s ct state established", nftOpens, nftBits("meta mark", 0, o.Mask, false))
 	case s.only == unblocked:
 		add("%s", nftBits("ct mark", 0, o.bits(decidedDrop), false))
 	case s.repeated:
@@ -202,6 +204,8 @@ func (o Offload) nftStep(s step) string {
 	switch s.only {
 	case unmarked:
 		add("%s", nftBits("meta mark", 0, o.Mask, false))
+	case opening:
+		add(nftOpens)
 	case tcpSegments:
 		add("meta l4proto tcp")
 	case tcpResets:
@@ -218,11 +222,11 @@ func (o Offload) nftStep(s step) string {
 	case s.do == save:
 		add("ct mark set ct mark & %#x | %#x", ^o.Mask, o.bits(s.on))
 		return strings.Join(words, " ")
-	case s.repeated:
+	case s.repeated && s.do != pass:
 		add("meta mark set meta mark & %#x", ^o.Mask)
 	}
 	add("%s", [...]string{
-		accept: "accept", drop: "drop", reset: "reject with tcp reset",
+		pass: "accept", accept: "accept", drop: "drop", reset: "reject with tcp reset",
 		unreachable: "reject with icmpx type port-unreachable",
 	}[s.do])
 	return strings.Join(words, " ")

@@ -35,7 +35,8 @@ import (
 // handler accepts them one by one. The zero value offloads nothing.
 //
 // A SYN that opens a connection with the ports of a decided one makes it undecided, also where
-// conntrack goes on with the same entry.
+// conntrack goes on with the same entry. It does so before the queue and, in the second chain,
+// behind it: packets of the decided connection may have been queued before it.
 //
 // This uses connection tracking (conntrack) and works on kernels with and without
 // NETFILTER_NETLINK_GLUE_CT. Conntrack forgets a connection whose first packet does not
@@ -163,6 +164,7 @@ const (
 	unmarked             // nobody has just decided anew
 	unblocked            // neither dropped nor rejected
 	reopening            // a SYN with the ports of an earlier connection, undecided itself
+	opening              // a SYN
 	tcpSegments          //
 	tcpResets            // the end of a connection, also what a reset has just made
 	icmpErrors           // about a connection, also what unreachable has just made
@@ -175,6 +177,7 @@ type action int
 const (
 	undecide action = iota // take the mark off the connection, and go on
 	save                   // put the mark on the connection, and go on
+	pass                   // accept, and leave the mark to the chain behind
 	accept
 	drop
 	reset       // reject TCP
@@ -202,6 +205,7 @@ func (o Offload) steps() []step {
 		steps = append(steps, step{on: decidedReject, repeated: true, do: save})
 	}
 	steps = append(steps,
+		step{on: decidedAccept, repeated: true, only: opening, do: pass},
 		step{on: decidedAccept, repeated: true, do: accept},
 		step{on: decidedDrop, repeated: true, do: drop},
 	)
@@ -215,9 +219,14 @@ func (o Offload) steps() []step {
 }
 
 // stepsBehind are the rules of the chain behind, for packets that were queued before
-// their connection was decided. All other packets come by too, and need one rule.
+// their connection was decided, and for a SYN behind such. Its own mark tells whether it is what
+// decides anew. All other packets come by too.
 func (o Offload) stepsBehind() []step {
-	steps := []step{{only: unblocked, do: accept}}
+	steps := []step{
+		{only: reopening, do: undecide},
+		{on: decidedAccept, repeated: true, do: accept},
+		{only: unblocked, do: accept},
+	}
 	if !o.NoReject {
 		steps = append(steps, passEnds...)
 	}

@@ -24,10 +24,7 @@ func (o Offload) parts(s step) []part {
 	var m matcher
 	switch {
 	case s.only == reopening: // few packets are SYN, so that comes first
-		m.protocol(TCP, expr.CmpOpEq)
-		m.transport("TCP flags", 13, 1)
-		m.mask("TCP flags", []byte{tcpOpens})
-		m.compare("TCP flags", expr.CmpOpEq, []byte{tcpSYN})
+		m.opens()
 		m.mark(0, o.Mask, expr.CmpOpEq)
 		m.ctState(CTEstablished, expr.CmpOpEq)
 	case s.only == unblocked:
@@ -40,6 +37,8 @@ func (o Offload) parts(s step) []part {
 	switch s.only {
 	case unmarked:
 		m.mark(0, o.Mask, expr.CmpOpEq)
+	case opening:
+		m.opens()
 	case tcpSegments:
 		m.protocol(TCP, expr.CmpOpEq)
 	case tcpResets:
@@ -54,7 +53,7 @@ func (o Offload) parts(s step) []part {
 		m.protocol(ICMPv6, expr.CmpOpEq)
 		m.ctState(CTRelated, expr.CmpOpEq)
 	}
-	if s.repeated && s.do != save {
+	if s.repeated && s.do != save && s.do != pass {
 		m.clearMark(o.Mask)
 	}
 	switch s.do {
@@ -62,7 +61,7 @@ func (o Offload) parts(s step) []part {
 		m.setCTMark(0, o.Mask)
 	case save:
 		m.setCTMark(o.bits(s.on), o.Mask)
-	case accept:
+	case pass, accept:
 		m.add("verdict", &expr.Verdict{Kind: expr.VerdictAccept})
 	case drop:
 		m.add("verdict", &expr.Verdict{Kind: expr.VerdictDrop})
@@ -74,6 +73,14 @@ func (o Offload) parts(s step) []part {
 		})
 	}
 	return m.parts
+}
+
+// opens matches a SYN.
+func (m *matcher) opens() {
+	m.protocol(TCP, expr.CmpOpEq)
+	m.transport("TCP flags", 13, 1)
+	m.mask("TCP flags", []byte{tcpOpens})
+	m.compare("TCP flags", expr.CmpOpEq, []byte{tcpSYN})
 }
 
 // setCTMark sets bits in the mark of the connection.

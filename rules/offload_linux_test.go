@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
@@ -307,6 +309,112 @@ func TestOffloadPortsAgain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOffloadPortsAgainBehind: a SYN that waits behind a packet of the decided connection makes the
+// connection undecided when it leaves, unless it is what decides anew.
+func TestOffloadPortsAgainBehind(t *testing.T) {
+	n := labtest.Routed(t)
+	drop := labtest.Chain(t, n.Middle, netlab.Inet, netlab.Forward, 100)
+	install(t, n.Middle, portsAgain)
+	usePortsAgain(t, n, drop)
+}
+
+// portsAgain is the rule for usePortsAgain.
+const portsAgain = "forward tcp port 2000 offload"
+
+// usePortsAgain uses the ports of decided connections again while their last packets are queued. The
+// chain is of the router, behind the queue, and not used otherwise.
+func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
+	t.Helper()
+	offload := rules.DefaultOffload
+	var waits atomic.Bool
+	waiting := make(chan *nfqueue.Held)
+	seen := serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
+		tcp, _ := p.Transport()
+		switch syn := tcp.Header[13] == byte(nfqueuetest.SYN); {
+		case waits.Load() && syn, string(tcp.Body) == "fine" && waits.CompareAndSwap(false, true):
+			waiting <- p.Defer()
+			return nfqueue.Deferred
+		case waits.Load():
+			return nfqueue.Drop // what is sent again
+		}
+		if bytes.Contains(p.Payload(), []byte("ping")) {
+			return offload.Reject(p)
+		}
+		return nfqueue.Accept
+	})
+	for name, e := range families(n) {
+		for _, anew := range []bool{false, true} {
+			e := e.anew(2000)
+			c, s, err := e.stream(t, n)
+			labtest.Must(t, err)
+			exchange(t, c, s, "before")
+			acknowledged(t, s)
+			labtest.Must(t, say(s, "fine"))
+			last := <-waiting
+			forget(t, c, s)
+			type stream struct {
+				c, s *net.TCPConn
+				err  error
+			}
+			again := make(chan stream)
+			go func() {
+				c, s, err := e.stream(t, n)
+				again <- stream{c, s, err}
+			}()
+			syn := <-waiting
+			waits.Store(false)
+			lost := labtest.Rule(t, drop, netlab.L4Proto(unix.IPPROTO_TCP), netlab.SrcPort(2000), netlab.Drop())
+			labtest.Must(t, last.Resolve(offload.Accept(last.Packet())))
+			labtest.Must(t, lost.Delete())
+			v := nfqueue.Accept
+			if anew {
+				v = offload.Accept(syn.Packet())
+			}
+			labtest.Must(t, syn.Resolve(v))
+			next := <-again
+			labtest.Must(t, next.err)
+			before := seen.Load()
+			if anew {
+				exchange(t, next.c, next.s, "ping")
+				if got := seen.Load(); got != before {
+					t.Errorf("%s: %d packets were queued", name, got-before)
+				}
+				continue
+			}
+			labtest.Must(t, say(next.c, "ping"))
+			if _, err := next.c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+				t.Errorf("%s: read: %v, want ECONNRESET", name, err)
+			}
+			wantNothing(t, next.s)
+		}
+	}
+}
+
+// acknowledged waits until the other end has acknowledged all.
+func acknowledged(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	labtest.Must(t, err)
+	for left := 1; left > 0; runtime.Gosched() {
+		e := raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+		labtest.Must(t, errors.Join(e, err))
+	}
+}
+
+// forget ends connections without a packet.
+func forget(t *testing.T, ends ...*net.TCPConn) {
+	t.Helper()
+	for _, end := range ends {
+		raw, err := end.SyscallConn()
+		labtest.Must(t, err)
+		e := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1)
+		})
+		labtest.Must(t, errors.Join(e, err))
+		end.Close()
 	}
 }
 

@@ -94,6 +94,7 @@ nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4prot
 nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x10000000 ct mark set ct mark & 0xcfffffff | 0x10000000'
 nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x20000000 ct mark set ct mark & 0xcfffffff | 0x20000000'
 nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x30000000 ct mark set ct mark & 0xcfffffff | 0x30000000'
+nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x10000000 tcp flags & (fin | syn | rst | ack) == syn accept'
 nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x10000000 meta mark set meta mark & 0xcfffffff accept'
 nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x20000000 meta mark set meta mark & 0xcfffffff drop'
 nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x30000000 meta l4proto tcp meta mark set meta mark & 0xcfffffff reject with tcp reset'
@@ -101,6 +102,8 @@ nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x30000000 meta mark
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x20000000 drop'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
+nft 'add rule inet nfqueue output.decided tcp flags & (fin | syn | rst | ack) == syn meta mark & 0x30000000 == 0x0 ct state established ct mark set ct mark & 0xcfffffff'
+nft 'add rule inet nfqueue output.decided meta mark & 0x30000000 == 0x10000000 meta mark set meta mark & 0xcfffffff accept'
 nft 'add rule inet nfqueue output.decided ct mark & 0x20000000 == 0x0 accept'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 tcp flags & rst == rst accept'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto icmp ct state related accept'
@@ -122,6 +125,7 @@ ip6tables -t filter -A OUTPUT -m mark --mark 0x30000000/0x30000000 -j REJECT --r
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x20000000/0x30000000 -j DROP
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -j REJECT --reject-with tcp-reset
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -j REJECT --reject-with icmp6-port-unreachable
+ip6tables -t security -A OUTPUT -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
 ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queue-num 0 --queue-bypass`},
 	} {
 		lines, err := c.print()
