@@ -43,9 +43,13 @@ func (a Answer) String() string {
 // Offload turns the decision about a connection into the verdict for one of its packets.
 // An implementation sets what makes the kernel decide the rest of the connection itself,
 // a mark for example, so that later packets do not reach the queue. Every packet of a decided
-// connection that was queued all the same is shown to it. A SYN that takes the place of a
-// connection is repeated once (nfqueue.Repeat), so that rules can undecide it. The methods are
-// called from several goroutines at a time, each with a packet of its own.
+// connection that was queued all the same is shown to it. The methods are called from several
+// goroutines at a time, each with a packet of its own.
+//
+// A SYN that opens another connection with the same addresses and ports is accepted without it:
+// what carries out decisions must undecide the connection when that leaves the queue, because
+// verdicts for packets that were queued before it may have decided it meanwhile. The rules of
+// rules.Offload do that.
 type Offload interface {
 	// Accept returns the verdict for a packet of a connection that is accepted.
 	Accept(p *nfqueue.Packet) nfqueue.Verdict

@@ -103,28 +103,28 @@ func TestOffload(t *testing.T) {
 	}
 }
 
-// The rules see a SYN once more that takes the place of a decided connection.
-func TestOffloadPortsAgain(t *testing.T) {
+// Several SYN that wait together, with the ports of a decided connection, pass the queue once.
+func TestPortsAgainTogether(t *testing.T) {
 	e := ends4
-	for _, offload := range []connection.Offload{marks{}, nil} {
-		for _, text := range []string{"good\n", "bad\n", "go"} {
-			l := newLab(t, connection.Config{Hold: true, Offload: offload}, line)
-			l.open(e)
-			for _, p := range [][]byte{e.data(0, text),
-				e.reverse().tcp("A", peerISN+1, isn+1+uint32(len(text)), "")} {
-				l.k.Send(0, nfqueuetest.Spec{Payload: p, Match: func(nfqueuetest.Spec) bool { return false }})
-			}
-			want := 1
-			if offload != nil {
-				want = 2
-			}
-			r := l.send(e.tcp("S", 500, 0, "")).Result()
-			if !r.Passed || r.Verdict != nfqueue.Accept || len(r.Hops) != want {
-				t.Errorf("%T, %q: a SYN was queued %d times, want %d: %+v", offload, text, len(r.Hops),
-					want, r)
-			}
-			l.passes(e.reverse().tcp("SA", 6, 501, ""))
-			l.passes(e.tcp("A", 501, 7, "good\n"))
+	tr := connection.New(connection.Config{Hold: true, Offload: marks{}}, connection.HandlerFunc(line))
+	k := nfqueuetest.NewKernel(t)
+	served, more := make(chan struct{}), make(chan struct{})
+	k.Serve(nfqueue.Config{}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		served <- struct{}{}
+		<-more
+		return tr.ServePacket(p)
+	}))
+	var flights []*nfqueuetest.Flight
+	for seq := range uint32(3) {
+		flights = append(flights, k.Send(0, nfqueuetest.Spec{Payload: e.tcp("S", 1000*seq, 0, "")}))
+	}
+	for range flights {
+		<-served
+		more <- struct{}{}
+	}
+	for i, f := range flights {
+		if r := f.Result(); !r.Passed || len(r.Hops) != 1 {
+			t.Errorf("SYN %d: %+v", i, r)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -86,8 +87,8 @@ func TestHostileClient(t *testing.T) {
 	}
 }
 
-// A SYN that the server takes no notice of ends no accepted connection. From then on it passes
-// packet by packet: no answer of the server tells that it has not ended since.
+// A SYN that the server takes no notice of ends no accepted connection, nor do others behind it. From
+// then on it passes packet by packet: no answer of the server tells that it has not ended since.
 func TestSpoofedSYN(t *testing.T) {
 	n := newRouter(t, connection.Config{Hold: true}, line, nil)
 	at := netip.AddrPortFrom(n.Server4, 443)
@@ -118,8 +119,50 @@ func TestSpoofedSYN(t *testing.T) {
 			t.Errorf("SYN %d: %d packets were queued behind it", i, got)
 		}
 	}
-	if s := n.Stats(); s.Accepted != 1 || s.Ignored != 0 || s.Dropped != 0 {
+	if s := n.Stats(); s.Accepted != 1 || s.Ignored != 2 || s.Dropped != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// When an accepted connection has ended, and nobody has seen that, a client cannot have the server
+// answer one SYN while the Tracker waits for the answer to another.
+func TestTwoSYNsBehindAccepted(t *testing.T) {
+	const first, second, third = 1000000, 2000000, 3000000
+	var n *router
+	n = newRouter(t, connection.Config{Hold: true}, line, func(p *nfqueue.Packet) {
+		tcp, ok := p.Transport()
+		for ok && binary.BigEndian.Uint32(tcp.Header[4:]) == second && t.Context().Err() == nil &&
+			n.queue.Stats().Kernel.Backlog < 2 {
+			runtime.Gosched()
+		}
+	})
+	send, acks := rawClient(t, n.Network)
+	for _, e := range []ends{
+		{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)},
+		{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)},
+	} {
+		l := listen(t, n.Network, e.server)
+		send(e.tcp("S", first, 0, ""))
+		ack := <-acks
+		send(e.tcp("A", first+1, ack, "good\n"))
+		s, err := l.Accept()
+		labtest.Must(t, err)
+		if got := hears(s, 5, patience); got != "good\n" {
+			t.Fatalf("%v: heard %q", e.server, got)
+		}
+		send(e.tcp("R", first+6, 0, ""))
+		send(e.tcp("S", second, 0, ""))
+		send(e.tcp("S", third, 0, ""))
+		s.Close()
+		ack = <-acks
+		send(e.tcp("A", second+1, ack, ""))
+		s, err = l.Accept()
+		labtest.Must(t, err)
+		send(e.tcp("A", second+1, ack, "bad\n"))
+		if got := hears(s, 1, 200*time.Millisecond); got != "" {
+			t.Errorf("%v: heard %q", e.server, got)
+		}
+		s.Close()
 	}
 }
 

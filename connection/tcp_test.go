@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chifflier/nfqueue-go/connection"
@@ -415,7 +416,7 @@ func TestSecondSYN(t *testing.T) {
 }
 
 // A SYN that the server takes no notice of does not end an accepted connection. One that it
-// acknowledges opens another.
+// acknowledges opens another. Until then no other one passes.
 func TestSYNIntoAccepted(t *testing.T) {
 	for name, e := range families {
 		l := newLab(t, connection.Config{Hold: true, MaxPackets: 10}, line)
@@ -424,21 +425,66 @@ func TestSYNIntoAccepted(t *testing.T) {
 		l.passes(e.tcp("A", isn+6, peerISN+1, ""))
 		l.passes(e.reverse().tcp("A", peerISN+1, isn+6, ""))
 		for i := range 20 {
-			l.passes(e.tcp("S", isn+5000+uint32(i), 0, ""))
+			l.passes(e.tcp("S", isn+5000, 0, ""))
+			l.dropped(e.tcp("S", isn+5001+uint32(i), 0, ""))
 			l.passes(e.reverse().tcp("A", peerISN+1, isn+6, "")) // RFC 5961 section 4
 			l.passes(e.data(5+i, "x"))
 			l.passes(e.reply(i, "y"))
 		}
 		for range 20 {
-			l.passes(e.tcp("S", isn+5019, 0, ""))
+			l.passes(e.tcp("S", isn+5000, 0, ""))
 			l.passes(e.data(25, "z"))
 		}
-		l.passes(e.reverse().tcp("SA", 50, isn+5020, ""))
-		l.dropped(e.tcp("A", isn+5020, 51, "bad\n"))
-		if s := l.Stats(); s.Accepted != 1 || s.Dropped != 1 || s.Ignored != 0 {
+		l.passes(e.reverse().tcp("SA", 50, isn+5001, ""))
+		l.dropped(e.tcp("A", isn+5001, 51, "bad\n"))
+		if s := l.Stats(); s.Accepted != 1 || s.Dropped != 1 || s.Ignored != 20 {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
+}
+
+// Whatever shows that the server knows of a SYN ends what was accepted before, also if its answer
+// to the SYN is lost.
+func TestSYNBehindAccepted(t *testing.T) {
+	e := ends4
+	for name, c := range map[string]struct {
+		between, answer [][]byte
+	}{
+		"acknowledged": {nil, [][]byte{e.reverse().tcp("A", 51, isn+5001, "")}},
+		"refused":      {nil, [][]byte{e.reverse().tcp("RA", 0, isn+5001, "")}},
+		"after a SYN of the server": {[][]byte{e.reverse().tcp("S", 5, 0, "")},
+			[][]byte{e.reverse().tcp("SA", 50, isn+5001, "")}},
+		"both ends": {[][]byte{e.reverse().tcp("S", 5, 0, "")},
+			[][]byte{e.tcp("SA", isn+5000, 6, ""), e.reverse().tcp("SA", 5, isn+5001, "")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true, Timeout: 100 * time.Millisecond}, line)
+			l.open(e)
+			l.passes(e.data(0, "good\n"))
+			l.passes(e.acknowledges(5))
+			for _, p := range append(append([][]byte{e.tcp("S", isn+5000, 0, "")}, c.between...), c.answer...) {
+				l.passes(p)
+			}
+			l.dropped(e.tcp("A", isn+5001, 51, "bad\n"))
+		})
+	}
+}
+
+// A client may give up a SYN that nobody answered, and send another.
+func TestSYNInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := ends4
+		l := newLab(t, connection.Config{Hold: true}, line)
+		l.open(e)
+		l.passes(e.data(0, "good\n"))
+		l.passes(e.acknowledges(5))
+		l.passes(e.tcp("S", isn+5000, 0, ""))
+		l.dropped(e.tcp("S", isn+6000, 0, ""))
+		time.Sleep(time.Minute)
+		l.passes(e.tcp("S", isn+6000, 0, ""))
+		l.passes(e.reverse().tcp("SA", 50, isn+6001, ""))
+		l.dropped(e.tcp("A", isn+6001, 51, "bad\n"))
+	})
 }
 
 // The client remains the one who is heard, whatever comes with the address of the server.

@@ -82,16 +82,20 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	k, down := keyOf(&flow)
 	c := t.conns[k]
 	var inherited state
-	replaces := false
 	switch {
 	case c == nil:
 	case t.stale(c):
 		t.forget(c, limitTime)
 		c = nil
 	case c.replacedBy(&seg, c.direction(down)):
+		if c.mayBeFormer() && c.direction(down) == Original && t.now-c.since < openingTimeout {
+			// The server might go on with either, and what it says tells of one only.
+			t.stats.ignored.Add(1)
+			return nfqueue.Drop
+		}
 		inherited = c.successor(c.direction(down))
 		t.forget(c, limitReplaced)
-		c, replaces = nil, true
+		c = nil
 	}
 	if c == nil {
 		c = t.open(p, &flow, k, down, &seg)
@@ -106,26 +110,11 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	}
 	switch {
 	case c.answer == More && !t.overdue(c):
-		v := t.follow(c, p, &seg, dir)
-		if replaces && c.answer == More && v == nfqueue.Accept {
-			return t.afresh()
-		}
-		return v
+		return t.follow(c, p, &seg, dir)
 	case c.state&stateUnproven != 0:
 		return t.prove(c, p, &seg, dir)
 	}
 	return t.decided(c, p, &seg, dir)
-}
-
-// afresh returns the verdict for a SYN that takes the place of another connection. Rules have
-// taken the mark of that one off when the SYN came, but its last packets, which were queued then,
-// have had it set since if conntrack takes both for one. So they see the SYN again. It then comes as
-// one that was sent again.
-func (t *Tracker) afresh() nfqueue.Verdict {
-	if _, ok := t.cfg.Offload.(plain); ok {
-		return nfqueue.Accept
-	}
-	return nfqueue.Repeat
 }
 
 // direction returns the direction of a packet, see keyOf.
@@ -154,22 +143,39 @@ func (c *Conn) replacedBy(s *segment, d Direction) bool {
 	}
 	// Both ends may open a connection at the same time (RFC 9293 section 3.5). While this one
 	// lasts its client must not become the one who answers.
-	return c.state&stateAnswered != 0 && c.answer == Accept && (!side.known || s.seq+1 != side.base)
+	return c.mayBeFormer() ||
+		c.state&stateAnswered != 0 && c.answer == Accept && (!side.known || s.seq+1 != side.base)
+}
+
+// mayBeFormer reports whether the server may still have an accepted connection in the place of c,
+// whose SYN it has not acknowledged.
+func (c *Conn) mayBeFormer() bool {
+	return c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure
+}
+
+// answersSYN reports whether a segment shows that its sender knows of a SYN, and so of no
+// connection before that.
+func (c *Conn) answersSYN(s *segment, d Direction) bool {
+	return s.flags&flagACK != 0 && (d == Reply || c.state&stateBoth != 0) &&
+		(s.flags&flagSYN != 0 || s.ack == c.sides[1-d].base)
 }
 
 // successor returns what is to be known of the connection that a SYN of a direction opens with
 // the addresses and ports of c. Its receiver takes no notice of the SYN if it still has c.
 func (c *Conn) successor(d Direction) state {
+	both := c.state & stateBoth
+	if d == Reply {
+		both = stateBoth
+	}
 	switch {
-	case c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure,
-		c.answer == Accept && c.state&stateUnproven == 0 && !c.closed():
+	case c.mayBeFormer():
+		return stateFormer | both
+	case c.answer == Accept && c.state&stateUnproven == 0 && !c.closed():
 		return stateFormer
 	case c.answer == Accept, c.state&stateSYN == 0 && d == Original:
 		return 0
-	case d == Reply:
-		return stateBoth
 	}
-	return c.state & stateBoth
+	return both
 }
 
 // handshake learns from the packets that open a TCP connection.
@@ -256,9 +262,13 @@ func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *
 
 // follow adds a packet to an undecided connection, and asks the handler if that is news.
 func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
-	if c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure {
+	if c.mayBeFormer() {
 		// Anybody can send a SYN on the ports of a connection, and must not end it by that.
-		if c.handshake(s, d); c.state&stateUnsure != 0 && s.flags&flagSYN == 0 {
+		c.handshake(s, d)
+		if c.answersSYN(s, d) {
+			c.state &^= stateFormer
+		}
+		if c.mayBeFormer() && s.flags&flagSYN == 0 {
 			return nfqueue.Accept
 		}
 	}
@@ -267,7 +277,7 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 		return nfqueue.Drop
 	}
 	first := c.packets == 0
-	if first || c.state&(stateFormer|stateUnsure) != stateFormer|stateUnsure {
+	if first || !c.mayBeFormer() {
 		c.packets++
 	}
 	var news News
