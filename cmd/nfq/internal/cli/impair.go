@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -153,6 +154,10 @@ func (f *impairFlags) config(flags *pflag.FlagSet, args []string) (cfg impair.Co
 			return cfg, err
 		}
 		for i := range cfg.Rules[impair.Back] {
+			if cfg.Rules[impair.Back][i].Queue == math.MaxUint16 {
+				return cfg, errors.New("the answers need the queue behind that of the rule, and " +
+					"65535 is the last; name a lower one, or none")
+			}
 			cfg.Rules[impair.Back][i].Queue++
 		}
 	}

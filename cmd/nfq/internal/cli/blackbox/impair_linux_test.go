@@ -253,6 +253,7 @@ func TestImpairUsage(t *testing.T) {
 		{"--loss 5% --both --back loss out udp", "exclude each other"},
 		{"--back los out udp", `--back "los": at "los" (column 1): no such setting; did you mean "loss"`},
 		{"--loss 5% out udp queue 1-4", "a rule for several queues"},
+		{"--loss 5% --both out udp queue 65535", "65535 is the last; name a lower one"},
 		{"--loss 5% out udp queue 1 or out tcp", "leave the queue out"},
 		{"--loss 5% --duration -1s out udp", "must not be negative"},
 		{"--loss 5% --seed ten out udp", `--seed "ten": want a whole number, 0 or more`},
