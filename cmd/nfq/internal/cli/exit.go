@@ -74,9 +74,19 @@ var packageNames = regexp.MustCompile(
 	`(^|\n|: )((nfqueue|nfqueuetest|rules|netlab|conntrack|bench): )+`,
 )
 
+// suggestions are what cobra adds to the error of an unknown command, a line for each.
+var suggestions = regexp.MustCompile(`\n\nDid you mean this\?\n((?:\t\S+\n)+)`)
+
+// suggest says suggestions as other errors of ours do.
+func suggest(cobras string) string {
+	names := strings.Fields(suggestions.FindStringSubmatch(cobras)[1])
+	return `; did you mean "` + strings.Join(names, `" or "`) + `"?`
+}
+
 // explainError returns what is said of an error: each line once, without the names of packages.
 func explainError(err error) string {
 	text := packageNames.ReplaceAllString(err.Error(), "$1")
+	text = suggestions.ReplaceAllStringFunc(text, suggest)
 	var lines []string
 	said := make(map[string]bool)
 	for line := range strings.SplitSeq(text, "\n") {

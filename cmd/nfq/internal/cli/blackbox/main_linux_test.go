@@ -67,6 +67,8 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--version"}, exitOK, "nfq ", ""},
 		{[]string{"demo", "--help"}, exitOK, "Usage:\n  nfq demo", ""},
 		{[]string{"nonsense"}, exitUsage, "", "nfq: unknown command \"nonsense\" for \"nfq\"\nSee 'nfq --help'.\n"},
+		{[]string{"dmp"}, exitUsage, "", "\"dmp\" for \"nfq\"; did you mean \"demo\" or \"dump\"?\nSee"},
+		{[]string{"prob"}, exitUsage, "", "; did you mean \"probe\"?\nSee 'nfq --help'.\n"},
 		{[]string{"--nonsense"}, exitUsage, "", "nfq: unknown flag: --nonsense\nSee 'nfq --help'.\n"},
 		{[]string{"stat", "--wacth"}, exitUsage, "", "unknown flag: --wacth; did you mean --watch?\n"},
 		{[]string{"dump", "--qeue", "5"}, exitUsage, "", "did you mean --queue?\n"},
