@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -152,7 +153,12 @@ func (r *recording) cut(n int, err error) error {
 	if statErr != nil || !info.Mode().IsRegular() {
 		return err
 	}
-	if cutErr := r.file.Truncate(r.written + int64(keep)); cutErr != nil {
+	// The standard output may have been appended to a file.
+	end, cutErr := r.file.Seek(0, io.SeekCurrent)
+	if cutErr == nil {
+		cutErr = r.file.Truncate(end - int64(n-keep))
+	}
+	if cutErr != nil {
 		return fmt.Errorf("%w; the file ends amid a packet: %w", err, cutErr)
 	}
 	return err

@@ -105,31 +105,43 @@ func TestRotationBoth(t *testing.T) {
 	}
 }
 
-// TestFullAtOnce: a file whose disk is full at the first packet keeps its header.
+// TestFullAtOnce: a file whose disk is full at the first packet keeps its header, and what it had
+// before, when the standard output is appended to it.
 func TestFullAtOnce(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "x.pcapng")
-	r, err := record(name, rotation{}, 0, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.file.Close()
-	p := &packetview.Record{Time: time.Unix(1, 0), Data: make([]byte, 100), Length: 100}
-	if err := r.Write(p); err != nil {
-		t.Fatal(err)
-	}
-	all := r.pending.Bytes()
-	n, err := r.file.Write(all[:len(all)-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.cut(n, unix.ENOSPC); err != unix.ENOSPC {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) < 28 || len(got) > n-100 || !bytes.HasPrefix(all, got) {
-		t.Errorf("%d bytes of %d stay: %x", len(got), n, got)
+	for _, before := range []string{"", "a recording that ended earlier"} {
+		name := filepath.Join(t.TempDir(), "x.pcapng")
+		r, err := record(name, rotation{}, 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.file.WriteString(before); err != nil {
+			t.Fatal(err)
+		}
+		p := &packetview.Record{Time: time.Unix(1, 0), Data: make([]byte, 100), Length: 100}
+		if err := r.Write(p); err != nil {
+			t.Fatal(err)
+		}
+		all := r.pending.Bytes()
+		n, err := r.file.Write(all[:len(all)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.cut(n, unix.ENOSPC); err != unix.ENOSPC {
+			t.Fatal(err)
+		}
+		if err := r.file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, kept := bytes.CutPrefix(file, []byte(before))
+		if !kept || len(got) < 28 || len(got) != r.header || !bytes.HasPrefix(all, got) {
+			t.Errorf("behind %q, %d bytes of %d stay: %x", before, len(got), n, file)
+		}
+		if n := r.recorded.Load(); n != 0 {
+			t.Errorf("%d packets are recorded", n)
+		}
 	}
 }
