@@ -51,8 +51,11 @@ func (q *Queue) ServeFlows(ctx context.Context, n int, newHandler func(worker in
 
 // serveHandlers serves with a goroutine for each handler.
 func (q *Queue) serveHandlers(ctx context.Context, handlers []Handler) error {
+	if slices.Contains(handlers, nil) {
+		return q.opError("serve", errors.New("the Handler is nil; give one that decides packets"))
+	}
 	if len(handlers) == 1 {
-		return q.Serve(ctx, handlers[0])
+		return q.serve(ctx, q.inline(handlers[0]), endQueue)
 	}
 	return q.serve(ctx, func() dispatcher { return newFlows(q, handlers) }, endQueue)
 }

@@ -75,6 +75,25 @@ func TestGroupNewHandlerPanics(t *testing.T) {
 	})
 }
 
+// A nil handler is refused before the first packet, by each way to serve.
+func TestNilHandler(t *testing.T) {
+	for name, serve := range map[string]func(*Group) error{
+		"Serve": func(g *Group) error { return g.queues[0].Serve(t.Context(), nil) },
+		"ServeFlows": func(g *Group) error {
+			return g.queues[0].ServeFlows(t.Context(), 2, func(int) Handler { return nil })
+		},
+		"Group.Serve": func(g *Group) error { return g.Serve(t.Context(), nil) },
+		"Group.ServeFlows": func(g *Group) error {
+			return g.ServeFlows(t.Context(), 2, func(uint16, int) Handler { return nil })
+		},
+	} {
+		_, g := fakeGroup(t, Config{}, 1)
+		if err := serve(g); err == nil || !strings.Contains(err.Error(), "Handler is nil") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestGroupServeFlows: every goroutine of every queue has a handler, and changes and
 // statistics are those of all queues.
 func TestGroupServeFlows(t *testing.T) {

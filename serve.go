@@ -26,7 +26,7 @@ import (
 // *PanicError. The queue stays open, and Serve may be called again. With Config.OnPanic Serve
 // goes on instead.
 func (q *Queue) Serve(ctx context.Context, h Handler) error {
-	return q.serve(ctx, q.inline(h), endQueue)
+	return q.serveHandlers(ctx, []Handler{h})
 }
 
 // inline starts to serve with h on the goroutine that calls it.

@@ -256,6 +256,15 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+func TestHandlerRefused(t *testing.T) {
+	defer func() {
+		if s := fmt.Sprint(recover()); !strings.Contains(s, "Handler is nil") {
+			t.Errorf("%q", s)
+		}
+	}()
+	connection.New(connection.Config{}, nil)
+}
+
 func TestConfigRefused(t *testing.T) {
 	for _, c := range []struct {
 		cfg  connection.Config

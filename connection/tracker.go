@@ -51,9 +51,12 @@ type Tracker struct {
 	news   News
 }
 
-// New makes a Tracker that asks h. It panics if a field of cfg is negative, or a Fallback
-// is no answer.
+// New makes a Tracker that asks h. It panics if h is nil, a field of cfg is negative, or
+// Fallback is no answer.
 func New(cfg Config, h Handler) *Tracker {
+	if h == nil {
+		panic("connection: the Handler is nil; give one that answers for connections")
+	}
 	t := &Tracker{cfg: cfg.withDefaults(), h: h, start: time.Now(), conns: make(map[key]*Conn)}
 	t.opening.timeout, t.quiet.timeout = openingTimeout, streamTimeout
 	t.undecided.timeout, t.unproven.timeout = t.cfg.Timeout, streamTimeout
