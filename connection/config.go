@@ -31,7 +31,8 @@ type Config struct {
 
 	// Fallback is the answer for a connection that the handler has not decided when one of
 	// the limits below is reached, when the connection ends, when its handler panics, or
-	// when another with the same addresses and ports takes its place. The zero value is Drop.
+	// when another with the same addresses and ports takes its place. With Hold, a TCP connection
+	// with held data also gets it when its original direction ends. The zero value is Drop.
 	Fallback Answer
 
 	// MaxBytes is how many bytes of each direction an undecided connection may have. The

@@ -7,8 +7,8 @@ import "sync/atomic"
 // Stats counts what a Tracker has done.
 type Stats struct {
 	// Conns is how many connections are followed now, Undecided how many of them are not
-	// decided, Held how many packets are held, and Memory how many bytes of undecided
-	// connections are kept.
+	// decided, Held how many packets are held, and Memory how many bytes of undecided connections,
+	// and of accepted ones until they are acknowledged, are kept.
 	Conns, Undecided, Held, Memory int64
 
 	// Opened counts connections.
@@ -34,7 +34,8 @@ type Stats struct {
 	Ignored uint64
 	// Unanswered counts segments that were dropped because no answer of the server to their
 	// client's SYN was seen. If it grows with every connection, the queue sees one direction only:
-	// queue both, or set Config.OneWay. nfqueue.Config.Logger gets a line for the first.
+	// queue both, or set Config.OneWay. When a client sends data again, nfqueue.Config.Logger
+	// gets a line, once.
 	Unanswered uint64
 	// Other counts packets of no connection.
 	Other uint64
