@@ -25,8 +25,8 @@ const (
 	Complete
 	// Other means that the bytes are of another protocol.
 	Other
-	// Malformed means that the bytes are of the protocol, but break its rules. How the other end
-	// would understand them is anybody's guess.
+	// Malformed means that the bytes are of the protocol, but break its rules. Each receiver may
+	// understand them in its own way.
 	Malformed
 )
 

@@ -95,7 +95,8 @@ func (o Offload) Drop(p *nfqueue.Packet) nfqueue.Verdict {
 
 // Reject decides that p and every later packet of its connection is rejected: TCP by a
 // reset, everything else by the ICMP or ICMPv6 error "port unreachable". The sender of the packet
-// gets these, and its connect or read fails at once with ECONNREFUSED or ECONNRESET. See Accept.
+// gets these, and its connect or read fails at once with ECONNREFUSED or ECONNRESET. A UDP socket
+// that is not connected gets no error unless it has asked for it (IP_RECVERR). See Accept.
 func (o Offload) Reject(p *nfqueue.Packet) nfqueue.Verdict {
 	if o.NoReject {
 		return o.Drop(p)
