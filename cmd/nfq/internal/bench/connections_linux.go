@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
@@ -94,8 +95,11 @@ const knownFlows = 1000
 func newKnown(l *lab) *situation {
 	d := newDrain(l, 50000, 64, consumer.Setup{Verdict: nfqueue.Accept})
 	d.flows = l.few(knownFlows)
-	name := fmt.Sprintf("64 B of %d known connections, accept", knownFlows)
-	s := d.situation(name, drainMetrics, drainFigures)
+	name := fmt.Sprintf("64 B of %d known connections, accept", d.flows)
+	metrics := append(slices.Clip(drainMetrics), allocations)
+	s := d.situation(name, metrics, func(r consumer.Report) []float64 {
+		return append(drainFigures(r), allocated(r))
+	})
 	can := s.can
 	s.can = func(c consumer.Consumer) bool { _, none := c.(noQueue); return !none && can(c) }
 	s.variants = func(c consumer.Consumer) []consumer.Consumer {

@@ -33,13 +33,16 @@ var costWorkload = workload{
 					r.PerPacket(r.System),
 				}
 			}),
-			newDrain(l, 50000, 64, allocating).situation("64 B, accept", []figure.Metric{
-				{Name: "allocations", Unit: "per 1000 packets", Less: true},
-			}, func(r consumer.Report) []float64 { return []float64{float64(r.Mallocs) / float64(r.Measured) * 1e3} }),
+			newDrain(l, 50000, 64, allocating).situation("64 B, accept", []figure.Metric{allocations},
+				func(r consumer.Report) []float64 { return []float64{allocated(r)} }),
 			newMemory(),
 		}
 	},
 }
+
+var allocations = figure.Metric{Name: "allocations", Unit: "per 1000 packets", Less: true}
+
+func allocated(r consumer.Report) float64 { return float64(r.Mallocs) / float64(r.Measured) * 1e3 }
 
 // memory measures what processes with open queues keep in memory.
 type memory struct {

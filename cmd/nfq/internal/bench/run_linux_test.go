@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/bench/consumer"
@@ -44,8 +45,11 @@ func TestWorkloads(t *testing.T) {
 				}
 			}
 			labtest.Must(t, r.WriteText(t.Output()))
-			if w.Name == "latency" {
+			switch w.Name {
+			case "latency":
 				checkLatency(t, r)
+			case "connections":
+				checkConnections(t, r)
 			}
 		})
 	}
@@ -70,5 +74,28 @@ func checkLatency(t *testing.T, r *figure.Results) {
 				t.Errorf("%s used %.0f µs of a second, want next to nothing", name, used)
 			}
 		}
+	}
+}
+
+// checkConnections makes sure that a short run says how many connections it had, and that nothing
+// is allocated for packets of known ones.
+func checkConnections(t *testing.T, r *figure.Results) {
+	t.Helper()
+	checked := 0
+	for _, table := range r.Tables {
+		switch table.Situation {
+		case "64 B of 100 known connections, accept":
+			checked++
+			at := slices.Index(table.Metrics, allocations)
+			row := table.RowOf(consumer.OurName + ", connections")
+			if at < 0 || row == nil || row.Spreads[at].Median > 100 { // the runtime has some
+				t.Errorf("%s: %v of %v", table.Situation, row, table.Metrics)
+			}
+		case "20000 undecided connections":
+			checked++
+		}
+	}
+	if checked != 2 {
+		t.Errorf("%d of 2 situations are there", checked)
 	}
 }

@@ -25,7 +25,7 @@ const (
 func newUndecided(l *lab) *situation {
 	u := &undecidedMemory{conns: l.few(undecidedConns)}
 	return &situation{
-		name: fmt.Sprintf("%d undecided connections", undecidedConns),
+		name: fmt.Sprintf("%d undecided connections", u.conns),
 		metrics: []figure.Metric{
 			{Name: "memory of each, beside its bytes", Unit: "B", Less: true},
 			{Name: "of all", Unit: "MiB", Less: true},
