@@ -50,10 +50,10 @@ type Config struct {
 	// forgotten; if undecided it gets the Fallback. Zero is DefaultMaxConns.
 	MaxConns int
 	// MaxMemory is how many bytes of connections are kept in all: of undecided ones, and of
-	// accepted ones until they are acknowledged. What is needed to keep them in pieces counts, held
-	// packets do not (MaxHeld). When there are more, accepted ones are let go
-	// of first, the oldest before others, and segments with those bytes are dropped. Then the
-	// connections that are undecided longest get the Fallback. Zero is DefaultMaxMemory.
+	// accepted ones until they are acknowledged. The memory for pieces behind gaps
+	// counts, held packets do not (MaxHeld). Above the limit, the bytes of accepted connections
+	// are discarded first, the oldest before others, and segments with those bytes are dropped.
+	// Then the connections that are undecided longest get the Fallback. Zero is DefaultMaxMemory.
 	MaxMemory int
 	// MaxHeld is how many packets are held in all. When there are more, the connections
 	// that are undecided longest get the Fallback. It should be well below

@@ -13,9 +13,9 @@ import (
 // Handler decides connections.
 type Handler interface {
 	// ServeConn answers for c when there is news of it: see Conn.News. It is called until
-	// the answer is not More. C, and all that it gives out, is only valid until ServeConn
-	// returns. The packet in c.Packet may be edited as in an nfqueue.Handler; edits go with
-	// the packet, also if it is held.
+	// the answer is not More. The Conn, and all that its methods return, is only valid
+	// until ServeConn returns. The packet in c.Packet may be edited as in an nfqueue.Handler;
+	// the edits are sent with its verdict, also if it is held.
 	ServeConn(c *Conn) Answer
 }
 

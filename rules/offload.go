@@ -50,7 +50,7 @@ type Offload struct {
 	// Mask has the two bits, of the packet mark and of the connection mark, that hold the
 	// decision. All others stay as they are. No other program may use these two.
 	Mask uint32
-	// NoReject leaves out the rules that reject, for hooks at which the kernel can not. Then
+	// NoReject leaves out the rules that reject, for hooks at which the kernel cannot. Then
 	// Reject drops. The kernel rejects at input, forward and output, and since Linux 5.9 at
 	// prerouting. Before, an Install with Offload at prerouting fails without NoReject, and as an
 	// exception costs other programs the packets that wait in their queues.
