@@ -83,7 +83,8 @@ type Rule struct {
 	CTMarkMask uint32
 	// FirstPackets matches the first packets of a connection, of both directions together.
 	// Zero is any number. The kernel counts those of connections that begin when such a rule
-	// is there (it sets the sysctl net.netfilter.nf_conntrack_acct); older ones always match.
+	// is there (it sets the sysctl net.netfilter.nf_conntrack_acct, which stays set); older ones
+	// always match.
 	FirstPackets uint64
 	// FirstBytes matches packets with which the connection has carried at most so many
 	// bytes, of both directions together, with IP headers. See FirstPackets.
