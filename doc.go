@@ -58,8 +58,10 @@
 //
 // # Other packages
 //
-// Package conntrack has the types of connection tracking entries, rules installs rules that queue,
-// connection decides connections instead of packets, and nfqueuetest tests handlers without root.
+// Package conntrack has the types of connection tracking entries, rules installs rules that
+// queue, connection decides connections instead of packets, inspect reads names from their first
+// bytes, and nfqueuetest tests handlers without root. Module nfqueueprom exports statistics to
+// Prometheus.
 //
 // # Systems
 //
