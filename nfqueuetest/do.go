@@ -25,7 +25,8 @@ import (
 //   - gives no verdict in time, panics, returns an invalid verdict, or decides the packet twice;
 //     then Do ends the test;
 //   - changes the payload in place and does not call SetPayload, so that the kernel does not see
-//     the change. It may do so with a packet that it drops.
+//     the change. It may do so with a packet that it drops. A change that is made after Defer is
+//     not noticed.
 //
 // When Do returns, the memory of the packet is overwritten. What the handler has kept of it without
 // a copy is 0xDB then.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
@@ -37,6 +38,12 @@ var forgetful = map[string]handlerFunc{
 		}
 		return nfqueue.Deferred
 	},
+	"decided later": func(p *nfqueue.Packet) nfqueue.Verdict {
+		capitals(p)
+		h := p.Defer()
+		time.AfterFunc(50*time.Millisecond, func() { _ = h.Resolve(nfqueue.Accept) })
+		return nfqueue.Deferred
+	},
 }
 
 // careful handlers send it, or do not let the packet through, or leave the payload as it was.
@@ -56,6 +63,23 @@ var careful = map[string]handlerFunc{
 	"drop": func(p *nfqueue.Packet) nfqueue.Verdict {
 		capitals(p)
 		return nfqueue.Drop
+	},
+	"SetPayload later": func(p *nfqueue.Packet) nfqueue.Verdict {
+		capitals(p)
+		h := p.Defer()
+		time.AfterFunc(50*time.Millisecond, func() {
+			if err := h.Packet().SetPayload(h.Packet().Payload()); err != nil {
+				panic(err)
+			}
+			_ = h.Resolve(nfqueue.Accept)
+		})
+		return nfqueue.Deferred
+	},
+	"drop later": func(p *nfqueue.Packet) nfqueue.Verdict {
+		capitals(p)
+		h := p.Defer()
+		time.AfterFunc(50*time.Millisecond, func() { _ = h.Resolve(nfqueue.Drop) })
+		return nfqueue.Deferred
 	},
 	"changed back": func(p *nfqueue.Packet) nfqueue.Verdict {
 		before := bytes.Clone(p.Payload())

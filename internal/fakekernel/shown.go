@@ -24,6 +24,7 @@ type view struct {
 	packetID
 	message []byte // in the slot
 	payload []byte // of the packet as it was sent; nil for other messages
+	changed bool   // the payload was, before the slot was used again
 }
 
 // show remembers that a datagram was copied to the first n bytes of a slot.
@@ -48,17 +49,12 @@ func (s *shown) reuse(slot []byte) {
 	if v == nil {
 		return
 	}
+	v.changed = v.rewritten() // the packet may be decided later
 	for i := range v.message {
 		v.message[i] = poison
 	}
+	v.message, v.payload = nil, nil
 	delete(s.bySlot, &slot[0])
-	s.forget(v)
-}
-
-func (s *shown) forget(v *view) {
-	if s.byID[v.packetID] == v {
-		delete(s.byID, v.packetID)
-	}
 }
 
 // rewritten reports whether the owner has changed the payload of a packet that it decides now.
@@ -68,5 +64,10 @@ func (s *shown) rewritten(id packetID) bool {
 		return false
 	}
 	delete(s.byID, id)
+	return v.changed || v.rewritten()
+}
+
+// rewritten reports whether the payload in the slot differs from what was sent.
+func (v *view) rewritten() bool {
 	return !bytes.Equal(v.message[len(v.message)-len(v.payload):], v.payload)
 }
