@@ -38,9 +38,10 @@ var iptablesTables = []struct {
 // nothing catches packets that were queued before their connection was decided and that the
 // handler accepts one by one. One command is for the table behind: a SYN makes a connection
 // undecided there. At prerouting and postrouting there is none, and a SYN that is queued behind
-// packets of a decided connection with the same ports may inherit the decision. For FirstPackets and FirstBytes older connections never match. A
-// negated UID or GID comes with a range of all others, which has to be made narrower in a user
-// namespace that maps fewer.
+// packets of a decided connection with the same ports may inherit the decision.
+//
+// For FirstPackets and FirstBytes older connections never match. A negated UID or GID comes with a
+// range of all others, which has to be made narrower in a user namespace that maps fewer.
 func (r Rule) IPTables() ([]string, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
@@ -358,7 +359,8 @@ func (o Offload) iptablesSteps(f nfqueue.Family) [][]string {
 // iptablesStep returns nil for a step that is not for packets of the family.
 func (o Offload) iptablesStep(s step, f nfqueue.Family) []string {
 	if s.do == undecide {
-		return []string{"-p", "tcp", "--syn", "-m", "conntrack", "--ctstate", "ESTABLISHED",
+		return []string{"-p", "tcp", "--syn",
+			"-m", "conntrack", "--ctstate", "NEW,ESTABLISHED", "--ctstatus", "CONFIRMED",
 			"-m", "mark", "--mark", markText(0, o.Mask),
 			"-j", "CONNMARK", "--set-xmark", markText(0, o.Mask)}
 	}

@@ -193,7 +193,8 @@ func (o Offload) nftStep(s step) string {
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	switch {
 	case s.only == reopening:
-		add("%s %s ct state established", nftOpens, nftBits("meta mark", 0, o.Mask, false))
+		add("%s %s ct state new,established ct status confirmed", nftOpens,
+			nftBits("meta mark", 0, o.Mask, false))
 	case s.only == unblocked:
 		add("%s", nftBits("ct mark", 0, o.bits(decidedDrop), false))
 	case s.repeated:

@@ -35,8 +35,9 @@ import (
 // handler accepts them one by one. The zero value offloads nothing.
 //
 // A SYN that opens a connection with the ports of a decided one makes it undecided, also where
-// conntrack goes on with the same entry. It does so before the queue and, in the second chain,
-// behind it: packets of the decided connection may have been queued before it.
+// conntrack goes on with the same entry, which may have seen no answer. It does so before the queue
+// and, in the second chain, behind it: packets of the decided connection may have been queued
+// before it.
 //
 // This uses connection tracking (conntrack) and works on kernels with and without
 // NETFILTER_NETLINK_GLUE_CT. Conntrack forgets a connection whose first packet does not

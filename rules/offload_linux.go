@@ -26,7 +26,8 @@ func (o Offload) parts(s step) []part {
 	case s.only == reopening: // few packets are SYN, so that comes first
 		m.opens()
 		m.mark(0, o.Mask, expr.CmpOpEq)
-		m.ctState(CTEstablished, expr.CmpOpEq)
+		m.ctState(CTNew|CTEstablished, expr.CmpOpEq)
+		m.confirmed()
 	case s.only == unblocked:
 		m.ctMark(0, o.bits(decidedDrop), expr.CmpOpEq)
 	case s.repeated:
@@ -73,6 +74,16 @@ func (o Offload) parts(s step) []part {
 		})
 	}
 	return m.parts
+}
+
+// confirmed matches if conntrack knew the connection before the packet, or has let the packet go on
+// to its end.
+func (m *matcher) confirmed() {
+	const what = "connection tracking status"
+	confirmed := binary.NativeEndian.AppendUint32(nil, 1<<3) // IPS_CONFIRMED
+	m.add(what, &expr.Ct{Key: expr.CtKeySTATUS, Register: register})
+	m.mask(what, confirmed)
+	m.compare(what, expr.CmpOpEq, confirmed)
 }
 
 // opens matches a SYN.

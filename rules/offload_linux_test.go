@@ -324,8 +324,8 @@ func TestOffloadPortsAgainBehind(t *testing.T) {
 // portsAgain is the rule for usePortsAgain.
 const portsAgain = "forward tcp port 2000 offload"
 
-// usePortsAgain uses the ports of decided connections again while their last packets are queued. The
-// chain is of the router, behind the queue, and not used otherwise.
+// usePortsAgain uses the ports of decided connections again while their last packets are queued.
+// The chain is of the router, behind the queue, and not used otherwise.
 func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 	t.Helper()
 	offload := rules.DefaultOffload
@@ -366,7 +366,8 @@ func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 			}()
 			syn := <-waiting
 			waits.Store(false)
-			lost := labtest.Rule(t, drop, netlab.L4Proto(unix.IPPROTO_TCP), netlab.SrcPort(2000), netlab.Drop())
+			lost := labtest.Rule(t, drop, netlab.L4Proto(unix.IPPROTO_TCP), netlab.SrcPort(2000),
+				netlab.Drop())
 			labtest.Must(t, last.Resolve(offload.Accept(last.Packet())))
 			labtest.Must(t, lost.Delete())
 			v := nfqueue.Accept
@@ -390,6 +391,42 @@ func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 			}
 			wantNothing(t, next.s)
 		}
+	}
+}
+
+// TestOffloadUnanswered: a SYN also undecides what conntrack has begun to follow with a packet in
+// the middle of a connection, which was not answered.
+func TestOffloadUnanswered(t *testing.T) {
+	n := labtest.Routed(t)
+	input := labtest.Chain(t, n.Server, netlab.Inet, netlab.Input, 0)
+	install(t, n.Middle, "forward tcp port 2000 offload")
+	serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
+		switch b := p.Payload(); {
+		case bytes.Contains(b, []byte("fine")):
+			return rules.DefaultOffload.Accept(p)
+		case bytes.Contains(b, []byte("ping")):
+			return rules.DefaultOffload.Reject(p)
+		}
+		return nfqueue.Accept
+	})
+	for name, e := range families(n) {
+		e := e.anew(2000)
+		lost := labtest.Rule(t, input, netlab.L4Proto(unix.IPPROTO_TCP), netlab.Counter(), netlab.Drop())
+		h := nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: 1, Ack: 1}
+		sendRaw(t, n.Client, e.to.Addr(), nfqueuetest.TCP(e.from, e.to, h, []byte("fine")))
+		for packets := uint64(0); packets == 0; runtime.Gosched() {
+			var err error
+			packets, _, err = lost.Count()
+			labtest.Must(t, err)
+		}
+		labtest.Must(t, lost.Delete())
+		c, s, err := e.stream(t, n)
+		labtest.Must(t, err)
+		labtest.Must(t, say(c, "ping"))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+			t.Errorf("%s: read: %v, want ECONNRESET", name, err)
+		}
+		wantNothing(t, s)
 	}
 }
 

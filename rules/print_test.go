@@ -86,7 +86,7 @@ func TestOffloadText(t *testing.T) {
 		{r.NFT, `nft 'add table inet nfqueue'
 nft 'add chain inet nfqueue output { type filter hook output priority 0; policy accept; }'
 nft 'add chain inet nfqueue output.decided { type filter hook output priority 1; policy accept; }'
-nft 'add rule inet nfqueue output tcp flags & (fin | syn | rst | ack) == syn meta mark & 0x30000000 == 0x0 ct state established ct mark set ct mark & 0xcfffffff'
+nft 'add rule inet nfqueue output tcp flags & (fin | syn | rst | ack) == syn meta mark & 0x30000000 == 0x0 ct state new,established ct status confirmed ct mark set ct mark & 0xcfffffff'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x10000000 meta mark & 0x30000000 == 0x0 accept'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 tcp flags & rst == rst accept'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto icmp ct state related accept'
@@ -102,7 +102,7 @@ nft 'add rule inet nfqueue output meta mark & 0x30000000 == 0x30000000 meta mark
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x20000000 drop'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
 nft 'add rule inet nfqueue output ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
-nft 'add rule inet nfqueue output.decided tcp flags & (fin | syn | rst | ack) == syn meta mark & 0x30000000 == 0x0 ct state established ct mark set ct mark & 0xcfffffff'
+nft 'add rule inet nfqueue output.decided tcp flags & (fin | syn | rst | ack) == syn meta mark & 0x30000000 == 0x0 ct state new,established ct status confirmed ct mark set ct mark & 0xcfffffff'
 nft 'add rule inet nfqueue output.decided meta mark & 0x30000000 == 0x10000000 meta mark set meta mark & 0xcfffffff accept'
 nft 'add rule inet nfqueue output.decided ct mark & 0x20000000 == 0x0 accept'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 tcp flags & rst == rst accept'
@@ -113,7 +113,7 @@ nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 met
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
 nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 exthdr frag missing queue num 0 bypass'
 nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 frag frag-off 0 queue num 0 bypass'`},
-		{r.IPTables, `ip6tables -t filter -A OUTPUT -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
+		{r.IPTables, `ip6tables -t filter -A OUTPUT -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x10000000/0x30000000 -m mark --mark 0x0/0x30000000 -j ACCEPT
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -m tcp --tcp-flags RST RST -j ACCEPT
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p ipv6-icmp -m conntrack --ctstate RELATED -j ACCEPT
@@ -125,7 +125,7 @@ ip6tables -t filter -A OUTPUT -m mark --mark 0x30000000/0x30000000 -j REJECT --r
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x20000000/0x30000000 -j DROP
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -j REJECT --reject-with tcp-reset
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -j REJECT --reject-with icmp6-port-unreachable
-ip6tables -t security -A OUTPUT -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
+ip6tables -t security -A OUTPUT -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
 ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queue-num 0 --queue-bypass`},
 	} {
 		lines, err := c.print()
@@ -135,7 +135,7 @@ ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queu
 	}
 	got, err := parse(t, "prerouting ip offload 0x3 noreject priority -150").IPTables()
 	want := []string{
-		"iptables -t mangle -A PREROUTING -p tcp --syn -m conntrack --ctstate ESTABLISHED -m mark --mark 0x0/0x3 -j CONNMARK --set-xmark 0x0/0x3",
+		"iptables -t mangle -A PREROUTING -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED -m mark --mark 0x0/0x3 -j CONNMARK --set-xmark 0x0/0x3",
 		"iptables -t mangle -A PREROUTING -m connmark --mark 0x1/0x3 -m mark --mark 0x0/0x3 -j ACCEPT",
 		"iptables -t mangle -A PREROUTING -m mark '!' --mark 0x0/0x3 -j CONNMARK --save-mark --nfmask 0x3 --ctmask 0x3",
 		"iptables -t mangle -A PREROUTING -m mark --mark 0x1/0x3 -j ACCEPT",
