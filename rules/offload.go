@@ -8,6 +8,7 @@ import (
 	"math/bits"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/bridge"
 )
 
 // Offload lets the kernel carry out a decision that a handler has made for a whole
@@ -84,7 +85,8 @@ func (o Offload) bits(d decision) uint32 {
 // a packet once, after SetMark if that is used.
 //
 // A packet that comes round again undecided has met no rule with this Offload. It is then
-// accepted alone, so that a handler whose rules are missing does not run in circles.
+// accepted alone, so that a handler whose rules are missing does not run in circles, and the Logger
+// of the queue gets a line.
 func (o Offload) Accept(p *nfqueue.Packet) nfqueue.Verdict {
 	return o.decide(p, decidedAccept, nfqueue.Accept)
 }
@@ -108,6 +110,10 @@ func (o Offload) Reject(p *nfqueue.Packet) nfqueue.Verdict {
 func (o Offload) decide(p *nfqueue.Packet, d decision, alone nfqueue.Verdict) nfqueue.Verdict {
 	mark, value := p.Mark(), o.bits(d)
 	if mark&o.Mask == value { // also if there are no bits
+		if value != 0 {
+			bridge.Warn(p, "rules: a packet came back with the decision about its connection; give "+
+				"the rule that queues it this Offload", "mask", o.Mask)
+		}
 		return alone
 	}
 	p.SetMark(mark&^o.Mask | value)
@@ -143,6 +149,10 @@ func (r Rule) checkOffload() error {
 	case r.Hook == nfqueue.HookPostrouting && !o.NoReject:
 		return errors.New("the kernel rejects nothing at postrouting; " +
 			"use output or forward, or set NoReject")
+	case !r.not(MatchMark) && r.Mark&r.MarkMask&o.Mask != 0,
+		!r.not(MatchCTMark) && r.CTMark&r.CTMarkMask&o.Mask != 0:
+		return fmt.Errorf("no packet with bits of the mask %#x comes to the queue, and the rule wants "+
+			"one; give the Offload other bits", o.Mask)
 	case r.Priority == lastPriority:
 		return fmt.Errorf("priority %d leaves no room for the chain behind; use a lower one",
 			r.Priority)

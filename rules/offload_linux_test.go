@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -617,6 +619,18 @@ func TestOffloadWithoutRules(t *testing.T) {
 	wantReceived(t, l, plain)
 	if got := seen.Load(); got != 2 {
 		t.Errorf("the packet was queued %d times, want 2", got)
+	}
+
+	var log bytes.Buffer
+	k := nfqueuetest.NewKernel(t)
+	q := k.Serve(nfqueue.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		nfqueue.HandlerFunc(rules.DefaultOffload.Accept))
+	r := k.Send(0, nfqueuetest.Spec{
+		Payload: nfqueuetest.UDP(netip.AddrPortFrom(loopback, 1), netip.AddrPortFrom(loopback, 2), nil),
+	}).Result()
+	labtest.Must(t, q.Close())
+	if len(r.Hops) != 2 || !strings.Contains(log.String(), "give the rule") {
+		t.Errorf("queued %d times, the log says %q", len(r.Hops), log.String())
 	}
 }
 

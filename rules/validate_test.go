@@ -34,6 +34,10 @@ func TestValidate(t *testing.T) {
 		{rules.Rule{Hook: nfqueue.HookInput, InDevName: "a b"}, "InDevName"},
 		{rules.Rule{Hook: nfqueue.HookForward, OutDevName: ".."}, "OutDevName"},
 		{rules.Rule{InDevName: "\xff"}, "InDevName"},
+		{rules.Rule{Offload: rules.Offload{Mask: 6}, Mark: 2, MarkMask: 3}, "Offload"},
+		{rules.Rule{Offload: rules.Offload{Mask: 6}, Mark: 1, MarkMask: 3}, ""},
+		{rules.Rule{Offload: rules.Offload{Mask: 6}, CTMark: 4, CTMarkMask: 4}, "Offload"},
+		{rules.Rule{Offload: rules.Offload{Mask: 6}, CTMark: 4, CTMarkMask: 4, Not: rules.MatchCTMark}, ""},
 	} {
 		err := c.rule.Validate()
 		var f *rules.FieldError
