@@ -4,6 +4,7 @@ package connection
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -21,8 +22,8 @@ const tries = 3
 
 // Tracker follows connections. It is an nfqueue.Handler for one goroutine: each worker of
 // ServeFlows and each queue of a group has a Tracker of its own, and both directions of a
-// connection must come to the same one if the handler is to see both. Nothing is locked
-// or allocated for a packet of a decided connection.
+// connection must come to the same one if the handler is to see both. It panics when two
+// goroutines call it at a time. Nothing is locked or allocated for a packet of a decided connection.
 type Tracker struct {
 	cfg   Config
 	h     Handler
@@ -43,7 +44,8 @@ type Tracker struct {
 	memory    int   // of undecided and of unproven connections
 	now, aged time.Duration
 
-	told bool // the log knows of data that is dropped because no answer was seen
+	busy atomic.Bool // a packet is being decided
+	told bool        // the log knows of data that is dropped because no answer was seen
 
 	// The packet that a handler is called for.
 	packet *nfqueue.Packet
@@ -68,6 +70,11 @@ func New(cfg Config, h Handler) *Tracker {
 
 // ServePacket implements nfqueue.Handler.
 func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
+	if !t.busy.CompareAndSwap(false, true) {
+		panic("connection: two goroutines call a Tracker at a time; give each queue and each " +
+			"worker one of its own, with ServeFlows or rules.RunFunc")
+	}
+	defer t.busy.Store(false)
 	transport, ok := p.Transport()
 	if !ok || transport.Fragment {
 		return t.other(p)

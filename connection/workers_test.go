@@ -145,3 +145,33 @@ func TestEndOfHeld(t *testing.T) {
 		}
 	}
 }
+
+// A Tracker that two queues share refuses to be called by both at a time.
+func TestTrackerOfTwoQueues(t *testing.T) {
+	e := ends4
+	calls, more := make(chan struct{}), make(chan struct{})
+	tr := connection.New(connection.Config{}, connection.HandlerFunc(
+		func(*connection.Conn) connection.Answer {
+			calls <- struct{}{}
+			<-more
+			return connection.Accept
+		}))
+	k := nfqueuetest.NewKernel(t)
+	k.Serve(nfqueue.Config{}, tr)
+	q, err := k.Open(nfqueue.Config{Queue: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- q.Serve(context.Background(), tr) }()
+	first := k.Send(0, nfqueuetest.Spec{Payload: e.tcp("S", isn, 0, "")})
+	<-calls
+	k.Send(1, nfqueuetest.Spec{Payload: e.port(1).tcp("S", isn, 0, "")})
+	if err := <-served; err == nil || !strings.Contains(err.Error(), "one of its own") {
+		t.Errorf("Serve returned %v", err)
+	}
+	more <- struct{}{}
+	if r := first.Result(); !r.Passed {
+		t.Errorf("%+v", r)
+	}
+}
