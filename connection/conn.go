@@ -101,6 +101,7 @@ type Conn struct {
 	packets       uint32
 	uid, gid      uint32
 	inDev, outDev uint32
+	earlier       uint32 // what acknowledges the earlier SYN
 	hook          nfqueue.Hook
 	answer        Answer
 	state         state
@@ -123,6 +124,7 @@ const (
 	stateFormer                      // while it is not, the server may have one that is accepted
 	stateBoth                        // both ends have sent a SYN: either may be the client
 	stateUnproven                    // accepted on bytes that were not acknowledged yet
+	stateEarlier                     // nor is an earlier SYN acknowledged
 )
 
 // side is one direction.

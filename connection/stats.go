@@ -29,8 +29,8 @@ type Stats struct {
 	Stripped uint64
 	// Ignored counts segments of undecided connections that were dropped because their
 	// receiver would ignore the data: they have no ACK, or a SYN too, or acknowledge what was
-	// not sent. Urgent ones of packets that cannot be edited count too, and SYN of which an earlier
-	// one, into an accepted connection, is not answered yet.
+	// not sent. Urgent ones of packets that cannot be edited count too, and SYN of which two
+	// earlier ones, into an accepted connection, are not answered yet.
 	Ignored uint64
 	// Unanswered counts segments that were dropped because no answer of the server to their
 	// client's SYN was seen. If it grows with every connection, the queue sees one direction only:

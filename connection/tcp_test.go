@@ -416,7 +416,7 @@ func TestSecondSYN(t *testing.T) {
 }
 
 // A SYN that the server takes no notice of does not end an accepted connection. One that it
-// acknowledges opens another. Until then no other one passes.
+// acknowledges opens another. Until then no third one passes.
 func TestSYNIntoAccepted(t *testing.T) {
 	for name, e := range families {
 		l := newLab(t, connection.Config{Hold: true, MaxPackets: 10}, line)
@@ -425,11 +425,14 @@ func TestSYNIntoAccepted(t *testing.T) {
 		l.passes(e.tcp("A", isn+6, peerISN+1, ""))
 		l.passes(e.reverse().tcp("A", peerISN+1, isn+6, ""))
 		for i := range 20 {
+			if i == 0 {
+				l.passes(e.tcp("S", isn, 0, "")) // was sent again
+			}
 			l.passes(e.tcp("S", isn+5000, 0, ""))
 			l.dropped(e.tcp("S", isn+5001+uint32(i), 0, ""))
 			l.passes(e.reverse().tcp("A", peerISN+1, isn+6, "")) // RFC 5961 section 4
 			l.passes(e.data(5+i, "x"))
-			l.passes(e.reply(i, "y"))
+			l.passes(e.reverse().tcp("A", peerISN+1+uint32(i), isn+6, "y"))
 		}
 		for range 20 {
 			l.passes(e.tcp("S", isn+5000, 0, ""))
@@ -451,7 +454,11 @@ func TestSYNBehindAccepted(t *testing.T) {
 		between, answer [][]byte
 	}{
 		"acknowledged": {nil, [][]byte{e.reverse().tcp("A", 51, isn+5001, "")}},
-		"refused":      {nil, [][]byte{e.reverse().tcp("RA", 0, isn+5001, "")}},
+		"after another": {[][]byte{e.tcp("S", isn+9000, 0, "")},
+			[][]byte{e.reverse().tcp("A", 51, isn+5001, "")}},
+		"other answered": {[][]byte{e.tcp("S", isn+9000, 0, "")},
+			[][]byte{e.reverse().tcp("SA", 50, isn+5001, "")}},
+		"refused": {nil, [][]byte{e.reverse().tcp("RA", 0, isn+5001, "")}},
 		"after a SYN of the server": {[][]byte{e.reverse().tcp("S", 5, 0, "")},
 			[][]byte{e.reverse().tcp("SA", 50, isn+5001, "")}},
 		"both ends": {[][]byte{e.reverse().tcp("S", 5, 0, "")},
@@ -465,7 +472,10 @@ func TestSYNBehindAccepted(t *testing.T) {
 			for _, p := range append(append([][]byte{e.tcp("S", isn+5000, 0, "")}, c.between...), c.answer...) {
 				l.passes(p)
 			}
-			l.dropped(e.tcp("A", isn+5001, 51, "bad\n"))
+			r := l.send(e.tcp("A", isn+5001, 51, "bad\n")).Result()
+			if r.Passed && bytes.Contains(r.Payload, []byte("bad")) {
+				t.Error("passed")
+			}
 		})
 	}
 }
@@ -479,6 +489,7 @@ func TestSYNInVain(t *testing.T) {
 		l.passes(e.data(0, "good\n"))
 		l.passes(e.acknowledges(5))
 		l.passes(e.tcp("S", isn+5000, 0, ""))
+		l.passes(e.tcp("S", isn+5500, 0, ""))
 		l.dropped(e.tcp("S", isn+6000, 0, ""))
 		time.Sleep(time.Minute)
 		l.passes(e.tcp("S", isn+6000, 0, ""))

@@ -92,17 +92,21 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	k, down := keyOf(&flow)
 	c := t.conns[k]
 	var inherited state
+	var earlier uint32
 	switch {
 	case c == nil:
 	case t.stale(c):
 		t.forget(c, limitTime)
 		c = nil
 	case c.replacedBy(&seg, c.direction(down)):
-		if c.mayBeFormer() && c.direction(down) == Original && t.now-c.since < openingTimeout {
-			// The server might go on with either, and what it says tells of one only.
+		if c.mayBeFormer() && c.state&stateEarlier != 0 && c.direction(down) == Original &&
+			t.now-c.since < openingTimeout {
+			// The server may answer any of them, and only two are known. The first may be that of
+			// the accepted connection, sent again.
 			t.stats.ignored.Add(1)
 			return nfqueue.Drop
 		}
+		earlier = c.sides[Original].base
 		inherited = c.successor(c.direction(down))
 		t.forget(c, limitReplaced)
 		c = nil
@@ -110,6 +114,7 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	if c == nil {
 		c = t.open(p, &flow, k, down, &seg)
 		if c.state |= inherited; inherited&stateFormer != 0 {
+			c.earlier = earlier
 			t.quiet.move(c) // the former may be idle for as long
 		}
 	}
@@ -167,7 +172,8 @@ func (c *Conn) mayBeFormer() bool {
 // connection before that.
 func (c *Conn) answersSYN(s *segment, d Direction) bool {
 	return s.flags&flagACK != 0 && (d == Reply || c.state&stateBoth != 0) &&
-		(s.flags&flagSYN != 0 || s.ack == c.sides[1-d].base)
+		(s.flags&flagSYN != 0 || s.ack == c.sides[1-d].base ||
+			c.state&stateEarlier != 0 && s.ack == c.earlier)
 }
 
 // successor returns what is to be known of the connection that a SYN of a direction opens with
@@ -179,7 +185,7 @@ func (c *Conn) successor(d Direction) state {
 	}
 	switch {
 	case c.mayBeFormer():
-		return stateFormer | both
+		return stateFormer | stateEarlier | both
 	case c.answer == Accept && c.state&stateUnproven == 0 && !c.closed():
 		return stateFormer
 	case c.answer == Accept, c.state&stateSYN == 0 && d == Original:
