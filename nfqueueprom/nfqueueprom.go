@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package nfqueueprom exports the statistics of queues to Prometheus.
+// Package nfqueueprom exports the statistics of queues and connections to Prometheus.
 //
 //	q, err := nfqueue.Open(nfqueue.Config{Histograms: true})
 //	...
@@ -42,6 +42,23 @@
 //
 // The fields of nfqueue.Stats say more of each. The first four are missing when
 // Stats.Kernel is nil, the histograms without Config.Histograms.
+//
+// NewConnectionCollector exports the statistics of package connection, whose Stats say more:
+//
+//	nfqueue_connections                        connections that are followed
+//	nfqueue_connections_undecided              those that are not decided
+//	nfqueue_connections_opened_total           connections that Trackers began to follow
+//	nfqueue_connections_forgotten_total        made room for others, see Config.MaxConns
+//	nfqueue_connection_answers_total           answer: accept, drop, reject
+//	nfqueue_connection_fallbacks_total         connections that got the Fallback; cause: bytes,
+//	                                           packets, time, connections, memory, held, ended,
+//	                                           replaced, panic
+//	nfqueue_connection_held_packets            packets held until the answer
+//	nfqueue_connection_memory_bytes            bytes of connections that are kept
+//	nfqueue_connection_dropped_segments_total  dropped by neither an answer nor the Fallback;
+//	                                           cause: conflict, repeated, ignored, unanswered
+//	nfqueue_connection_stripped_segments_total passed without their data
+//	nfqueue_connection_other_packets_total     packets of no connection
 package nfqueueprom
 
 import (
@@ -95,33 +112,23 @@ type queueMetrics struct {
 
 func newQueueMetrics(number uint16, stats func() nfqueue.Stats) *queueMetrics {
 	queue := strconv.Itoa(int(number))
-	m := &queueMetrics{
-		stats: stats,
-		handler: (&value{name: "handler_duration_seconds",
+	return &queueMetrics{
+		stats:  stats,
+		kernel: descs(kernelValues, queue),
+		own:    descs(values, queue),
+		handler: (&value[nfqueue.Stats]{name: "handler_duration_seconds",
 			help: "How long calls of handlers took."}).desc(queue),
-		decide: (&value{name: "decide_duration_seconds",
+		decide: (&value[nfqueue.Stats]{name: "decide_duration_seconds",
 			help: "How long it took from receiving a packet to its verdict."}).desc(queue),
 	}
-	for _, v := range kernelValues {
-		m.kernel = append(m.kernel, v.desc(queue))
-	}
-	for _, v := range values {
-		m.own = append(m.own, v.desc(queue))
-	}
-	return m
 }
 
 func (q *queueMetrics) collect(out chan<- prometheus.Metric) {
 	s := q.stats()
-	send := func(descs []*prometheus.Desc, values []value) {
-		for i, v := range values {
-			out <- prometheus.MustNewConstMetric(descs[i], v.kind(), v.of(&s))
-		}
-	}
 	if s.Kernel != nil {
-		send(q.kernel, kernelValues)
+		send(out, q.kernel, kernelValues, &s)
 	}
-	send(q.own, values)
+	send(out, q.own, values, &s)
 	histogram(out, q.handler, s.HandlerTime)
 	histogram(out, q.decide, s.DecideTime)
 }

@@ -64,7 +64,10 @@ func fill(v reflect.Value, values *[]uint64) {
 	case reflect.Uint64, reflect.Uint32:
 		v.SetUint(next)
 		*values = append(*values, next)
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
+		if v.Type() == reflect.TypeFor[time.Duration]() { // exported in seconds
+			return
+		}
 		v.SetInt(int64(next))
 		*values = append(*values, next)
 	}
@@ -183,7 +186,7 @@ func TestDocumented(t *testing.T) {
 	h := &nfqueue.Histogram{}
 	r.MustRegister(collectorOf(func() nfqueue.Stats {
 		return nfqueue.Stats{Kernel: &nfqueue.KernelQueue{}, HandlerTime: h, DecideTime: h}
-	}))
+	}), NewConnectionCollector())
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -9,28 +9,47 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// value is a metric with one number, and how it is read.
-type value struct {
+// value is a metric with one number, and how it is read from statistics.
+type value[S any] struct {
 	name      string // without its prefix
 	label, is string // besides that of the queue, if any
 	help      string
-	of        func(s *nfqueue.Stats) float64
+	of        func(s *S) float64
 }
 
-// desc describes the metric of a queue.
-func (v *value) desc(queue string) *prometheus.Desc {
-	labels := prometheus.Labels{"queue": queue}
+// desc describes the metric with the label of a queue, unless queue is "".
+func (v *value[S]) desc(queue string) *prometheus.Desc {
+	labels := make(prometheus.Labels)
+	if queue != "" {
+		labels["queue"] = queue
+	}
 	if v.label != "" {
 		labels[v.label] = v.is
 	}
 	return prometheus.NewDesc("nfqueue_"+v.name, v.help, nil, labels)
 }
 
-func (v *value) kind() prometheus.ValueType {
+func (v *value[S]) kind() prometheus.ValueType {
 	if strings.HasSuffix(v.name, "_total") {
 		return prometheus.CounterValue
 	}
 	return prometheus.GaugeValue
+}
+
+// descs describes values.
+func descs[S any](values []value[S], queue string) []*prometheus.Desc {
+	d := make([]*prometheus.Desc, len(values))
+	for i := range values {
+		d[i] = values[i].desc(queue)
+	}
+	return d
+}
+
+// send sends values, which descs describes, of s.
+func send[S any](out chan<- prometheus.Metric, descs []*prometheus.Desc, values []value[S], s *S) {
+	for i, v := range values {
+		out <- prometheus.MustNewConstMetric(descs[i], v.kind(), v.of(s))
+	}
 }
 
 // Help of metrics with several values.
@@ -43,7 +62,7 @@ const (
 )
 
 // kernelValues need Stats.Kernel. nfq stat exports them too, with the same names and help.
-var kernelValues = []value{
+var kernelValues = []value[nfqueue.Stats]{
 	{
 		name: "backlog_packets", help: "Packets that wait for a verdict.",
 		of: func(s *nfqueue.Stats) float64 { return float64(s.Kernel.Backlog) },
@@ -68,7 +87,7 @@ var kernelValues = []value{
 }
 
 // values are all others.
-var values = []value{
+var values = []value[nfqueue.Stats]{
 	{
 		name: "socket_unread_bytes", help: "Used part of the receive buffer, in the " +
 			"kernel's count.",
