@@ -46,6 +46,11 @@ import (
 // A packet that conntrack does not track, or takes for invalid, is decided alone. A connection that
 // conntrack expects, such as FTP data, inherits the mark of the one that announced it.
 //
+// Conntrack also begins in the middle of a connection, with a packet of either end. Where the first
+// it has seen is of the server, it takes a SYN with the same ports for invalid, and the decision
+// stays for the connection that the SYN opens. Have it begin with a SYN only
+// (net.netfilter.nf_conntrack_tcp_loose=0) if a client must not make use of that.
+//
 // The marks stay when the Set is closed or the process is killed. A later Set with the
 // same Mask goes by them.
 type Offload struct {
