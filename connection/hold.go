@@ -136,6 +136,7 @@ func (h *holder) expire() {
 		h.unlink(o)
 		o.expired = true
 		h.stats.limit[limitTime].Add(1)
+		h.stats.undecided.Add(-1)
 		h.resolve(o, h.cfg.Fallback, h.cfg.Offload, true)
 	}
 }

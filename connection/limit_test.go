@@ -77,7 +77,7 @@ func TestTimeout(t *testing.T) {
 				}
 				l.dropped(e.data(1, "2"))
 				if s := l.Stats(); s.Fallback.Time != 1 || fallback(s.Fallback) != 1 || s.Held != 0 ||
-					s.Memory != 0 {
+					s.Memory != 0 || s.Undecided != 0 {
 					t.Errorf("%+v", s)
 				}
 			})
@@ -113,7 +113,7 @@ func TestTimeoutOfMany(t *testing.T) {
 			}
 		}
 		time.Sleep(10 * time.Second)
-		if s := l.Stats(); s.Held != 0 || s.Fallback.Time != 9 {
+		if s := l.Stats(); s.Held != 0 || s.Fallback.Time != 9 || s.Undecided != 0 {
 			t.Errorf("%+v", s)
 		}
 	})

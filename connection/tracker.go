@@ -534,7 +534,9 @@ func (t *Tracker) decide(c *Conn, a Answer, l limit, rejects bool) {
 		}
 	}
 	t.charge(c, 0)
-	t.stats.undecided.Add(-1)
+	if l != limits {
+		t.stats.undecided.Add(-1)
+	}
 	c.since = t.now
 	switch {
 	case unproven:
