@@ -128,12 +128,15 @@ func TestSpoofedSYN(t *testing.T) {
 // answer one SYN while the Tracker waits for the answer to another.
 func TestTwoSYNsBehindAccepted(t *testing.T) {
 	const first, second, third = 1000000, 2000000, 3000000
-	var n *router
-	n = newRouter(t, connection.Config{Hold: true}, line, func(p *nfqueue.Packet) {
+	both := make(chan struct{})
+	n := newRouter(t, connection.Config{Hold: true}, line, func(p *nfqueue.Packet) {
 		tcp, ok := p.Transport()
-		for ok && binary.BigEndian.Uint32(tcp.Header[4:]) == second && t.Context().Err() == nil &&
-			n.queue.Stats().Kernel.Backlog < 2 {
-			runtime.Gosched()
+		if !ok || binary.BigEndian.Uint32(tcp.Header[4:]) != second {
+			return
+		}
+		select {
+		case <-both:
+		case <-t.Context().Done():
 		}
 	})
 	send, acks := rawClient(t, n.Network)
@@ -153,6 +156,10 @@ func TestTwoSYNsBehindAccepted(t *testing.T) {
 		send(e.tcp("R", first+6, 0, ""))
 		send(e.tcp("S", second, 0, ""))
 		send(e.tcp("S", third, 0, ""))
+		for n.queue.Stats().Kernel.Backlog < 2 {
+			runtime.Gosched()
+		}
+		both <- struct{}{}
 		s.Close()
 		ack = <-acks
 		send(e.tcp("A", second+1, ack, ""))
