@@ -430,6 +430,8 @@ func TestSYNIntoAccepted(t *testing.T) {
 			}
 			l.passes(e.tcp("S", isn+5000, 0, ""))
 			l.dropped(e.tcp("S", isn+5001+uint32(i), 0, ""))
+			l.passes(e.tcp("S", isn, 0, "")) // is known too
+			l.passes(e.tcp("S", isn+5000, 0, ""))
 			l.passes(e.reverse().tcp("A", peerISN+1, isn+6, "")) // RFC 5961 section 4
 			l.passes(e.data(5+i, "x"))
 			l.passes(e.reverse().tcp("A", peerISN+1+uint32(i), isn+6, "y"))

@@ -99,8 +99,8 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 		t.forget(c, limitTime)
 		c = nil
 	case c.replacedBy(&seg, c.direction(down)):
-		if c.mayBeFormer() && c.state&stateEarlier != 0 && c.direction(down) == Original &&
-			t.now-c.since < openingTimeout {
+		if c.mayBeFormer() && c.state&stateEarlier != 0 && seg.seq+1 != c.earlier &&
+			c.direction(down) == Original && t.now-c.since < openingTimeout {
 			// The server may answer any of them, and only two are known. The first may be that of
 			// the accepted connection, sent again.
 			t.stats.ignored.Add(1)
