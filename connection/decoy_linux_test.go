@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func TestDecoys(t *testing.T) {
 	const first = 1000000
 	for _, hold := range []bool{true, false} {
 		n := newRouter(t, connection.Config{Hold: hold}, line, nil)
-		send, acks := rawClient(t, n.Network)
+		send, acks, acked := rawClient(t, n.Network)
 		port := uint16(5000)
 		for _, e := range []ends{
 			{client: netip.AddrPortFrom(n.Client4, 0), server: netip.AddrPortFrom(n.Server4, 443)},
@@ -118,6 +119,11 @@ func TestDecoys(t *testing.T) {
 						want, limit = "b", 100*time.Millisecond
 					}
 					got := hears(s, 5, limit)
+					for end := time.Now().Add(patience); decoy.seen && time.Now().Before(end); runtime.Gosched() {
+						if n, _ := acked.Load(uint16(port)); n == uint32(first+6) {
+							break
+						}
+					}
 					before := n.seen.Load()
 					real(5, ack, "more\n")
 					got += hears(s, 5, limit)
@@ -160,7 +166,7 @@ func listenNear(t *testing.T, n *netlab.Network, at netip.AddrPort) net.Listener
 func TestCookies(t *testing.T) {
 	n := newRouter(t, connection.Config{Hold: true}, line, nil)
 	labtest.Must(t, n.Server.SetSysctl("ipv4/tcp_syncookies", "2"))
-	send, acks := rawClient(t, n.Network)
+	send, acks, _ := rawClient(t, n.Network)
 	e := ends{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)}
 	l := listen(t, n.Network, e.server)
 	const one, other = 1000000, 1001000
@@ -186,7 +192,7 @@ func TestCookies(t *testing.T) {
 func TestSequenceAgain(t *testing.T) {
 	const first = 1000000
 	n := newRouter(t, connection.Config{Hold: true}, line, nil)
-	send, acks := rawClient(t, n.Network)
+	send, acks, _ := rawClient(t, n.Network)
 	for _, e := range []ends{
 		{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)},
 		{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)},
@@ -220,7 +226,7 @@ func TestOneWay(t *testing.T) {
 	const first = 1000000
 	for _, oneWay := range []bool{false, true} {
 		n := labtest.Routed(t)
-		send, acks := rawClient(t, n)
+		send, acks, _ := rawClient(t, n)
 		install(t, n.Middle, "forward tcp dport 443 offload")
 		tr := connection.New(connection.Config{Hold: true, OneWay: oneWay, Offload: rules.DefaultOffload},
 			connection.HandlerFunc(line))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func TestHostileClient(t *testing.T) {
 					continue
 				}
 				n := newRouter(t, connection.Config{Hold: true, Timeout: time.Second}, line, nil)
-				send, acks := rawClient(t, n.Network)
+				send, acks, _ := rawClient(t, n.Network)
 				e := ends{client: netip.AddrPortFrom(n.Client4, 5000),
 					server: netip.AddrPortFrom(n.Server4, 443)}
 				if six {
@@ -139,7 +140,7 @@ func TestTwoSYNsBehindAccepted(t *testing.T) {
 		case <-t.Context().Done():
 		}
 	})
-	send, acks := rawClient(t, n.Network)
+	send, acks, _ := rawClient(t, n.Network)
 	for _, e := range []ends{
 		{client: netip.AddrPortFrom(n.Client4, 5000), server: netip.AddrPortFrom(n.Server4, 443)},
 		{client: netip.AddrPortFrom(n.Client6, 5000), server: netip.AddrPortFrom(n.Server6, 443)},
@@ -180,21 +181,25 @@ func onesSum(a, b uint16) uint16 {
 }
 
 // rawClient returns a function that sends packets of the client, whose kernel knows nothing of
-// them, to its router, and what the server's SYN-ACKs are to be acknowledged with.
-func rawClient(t *testing.T, n *netlab.Network) (send func([]byte), acks chan uint32) {
+// them, to its router, and what the server's SYN-ACKs are to be acknowledged with. acked has what the
+// server acknowledges, by the port of the client.
+func rawClient(t *testing.T, n *netlab.Network) (send func([]byte), acks chan uint32, acked *sync.Map) {
 	t.Helper()
-	labtest.Rule(t, labtest.Chain(t, n.Client, netlab.Inet, netlab.Input, 0), netlab.L4Proto(6),
-		netlab.Drop())
-	acks = make(chan uint32, 10)
-	install(t, n.Server, "out tcp sport 443 queue 7")
-	serve(t, n.Server, nfqueue.Config{Queue: 7}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-		if tcp, ok := p.Transport(); ok && tcp.Header[13] == 0x12 {
+	acks, acked = make(chan uint32, 10), new(sync.Map)
+	install(t, n.Client, "in tcp sport 443 queue 7")
+	serve(t, n.Client, nfqueue.Config{Queue: 7}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
+		tcp, ok := p.Transport()
+		if !ok {
+			return nfqueue.Drop
+		}
+		if tcp.Header[13] == 0x12 {
 			select {
 			case acks <- binary.BigEndian.Uint32(tcp.Header[4:]) + 1:
 			default: // sent again
 			}
 		}
-		return nfqueue.Accept
+		acked.Store(binary.BigEndian.Uint16(tcp.Header[2:]), binary.BigEndian.Uint32(tcp.Header[8:]))
+		return nfqueue.Drop
 	}))
 	device := func(h *netlab.Host, name string) *net.Interface {
 		i, err := netlab.In(h, func() (*net.Interface, error) { return net.InterfaceByName(name) })
@@ -215,5 +220,5 @@ func rawClient(t *testing.T, n *netlab.Network) (send func([]byte), acks chan ui
 		to.Protocol = binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, etherType))
 		labtest.Must(t, unix.Sendto(fd, b, 0, &to))
 		time.Sleep(10 * time.Millisecond) // the verdict has been there and back
-	}, acks
+	}, acks, acked
 }
