@@ -44,12 +44,12 @@ func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fres
 		return Conflict, 0
 	}
 	if end := at + len(seg.body); seg.flags&flagFIN != 0 && !s.ended && end >= had {
-		s.fin, s.ended = end, true
+		s.fin, s.ended = int32(end), true
 	}
 	if len(s.data) > had {
 		news |= Data
 	}
-	if s.ended && !s.done && len(s.data) == s.fin {
+	if s.ended && !s.done && len(s.data) == int(s.fin) {
 		s.done = true
 		news |= Finished
 	}
@@ -60,7 +60,7 @@ func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fres
 // elsewhere than another, or before bytes that are known.
 func (s *side) contradicts(seg *segment) bool {
 	end, fin := s.offset(seg)+len(seg.body), seg.flags&flagFIN != 0
-	if s.ended && (end > s.fin && len(seg.body) > 0 || fin && end != s.fin) {
+	if s.ended && (end > int(s.fin) && len(seg.body) > 0 || fin && end != int(s.fin)) {
 		return true
 	}
 	return fin && end < len(s.data)

@@ -133,7 +133,7 @@ type side struct {
 	ends     []int  // of datagrams, in data
 	base     uint32 // sequence number of the first byte
 	top      uint32 // that behind the last byte seen, for what the peer may acknowledge
-	fin      int    // offset of the FIN
+	fin      int32  // offset of the FIN
 	known    bool   // base is
 	ended    bool   // fin is
 	done     bool   // everything up to fin was seen

@@ -35,7 +35,7 @@ func (t *Tracker) await(c *Conn) {
 func (t *Tracker) letGo(c *Conn) {
 	for i := range c.sides {
 		s := &c.sides[i]
-		s.base, s.fin = s.base+uint32(len(s.data)), s.fin-len(s.data)
+		s.base, s.fin = s.base+uint32(len(s.data)), s.fin-int32(len(s.data))
 		s.stream = stream{}
 	}
 	t.charge(c, 0)

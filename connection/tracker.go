@@ -578,7 +578,7 @@ func (t *Tracker) noteEnd(c *Conn, s *segment, d Direction) {
 		}
 	case s.flags&flagFIN != 0 && !over:
 		if !side.ended {
-			side.ended, side.fin = true, side.offset(s)+len(s.body)
+			side.ended, side.fin = true, int32(side.offset(s)+len(s.body))
 		}
 		if c.state&stateUnproven != 0 || !c.closed() {
 			return
