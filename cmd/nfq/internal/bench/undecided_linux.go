@@ -19,9 +19,11 @@ const (
 	undecidedConns = 200_000
 	undecidedBody  = 64 // bytes that each has said
 	undecidedChunk = 256
+	undecidedTurns = 5 // how often all are replaced by others
 )
 
-// newUndecided measures the memory of a consumer that waits for more of many connections.
+// newUndecided measures the memory of a consumer that waits for more of many connections, also when
+// others take their place.
 func newUndecided(l *lab) *situation {
 	u := &undecidedMemory{conns: l.few(undecidedConns)}
 	return &situation{
@@ -29,6 +31,7 @@ func newUndecided(l *lab) *situation {
 		metrics: []figure.Metric{
 			{Name: "memory of each, beside its bytes", Unit: "B", Less: true},
 			{Name: "of all", Unit: "MiB", Less: true},
+			{Name: fmt.Sprintf("when %d others came", undecidedTurns*u.conns), Unit: "MiB", Less: true},
 		},
 		variants: func(c consumer.Consumer) []consumer.Consumer {
 			return []consumer.Consumer{tracking(c, consumer.Undecided)}
@@ -68,7 +71,9 @@ func (u *undecidedMemory) run(
 	ctx context.Context,
 	c consumer.Consumer,
 ) (figures []float64, err error) {
-	r, err := c.Start(ctx, u.host, consumer.Usual)
+	setup := consumer.Usual
+	setup.MaxConns = u.conns + undecidedChunk
+	r, err := c.Start(ctx, u.host, setup)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +95,20 @@ func (u *undecidedMemory) run(
 	if err != nil {
 		return nil, err
 	}
+	all := undecidedChunk + (1+undecidedTurns)*u.conns
+	if err := u.send(ctx, undecidedChunk+u.conns, all); err != nil {
+		return nil, err
+	}
+	churned, err := r.Usage()
+	if err != nil {
+		return nil, err
+	}
 	report, err := stopped(r)
-	if err == nil && report.Packets != uint64(undecidedChunk+u.conns) {
-		err = fmt.Errorf("%d packets were decided of %d", report.Packets, undecidedChunk+u.conns)
+	if err == nil && report.Packets != uint64(all) {
+		err = fmt.Errorf("%d packets were decided of %d", report.Packets, all)
 	}
 	each := float64(after.Resident-before.Resident)/float64(u.conns) - undecidedBody
-	return []float64{each, float64(after.Resident) / (1 << 20)}, err
+	return []float64{each, float64(after.Resident) / (1 << 20), float64(churned.Resident) / (1 << 20)}, err
 }
 
 // send has clients from one number up to another send a datagram each, a few at a time so that the

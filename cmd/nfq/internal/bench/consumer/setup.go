@@ -38,6 +38,8 @@ type Setup struct {
 	// Connections says how the handler decides connections, "" that it decides packets. Only
 	// consumers of this package know it.
 	Connections Connections
+	// MaxConns is as in connection.Config, except that 0 is more than anything needs.
+	MaxConns int
 
 	// Batch and BusyPoll are as in nfqueue.Config, Work the time that the handler takes for each
 	// packet, and Hold the number of packets that it defers before it decides them, the newest
@@ -79,6 +81,7 @@ func (s Setup) args() []string {
 	number("read-buffer", int64(s.ReadBuffer))
 	number("batch", int64(s.Batch))
 	number("hold", int64(s.Hold))
+	number("max-conns", int64(s.MaxConns))
 	if s.Connections != "" {
 		args = append(args, "--connections", string(s.Connections))
 	}
@@ -109,6 +112,7 @@ func parseSetup(args []string) (Setup, error) {
 	f.IntVar(&s.ReadBuffer, "read-buffer", 0, "")
 	f.IntVar(&s.Batch, "batch", 0, "")
 	f.IntVar(&s.Hold, "hold", 0, "")
+	f.IntVar(&s.MaxConns, "max-conns", 0, "")
 	f.StringVar((*string)(&s.Connections), "connections", "", "")
 	f.DurationVar(&s.BusyPoll, "busy-poll", 0, "")
 	f.DurationVar(&s.Work, "work", 0, "")

@@ -16,7 +16,7 @@ func TestSetupAsArguments(t *testing.T) {
 		{Verdict: nfqueue.Accept},
 		{Queue: 65535, Queues: 3, Packets: 5, WarmUp: 2, MaxLen: 1 << 31, ReadBuffer: 7, NoGSO: true,
 			Batch: 9, BusyPoll: 2 * time.Microsecond, Connections: Offloaded,
-			Work: 3 * time.Microsecond, Hold: 4},
+			Work: 3 * time.Microsecond, Hold: 4, MaxConns: 9},
 	} {
 		got, err := parseSetup(s.args())
 		if err != nil || !reflect.DeepEqual(got, s) {

@@ -21,7 +21,10 @@ func (h *handler) track(t *connection.Tracker) nfqueue.HandlerFunc {
 
 // newTracker makes a tracker that answers as s says.
 func newTracker(s Setup) *connection.Tracker {
-	cfg := connection.Config{MaxConns: 1 << 20, Timeout: time.Hour}
+	cfg := connection.Config{MaxConns: s.MaxConns, Timeout: time.Hour}
+	if s.MaxConns == 0 {
+		cfg.MaxConns = 1 << 20
+	}
 	if s.Connections == Offloaded {
 		cfg.Offload = rules.DefaultOffload
 	}
