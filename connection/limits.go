@@ -82,3 +82,55 @@ func (t *Tracker) forget(c *Conn, l limit) {
 	t.stats.conns.Store(int64(len(t.conns)))
 	c.next, t.free = t.free, c
 }
+
+// limitOf returns the limit that an undecided connection has reached.
+func (t *Tracker) limitOf(c *Conn) limit {
+	original, reply := &c.sides[Original], &c.sides[Reply]
+	switch {
+	case c.state&stateOver != 0, original.done && reply.done,
+		t.cfg.Hold && original.done && len(original.data) > 0: // no more bytes can come
+		c.state |= stateOver | stateEmptyPass
+		return limitEnded
+	case c.state&stateCut != 0, max(len(original.data), len(reply.data)) >= t.cfg.MaxBytes:
+		return limitBytes
+	case int(c.packets) >= t.cfg.MaxPackets:
+		return limitPackets
+	}
+	return limitNone
+}
+
+// overdue ends the wait for an answer to c if its time has passed, and reports whether it
+// has.
+func (t *Tracker) overdue(c *Conn) bool {
+	if c.list != &t.undecided {
+		return false
+	}
+	if t.now-c.since < t.cfg.Timeout && (c.hold == nil || !t.held.expired(c.hold)) {
+		return false
+	}
+	t.decide(c, t.cfg.Fallback, limitTime, false)
+	return true
+}
+
+// limitMemory has connections give up what they keep, until it is within the limit.
+func (t *Tracker) limitMemory() {
+	for t.memory > t.cfg.MaxMemory {
+		switch {
+		case t.unproven.head != nil:
+			t.letGo(t.unproven.head)
+		case t.undecided.head != nil:
+			t.decide(t.undecided.head, t.cfg.Fallback, limitMemory, false)
+		default:
+			return
+		}
+	}
+}
+
+// charge counts the memory of a connection.
+func (t *Tracker) charge(c *Conn, n int) {
+	if n != c.memory {
+		t.memory += n - c.memory
+		c.memory = n
+		t.stats.memory.Store(int64(t.memory))
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package connection
+
+// replacedBy reports whether a segment opens another connection with the addresses and
+// ports of c. A SYN that was sent again does not.
+func (c *Conn) replacedBy(s *segment, d Direction) bool {
+	side := &c.sides[d]
+	switch {
+	case c.state&stateTCP == 0 || s.flags&(flagSYN|flagACK|flagRST) != flagSYN:
+		return false
+	case c.state&stateOver != 0, c.state&stateSYN == 0:
+		return true
+	case d == Original && s.seq+1 != side.base:
+		return true
+	case d == Original:
+		// The end of a connection is not seen where the kernel carries on with it, and the next one
+		// may begin with the same number.
+		return c.answer == Accept && c.packets > 1 && c.state&stateUnproven == 0
+	}
+	// Both ends may open a connection at the same time (RFC 9293 section 3.5). While this one
+	// lasts its client must not become the one who answers.
+	return c.mayBeFormer() ||
+		c.state&stateAnswered != 0 && c.answer == Accept && (!side.known || s.seq+1 != side.base)
+}
+
+// mayBeFormer reports whether the server may still have an accepted connection in the place of c,
+// whose SYN it has not acknowledged.
+func (c *Conn) mayBeFormer() bool {
+	return c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure
+}
+
+// answersSYN reports whether a segment shows that its sender knows of a SYN, and so of no
+// connection before that.
+func (c *Conn) answersSYN(s *segment, d Direction) bool {
+	return s.flags&flagACK != 0 && (d == Reply || c.state&stateBoth != 0) &&
+		(s.flags&flagSYN != 0 || s.ack == c.sides[1-d].base ||
+			c.state&stateEarlier != 0 && s.ack == c.earlier)
+}
+
+// successor returns what is to be known of the connection that a SYN of a direction opens with
+// the addresses and ports of c. Its receiver takes no notice of the SYN if it still has c.
+func (c *Conn) successor(d Direction) state {
+	both := c.state & stateBoth
+	if d == Reply {
+		both = stateBoth
+	}
+	switch {
+	case c.mayBeFormer():
+		return stateFormer | stateEarlier | both
+	case c.answer == Accept && c.state&stateUnproven == 0 && !c.closed():
+		return stateFormer
+	case c.answer == Accept, c.state&stateSYN == 0 && d == Original:
+		return 0
+	}
+	return both
+}
+
+// handshake learns from the packets that open a TCP connection.
+func (c *Conn) handshake(s *segment, d Direction) {
+	original, reply := &c.sides[Original], &c.sides[Reply]
+	if d == Reply && s.cut { // nobody knows where it ends
+		c.state &^= stateAgreed
+	}
+	switch s.flags & (flagSYN | flagACK | flagRST) {
+	case flagSYN:
+		if d == Reply {
+			c.state |= stateBoth
+		}
+	case flagSYN | flagACK:
+		if d != Reply || !original.known || s.ack != original.base {
+			return
+		}
+		switch {
+		case c.state&stateUnsure != 0:
+			c.state = c.state&^stateUnsure | stateAgreed
+			reply.top = s.end()
+		case c.state&stateAgreed != 0 && c.list == &c.t.opening && len(s.body) == 0 &&
+			reply.top == reply.base:
+			// The client may not have got the first answer, and a server that keeps nothing of a
+			// SYN gives another.
+			reply.base, reply.top = s.end(), s.end()
+		}
+	case flagACK:
+		if end := s.end(); d == Reply && int32(end-reply.top) > 0 {
+			reply.top = end
+		}
+	}
+}
