@@ -32,6 +32,7 @@ type numbered struct {
 	single
 	index int
 	group group // of the Cgroup
+	syn   bool  // an invalid one is dropped, see Rule.invalidSYNs
 }
 
 // chainsOf sorts rules, which are valid and in normal form, into chains.
@@ -54,8 +55,13 @@ func chainsOf(rules []Rule) ([]*chain, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rule %d: %w", i+1, err)
 		}
+		if syn, ok := r.invalidSYNs(); ok {
+			for _, one := range syn.singles() {
+				c.queue = append(c.queue, numbered{one, i, g, true})
+			}
+		}
 		for _, one := range r.singles() {
-			c.queue = append(c.queue, numbered{one, i, g})
+			c.queue = append(c.queue, numbered{one, i, g, false})
 		}
 		if r.Offload != (Offload{}) {
 			c.carryOut(r.Offload, r.Offload.steps(), i)
@@ -106,6 +112,15 @@ func (b *batch) addCarry(table string, c *chain) error {
 // addQueue adds the rules that queue.
 func (b *batch) addQueue(table string, c *chain, queue queueExpr) error {
 	for i, r := range c.queue {
+		if r.syn {
+			m := matcher{parts: r.matches()}
+			m.opens()
+			m.add("verdict", &expr.Verdict{Kind: expr.VerdictDrop})
+			if err := b.addRule(c.family, table, c.name, r.index, m.parts); err != nil {
+				return err
+			}
+			continue
+		}
 		end := part{what: queuePart, expr: queue(r.Rule)}
 		if r.not(MatchCgroup) {
 			others := fmt.Sprintf("not-cgroup-%d", r.index)

@@ -68,7 +68,7 @@ func (r Rule) IPTables() ([]string, error) {
 		lines = append(lines, strings.Join(args, " "))
 	}
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
-		if n := r.network(); n != 0 && n != f || !r.iptablesMatches(f) {
+		if n := r.network(); n != 0 && n != f || !r.iptablesCan(f) {
 			continue
 		}
 		if o := r.Offload; o != (Offload{}) {
@@ -79,8 +79,13 @@ func (r Rule) IPTables() ([]string, error) {
 				add(f, behind, o.iptablesStep(step{only: reopening, do: undecide}, f))
 			}
 		}
+		if syn, ok := r.invalidSYNs(); ok {
+			for _, one := range syn.multiports() {
+				add(f, table, append(one.iptablesMatches(), "-m", "tcp", "--syn", "-j", "DROP"))
+			}
+		}
 		for _, one := range r.multiports() {
-			add(f, table, one.iptablesArgs())
+			add(f, table, append(one.iptablesMatches(), one.iptablesTarget()...))
 		}
 	}
 	return lines, nil
@@ -89,9 +94,9 @@ func (r Rule) IPTables() ([]string, error) {
 // anyICMPType is how iptables says any type.
 const anyICMPType = 255
 
-// iptablesMatches reports whether the protocol can match in packets of a family: ip6tables looks
+// iptablesCan reports whether the protocol can match in packets of a family: ip6tables looks
 // behind extension headers, and ip6tables-legacy behind AH too.
-func (r Rule) iptablesMatches(f nfqueue.Family) bool {
+func (r Rule) iptablesCan(f nfqueue.Family) bool {
 	return f != nfqueue.FamilyIPv6 || r.not(MatchProtocol) || !r.hiddenFromIPTables()
 }
 
@@ -167,8 +172,8 @@ func (r Rule) iptablesLacks() error {
 	return nil
 }
 
-// iptablesArgs returns the matches and the target.
-func (r Rule) iptablesArgs() []string {
+// iptablesMatches returns the matches.
+func (r Rule) iptablesMatches() []string {
 	var args []string
 	match := func(m Match, option, value string, module ...string) {
 		if r.set()&m == 0 {
@@ -208,7 +213,7 @@ func (r Rule) iptablesArgs() []string {
 	if r.FirstBytes != 0 {
 		args = append(args, iptablesCounted("bytes", r.FirstBytes)...)
 	}
-	return append(args, r.iptablesTarget()...)
+	return args
 }
 
 // iptablesOwner begins to match the sender. The kernel's own sockets have neither user nor group,

@@ -43,6 +43,12 @@ func (r Rule) NFT() ([]string, error) {
 			lines = append(lines, rule)
 		}
 	}
+	if syn, ok := r.invalidSYNs(); ok {
+		for _, one := range syn.singles() {
+			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(),
+				strings.Join(append(one.nftMatches(), nftOpens, "drop"), " ")))
+		}
+	}
 	end := fmt.Sprintf("queue num %s%s", r.queues("-"), r.nftQueueFlags())
 	if r.not(MatchCgroup) {
 		others := r.chainOfOthers()

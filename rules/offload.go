@@ -47,9 +47,10 @@ import (
 // conntrack expects, such as FTP data, inherits the mark of the one that announced it.
 //
 // Conntrack also begins in the middle of a connection, with a packet of either end. Where the first
-// it has seen is of the server, it takes a SYN with the same ports for invalid, and the decision
-// stays for the connection that the SYN opens. Have it begin with a SYN only
-// (net.netfilter.nf_conntrack_tcp_loose=0) if a client must not make use of that.
+// it has seen is of the server, it takes a SYN with the same ports for invalid until it forgets the
+// connection, ten seconds after a reset. Rules of the Set drop such a SYN if the Rule matches
+// it, because the decision would stay for the connection that it opens. They do not if the Rule
+// excludes a control group. There are none with net.netfilter.nf_conntrack_tcp_loose=0.
 //
 // The marks stay when the Set is closed or the process is killed. A later Set with the
 // same Mask goes by them.
@@ -163,6 +164,21 @@ func (r Rule) checkOffload() error {
 			r.Priority)
 	}
 	return r.checkTracked("the connection is")
+}
+
+// invalidSYNs narrows r to SYN that conntrack takes for invalid, apart from the flag. It reports
+// false if there are none to be dropped. Conntrack takes a SYN for invalid if it has begun with
+// a packet of the server, and the connection of that may be decided. No rule can undecide it, for a
+// packet without an entry, and the next packet of the client would pass.
+func (r Rule) invalidSYNs() (Rule, bool) {
+	tcp := r.Protocol == 0 || (r.Protocol == TCP) != r.not(MatchProtocol)
+	invalid := r.CTState == 0 || (r.CTState&CTInvalid != 0) != r.not(MatchCTState)
+	if r.Offload == (Offload{}) || !tcp || !invalid || r.not(MatchCgroup) {
+		return Rule{}, false
+	}
+	r.Protocol, r.CTState = TCP, CTInvalid
+	r.Not &^= MatchProtocol | MatchCTState
+	return r, true
 }
 
 // step is one of the rules that carry out the decisions of an Offload.

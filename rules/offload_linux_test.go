@@ -397,8 +397,8 @@ func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 }
 
 // TestOffloadUnanswered: a SYN also undecides what conntrack has begun to follow with a packet in
-// the middle of a connection, which was not answered. Of one that it has begun with a packet of the
-// server it knows nothing, so conntrack must not do that.
+// the middle of a connection, which was not answered. With tcp_loose=0 conntrack begins with no packet
+// of the server.
 func TestOffloadUnanswered(t *testing.T) {
 	n := labtest.Routed(t)
 	install(t, n.Middle, "forward tcp port 2000 offload")
@@ -444,6 +444,38 @@ func TestOffloadUnanswered(t *testing.T) {
 				t.Errorf("%s, from %v: read: %v, want ECONNRESET", name, from, err)
 			}
 			wantNothing(t, s)
+		}
+	}
+}
+
+// TestOffloadInvalidSYN: a SYN that conntrack takes for invalid, because it has begun with a packet
+// of the server, opens no connection, as that would inherit the decision.
+func TestOffloadInvalidSYN(t *testing.T) {
+	n := labtest.Routed(t)
+	install(t, n.Middle, "forward tcp port 2000 offload")
+	serve(t, n.Middle, 0, on("fine", rules.DefaultOffload.Accept))
+	server := labtest.Chain(t, n.Server, netlab.Inet, netlab.Input, 0)
+	client := labtest.Chain(t, n.Client, netlab.Inet, netlab.Input, 0)
+	for name, e := range families(n) {
+		e := e.anew(2000)
+		arrived := labtest.Rule(t, server, netlab.L4Proto(unix.IPPROTO_TCP), netlab.SrcPort(e.from.Port()),
+			netlab.Counter())
+		lost := labtest.Rule(t, client, netlab.L4Proto(unix.IPPROTO_TCP), netlab.DstPort(e.from.Port()),
+			netlab.Counter(), netlab.Drop())
+		ack := nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: 1, Ack: 1}
+		sendRaw(t, n.Server, e.from.Addr(), nfqueuetest.TCP(e.to, e.from, ack, []byte("fine")))
+		for packets := uint64(0); packets == 0; runtime.Gosched() {
+			var err error
+			packets, _, err = lost.Count()
+			labtest.Must(t, err)
+		}
+		syn := nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN, Seq: 1000}
+		sendRaw(t, n.Client, e.to.Addr(), nfqueuetest.TCP(e.from, e.to, syn, nil))
+		c, s, err := e.anew(2000).stream(t, n)
+		labtest.Must(t, err)
+		exchange(t, c, s, "behind")
+		if packets, _, err := arrived.Count(); err != nil || packets != 0 {
+			t.Errorf("%s: %d packets arrived, %v", name, packets, err)
 		}
 	}
 }

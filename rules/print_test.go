@@ -111,6 +111,8 @@ nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 met
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x20000000 drop'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 meta l4proto tcp reject with tcp reset'
 nft 'add rule inet nfqueue output.decided ct mark & 0x30000000 == 0x30000000 reject with icmpx type port-unreachable'
+nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 exthdr frag missing ct state invalid tcp flags & (fin | syn | rst | ack) == syn drop'
+nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 frag frag-off 0 ct state invalid tcp flags & (fin | syn | rst | ack) == syn drop'
 nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 exthdr frag missing queue num 0 bypass'
 nft 'add rule inet nfqueue output meta nfproto ipv6 tcp dport 443 frag frag-off 0 queue num 0 bypass'`},
 		{r.IPTables, `ip6tables -t filter -A OUTPUT -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
@@ -126,6 +128,7 @@ ip6tables -t filter -A OUTPUT -m connmark --mark 0x20000000/0x30000000 -j DROP
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -p tcp -j REJECT --reject-with tcp-reset
 ip6tables -t filter -A OUTPUT -m connmark --mark 0x30000000/0x30000000 -j REJECT --reject-with icmp6-port-unreachable
 ip6tables -t security -A OUTPUT -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED -m mark --mark 0x0/0x30000000 -j CONNMARK --set-xmark 0x0/0x30000000
+ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -m conntrack --ctstate INVALID -m tcp --syn -j DROP
 ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queue-num 0 --queue-bypass`},
 	} {
 		lines, err := c.print()
@@ -141,6 +144,7 @@ ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queu
 		"iptables -t mangle -A PREROUTING -m mark --mark 0x1/0x3 -j ACCEPT",
 		"iptables -t mangle -A PREROUTING -m mark --mark 0x2/0x3 -j DROP",
 		"iptables -t mangle -A PREROUTING -m connmark --mark 0x2/0x3 -j DROP",
+		"iptables -t mangle -A PREROUTING -p tcp -m conntrack --ctstate INVALID -m tcp --syn -j DROP",
 		"iptables -t mangle -A PREROUTING -j NFQUEUE --queue-num 0 --queue-bypass",
 	}
 	if err != nil || !slices.Equal(got, want) {
