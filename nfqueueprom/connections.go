@@ -67,37 +67,23 @@ var connectionValues = slices.Concat(
 			of: func(s *connection.Stats) float64 { return float64(s.Other) }},
 	},
 	byLabel("connection_answers_total", "Connections by the answer of the handler.", "answer",
-		part{"accept", func(s *connection.Stats) uint64 { return s.Accepted }},
-		part{"drop", func(s *connection.Stats) uint64 { return s.Dropped }},
-		part{"reject", func(s *connection.Stats) uint64 { return s.Rejected }}),
+		part[connection.Stats]{"accept", func(s *connection.Stats) uint64 { return s.Accepted }},
+		part[connection.Stats]{"drop", func(s *connection.Stats) uint64 { return s.Dropped }},
+		part[connection.Stats]{"reject", func(s *connection.Stats) uint64 { return s.Rejected }}),
 	byLabel("connection_fallbacks_total", "Connections that got the Fallback, by cause.", "cause",
-		part{"bytes", func(s *connection.Stats) uint64 { return s.Fallback.Bytes }},
-		part{"packets", func(s *connection.Stats) uint64 { return s.Fallback.Packets }},
-		part{"time", func(s *connection.Stats) uint64 { return s.Fallback.Time }},
-		part{"connections", func(s *connection.Stats) uint64 { return s.Fallback.Conns }},
-		part{"memory", func(s *connection.Stats) uint64 { return s.Fallback.Memory }},
-		part{"held", func(s *connection.Stats) uint64 { return s.Fallback.Held }},
-		part{"ended", func(s *connection.Stats) uint64 { return s.Fallback.Ended }},
-		part{"replaced", func(s *connection.Stats) uint64 { return s.Fallback.Replaced }},
-		part{"panic", func(s *connection.Stats) uint64 { return s.Fallback.Panic }}),
+		part[connection.Stats]{"bytes", func(s *connection.Stats) uint64 { return s.Fallback.Bytes }},
+		part[connection.Stats]{"packets", func(s *connection.Stats) uint64 { return s.Fallback.Packets }},
+		part[connection.Stats]{"time", func(s *connection.Stats) uint64 { return s.Fallback.Time }},
+		part[connection.Stats]{"connections", func(s *connection.Stats) uint64 { return s.Fallback.Conns }},
+		part[connection.Stats]{"memory", func(s *connection.Stats) uint64 { return s.Fallback.Memory }},
+		part[connection.Stats]{"held", func(s *connection.Stats) uint64 { return s.Fallback.Held }},
+		part[connection.Stats]{"ended", func(s *connection.Stats) uint64 { return s.Fallback.Ended }},
+		part[connection.Stats]{"replaced", func(s *connection.Stats) uint64 { return s.Fallback.Replaced }},
+		part[connection.Stats]{"panic", func(s *connection.Stats) uint64 { return s.Fallback.Panic }}),
 	byLabel("connection_dropped_segments_total",
 		"Segments dropped by neither an answer nor the Fallback, by cause.", "cause",
-		part{"conflict", func(s *connection.Stats) uint64 { return s.Conflicts }},
-		part{"repeated", func(s *connection.Stats) uint64 { return s.Repeated }},
-		part{"ignored", func(s *connection.Stats) uint64 { return s.Ignored }},
-		part{"unanswered", func(s *connection.Stats) uint64 { return s.Unanswered }}),
+		part[connection.Stats]{"conflict", func(s *connection.Stats) uint64 { return s.Conflicts }},
+		part[connection.Stats]{"repeated", func(s *connection.Stats) uint64 { return s.Repeated }},
+		part[connection.Stats]{"ignored", func(s *connection.Stats) uint64 { return s.Ignored }},
+		part[connection.Stats]{"unanswered", func(s *connection.Stats) uint64 { return s.Unanswered }}),
 )
-
-// part is one of the values of a metric that a label tells apart.
-type part struct {
-	is string
-	of func(s *connection.Stats) uint64
-}
-
-func byLabel(name, help, label string, parts ...part) (values []value[connection.Stats]) {
-	for _, p := range parts {
-		values = append(values, value[connection.Stats]{name, label, p.is, help,
-			func(s *connection.Stats) float64 { return float64(p.of(s)) }})
-	}
-	return values
-}
