@@ -30,6 +30,13 @@ func (c *Conn) mayBeFormer() bool {
 	return c.state&(stateFormer|stateUnsure) == stateFormer|stateUnsure
 }
 
+// isThirdSYN reports whether a SYN of the client is another than the two that are known since
+// a connection was accepted. The server may answer any of them. The first may be that of the
+// accepted connection, sent again.
+func (c *Conn) isThirdSYN(s *segment) bool {
+	return c.mayBeFormer() && c.state&stateEarlier != 0 && s.seq+1 != c.earlier
+}
+
 // answersSYN reports whether a segment shows that its sender knows of a SYN, and so of no
 // connection before that.
 func (c *Conn) answersSYN(s *segment, d Direction) bool {

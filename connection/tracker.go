@@ -93,15 +93,13 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 		t.forget(c, limitTime)
 		c = nil
 	case c.replacedBy(&seg, c.direction(down)):
-		if c.mayBeFormer() && c.state&stateEarlier != 0 && seg.seq+1 != c.earlier &&
-			c.direction(down) == Original && t.now-c.since < openingTimeout {
-			// The server may answer any of them, and only two are known. The first may be that of
-			// the accepted connection, sent again.
+		d := c.direction(down)
+		if d == Original && c.isThirdSYN(&seg) && t.now-c.since < openingTimeout {
 			t.stats.ignored.Add(1)
 			return nfqueue.Drop
 		}
 		earlier = c.sides[Original].base
-		inherited = c.successor(c.direction(down))
+		inherited = c.successor(d)
 		t.forget(c, limitReplaced)
 		c = nil
 	}
