@@ -99,9 +99,7 @@ type settingsParser struct {
 
 // known reports whether a word names a setting, or one that is refused with a reason.
 func (p *settingsParser) known(name string) bool {
-	_, isRefused := refused[name]
-	return isRefused || name == "latency" ||
-		slices.ContainsFunc(words, func(w Word) bool { return w.Name == name })
+	return slices.Contains(understood(), name)
 }
 
 // next returns the next word, and an empty one at the end.

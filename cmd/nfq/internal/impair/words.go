@@ -43,26 +43,30 @@ func (s *Settings) Set(name, value string) error {
 	return words[i].set(s, value)
 }
 
+// names returns the names of all settings.
+func names() []string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = w.Name
+	}
+	return all
+}
+
+// understood returns the names, and words of tc-netem(8) that mean the same or are refused.
+func understood() []string {
+	return slices.Concat(slices.Sorted(maps.Keys(refused)), []string{"latency"}, names())
+}
+
 // Meant returns the name of the setting that a word is, or was probably meant to be, and nothing if
 // it is like none. Settings of tc-netem(8) that are refused are among them.
-func Meant(mistyped string) string {
-	names := append(slices.Sorted(maps.Keys(refused)), "latency")
-	for _, w := range words {
-		names = append(names, w.Name)
-	}
-	return word.Closest(mistyped, names)
-}
+func Meant(mistyped string) string { return word.Closest(mistyped, understood()) }
 
 // unknownSetting says what to write instead of a word that is no setting.
 func unknownSetting(name string) error {
 	if meant := Meant(name); meant != "" {
 		return fmt.Errorf("no such setting; did you mean %q?", meant)
 	}
-	var names []string
-	for _, w := range words {
-		names = append(names, w.Name)
-	}
-	return fmt.Errorf("expected a setting: %s", strings.Join(names, ", "))
+	return fmt.Errorf("expected a setting: %s", strings.Join(names(), ", "))
 }
 
 var words = []Word{
