@@ -257,12 +257,15 @@ func unknown(w string) error {
 		"noreject")
 }
 
+const alternatives = "a rule has no alternatives; write several values with commas between them, " +
+	"as in dport 80,443, or another rule"
+
 // foreign are words of tcpdump and nft, and what to write instead.
 var foreign = map[string]string{
-	"and": "all words of a rule are required; leave \"and\" out",
-	"&&":  "all words of a rule are required; leave \"&&\" out",
-	"or": "a rule has no alternatives; write several values with commas between them, as in " +
-		"dport 80,443, or another rule",
+	"and":       "all words of a rule are required; leave \"and\" out",
+	"&&":        "all words of a rule are required; leave \"&&\" out",
+	"or":        alternatives,
+	"||":        alternatives,
 	"host":      "write saddr ADDRESS or daddr ADDRESS",
 	"net":       "write saddr ADDRESS/BITS or daddr ADDRESS/BITS",
 	"src":       "write saddr ADDRESS or sport PORT",
@@ -271,8 +274,6 @@ var foreign = map[string]string{
 	"iifname":   "write iif NAME",
 	"oifname":   "write oif NAME",
 }
-
-func init() { foreign["||"] = foreign["or"] }
 
 // list returns a value. If it begins with a brace as those of nft, it is all up to the other one,
 // without the braces.
