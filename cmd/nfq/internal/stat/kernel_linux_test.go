@@ -246,10 +246,8 @@ func TestDocumentedMetrics(t *testing.T) {
 	}
 }
 
-// TestServeBounds has clients that send no request, or no body, or that are too many: each is
-// served or let go in bounded time.
-func TestServeBounds(t *testing.T) {
-	l := newLab(t)
+// serve serves the metrics. Dial connects a client, which sends a request. Stop ends it all.
+func (l *lab) serve(t *testing.T, bounds limits) (dial func(request string) net.Conn, stop func()) {
 	listener, err := netlab.In(
 		l.host,
 		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
@@ -257,27 +255,42 @@ func TestServeBounds(t *testing.T) {
 	labtest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	bounds := limits{
-		request:     100 * time.Millisecond,
-		answer:      time.Second,
-		idle:        100 * time.Millisecond,
-		connections: 3,
-	}
 	go func() { served <- serve(ctx, listener, NewMetrics(l.reader), bounds) }()
-	var clients []net.Conn
-	for i, request := range []string{
-		"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
-		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx",
-		"GET /metrics HTTP/1.0\r\n\r\n",
-	} {
+	dial = func(request string) net.Conn {
 		c, err := netlab.In(
 			l.host,
 			func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) },
 		)
 		labtest.Must(t, err)
 		labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
-		_, err = c.Write([]byte(request))
+		_, err = io.WriteString(c, request)
 		labtest.Must(t, err)
+		return c
+	}
+	return dial, func() {
+		cancel()
+		labtest.Must(t, <-served)
+	}
+}
+
+// TestServeBounds has clients that send no request, or no body, or that are too many: each is
+// served or let go in bounded time.
+func TestServeBounds(t *testing.T) {
+	l := newLab(t)
+	bounds := limits{
+		request:     100 * time.Millisecond,
+		answer:      time.Second,
+		idle:        100 * time.Millisecond,
+		connections: 3,
+	}
+	dial, stop := l.serve(t, bounds)
+	var clients []net.Conn
+	for i, request := range []string{
+		"", "GET /metr", "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+		"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx",
+		"GET /metrics HTTP/1.0\r\n\r\n",
+	} {
+		c := dial(request)
 		clients = append(clients, c)
 		if i < 4 {
 			continue
@@ -293,34 +306,18 @@ func TestServeBounds(t *testing.T) {
 		}
 		labtest.Must(t, c.Close())
 	}
-	cancel()
-	labtest.Must(t, <-served)
+	stop()
 }
 
 // TestServeOthers: clients that hold their connections keep nobody out, however long they may, and
 // only as many of them are let go as is needed.
 func TestServeOthers(t *testing.T) {
 	l := newLab(t)
-	listener, err := netlab.In(
-		l.host,
-		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
-	)
-	labtest.Must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	bounds := limits{request: time.Hour, answer: time.Hour, idle: time.Hour, connections: 3}
-	go func() { served <- serve(ctx, listener, NewMetrics(l.reader), bounds) }()
+	connect, stop := l.serve(t, limits{request: time.Hour, answer: time.Hour, idle: time.Hour, connections: 3})
 	var clients []net.Conn
 	dial := func(request string) *bufio.ReadWriter {
-		c, err := netlab.In(
-			l.host,
-			func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) },
-		)
-		labtest.Must(t, err)
+		c := connect(request)
 		clients = append(clients, c)
-		labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
-		_, err = io.WriteString(c, request)
-		labtest.Must(t, err)
 		return bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
 	}
 	answered := func(c *bufio.ReadWriter) bool {
@@ -362,8 +359,7 @@ func TestServeOthers(t *testing.T) {
 	for _, c := range clients {
 		labtest.Must(t, c.Close())
 	}
-	cancel()
-	labtest.Must(t, <-served)
+	stop()
 }
 
 // A scrape fails when the tables cannot be read, so that nobody takes that for queues that are
