@@ -172,7 +172,7 @@ func TestPortsAgainBehindAccept(t *testing.T) {
 		if got := hears(s, len(text), patience); got != text {
 			t.Fatalf("%v: heard %q", addr, got)
 		}
-		forget(t, c, s)
+		labtest.Forget(t, c, s)
 		go func() {
 			for n.queue.Stats().Kernel.Backlog < 2 {
 				runtime.Gosched()
@@ -188,18 +188,6 @@ func TestPortsAgainBehindAccept(t *testing.T) {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 			t.Errorf("%v: the client reads %v", addr, err)
 		}
-	}
-}
-
-// forget ends connections without a packet.
-func forget(t *testing.T, ends ...*net.TCPConn) {
-	t.Helper()
-	for _, end := range ends {
-		raw, err := end.SyscallConn()
-		labtest.Must(t, err)
-		e := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1) })
-		labtest.Must(t, errors.Join(e, err))
-		end.Close()
 	}
 }
 
