@@ -61,9 +61,11 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// Open binds and configures a queue with one message, so that no packet is queued while the
-// configuration is incomplete. From then on packets wait in the queue; they are lost if it is
-// closed without Serve or Shutdown.
+// Open binds and configures a queue with one message. From then on packets wait in the queue; they
+// are lost if it is closed without Serve or Shutdown. The kernel applies the message in steps
+// (nfqnl_recv_config): it drops what another processor queues between bind and configuration, also
+// with bypass, some nanoseconds. If even that is too much, open the queue before the rule is
+// installed, as rules.Run does.
 //
 // The kernel requires CAP_NET_ADMIN in the user namespace that owns the network namespace, here
 // and again with every verdict. The error matches ErrQueueInUse, fs.ErrPermission or

@@ -32,8 +32,8 @@ type Copy struct {
 }
 
 // Change is what one CONFIG message sets. The kernel applies its parts in the order of the
-// fields, without a gap in which packets could meet a queue that is bound but not
-// configured.
+// fields. Between the first two is a moment in which packets meet a queue that is bound but not
+// configured, and are dropped: it is as short as it can be.
 type Change struct {
 	Cmd    uint8
 	Copy   *Copy
