@@ -202,6 +202,7 @@ func TestHandOver(t *testing.T) {
 	labtest.Must(t, err)
 	next, err := nfqueue.OpenFile(f, nfqueue.Config{})
 	labtest.Must(t, err)
+	labtest.Must(t, f.Close())
 	labtest.Must(t, q.Release(context.Background()))
 	<-served
 	after := tracker()
