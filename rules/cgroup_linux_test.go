@@ -15,6 +15,7 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
@@ -142,6 +143,47 @@ func TestCgroupOrder(t *testing.T) {
 			sendUDP(t, l, l, plain)
 			wantReceived(t, l, want)
 		})
+	}
+}
+
+// TestCgroupInvalidSYN: as TestOffloadInvalidSYN, for all SYN but those of a control group.
+func TestCgroupInvalidSYN(t *testing.T) {
+	c := newCgroups(t)
+	n := labtest.Routed(t)
+	install(t, n.Client, "out tcp dport 2000 not cgroup "+c.path+" offload")
+	sendInvalidSYNs(t, c, n)
+}
+
+// sendInvalidSYNs has the client send SYN, which conntrack takes for invalid there, from several
+// control groups. The server receives those of the groups that the rule excludes.
+func sendInvalidSYNs(t *testing.T, c *cgroups, n *netlab.Network) {
+	t.Helper()
+	install(t, n.Client, "in tcp sport 2000 offload")
+	serve(t, n.Client, 0, on("fine", rules.DefaultOffload.Accept))
+	server := labtest.Chain(t, n.Server, netlab.Inet, netlab.Input, 0)
+	client := labtest.Chain(t, n.Client, netlab.Inet, netlab.Output, -300)
+	for name, e := range families(n) {
+		for _, group := range []string{"/", c.path, c.path + inCgroup} {
+			e := e.anew(2000)
+			ofClient := []netlab.Expr{netlab.L4Proto(unix.IPPROTO_TCP), netlab.SrcPort(e.from.Port()),
+				netlab.Counter(), netlab.Drop()}
+			arrived := labtest.Rule(t, server, ofClient...)
+			reset := labtest.Rule(t, client, ofClient...)
+			ack := nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: 1, Ack: 1}
+			sendRaw(t, n.Server, e.from.Addr(), nfqueuetest.TCP(e.to, e.from, ack, []byte("fine")))
+			awaitCount(t, reset)
+			labtest.Must(t, reset.Delete())
+			c.in(t, group, func() {
+				syn := nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN, Seq: 1000}
+				err := trySendRaw(n.Client, e.to.Addr(), nfqueuetest.TCP(e.from, e.to, syn, nil))
+				if group != "/" {
+					labtest.Must(t, err)
+					awaitCount(t, arrived)
+				} else if packets, _, _ := arrived.Count(); !errors.Is(err, unix.EPERM) || packets != 0 {
+					t.Errorf("%s: the SYN was sent, %v", name, err)
+				}
+			})
+		}
 	}
 }
 

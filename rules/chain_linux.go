@@ -109,39 +109,37 @@ func (b *batch) addCarry(table string, c *chain) error {
 	return nil
 }
 
-// addQueue adds the rules that queue.
+// addQueue adds the rules that queue, and those before them that drop a SYN.
 func (b *batch) addQueue(table string, c *chain, queue queueExpr) error {
 	for i, r := range c.queue {
-		if r.syn {
-			m := matcher{parts: r.matches()}
-			m.opens()
-			m.add("verdict", &expr.Verdict{Kind: expr.VerdictDrop})
-			if err := b.addRule(c.family, table, c.name, r.index, m.parts); err != nil {
-				return err
-			}
-			continue
-		}
+		parts := r.matches()
 		end := part{what: queuePart, expr: queue(r.Rule)}
+		others := fmt.Sprintf("not-cgroup-%d", r.index)
+		if r.syn {
+			m := matcher{parts: parts}
+			m.opens()
+			parts = m.parts
+			end = part{what: "verdict", expr: &expr.Verdict{Kind: expr.VerdictDrop}}
+			others += "-syn"
+		}
 		if r.not(MatchCgroup) {
-			others := fmt.Sprintf("not-cgroup-%d", r.index)
-			if i == 0 || c.queue[i-1].index != r.index { // the first of the Rule
+			if i == 0 || c.queue[i-1].index != r.index || c.queue[i-1].syn != r.syn { // the first one
 				if err := b.addOthers(table, others, c.family, r, end); err != nil {
 					return err
 				}
 			}
 			end = part{what: cgroupPart, expr: &expr.Verdict{Kind: expr.VerdictJump, Chain: others}}
 		}
-		parts := append(r.matches(), end)
-		if err := b.addRule(c.family, table, c.name, r.index, parts); err != nil {
+		if err := b.addRule(c.family, table, c.name, r.index, append(parts, end)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addOthers makes a chain that queues what is not of a control group. One rule cannot: a socket in a
-// group above the level of the other one has nothing that could be compared.
-func (b *batch) addOthers(table, name string, family uint8, r numbered, queue part) error {
+// addOthers makes a chain that does something with what is not of a control group. One rule cannot:
+// a socket in a group above the level of the other one has nothing that could be compared.
+func (b *batch) addOthers(table, name string, family uint8, r numbered, end part) error {
 	b.addRegularChain(family, table, name)
 	var m matcher
 	m.cgroup(r.group)
@@ -149,5 +147,5 @@ func (b *batch) addOthers(table, name string, family uint8, r numbered, queue pa
 	if err := b.addRule(family, table, name, r.index, m.parts); err != nil {
 		return err
 	}
-	return b.addRule(family, table, name, r.index, []part{queue})
+	return b.addRule(family, table, name, r.index, []part{end})
 }

@@ -215,7 +215,6 @@ func TestCgroupCommands(t *testing.T) {
 	inner := c.path + inCgroup
 	within := map[string]bool{c.path: true, inner: true}
 	outside := map[string]bool{"/": true, c.path: true}
-	const mounted = "mount -t cgroup2 none /sys/fs/cgroup\n"
 	for _, p := range programs {
 		for _, rule := range []struct {
 			host *netlab.Host
@@ -233,8 +232,8 @@ func TestCgroupCommands(t *testing.T) {
 			labtest.Must(t, err)
 			t.Run(p.name+" "+rule.rule, func(t *testing.T) {
 				p.need(t)
-				script := mounted + strings.Join(p.counting(t, lines), "\n")
-				run(t, rule.host, "unshare -m sh -ec "+shellQuote(script))
+				script := withCgroups(p.counting(t, lines))
+				run(t, rule.host, script)
 				defer run(t, rule.host, p.reset)
 				for family, e := range families(n) {
 					for _, group := range []string{"/", c.path, inner} {
@@ -256,6 +255,27 @@ func TestCgroupCommands(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestCgroupInvalidSYNCommands: as TestCgroupInvalidSYN, with commands.
+func TestCgroupInvalidSYNCommands(t *testing.T) {
+	c := newCgroups(t)
+	for _, p := range programs {
+		t.Run(p.name, func(t *testing.T) {
+			p.need(t)
+			n := labtest.Routed(t)
+			lines, err := p.print(parse(t, "out tcp dport 2000 not cgroup "+c.path+" offload"))
+			labtest.Must(t, err)
+			run(t, n.Client, withCgroups(p.counting(t, lines)))
+			sendInvalidSYNs(t, c, n)
+		})
+	}
+}
+
+// withCgroups returns a shell command that runs others where nft looks for control groups.
+func withCgroups(lines []string) string {
+	script := "mount -t cgroup2 none /sys/fs/cgroup\n" + strings.Join(lines, "\n")
+	return "unshare -m sh -ec " + shellQuote(script)
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -44,27 +44,31 @@ func (r Rule) NFT() ([]string, error) {
 		}
 	}
 	if syn, ok := r.invalidSYNs(); ok {
-		for _, one := range syn.singles() {
-			lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(),
-				strings.Join(append(one.nftMatches(), nftOpens, "drop"), " ")))
-		}
+		lines = append(lines, syn.nftRules(table, r.chainOfOthers()+"-syn", "drop", nftOpens)...)
 	}
-	end := fmt.Sprintf("queue num %s%s", r.queues("-"), r.nftQueueFlags())
+	queue := fmt.Sprintf("queue num %s%s", r.queues("-"), r.nftQueueFlags())
+	lines = append(lines, r.nftRules(table, r.chainOfOthers(), queue)...)
+	for i, l := range lines {
+		lines[i] = "nft " + word.Quote(l)
+	}
+	return lines, nil
+}
+
+// nftRules returns the commands that do something with what the rule and further matches match.
+// others is for packets that are not of the control group.
+func (r Rule) nftRules(table, others, end string, further ...string) (lines []string) {
 	if r.not(MatchCgroup) {
-		others := r.chainOfOthers()
 		lines = append(lines, fmt.Sprintf("add chain %s %s", table, others),
 			fmt.Sprintf("add rule %s %s %s return", table, others, r.nftCgroup()),
 			fmt.Sprintf("add rule %s %s %s", table, others, end))
 		end = "jump " + others
 	}
 	for _, one := range r.singles() {
+		words := append(append(one.nftMatches(), further...), end)
 		lines = append(lines, fmt.Sprintf("add rule %s %s %s", table, r.chain(),
-			strings.Join(append(one.nftMatches(), end), " ")))
+			strings.Join(words, " ")))
 	}
-	for i, l := range lines {
-		lines[i] = "nft " + word.Quote(l)
-	}
-	return lines, nil
+	return lines
 }
 
 // nftChain returns the command that makes a chain at the rule's hook.

@@ -49,8 +49,8 @@ import (
 // Conntrack also begins in the middle of a connection, with a packet of either end. Where the first
 // it has seen is of the server, it takes a SYN with the same ports for invalid until it forgets the
 // connection, ten seconds after a reset. Rules of the Set drop such a SYN if the Rule matches
-// it, because the decision would stay for the connection that it opens. They do not if the Rule
-// excludes a control group. There are none with net.netfilter.nf_conntrack_tcp_loose=0.
+// it, because the decision would stay for the connection that it opens. There are none with
+// net.netfilter.nf_conntrack_tcp_loose=0.
 //
 // The marks stay when the Set is closed or the process is killed. A later Set with the
 // same Mask goes by them.
@@ -173,7 +173,7 @@ func (r Rule) checkOffload() error {
 func (r Rule) invalidSYNs() (Rule, bool) {
 	tcp := r.Protocol == 0 || (r.Protocol == TCP) != r.not(MatchProtocol)
 	invalid := r.CTState == 0 || (r.CTState&CTInvalid != 0) != r.not(MatchCTState)
-	if r.Offload == (Offload{}) || !tcp || !invalid || r.not(MatchCgroup) {
+	if r.Offload == (Offload{}) || !tcp || !invalid {
 		return Rule{}, false
 	}
 	r.Protocol, r.CTState = TCP, CTInvalid

@@ -177,11 +177,7 @@ func TestOffloadUnanswered(t *testing.T) {
 				netlab.Drop())
 			h := nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: 1, Ack: 1}
 			sendRaw(t, begins, to.Addr(), nfqueuetest.TCP(from, to, h, []byte("fine")))
-			for packets := uint64(0); packets == 0; runtime.Gosched() {
-				var err error
-				packets, _, err = lost.Count()
-				labtest.Must(t, err)
-			}
+			awaitCount(t, lost)
 			labtest.Must(t, lost.Delete())
 			c, s, err := e.stream(t, n)
 			labtest.Must(t, err)
@@ -210,11 +206,7 @@ func TestOffloadInvalidSYN(t *testing.T) {
 			netlab.Counter(), netlab.Drop())
 		ack := nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: 1, Ack: 1}
 		sendRaw(t, n.Server, e.from.Addr(), nfqueuetest.TCP(e.to, e.from, ack, []byte("fine")))
-		for packets := uint64(0); packets == 0; runtime.Gosched() {
-			var err error
-			packets, _, err = lost.Count()
-			labtest.Must(t, err)
-		}
+		awaitCount(t, lost)
 		syn := nfqueuetest.TCPHeader{Flags: nfqueuetest.SYN, Seq: 1000}
 		sendRaw(t, n.Client, e.to.Addr(), nfqueuetest.TCP(e.from, e.to, syn, nil))
 		c, s, err := e.anew(2000).stream(t, n)
@@ -223,6 +215,16 @@ func TestOffloadInvalidSYN(t *testing.T) {
 		if packets, _, err := arrived.Count(); err != nil || packets != 0 {
 			t.Errorf("%s: %d packets arrived, %v", name, packets, err)
 		}
+	}
+}
+
+// awaitCount waits until a rule has counted a packet.
+func awaitCount(t *testing.T, r *netlab.Rule) {
+	t.Helper()
+	for packets := uint64(0); packets == 0; runtime.Gosched() {
+		var err error
+		packets, _, err = r.Count()
+		labtest.Must(t, err)
 	}
 }
 
