@@ -227,7 +227,7 @@ func TestOneWay(t *testing.T) {
 	for _, oneWay := range []bool{false, true} {
 		n := labtest.Routed(t)
 		send, acks, _ := rawClient(t, n)
-		install(t, n.Middle, "forward tcp dport 443 offload")
+		labtest.Install(t, n.Middle, "forward tcp dport 443 offload")
 		tr := connection.New(connection.Config{Hold: true, OneWay: oneWay, Offload: rules.DefaultOffload},
 			connection.HandlerFunc(line))
 		serve(t, n.Middle, nfqueue.Config{}, tr)

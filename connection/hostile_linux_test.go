@@ -186,7 +186,7 @@ func onesSum(a, b uint16) uint16 {
 func rawClient(t *testing.T, n *netlab.Network) (send func([]byte), acks chan uint32, acked *sync.Map) {
 	t.Helper()
 	acks, acked = make(chan uint32, 10), new(sync.Map)
-	install(t, n.Client, "in tcp sport 443 queue 7")
+	labtest.Install(t, n.Client, "in tcp sport 443 queue 7")
 	serve(t, n.Client, nfqueue.Config{Queue: 7}, nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
 		tcp, ok := p.Transport()
 		if !ok {

@@ -36,9 +36,9 @@ func shuffle(p *nfqueue.Packet) nfqueue.Verdict {
 // the server hears the whole hello for an allowed name, and no byte for a blocked one.
 func TestJitter(t *testing.T) {
 	n := labtest.Pair(t)
-	install(t, n.Client, "out tcp dport 443 queue 1")
+	labtest.Install(t, n.Client, "out tcp dport 443 queue 1")
 	serve(t, n.Client, nfqueue.Config{Queue: 1}, nfqueue.HandlerFunc(shuffle))
-	install(t, n.Server, "in tcp dport 443 offload", "out tcp sport 443 offload")
+	labtest.Install(t, n.Server, "in tcp dport 443 offload", "out tcp sport 443 offload")
 	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
 		connection.HandlerFunc(byName))
 	serve(t, n.Server, nfqueue.Config{}, tr)

@@ -41,20 +41,6 @@ func serve(t *testing.T, h *netlab.Host, cfg nfqueue.Config, handler nfqueue.Han
 	return q
 }
 
-// install installs rules in a host until the test ends.
-func install(t *testing.T, h *netlab.Host, texts ...string) {
-	t.Helper()
-	var all []rules.Rule
-	for _, text := range texts {
-		r, err := rules.Parse(text)
-		labtest.Must(t, err)
-		all = append(all, r)
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Must(t, set.Close()) })
-}
-
 // router is a network whose router decides connections with port 443.
 type router struct {
 	*netlab.Network
@@ -70,7 +56,7 @@ func newRouter(t *testing.T, cfg connection.Config, handler connection.HandlerFu
 	t.Helper()
 	cfg.Offload = rules.DefaultOffload
 	r := &router{Network: labtest.Routed(t), Tracker: connection.New(cfg, handler)}
-	install(t, r.Middle, "forward tcp port 443 offload", "forward udp port 443 offload")
+	labtest.Install(t, r.Middle, "forward tcp port 443 offload", "forward udp port 443 offload")
 	r.queue = serve(t, r.Middle, nfqueue.Config{}, nfqueue.HandlerFunc(
 		func(p *nfqueue.Packet) nfqueue.Verdict {
 			r.seen.Add(1)

@@ -141,7 +141,7 @@ func TestHeldLoss(t *testing.T) {
 		heard      bool
 	}{{2000, 0, true}, {2000, 1, true}, {5000, 0, true}, {5000, 3, true}, {5000, 1, false}} {
 		n := labtest.Pair(t)
-		install(t, n.Client, "out tcp dport 443 queue 1")
+		labtest.Install(t, n.Client, "out tcp dport 443 queue 1")
 		segments := 0
 		serve(t, n.Client, nfqueue.Config{Queue: 1, Flags: nfqueue.NoGSO},
 			nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -153,7 +153,7 @@ func TestHeldLoss(t *testing.T) {
 				}
 				return nfqueue.Accept
 			}))
-		install(t, n.Server, "in tcp dport 443 offload", "out tcp sport 443 offload")
+		labtest.Install(t, n.Server, "in tcp dport 443 offload", "out tcp sport 443 offload")
 		tr := connection.New(
 			connection.Config{Hold: true, Offload: rules.DefaultOffload, Timeout: 2 * time.Second},
 			connection.HandlerFunc(long))
@@ -175,7 +175,7 @@ func TestHeldLoss(t *testing.T) {
 // the next process, which has not seen their beginning.
 func TestHandOver(t *testing.T) {
 	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 443 offload")
+	labtest.Install(t, n.Middle, "forward tcp port 443 offload")
 	q, err := nfqueue.Open(nfqueue.Config{NetNS: n.Middle.FD()})
 	labtest.Must(t, err)
 	var middle atomic.Int32

@@ -25,7 +25,7 @@ func TestSameAsSocket(t *testing.T) {
 	// The client's kernel knows nothing of these connections, and must not end them.
 	labtest.Rule(t, labtest.Chain(t, n.Client, netlab.IP, netlab.Input, 0), netlab.L4Proto(6),
 		netlab.Drop())
-	install(t, n.Server, "in tcp dport 80", "out tcp sport 80")
+	labtest.Install(t, n.Server, "in tcp dport 80", "out tcp sport 80")
 	seen := make(chan string, 1) // all that a connection has said
 	tr := connection.New(connection.Config{MaxPackets: 1000, MaxBytes: 1 << 15, Timeout: time.Minute},
 		connection.HandlerFunc(func(c *connection.Conn) connection.Answer {

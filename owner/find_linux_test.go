@@ -16,7 +16,6 @@ import (
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
 	"github.com/chifflier/nfqueue-go/owner"
-	"github.com/chifflier/nfqueue-go/rules"
 )
 
 func TestMain(m *testing.M) { labtest.Main(m) }
@@ -143,17 +142,14 @@ func serve(t *testing.T, h *netlab.Host, rule string, handle nfqueue.HandlerFunc
 	t.Helper()
 	q, err := nfqueue.Open(nfqueue.Config{Queue: 7, NetNS: h.FD(), Flags: nfqueue.UIDGID})
 	labtest.Must(t, err)
-	r, err := rules.Parse(rule + " queue 7")
-	labtest.Must(t, err)
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, r)
-	labtest.Must(t, err)
+	set := labtest.Install(t, h, rule+" queue 7")
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- q.Serve(ctx, handle) }()
 	t.Cleanup(func() {
 		labtest.Must(t, set.Stop())
 		cancel()
-		labtest.Must(t, errors.Join(<-served, q.Close(), set.Close()))
+		labtest.Must(t, errors.Join(<-served, q.Close()))
 	})
 }
 

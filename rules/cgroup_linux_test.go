@@ -86,7 +86,7 @@ func TestCgroup(t *testing.T) {
 		{n.Server, "prerouting not cgroup " + c.path, map[string]bool{"/": true}},
 	} {
 		t.Run(rule.rule, func(t *testing.T) {
-			install(t, rule.host, rule.rule+" udp dport 2000,2001", rule.rule+" tcp not port 7")
+			labtest.Install(t, rule.host, rule.rule+" udp dport 2000,2001", rule.rule+" tcp not port 7")
 			rewrite(t, rule.host, 0)
 			for family, e := range families(n) {
 				for _, group := range []string{"/", c.path, inner} {
@@ -135,7 +135,7 @@ func overTCP(t *testing.T, n *netlab.Network, e ends) []byte {
 func TestCgroupOrder(t *testing.T) {
 	c := newCgroups(t)
 	h := labtest.Host(t)
-	install(t, h, "out udp not cgroup "+c.path+" queue 1", "out udp queue 0")
+	labtest.Install(t, h, "out udp not cgroup "+c.path+" queue 1", "out udp queue 0")
 	rewrite(t, h, 0)
 	for group, want := range map[string][]byte{c.path: queued, "/": plain} {
 		c.in(t, group, func() {
@@ -150,7 +150,7 @@ func TestCgroupOrder(t *testing.T) {
 func TestCgroupInvalidSYN(t *testing.T) {
 	c := newCgroups(t)
 	n := labtest.Routed(t)
-	install(t, n.Client, "out tcp dport 2000 not cgroup "+c.path+" offload")
+	labtest.Install(t, n.Client, "out tcp dport 2000 not cgroup "+c.path+" offload")
 	sendInvalidSYNs(t, c, n)
 }
 
@@ -158,7 +158,7 @@ func TestCgroupInvalidSYN(t *testing.T) {
 // control groups. The server receives those of the groups that the rule excludes.
 func sendInvalidSYNs(t *testing.T, c *cgroups, n *netlab.Network) {
 	t.Helper()
-	install(t, n.Client, "in tcp sport 2000 offload")
+	labtest.Install(t, n.Client, "in tcp sport 2000 offload")
 	serve(t, n.Client, 0, on("fine", rules.DefaultOffload.Accept))
 	server := labtest.Chain(t, n.Server, netlab.Inet, netlab.Input, 0)
 	client := labtest.Chain(t, n.Client, netlab.Inet, netlab.Output, -300)
@@ -191,7 +191,7 @@ func sendInvalidSYNs(t *testing.T, c *cgroups, n *netlab.Network) {
 func TestCgroupReplaced(t *testing.T) {
 	c := newCgroups(t)
 	h := labtest.Host(t)
-	set := install(t, h, "out udp not cgroup "+c.path, "out tcp")
+	set := labtest.Install(t, h, "out udp not cgroup "+c.path, "out tcp")
 	f, err := set.File()
 	labtest.Must(t, err)
 	defer f.Close()

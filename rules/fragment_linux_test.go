@@ -91,7 +91,7 @@ func TestFragments(t *testing.T) {
 		{"icmpv6 type echo-request", v6, nfqueue.ICMPv6, []byte{128, 0, 0, 0, 0, 0, 0, 0}, 1},
 	} {
 		t.Run(c.rule+" "+c.ends.to.Addr().String(), func(t *testing.T) {
-			install(t, n.Middle, "forward "+c.rule, "forward udp dport 2000")
+			labtest.Install(t, n.Middle, "forward "+c.rule, "forward udp dport 2000")
 			var got atomic.Int64
 			serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
 				if f, ok := p.Flow(); ok && f.Fragment {

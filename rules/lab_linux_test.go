@@ -16,7 +16,6 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,23 +33,6 @@ const patience = 20 * time.Second
 // What is sent, and what a handler makes of it, so that the receiver sees which packets
 // were queued.
 var plain, queued = []byte("by the wayside"), []byte("through queue ")
-
-// install puts rules into a host until the test ends.
-func install(t testing.TB, h *netlab.Host, texts ...string) *rules.Set {
-	t.Helper()
-	var all []rules.Rule
-	for _, text := range texts {
-		all = append(all, parse(t, text))
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
-	t.Cleanup(func() {
-		if err := set.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return set
-}
 
 // rewrite serves a queue until the test ends, stamps what passes through it, and counts
 // it.

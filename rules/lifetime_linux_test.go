@@ -124,7 +124,7 @@ func TestKilledOwner(t *testing.T) {
 // TestOwnership: nobody else can change an owned table.
 func TestOwnership(t *testing.T) {
 	h := labtest.Host(t)
-	set := install(t, h, "out udp")
+	set := labtest.Install(t, h, "out udp")
 	c, err := nftables.New(nftables.WithNetNSFd(h.FD()))
 	labtest.Must(t, err)
 	c.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: set.Table()})
@@ -137,10 +137,10 @@ func TestOwnership(t *testing.T) {
 func TestBypass(t *testing.T) {
 	h := labtest.Host(t)
 	l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
-	install(t, h, "in udp dport 2000")
+	labtest.Install(t, h, "in udp dport 2000")
 	sendUDP(t, l, l, plain)
 	wantReceived(t, l, plain)
-	strict := install(t, h, "in udp dport 2000 queue 1 nobypass priority 1")
+	strict := labtest.Install(t, h, "in udp dport 2000 queue 1 nobypass priority 1")
 	sendUDP(t, l, l, []byte("lost"))
 	labtest.Must(t, strict.Stop())
 	sendUDP(t, l, l, plain)
@@ -169,7 +169,7 @@ func TestInstallAllOrNone(t *testing.T) {
 // TestFamilies installs rules of several families together and removes them.
 func TestFamilies(t *testing.T) {
 	h := labtest.Host(t)
-	set := install(t, h, "in ip udp", "in ip6 udp", "in udp priority 10", "out udp priority -10")
+	set := labtest.Install(t, h, "in ip udp", "in ip6 udp", "in udp priority 10", "out udp priority -10")
 	if names := tables(t, h); !slices.Equal(names, []string{set.Table()}) {
 		t.Errorf("tables %v, want %v", names, set.Table())
 	}
@@ -193,7 +193,7 @@ func TestManyRules(t *testing.T) {
 	for i := range 600 {
 		many = append(many, fmt.Sprintf("in udp dport %d queue %d nobypass", 2000+i, i))
 	}
-	install(t, h, many...)
+	labtest.Install(t, h, many...)
 	rewrite(t, h, 599)
 	l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2599))
 	sendUDP(t, l, l, plain)
@@ -216,7 +216,7 @@ func newPending(t *testing.T) *pending {
 	labtest.NeedReplace(t)
 	h := labtest.Host(t)
 	p := &pending{served: make(chan error, 1), release: make(chan struct{})}
-	p.set = install(t, h, "in udp dport 2000 nobypass")
+	p.set = labtest.Install(t, h, "in udp dport 2000 nobypass")
 	var err error
 	p.queue, err = nfqueue.Open(nfqueue.Config{NetNS: h.FD(), Fallback: nfqueue.Accept})
 	labtest.Must(t, err)

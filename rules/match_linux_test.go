@@ -176,7 +176,7 @@ func TestMatches(t *testing.T) {
 	for _, c := range matchCases(n) {
 		t.Run(c.rule, func(t *testing.T) {
 			rule := parse(t, c.rule)
-			install(t, c.host, c.rule)
+			labtest.Install(t, c.host, c.rule)
 			rewrite(t, c.host, rule.Queue)
 			for _, f := range allFlows {
 				want := plain
@@ -296,7 +296,7 @@ func internetChecksum(b []byte) uint16 {
 // TestEstablished: the state follows a flow.
 func TestEstablished(t *testing.T) {
 	n := labtest.Pair(t)
-	install(t, n.Server, "in udp ct established")
+	labtest.Install(t, n.Server, "in udp ct established")
 	rewrite(t, n.Server, 0)
 	server := listenUDP(t, n.Server, netip.AddrPortFrom(n.Server4, 2000))
 	client := listenUDP(t, n.Client, netip.AddrPortFrom(n.Client4, 1000))
@@ -316,7 +316,7 @@ func TestSeveralQueues(t *testing.T) {
 	} {
 		t.Run(rule, func(t *testing.T) {
 			h := labtest.Host(t)
-			install(t, h, rule)
+			labtest.Install(t, h, rule)
 			queues := map[uint16]*atomic.Int64{}
 			for n := uint16(3); n <= 5; n++ {
 				queues[n] = rewrite(t, h, n)
@@ -347,7 +347,7 @@ func TestSeveralQueues(t *testing.T) {
 // one.
 func TestOrder(t *testing.T) {
 	h := labtest.Host(t)
-	install(t, h, "in udp dport 2000 queue 1 nobypass", "in ip udp queue 2 nobypass")
+	labtest.Install(t, h, "in udp dport 2000 queue 1 nobypass", "in ip udp queue 2 nobypass")
 	one, two := watch(t, h, 1), watch(t, h, 2)
 	for _, port := range []uint16{2000, 2001, 2002} {
 		l := listenUDP(t, h, netip.AddrPortFrom(loopback, port))

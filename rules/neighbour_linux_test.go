@@ -146,7 +146,7 @@ func TestCloseSparesNeighbours(t *testing.T) {
 func TestCloseWatches(t *testing.T) {
 	const quietAfter = 100 * time.Millisecond
 	h := labtest.Host(t)
-	set := install(t, h, "in udp dport 1")
+	set := labtest.Install(t, h, "in udp dport 1")
 	n := newNeighbour(t, h, netlab.Output)
 	n.wantAll(t)
 	start := time.Now()
@@ -159,7 +159,7 @@ func TestCloseWatches(t *testing.T) {
 // TestCloseInTurn: another process that changes its hooks delays Close.
 func TestCloseInTurn(t *testing.T) {
 	h := labtest.Host(t)
-	set := install(t, h, "in udp dport 1")
+	set := labtest.Install(t, h, "in udp dport 1")
 	n := newNeighbour(t, h, netlab.Output)
 	n.wantAll(t)
 	ns := labtest.NetNS(t, h)
@@ -226,10 +226,10 @@ func (w failingWriter) Write(b []byte) (int, error) {
 // all queues.
 func TestStopKeepsConntrack(t *testing.T) {
 	h := labtest.Host(t)
-	set := install(t, h, "out udp dport 1 ct new")
+	set := labtest.Install(t, h, "out udp dport 1 ct new")
 	n := newNeighbour(t, h, netlab.Output)
 	labtest.Must(t, set.Stop())
 	// The kernel destroys the rule in the background, and before this is done.
-	install(t, h, "out udp dport 1")
+	labtest.Install(t, h, "out udp dport 1")
 	n.wantAll(t)
 }

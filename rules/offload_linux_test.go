@@ -163,7 +163,7 @@ func TestOffloadAccept(t *testing.T) {
 		for name, e := range families(n) {
 			t.Run(p.rule+" "+name, func(t *testing.T) {
 				rule := parse(t, p.rule+" offload tcp")
-				install(t, p.host, p.rule+" offload tcp", p.rule+" offload udp")
+				labtest.Install(t, p.host, p.rule+" offload tcp", p.rule+" offload udp")
 				seen := serve(t, p.host, 0, on("ping", rule.Offload.Accept))
 
 				c, s, err := e.anew(2000).stream(t, n)
@@ -277,7 +277,7 @@ func TestOffloadDrop(t *testing.T) {
 	n := labtest.Pair(t)
 	for name, e := range families(n) {
 		t.Run(name, func(t *testing.T) {
-			install(t, n.Client, "out udp offload")
+			labtest.Install(t, n.Client, "out udp offload")
 			seen := serve(t, n.Client, 0, on("ping", rules.DefaultOffload.Drop))
 			u, v := e.anew(2000).datagrams(t, n)
 			exchange(t, u, v, "fine")
@@ -303,7 +303,7 @@ func TestOffloadQueuedBefore(t *testing.T) {
 	for _, stop := range []bool{false, true} {
 		n := labtest.Pair(t)
 		e := families(n)["IPv4"]
-		set := install(t, n.Client, "out udp offload")
+		set := labtest.Install(t, n.Client, "out udp offload")
 		q, err := nfqueue.Open(nfqueue.Config{NetNS: n.Client.FD()})
 		labtest.Must(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -353,7 +353,7 @@ func TestOffloadKeepsBits(t *testing.T) {
 	// Another program marks the connection before.
 	early := labtest.Chain(t, n.Client, netlab.IP, netlab.Output, -150)
 	labtest.Rule(t, early, netlab.L4Proto(unix.IPPROTO_UDP), netlab.SaveMark())
-	install(t, n.Client, "out udp offload 0x28",
+	labtest.Install(t, n.Client, "out udp offload 0x28",
 		"out udp queue 1 mark 0x80000041 ctmark 0x8000004b priority 5")
 	offload := rules.Offload{Mask: 0x28}
 	serve(t, n.Client, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -376,7 +376,7 @@ func TestOffloadKeepsBits(t *testing.T) {
 func TestOffloadUntracked(t *testing.T) {
 	n := labtest.Routed(t)
 	labtest.Rule(t, labtest.Chain(t, n.Middle, netlab.Inet, netlab.Prerouting, -300), netlab.NoTrack())
-	install(t, n.Middle, "forward udp port 2000 offload", "forward tcp port 2000 queue 1 offload",
+	labtest.Install(t, n.Middle, "forward udp port 2000 offload", "forward tcp port 2000 queue 1 offload",
 		"forward udp queue 2 mark 0/0x30000000 priority 5")
 	offload := rules.DefaultOffload
 	judge := func(p *nfqueue.Packet) nfqueue.Verdict {
@@ -427,7 +427,7 @@ func TestOffloadUntracked(t *testing.T) {
 // TestOffloadWithoutRules: a handler whose rules are missing does not run in circles.
 func TestOffloadWithoutRules(t *testing.T) {
 	h := labtest.Host(t)
-	install(t, h, "out udp")
+	labtest.Install(t, h, "out udp")
 	seen := serve(t, h, 0, on("by the", rules.DefaultOffload.Accept))
 	l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
 	sendUDP(t, l, l, plain)
@@ -460,7 +460,7 @@ func TestFirst(t *testing.T) {
 	} {
 		t.Run(rule, func(t *testing.T) {
 			h := labtest.Host(t)
-			install(t, h, rule)
+			labtest.Install(t, h, rule)
 			seen := watch(t, h, 0)
 			l := listenUDP(t, h, netip.AddrPortFrom(loopback, 2000))
 			other := listenUDP(t, h, netip.AddrPortFrom(loopback, 2001))

@@ -25,7 +25,7 @@ func TestOffloadPortsAgain(t *testing.T) {
 	n := labtest.Routed(t)
 	for name, e := range families(n) {
 		t.Run(name, func(t *testing.T) {
-			install(t, n.Middle, "forward tcp port 2000 offload")
+			labtest.Install(t, n.Middle, "forward tcp port 2000 offload")
 			serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
 				switch b := p.Payload(); {
 				case bytes.Contains(b, []byte("drop")):
@@ -65,7 +65,7 @@ func TestOffloadPortsAgain(t *testing.T) {
 func TestOffloadPortsAgainBehind(t *testing.T) {
 	n := labtest.Routed(t)
 	drop := labtest.Chain(t, n.Middle, netlab.Inet, netlab.Forward, 100)
-	install(t, n.Middle, portsAgain)
+	labtest.Install(t, n.Middle, portsAgain)
 	usePortsAgain(t, n, drop)
 }
 
@@ -147,7 +147,7 @@ func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 // of the server.
 func TestOffloadUnanswered(t *testing.T) {
 	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 2000 offload")
+	labtest.Install(t, n.Middle, "forward tcp port 2000 offload")
 	serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
 		switch b := p.Payload(); {
 		case bytes.Contains(b, []byte("fine")):
@@ -194,7 +194,7 @@ func TestOffloadUnanswered(t *testing.T) {
 // of the server, opens no connection, as that would inherit the decision.
 func TestOffloadInvalidSYN(t *testing.T) {
 	n := labtest.Routed(t)
-	install(t, n.Middle, "forward tcp port 2000 offload")
+	labtest.Install(t, n.Middle, "forward tcp port 2000 offload")
 	serve(t, n.Middle, 0, on("fine", rules.DefaultOffload.Accept))
 	server := labtest.Chain(t, n.Server, netlab.Inet, netlab.Input, 0)
 	client := labtest.Chain(t, n.Client, netlab.Inet, netlab.Input, 0)

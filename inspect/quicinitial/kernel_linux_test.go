@@ -59,13 +59,10 @@ func decide(c *connection.Conn) connection.Answer {
 // blocked one it sees none, and the client's read fails at once.
 func TestKernel(t *testing.T) {
 	n := labtest.Routed(t)
-	rule, err := rules.Parse("forward udp port 443 offload")
-	labtest.Must(t, err)
 	q, err := nfqueue.Open(nfqueue.Config{NetNS: n.Middle.FD()})
 	labtest.Must(t, err)
-	set, err := rules.Install(rules.Config{NetNS: n.Middle.FD()}, rule)
-	labtest.Must(t, err)
-	tr := connection.New(connection.Config{Hold: true, Offload: rule.Offload},
+	set := labtest.Install(t, n.Middle, "forward udp port 443 offload")
+	tr := connection.New(connection.Config{Hold: true, Offload: rules.DefaultOffload},
 		connection.HandlerFunc(decide))
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)

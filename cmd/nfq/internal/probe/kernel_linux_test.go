@@ -11,7 +11,6 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,18 +69,6 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
-func install(t *testing.T, h *netlab.Host, texts ...string) {
-	var all []rules.Rule
-	for _, text := range texts {
-		r, err := rules.Parse(text)
-		labtest.Must(t, err)
-		all = append(all, r)
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Must(t, set.Close()) })
-}
-
 func open(t *testing.T, h *netlab.Host, cfg nfqueue.Config) {
 	cfg.NetNS = h.FD()
 	q, err := nfqueue.Open(cfg)
@@ -93,9 +80,7 @@ func nothing() (*Report, error) { return &Report{}, nil }
 
 func TestRun(t *testing.T) {
 	h := labtest.Host(t)
-	install(
-		t,
-		h,
+	labtest.Install(t, h,
 		"out ip udp dport 1 queue 1 nobypass",
 		"out ip udp dport 2 queue 2",
 		"out ip udp dport 3 queue 3 nobypass",
@@ -170,7 +155,7 @@ func TestRun(t *testing.T) {
 // and decides others, both with packets coming during the check.
 func TestHungWithTraffic(t *testing.T) {
 	h := labtest.Host(t)
-	install(t, h, "out ip udp dport 5 queue 5", "out ip udp dport 6 queue 6")
+	labtest.Install(t, h, "out ip udp dport 5 queue 5", "out ip udp dport 6 queue 6")
 	open(t, h, nfqueue.Config{Queue: 5, MaxLen: 3})
 	busy, err := nfqueue.Open(nfqueue.Config{Queue: 6, NetNS: h.FD()})
 	labtest.Must(t, err)

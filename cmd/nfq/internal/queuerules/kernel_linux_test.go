@@ -13,7 +13,6 @@ import (
 
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,14 +23,7 @@ func TestNFTables(t *testing.T) {
 	if found, err := netlab.In(h, NFTables); len(found) > 0 || err != nil {
 		t.Errorf("before: %v, %v", found, err)
 	}
-	var all []rules.Rule
-	for _, text := range []string{"out ip udp dport 9 queue 5", "out tcp queue 10-12 nobypass"} {
-		r, err := rules.Parse(text)
-		labtest.Must(t, err)
-		all = append(all, r)
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
+	set := labtest.Install(t, h, "out ip udp dport 9 queue 5", "out tcp queue 10-12 nobypass")
 	found, err := netlab.In(h, NFTables)
 	labtest.Must(t, err)
 	if len(found) != 2 || found[0].First != 5 || found[0].Last != 5 || !found[0].Bypass ||

@@ -19,7 +19,6 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/rules"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -39,15 +38,7 @@ type lab struct {
 // queueingHost makes a host that queues packets to the ports 5 and 6 to queues of these numbers.
 func queueingHost(t *testing.T) *netlab.Host {
 	h := labtest.Host(t)
-	var all []rules.Rule
-	for _, text := range []string{"out udp dport 5 queue 5", "out udp dport 6 queue 6"} {
-		r, err := rules.Parse(text)
-		labtest.Must(t, err)
-		all = append(all, r)
-	}
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, all...)
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Must(t, set.Close()) })
+	labtest.Install(t, h, "out udp dport 5 queue 5", "out udp dport 6 queue 6")
 	return h
 }
 

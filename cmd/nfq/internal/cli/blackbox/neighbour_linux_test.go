@@ -20,7 +20,6 @@ import (
 	"github.com/chifflier/nfqueue-go/cmd/nfq/internal/queuerules"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
-	"github.com/chifflier/nfqueue-go/rules"
 	"golang.org/x/sys/unix"
 )
 
@@ -195,12 +194,7 @@ func TestEndAtAnyTimeSparesNeighbours(t *testing.T) {
 // name of its table.
 func keepConntrack(t *testing.T, h *netlab.Host) string {
 	t.Helper()
-	r, err := rules.Parse("in tcp dport 1 ct new")
-	labtest.Must(t, err)
-	set, err := rules.Install(rules.Config{NetNS: h.FD()}, r)
-	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Must(t, set.Close()) })
-	return set.Table()
+	return labtest.Install(t, h, "in tcp dport 1 ct new").Table()
 }
 
 // awaitRules waits until so many rules queue in a host.
