@@ -115,14 +115,6 @@ func SaveMark() Expr {
 	)
 }
 
-// RestoreMark copies the mark of the packet's connection to the packet.
-func RestoreMark() Expr {
-	return just(
-		&expr.Ct{Key: expr.CtKeyMARK, Register: register},
-		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: register},
-	)
-}
-
 // NoTrack leaves the packet out of connection tracking. The chain must come before that, with a
 // priority of -300.
 func NoTrack() Expr { return just(&expr.Notrack{}) }
