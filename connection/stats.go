@@ -2,7 +2,11 @@
 
 package connection
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/chifflier/nfqueue-go/internal/addup"
+)
 
 // Stats counts what a Tracker has done.
 type Stats struct {
@@ -104,18 +108,6 @@ func (t *Tracker) Stats() Stats {
 
 // Add returns the sum of s and o, of the trackers of several workers or queues.
 func (s Stats) Add(o Stats) Stats {
-	s.Conns, s.Undecided = s.Conns+o.Conns, s.Undecided+o.Undecided
-	s.Held, s.Memory = s.Held+o.Held, s.Memory+o.Memory
-	s.Opened += o.Opened
-	s.Accepted, s.Dropped = s.Accepted+o.Accepted, s.Dropped+o.Dropped
-	s.Rejected += o.Rejected
-	f, g := &s.Fallback, &o.Fallback
-	f.Bytes, f.Packets, f.Time = f.Bytes+g.Bytes, f.Packets+g.Packets, f.Time+g.Time
-	f.Conns, f.Memory, f.Held = f.Conns+g.Conns, f.Memory+g.Memory, f.Held+g.Held
-	f.Ended, f.Replaced, f.Panic = f.Ended+g.Ended, f.Replaced+g.Replaced, f.Panic+g.Panic
-	s.Forgotten, s.Conflicts = s.Forgotten+o.Forgotten, s.Conflicts+o.Conflicts
-	s.Repeated, s.Stripped = s.Repeated+o.Repeated, s.Stripped+o.Stripped
-	s.Ignored, s.Unanswered = s.Ignored+o.Ignored, s.Unanswered+o.Unanswered
-	s.Other += o.Other
+	addup.Fields(&s, &o)
 	return s
 }
