@@ -11,6 +11,23 @@ func (s *side) offset(seg *segment) int {
 	return int(int32(at))
 }
 
+// add adds what a packet carries. It returns what is new, how many bytes of a stream are, and
+// whether the receiver may ignore the data, which add then takes out of the segment.
+func (c *Conn) add(s *segment, d Direction, limit int) (news News, fresh int, ignored bool) {
+	if s.cut {
+		c.state |= stateCut
+	}
+	if c.state&stateTCP == 0 {
+		return c.addDatagram(s.body, d, limit), 0, false
+	}
+	c.handshake(s, d)
+	if ignored = s.mayBeIgnored(d) || c.notOfThis(s, d); ignored {
+		s.body, s.flags = nil, s.flags&^flagFIN
+	}
+	news, fresh = c.addSegment(s, d, limit)
+	return news, fresh, ignored
+}
+
 // addSegment adds a TCP segment. It returns what is new, and how many bytes are.
 func (c *Conn) addSegment(seg *segment, d Direction, limit int) (news News, fresh int) {
 	s, peer := &c.sides[d], &c.sides[1-d]

@@ -17,7 +17,8 @@ const (
 // Tracker follows connections. It is an nfqueue.Handler for one goroutine: each worker of
 // ServeFlows and each queue of a group has a Tracker of its own, and both directions of a
 // connection must come to the same one if the handler is to see both. It panics when two
-// goroutines call it at a time. Nothing is locked or allocated for a packet of a decided connection.
+// goroutines call it at a time. Nothing is locked or allocated for a packet of a decided
+// connection.
 type Tracker struct {
 	cfg   Config
 	h     Handler

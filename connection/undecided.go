@@ -17,11 +17,9 @@ const tries = 3
 func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nfqueue.Verdict {
 	if c.mayBeFormer() {
 		// Anybody can send a SYN on the ports of a connection, and must not end it by that.
-		c.handshake(s, d)
 		if c.answersSYN(s, d) {
 			c.state &^= stateFormer
-		}
-		if c.mayBeFormer() && s.flags&flagSYN == 0 {
+		} else if s.flags&flagSYN == 0 {
 			return nfqueue.Accept
 		}
 	}
@@ -33,30 +31,12 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 	if first || !c.mayBeFormer() {
 		c.packets++
 	}
-	var news News
+	news, fresh, ignored := c.add(s, d, t.cfg.MaxBytes)
 	if first {
-		news = Opened
+		news |= Opened
 	}
-	if s.cut {
-		c.state |= stateCut
-	}
-	ignored := false
-	if c.state&stateTCP != 0 {
-		c.handshake(s, d)
-		ignored = s.mayBeIgnored(d) || c.notOfThis(s, d)
-	}
-	if ignored {
-		s.body, s.flags = nil, s.flags&^flagFIN
-	}
-	var fresh int
-	if c.state&stateTCP != 0 {
-		var why News
-		why, fresh = c.addSegment(s, d, t.cfg.MaxBytes)
-		news |= why
-	} else {
-		news |= c.addDatagram(s.body, d, t.cfg.MaxBytes)
-	}
-	if news&Conflict != 0 {
+	conflict := news&Conflict != 0
+	if conflict {
 		t.stats.conflicts.Add(1)
 	}
 	if news != 0 {
@@ -72,23 +52,21 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 	if c.answer == More {
 		t.keep(c, s, d)
 	}
-	if c.answer == More && ignored {
-		return t.withoutData(c, p, s, d)
-	}
-	if c.answer == More && (!t.cfg.Hold || d == Reply && c.state&stateBoth == 0) {
-		if news&Conflict != 0 {
+	switch {
+	case c.answer != More:
+		v := t.decided(c, p, s, d)
+		if conflict && c.answer == Accept { // the first copy wins
 			return nfqueue.Drop
 		}
+		return v
+	case ignored:
+		return t.withoutData(c, p, s, d)
+	case conflict:
+		return nfqueue.Drop
+	case !t.cfg.Hold || d == Reply && c.state&stateBoth == 0:
 		return nfqueue.Accept
 	}
-	if c.answer == More {
-		return t.holdBack(c, p, s, d, fresh, news)
-	}
-	v := t.decided(c, p, s, d)
-	if news&Conflict != 0 && c.answer == Accept { // the first copy wins
-		return nfqueue.Drop
-	}
-	return v
+	return t.holdBack(c, p, s, d, fresh)
 }
 
 // ask calls the handler.
@@ -151,12 +129,9 @@ func (t *Tracker) withoutData(c *Conn, p *nfqueue.Packet, s *segment, d Directio
 // holdBack returns the verdict for a packet of a direction of a connection that is undecided, so
 // that nothing of what it says leaves.
 func (t *Tracker) holdBack(
-	c *Conn, p *nfqueue.Packet, s *segment, d Direction, fresh int, news News,
+	c *Conn, p *nfqueue.Packet, s *segment, d Direction, fresh int,
 ) nfqueue.Verdict {
 	side := &c.sides[d]
-	if news&Conflict != 0 {
-		return nfqueue.Drop
-	}
 	if c.state&stateTCP != 0 {
 		at := side.offset(s)
 		end := at + len(s.body)
