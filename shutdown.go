@@ -22,10 +22,10 @@ import (
 //
 // Shutdown fails with ErrInHandler when a handler or another callback of the queue calls it,
 // because it would wait for that callback. A handler must not wait either for a goroutine that
-// calls Shutdown: each then waits for the other until ctx ends. When a handler has not returned a second after the
-// end of ctx, Shutdown closes the queue and returns the error of ctx. A second call only waits
-// for the first, until its own ctx ends. After File, Shutdown leaves the queue as it is to the
-// process that has the socket; see there.
+// calls Shutdown: each then waits for the other until ctx ends. When a handler has not returned a
+// second after the end of ctx, Shutdown closes the queue and returns the error of ctx. A second
+// call only waits for the first, until its own ctx ends. After File, Shutdown leaves the queue as
+// it is to the process that has the socket; see there.
 func (q *Queue) Shutdown(ctx context.Context) error { return q.end(&lifecycle.Stop{Ctx: ctx}) }
 
 // handlerGrace is how long Shutdown waits for a handler when its context has ended.

@@ -22,7 +22,8 @@
 //
 // Replay shows the packets of a capture file to a handler:
 //
-//	for r, err := range nfqueuetest.Replay(file, config, handler, nfqueuetest.Spec{Hook: nfqueue.HookForward}) {
+//	spec := nfqueuetest.Spec{Hook: nfqueue.HookForward}
+//	for r, err := range nfqueuetest.Replay(file, config, handler, spec) {
 //		if err != nil {
 //			t.Fatal(err)
 //		}

@@ -11,8 +11,8 @@ import (
 // overflowUID stands for ids that have none in a user namespace (/proc/sys/kernel/overflowuid).
 const overflowUID = 65534
 
-// mapped returns a user id of the initial user namespace, as a packet has it, as one of the caller's
-// namespace, as sockets have it. It is exact for the initial namespace and those made from it.
+// mapped returns a user id of the initial user namespace, as a packet has it, as one of the
+// caller's namespace, as sockets have it. It is exact for the initial namespace and those made from it.
 func mapped(uid uint32) (uint32, error) {
 	table, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {

@@ -37,9 +37,9 @@
 // # Other programs
 //
 // When a hook is unregistered, the kernel drops every packet that waits in any queue of the
-// network namespace, also in those of other programs. Set.Close waits for a moment at which none does.
-// A process that ends without it, by SIGKILL, os.Exit or a panic, costs other programs what
-// waits in their queues then; on a namespace where nothing else uses connection tracking, rules
+// network namespace, also in those of other programs. Set.Close waits for a moment at which none
+// does. A process that ends without it, by SIGKILL, os.Exit or a panic, costs other programs what
+// waits in their queues then. In a namespace where nothing else uses connection tracking, rules
 // with CTState, CTMark, FirstPackets, FirstBytes or Offload cost it twice, some milliseconds apart.
 // When a hook is registered in front of the one that has queued a packet, the kernel queues the
 // packet once more, so Install waits too, but for a second only. An Install that fails costs nobody

@@ -123,9 +123,9 @@ func (p *pace) due(at time.Time) bool {
 	return !p.idle || quiet < quietAfter && quiet >= p.gap/2
 }
 
-// await waits for a moment at which no packet waits in a queue, or has tell warn if there is none. A
-// packet may come right after the last look: it costs time, but with care await waits for a moment
-// at which none is due.
+// await waits for a moment at which no packet waits in a queue, or has tell warn if there is none.
+// A packet may come right after the last look: it costs time, but with care await waits for a
+// moment at which none is due.
 //
 // The caller then commits a transaction, for which the kernel waits if another is under way.
 // barrier waits for those of others, and await returns only if there was none. It then is the turn

@@ -95,9 +95,9 @@ func (s *Set) Table() string { return s.name }
 // the queue, unless the rules have NoBypass.
 func (s *Set) Owned() bool { return s.owned }
 
-// Stop removes the rules that queue: no more packets are queued by them. What is in a queue
-// stays there, and the rules stay that carry out the decisions of
-// an Offload. Calling it again, or after Close, does nothing.
+// Stop removes the rules that queue: no more packets are queued by them. What is in a queue stays
+// there, and the rules stay that carry out the decisions of an Offload. Calling it again, or after
+// Close, does nothing.
 func (s *Set) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

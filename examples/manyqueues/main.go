@@ -41,7 +41,8 @@ func main() {
 	for _, q := range g.Queues() {
 		workers[q.Number()] = new(worker)
 	}
-	if err := g.ServeEach(ctx, func(queue uint16) nfqueue.Handler { return workers[queue] }); err != nil {
+	err = g.ServeEach(ctx, func(queue uint16) nfqueue.Handler { return workers[queue] })
+	if err != nil {
 		log.Print(err)
 	}
 	for _, q := range g.Queues() {

@@ -53,7 +53,8 @@ func permission(err error, ask func(nfqmsg.Change) error, owner func() (uint32, 
 // flagNames are the kernel's flags from bit 0 on, and what a kernel needs that refuses one.
 var flagNames = []struct{ name, hint string }{
 	{"fail-open", ""},
-	{"conntrack", "conntrack needs CONFIG_NETFILTER_NETLINK_GLUE_CT and the module nf_conntrack_netlink"},
+	{"conntrack", "conntrack needs CONFIG_NETFILTER_NETLINK_GLUE_CT and the module " +
+		"nf_conntrack_netlink"},
 	{"gso", "set the flag NoGSO"},
 	{"uid-gid", ""},
 	{"secctx", "secctx needs CONFIG_NETWORK_SECMARK"},

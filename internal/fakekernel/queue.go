@@ -125,10 +125,13 @@ func (q *queue) take(id uint32) *Flight {
 // takeUpTo removes the entries from the oldest one up to the last whose id is not after max, in
 // wrap-around arithmetic.
 func (q *queue) takeUpTo(max uint32) (taken []*Flight) {
-	for el := q.order.Front(); el != nil && int32(el.Value.(*entry).id-max) <= 0; el = q.order.Front() {
-		taken = append(taken, q.remove(el))
+	for {
+		first := q.order.Front()
+		if first == nil || int32(first.Value.(*entry).id-max) > 0 {
+			return taken
+		}
+		taken = append(taken, q.remove(first))
 	}
-	return taken
 }
 
 func (q *queue) remove(el *list.Element) *Flight {

@@ -9,8 +9,8 @@ import (
 
 // ErrNeedlessJumbo is returned by [Complete] for a packet with a Jumbo Payload
 // option that is too short to have one (RFC 2675 section 3).
-var ErrNeedlessJumbo = errors.New("the IPv6 Jumbo Payload option is only valid above 65535 bytes: " +
-	"remove it")
+var ErrNeedlessJumbo = errors.New("the IPv6 Jumbo Payload option is only valid above 65535 " +
+	"bytes: remove it")
 
 // Complete makes b, a whole packet from its IP header on, valid on the wire. It
 // sets

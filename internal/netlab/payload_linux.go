@@ -39,10 +39,9 @@ func (h *Host) replacesPayload() (bool, error) {
 		return false, err
 	}
 	defer func() { _ = queue.Close() }()
-	c, err := In(
-		h,
-		func() (*net.UDPConn, error) { return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) },
-	)
+	c, err := In(h, func() (*net.UDPConn, error) {
+		return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	})
 	if err != nil {
 		return false, err
 	}

@@ -30,8 +30,8 @@ func refusal(err error, sysctl func(path string) string) error {
 		why = "a container's seccomp filter, a chroot or a security module forbids it"
 	}
 	return fmt.Errorf(
-		"netlab: no capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, and no user namespace to have them in: %w; "+
-			"run as root (sudo), or: %s",
+		"netlab: no capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, and no user namespace to have them "+
+			"in: %w; run as root (sudo), or: %s",
 		err,
 		why,
 	)

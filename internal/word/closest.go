@@ -4,8 +4,8 @@ package word
 
 import "strings"
 
-// Closest returns the one of the words that a mistyped word is most like, or nothing. A third of the
-// letters may be wrong. Words of two letters are too short for that.
+// Closest returns the one of the words that a mistyped word is most like, or nothing. A third of
+// the letters may be wrong. Words of two letters are too short for that.
 func Closest(mistyped string, words []string) string {
 	mistyped = strings.ToLower(mistyped)
 	best, least := "", len(mistyped)/3+1
