@@ -33,17 +33,12 @@ func openNeighbours(cfg Config) *neighbours {
 	if n.log == nil {
 		n.log = slog.Default()
 	}
-	open := func() error {
+	_ = netns.DoFD(cfg.NetNS, func() error {
 		n.queues, _ = os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
 		n.sockets, _ = os.Open(procfd.NetlinkTable)
-		n.turn, _ = os.Open("/proc/thread-self/ns/net")
+		n.turn, _ = os.Open(netns.ThreadPath)
 		return nil
-	}
-	if cfg.NetNS == 0 {
-		_ = open()
-	} else {
-		_ = netns.DoFD(cfg.NetNS, open)
-	}
+	})
 	return n
 }
 
