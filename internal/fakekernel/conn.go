@@ -69,7 +69,7 @@ func (c *Conn) Send(pieces [][]byte) error {
 		return err
 	}
 	if len(b) > c.maxSend {
-		return kernel.Error(EMSGSIZE)
+		return kernel.Error(kernel.EMSGSIZE)
 	}
 	c.kernel.receive(c, b)
 	return nil

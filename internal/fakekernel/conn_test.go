@@ -142,7 +142,7 @@ func TestMaxSend(t *testing.T) {
 		t.Error(err)
 	}
 	if err := l.c.Send([][]byte{make([]byte, 60), make([]byte, 41)}); err == nil ||
-		err.Error() != kernel.Error(EMSGSIZE).Error() {
+		err.Error() != kernel.Error(kernel.EMSGSIZE).Error() {
 		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	ERANGE     = int32(unix.ERANGE)
 	EAGAIN     = int32(unix.EAGAIN)
 	ENOMEM     = int32(unix.ENOMEM)
+	EMSGSIZE   = int32(unix.EMSGSIZE)
 	ENOBUFS    = int32(unix.ENOBUFS)
 	EOPNOTSUPP = int32(unix.EOPNOTSUPP)
 )

@@ -20,6 +20,7 @@ const (
 	ERANGE     = int32(34)
 	EAGAIN     = int32(11)
 	ENOMEM     = int32(12)
+	EMSGSIZE   = int32(90)
 	ENOBUFS    = int32(105)
 	EOPNOTSUPP = int32(95)
 )
@@ -33,6 +34,7 @@ var texts = map[int32]string{
 	ERANGE:     "numerical result out of range",
 	EAGAIN:     "resource temporarily unavailable",
 	ENOMEM:     "cannot allocate memory",
+	EMSGSIZE:   "message too long",
 	ENOBUFS:    "no buffer space available",
 	EOPNOTSUPP: "operation not supported",
 }

@@ -38,7 +38,7 @@ func TestErrorMatches(t *testing.T) {
 // TestNumber: Number is the inverse of Error, and knows the names of other errors.
 func TestNumber(t *testing.T) {
 	for _, errno := range []int32{EPERM, ENOENT, EBUSY, ENODEV, EINVAL, ERANGE, EAGAIN, ENOMEM,
-		ENOBUFS, EOPNOTSUPP, ENOTSUPP} {
+		EMSGSIZE, ENOBUFS, EOPNOTSUPP, ENOTSUPP} {
 		if got, ok := Number(fmt.Errorf("wrapped: %w", Error(errno))); !ok || got != errno {
 			t.Errorf("error %d: %d, %v", errno, got, ok)
 		}

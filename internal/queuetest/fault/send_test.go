@@ -18,7 +18,7 @@ import (
 	"github.com/chifflier/nfqueue-go/nfqueuetest"
 )
 
-var noBuffers = kernel.Error(fakekernel.ENOBUFS)
+var noBuffers = kernel.Error(kernel.ENOBUFS)
 
 func TestFaultSendFailsOnce(t *testing.T) {
 	k := newFaulty(t)
