@@ -44,6 +44,34 @@ func (h *Host) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
+// RouteMarked makes the host send packets whose mark has this lowest byte to the networks of these
+// interfaces only. It uses the routing table of the number 100 + mark.
+func (h *Host) RouteMarked(mark uint8, ends ...End) error {
+	const lowest = 0xff
+	table := 100 + int(mark)
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		rule := rtnl.NewRule()
+		mask := uint32(lowest)
+		rule.Family, rule.Mark, rule.Mask, rule.Table = family, uint32(mark), &mask, table
+		if err := h.route.RuleAdd(rule); err != nil {
+			return fmt.Errorf("netlab: routing rule for mark %d: %w", mark, err)
+		}
+	}
+	for _, e := range ends {
+		link, err := h.link(e.Name)
+		if err != nil {
+			return err
+		}
+		for _, p := range e.Addrs {
+			route := &rtnl.Route{Dst: ipNet(p.Masked()), LinkIndex: link.Attrs().Index, Table: table}
+			if err := h.route.RouteAdd(route); err != nil {
+				return fmt.Errorf("netlab: route to %v by %s in table %d: %w", p, e.Name, table, err)
+			}
+		}
+	}
+	return nil
+}
+
 // AddNeighbours tells the host all addresses of an interface of another host on the same link, so
 // that neither ARP nor neighbour discovery is needed.
 func (h *Host) AddNeighbours(name string, other *Host, otherName string) error {

@@ -69,19 +69,33 @@ func NewRouted() (*Network, error) {
 	return build(
 		addrs(near4, near6, "1"), addrs(far4, far6, "1"),
 		func(n *Network, client, server End) error {
-			if err := n.addMiddle(); err != nil {
-				return err
-			}
-			toClient := End{Host: n.Middle, Name: ToClient, Addrs: addrs(near4, near6, "2")}
-			toServer := End{Host: n.Middle, Name: ToServer, Addrs: addrs(far4, far6, "2")}
 			return inOrder(
-				n.Middle.Forward, func() error { return Connect(client, toClient) },
-				func() error { return Connect(server, toServer) },
-				func() error { return routeAll(client.Host, toClient) },
-				func() error { return routeAll(server.Host, toServer) },
+				n.addMiddle, func() error { return n.Middle.Forward() },
+				func() error { return route(client, server, n.routerEnds(ToClient, ToServer)) },
 			)
 		},
 	)
+}
+
+// routerEnds are interfaces of the router to a client and to its server.
+func (n *Network) routerEnds(toClient, toServer string) [2]End {
+	return [2]End{
+		{Host: n.Middle, Name: toClient, Addrs: addrs(near4, near6, "2")},
+		{Host: n.Middle, Name: toServer, Addrs: addrs(far4, far6, "2")},
+	}
+}
+
+// route connects client and server to a router, and makes it the only one that they know.
+func route(client, server End, router [2]End) error {
+	for i, e := range []End{client, server} {
+		if err := Connect(e, router[i]); err != nil {
+			return err
+		}
+		if err := routeAll(e.Host, router[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close closes all hosts.

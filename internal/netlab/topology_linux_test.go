@@ -77,6 +77,26 @@ func TestRouted(t *testing.T) {
 	}
 }
 
+// Packets of the one network do not reach the other.
+func TestZones(t *testing.T) {
+	zones := labtest.Zones(t)
+	chain := labtest.Chain(t, zones[0].Middle, netlab.Inet, netlab.Forward, 0)
+	var counted []*netlab.Rule
+	for zone := range zones {
+		toClient, toServer := netlab.ZoneIfaces(zone)
+		for _, way := range [2][2]string{{toClient, toServer}, {toServer, toClient}} {
+			counted = append(counted, labtest.Rule(t, chain, netlab.Mark(uint32(zone+1)),
+				netlab.InDevName(way[0]), netlab.OutDevName(way[1]), netlab.Counter()))
+		}
+	}
+	for _, n := range zones {
+		bothFamilies(t, n)
+	}
+	for _, rule := range counted {
+		wantCount(t, rule, 2)
+	}
+}
+
 func TestBridged(t *testing.T) {
 	n := labtest.Bridged(t)
 	// On Linux 6.1 and before, br_netfilter leaves out the chains of priority 0.

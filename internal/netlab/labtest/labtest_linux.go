@@ -100,6 +100,9 @@ func Routed(tb testing.TB) *netlab.Network { tb.Helper(); return build(tb, netla
 // Bridged makes client, bridge and server, see netlab.NewBridged.
 func Bridged(tb testing.TB) *netlab.Network { tb.Helper(); return build(tb, netlab.NewBridged) }
 
+// Zones makes two networks with the same addresses and one router, see netlab.NewZones.
+func Zones(tb testing.TB) netlab.Zones { tb.Helper(); return build(tb, netlab.NewZones) }
+
 func build[T io.Closer](tb testing.TB, construct func() (T, error)) T {
 	tb.Helper()
 	Need(tb)
