@@ -23,23 +23,30 @@ func Redraws() (redraw <-chan os.Signal, stop func()) {
 }
 
 // OnStop calls pause when the terminal stops the process (Ctrl-Z, SIGTSTP), before it stops, and
-// resume when it goes on. It does nothing where stops are ignored, as under nohup. The errors of
-// both go to fail. No stop is awaited any more when the function that it returns has returned.
+// resume when it goes on. A SIGCONT during pause ends the stop before it has begun. OnStop does
+// nothing where stops are ignored, as under nohup. The errors of both go to fail. No stop is
+// awaited any more when the function that it returns has returned.
 func OnStop(pause, resume func() error, fail func(error)) (end func()) {
 	if signal.Ignored(unix.SIGTSTP) {
 		return func() {}
 	}
-	stops := make(chan os.Signal, 1)
+	stops, goesOn := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(stops, unix.SIGTSTP)
+	signal.Notify(goesOn, unix.SIGCONT)
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
 			select {
+			case <-goesOn: // from a stop that is over
 			case <-stops:
 				err := pause()
-				err = errors.Join(err, stopProcess(), resume())
-				if err != nil {
+				select {
+				case <-goesOn:
+				default:
+					err = errors.Join(err, stopProcess())
+				}
+				if err = errors.Join(err, resume()); err != nil {
 					fail(err)
 				}
 			case <-quit:
@@ -49,6 +56,7 @@ func OnStop(pause, resume func() error, fail func(error)) (end func()) {
 	}()
 	return func() {
 		signal.Stop(stops)
+		signal.Stop(goesOn)
 		close(quit)
 		<-ended
 	}
