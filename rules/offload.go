@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/bridge"
@@ -223,63 +224,49 @@ const (
 // which passes the hook output too. A mark is saved by rules of its own: the kernel ends a rule
 // that asks for a connection where the packet has none.
 func (o Offload) steps() []step {
-	steps := []step{
-		{only: reopening, do: undecide},
-		{on: decidedAccept, only: unmarked, do: accept},
-	}
-	if !o.NoReject {
-		steps = append(steps, passEnds...)
-	}
-	steps = append(steps,
+	return o.possible(
+		step{only: reopening, do: undecide},
+		step{on: decidedAccept, only: unmarked, do: accept},
+
+		step{on: decidedReject, only: tcpResets, do: accept},
+		step{on: decidedReject, only: icmpErrors, do: accept},
+		step{on: decidedReject, only: icmpv6Errors, do: accept},
+
 		step{on: decidedAccept, repeated: true, do: save},
 		step{on: decidedDrop, repeated: true, do: save},
-	)
-	if !o.NoReject {
-		steps = append(steps, step{on: decidedReject, repeated: true, do: save})
-	}
-	steps = append(steps,
+		step{on: decidedReject, repeated: true, do: save},
 		step{on: decidedAccept, repeated: true, only: opening, do: pass},
 		step{on: decidedAccept, repeated: true, do: accept},
 		step{on: decidedDrop, repeated: true, do: drop},
+		step{on: decidedReject, repeated: true, only: tcpSegments, do: reset},
+		step{on: decidedReject, repeated: true, do: unreachable},
+
+		step{on: decidedDrop, do: drop},
+		step{on: decidedReject, only: tcpSegments, do: reset},
+		step{on: decidedReject, do: unreachable},
 	)
-	if !o.NoReject {
-		steps = append(steps,
-			step{on: decidedReject, repeated: true, only: tcpSegments, do: reset},
-			step{on: decidedReject, repeated: true, do: unreachable},
-		)
-	}
-	return append(steps, o.block()...)
 }
 
 // stepsBehind are the rules of the chain behind, for packets that were queued before
 // their connection was decided, and for a SYN behind such. Its own mark tells whether it is what
 // decides anew. All other packets come by too.
 func (o Offload) stepsBehind() []step {
-	steps := []step{
-		{only: reopening, do: undecide},
-		{on: decidedAccept, repeated: true, do: accept},
-		{only: unblocked, do: accept},
-	}
-	if !o.NoReject {
-		steps = append(steps, passEnds...)
-	}
-	return append(steps, o.block()...)
-}
+	return o.possible(
+		step{only: reopening, do: undecide},
+		step{on: decidedAccept, repeated: true, do: accept},
+		step{only: unblocked, do: accept},
 
-var passEnds = []step{
-	{on: decidedReject, only: tcpResets, do: accept},
-	{on: decidedReject, only: icmpErrors, do: accept},
-	{on: decidedReject, only: icmpv6Errors, do: accept},
-}
+		step{on: decidedReject, only: tcpResets, do: accept},
+		step{on: decidedReject, only: icmpErrors, do: accept},
+		step{on: decidedReject, only: icmpv6Errors, do: accept},
 
-// block are the steps that end connections.
-func (o Offload) block() []step {
-	steps := []step{{on: decidedDrop, do: drop}}
-	if o.NoReject {
-		return steps
-	}
-	return append(steps,
+		step{on: decidedDrop, do: drop},
 		step{on: decidedReject, only: tcpSegments, do: reset},
 		step{on: decidedReject, do: unreachable},
 	)
+}
+
+// possible leaves out the steps that reject, with NoReject.
+func (o Offload) possible(steps ...step) []step {
+	return slices.DeleteFunc(steps, func(s step) bool { return o.NoReject && s.on == decidedReject })
 }
