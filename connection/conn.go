@@ -91,10 +91,10 @@ type Conn struct {
 	flow  nfqueue.Flow
 	hold  *hold // nil if nothing is held
 	sides [2]side
-	since time.Duration // when it began to be undecided, with data
 	last  time.Duration // when its last packet came
 
 	list       *list
+	since      time.Duration // when it came to its place there
 	prev, next *Conn
 
 	memory        int
