@@ -57,6 +57,12 @@ func (e *OpError) Error() string {
 // Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
 
+// Timeout reports whether the cause is the end of a time limit.
+func (e *OpError) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(e.Err, os.ErrDeadlineExceeded) || errors.As(e.Err, &t) && t.Timeout()
+}
+
 // VerdictError reports verdicts that the kernel refused.
 type VerdictError struct {
 	// ID is the id of the packet, or of the last packet of a batch message.
@@ -77,9 +83,3 @@ func (e *VerdictError) Error() string {
 
 // Unwrap returns the cause.
 func (e *VerdictError) Unwrap() error { return e.Err }
-
-// Timeout reports whether the cause is the end of a time limit.
-func (e *OpError) Timeout() bool {
-	var t interface{ Timeout() bool }
-	return errors.Is(e.Err, os.ErrDeadlineExceeded) || errors.As(e.Err, &t) && t.Timeout()
-}

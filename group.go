@@ -127,7 +127,9 @@ func (q *Queue) serveToEnd(ctx context.Context, handlers []Handler, err *error) 
 		}
 		drain, cancel := context.WithTimeout(context.Background(), q.cfg.DrainTimeout)
 		defer cancel()
-		*err = errors.Join(*err, ignoreClosed(q.Shutdown(drain)))
+		if end := q.Shutdown(drain); !errors.Is(end, ErrClosed) {
+			*err = errors.Join(*err, end)
+		}
 	}()
 	*err = q.serveHandlers(ctx, handlers)
 	returned = true

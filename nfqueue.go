@@ -4,7 +4,6 @@ package nfqueue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -51,13 +50,6 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 	}
 	defer q.Close()
 	q.serveToEnd(ctx, []Handler{h}, &err)
-	return err
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, ErrClosed) {
-		return nil
-	}
 	return err
 }
 
