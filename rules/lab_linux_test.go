@@ -4,8 +4,6 @@ package rules_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +14,7 @@ import (
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/internal/queuetest/queuelab"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,22 +50,10 @@ func watch(t testing.TB, h *netlab.Host, queue uint16) *atomic.Int64 {
 // serve counts packets before their verdicts.
 func serve(t testing.TB, h *netlab.Host, queue uint16, judge nfqueue.HandlerFunc) *atomic.Int64 {
 	t.Helper()
-	q, err := nfqueue.Open(nfqueue.Config{Queue: queue, NetNS: h.FD()})
-	labtest.Must(t, err)
 	var count atomic.Int64
-	done := make(chan error, 1)
-	go func() {
-		done <- q.Serve(context.Background(),
-			nfqueue.HandlerFunc(func(p *nfqueue.Packet) nfqueue.Verdict {
-				count.Add(1)
-				return judge(p)
-			}))
-	}()
-	t.Cleanup(func() {
-		q.Close()
-		if err := <-done; err != nil && !errors.Is(err, nfqueue.ErrClosed) {
-			t.Error(err)
-		}
+	queuelab.Serve(t, h, nfqueue.Config{Queue: queue}, func(p *nfqueue.Packet) nfqueue.Verdict {
+		count.Add(1)
+		return judge(p)
 	})
 	return &count
 }
