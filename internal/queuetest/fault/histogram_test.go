@@ -29,8 +29,8 @@ func wantTimes(t *testing.T, what string, h *nfqueue.Histogram, want ...time.Dur
 	}
 }
 
-// HandlerTime has each call, DecideTime the time from receiving a packet to its verdict, whoever
-// gives it.
+// HandlerTime has each call, DecideTime the time from receiving a packet to its verdict, from any
+// goroutine.
 func TestFaultHistograms(t *testing.T) {
 	const s = time.Second
 	for name, serve := range queuelab.Servers {

@@ -259,7 +259,7 @@ func TestFaultPacketsDuringOpen(t *testing.T) {
 	})
 }
 
-func TestFaultReceiveFailsForWantOfMemory(t *testing.T) {
+func TestFaultReceiveFailsWithoutMemory(t *testing.T) {
 	k := newFaulty(t)
 	q := k.open(nfqueue.Config{})
 	k.FailReceive(0, noBuffers)

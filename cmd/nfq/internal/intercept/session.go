@@ -219,8 +219,8 @@ func (s *Session) Serve(ctx context.Context, h nfqueue.Handler) error {
 // Counts are of the packets that rules have sent to a queue.
 type Counts struct {
 	Received uint64
-	Lost     uint64 // for want of room in the receive buffer
-	Full     uint64 // for want of room in the queue
+	Lost     uint64 // the receive buffer was full
+	Full     uint64 // the queue was full
 }
 
 // Counts returns those of each queue, in the order of Queues, also when Serve has returned.
