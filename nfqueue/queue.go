@@ -89,10 +89,8 @@ func (q *Queue) CreateQueue(queue_num int) error {
 		)
 	case q.queue != nil:
 		return runtimeError(
-			fmt.Errorf(
-				"queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num,
-				q.queue.Number(),
-			),
+			fmt.Errorf("queue %d: call DestroyQueue for queue %d first, or use another Queue", queue_num,
+				q.queue.Number()),
 		)
 	}
 	// StopLoop leaves packets in the kernel, so do not receive more than one ahead.

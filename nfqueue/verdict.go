@@ -51,10 +51,8 @@ func (p *Payload) SetVerdictMarkModified(verdict int, mark uint32, data []byte) 
 func (p *Payload) decide(verdict int, mark *uint32, data []byte) error {
 	k := p.packet
 	if k == nil {
-		return fmt.Errorf(
-			"%w: the Payload does not come from a callback, so it has no packet to decide",
-			ErrNotInitialized,
-		)
+		return fmt.Errorf("%w: the Payload does not come from a callback, so it has no packet to decide",
+			ErrNotInitialized)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock() // which also keeps k from being abandoned before

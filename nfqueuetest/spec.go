@@ -89,11 +89,8 @@ func (s Spec) withDefaults() Spec {
 	if s.Payload == nil {
 		src, dst := netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("198.51.100.1:9")
 		if s.Family == nfqueue.FamilyIPv6 || s.EtherType == etherTypeIPv6 {
-			src, dst = netip.MustParseAddrPort(
-				"[2001:db8::1]:1024",
-			), netip.MustParseAddrPort(
-				"[2001:db8:1::1]:9",
-			)
+			src = netip.MustParseAddrPort("[2001:db8::1]:1024")
+			dst = netip.MustParseAddrPort("[2001:db8:1::1]:9")
 		}
 		s.Payload = UDP(src, dst, []byte("nfqueuetest"))
 	}

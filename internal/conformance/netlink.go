@@ -56,10 +56,8 @@ func TestNetlink(t *testing.T, dial func(t *testing.T) func() Socket) {
 						errno = none
 					}
 					if !slices.Contains(want, errno) {
-						t.Errorf(
-							"step %d, message %d: answer %d (%v), want one of %v", i+1, seq, errno,
-							kernel.Error(max(errno, 0)), want,
-						)
+						t.Errorf("step %d, message %d: answer %d (%v), want one of %v", i+1, seq, errno,
+							kernel.Error(max(errno, 0)), want)
 					}
 					delete(got, seq)
 				}

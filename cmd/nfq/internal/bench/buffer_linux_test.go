@@ -26,14 +26,7 @@ func TestBacklog(t *testing.T) {
 		packets, buffer, err := backlog(1<<20, size)
 		if err != nil || packets < 1 || packets > maxPending || buffer > largest ||
 			packets > 1 && buffer < packets*bufferCharge(runtime.GOARCH, size) {
-			t.Errorf(
-				"%d bytes: %d packets in %d bytes of %d, %v",
-				size,
-				packets,
-				buffer,
-				largest,
-				err,
-			)
+			t.Errorf("%d bytes: %d packets in %d bytes of %d, %v", size, packets, buffer, largest, err)
 		}
 	}
 }

@@ -37,10 +37,8 @@ var drainWorkload = workload{
 					continue
 				}
 				d := newDrain(l, s.packets, s.size, consumer.Setup{Verdict: verdict})
-				all = append(
-					all,
-					d.situation(fmt.Sprintf("%s, %v", s.name, verdict), drainMetrics, drainFigures),
-				)
+				all = append(all,
+					d.situation(fmt.Sprintf("%s, %v", s.name, verdict), drainMetrics, drainFigures))
 			}
 		}
 		return all
@@ -178,10 +176,7 @@ func (d *drain) measure(ctx context.Context, c consumer.Consumer) (consumer.Repo
 
 func (d *drain) fillAndLet(r consumer.Running) (consumer.Report, error) {
 	for i, s := range d.senders {
-		err := consumer.OnCPUs(
-			d.lab.traffic,
-			func() error { return s.send(d.setup.Packets, d.size) },
-		)
+		err := consumer.OnCPUs(d.lab.traffic, func() error { return s.send(d.setup.Packets, d.size) })
 		if err == nil {
 			err = d.checkQueued(uint16(i))
 		}

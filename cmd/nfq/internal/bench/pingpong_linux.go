@@ -129,19 +129,15 @@ const lostAfter = 50 * time.Millisecond
 
 // pingSocket makes a connected UDP socket on which a read fails after lostAfter.
 func pingSocket(host *netlab.Host, from, to netip.AddrPort) (int, error) {
-	fd, err := netlab.In(
-		host,
-		func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) },
-	)
+	fd, err := netlab.In(host,
+		func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) })
 	if err != nil {
 		return 0, err
 	}
 	limit := unix.NsecToTimeval(int64(lostAfter))
-	err = errors.Join(
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
+	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
 		unix.Bind(fd, &unix.SockaddrInet4{Port: int(from.Port()), Addr: from.Addr().As4()}),
-		unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}),
-	)
+		unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	if err != nil {
 		_ = unix.Close(fd)
 		return 0, err

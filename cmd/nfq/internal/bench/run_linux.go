@@ -109,10 +109,8 @@ func (o Options) compare(
 	if w.baseline {
 		consumers = append([]consumer.Consumer{noQueue{}}, consumers...)
 	}
-	consumers = slices.DeleteFunc(
-		slices.Clone(consumers),
-		func(c consumer.Consumer) bool { return !s.can(c) },
-	)
+	consumers = slices.DeleteFunc(slices.Clone(consumers),
+		func(c consumer.Consumer) bool { return !s.can(c) })
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.prepare(ctx, s, consumers); err != nil {
 		return nil, err
@@ -122,14 +120,7 @@ func (o Options) compare(
 		table.Rows = append(table.Rows, &figure.Row{Consumer: c.Name()})
 	}
 	for round := range o.Rounds {
-		_, _ = fmt.Fprintf(
-			o.Progress,
-			"%s, %s, round %d of %d\n",
-			w.name,
-			s.name,
-			round+1,
-			o.Rounds,
-		)
+		_, _ = fmt.Fprintf(o.Progress, "%s, %s, round %d of %d\n", w.name, s.name, round+1, o.Rounds)
 		for i, c := range consumers {
 			runtime.GC() // not while something is measured
 			figures, err := runLimited(ctx, s, c)

@@ -34,13 +34,7 @@ func TestWorkloads(t *testing.T) {
 				for _, row := range table.Rows {
 					if len(row.Rounds) != 1 || len(row.Spreads) != len(table.Metrics) ||
 						row.Spreads[0].Median < 0 {
-						t.Errorf(
-							"%s, %s: %s: %v",
-							table.Workload,
-							table.Situation,
-							row.Consumer,
-							row.Rounds,
-						)
+						t.Errorf("%s, %s: %s: %v", table.Workload, table.Situation, row.Consumer, row.Rounds)
 					}
 				}
 			}

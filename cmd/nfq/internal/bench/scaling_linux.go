@@ -18,10 +18,7 @@ var scalingWorkload = workload{
 	situations: func(l *lab) []*situation {
 		var all []*situation
 		add := func(name string, packets int, s consumer.Setup) {
-			all = append(
-				all,
-				newDrain(l, packets, 64, s).situation(name, drainMetrics, drainFigures),
-			)
+			all = append(all, newDrain(l, packets, 64, s).situation(name, drainMetrics, drainFigures))
 		}
 		for _, queues := range []int{1, 2} {
 			name := "1 queue on 1 processor"
@@ -39,26 +36,17 @@ var scalingWorkload = workload{
 			)
 		}
 		for _, batch := range []int{1, 4, 16, 64, 256} {
-			add(
-				fmt.Sprintf("batch of %d, drop", batch),
-				50000,
-				consumer.Setup{Verdict: nfqueue.Drop, Batch: batch},
-			)
+			add(fmt.Sprintf("batch of %d, drop", batch), 50000,
+				consumer.Setup{Verdict: nfqueue.Drop, Batch: batch})
 		}
 		for _, work := range []time.Duration{time.Microsecond, 10 * time.Microsecond,
 			100 * time.Microsecond} {
-			add(
-				fmt.Sprintf("handler takes %v, drop", work),
-				int(min(50000, 200*time.Millisecond/work)),
-				consumer.Setup{Verdict: nfqueue.Drop, Work: work},
-			)
+			add(fmt.Sprintf("handler takes %v, drop", work), int(min(50000, 200*time.Millisecond/work)),
+				consumer.Setup{Verdict: nfqueue.Drop, Work: work})
 		}
 		for _, hold := range []int{16, 256, 4096, 50000} {
-			add(
-				fmt.Sprintf("%d held and decided newest first, drop", hold),
-				50000,
-				consumer.Setup{Verdict: nfqueue.Drop, Hold: hold},
-			)
+			add(fmt.Sprintf("%d held and decided newest first, drop", hold), 50000,
+				consumer.Setup{Verdict: nfqueue.Drop, Hold: hold})
 		}
 		return all
 	},

@@ -108,10 +108,8 @@ func (d *datagrams) dial() (int, error) {
 	if d.segment != 0 {
 		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, d.segment))
 	}
-	err = errors.Join(
-		err,
-		unix.Connect(fd, &unix.SockaddrInet4{Port: int(d.to.Port()), Addr: d.to.Addr().As4()}),
-	)
+	err = errors.Join(err,
+		unix.Connect(fd, &unix.SockaddrInet4{Port: int(d.to.Port()), Addr: d.to.Addr().As4()}))
 	if err != nil {
 		_ = unix.Close(fd)
 		return 0, fmt.Errorf("UDP socket to %v: %w", d.to, err)

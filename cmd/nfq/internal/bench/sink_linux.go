@@ -50,11 +50,9 @@ func listenSink(host *netlab.Host, port uint16) (close func() error, err error) 
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 0),
+	err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 0),
 		unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1),
-		unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: netip.IPv4Unspecified().As4()}),
-	)
+		unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: netip.IPv4Unspecified().As4()}))
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("sink on port %d: %w", port, err)
@@ -65,10 +63,8 @@ func listenSink(host *netlab.Host, port uint16) (close func() error, err error) 
 // delivered returns how many IPv4 packets have reached the sockets of host, or the place where they
 // would have been (InDelivers of the ipSystemStats, RFC 4293).
 func delivered(host *netlab.Host) (int, error) {
-	table, err := netlab.In(
-		host,
-		func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/snmp") },
-	)
+	table, err := netlab.In(host,
+		func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/snmp") })
 	if err != nil {
 		return 0, err
 	}

@@ -157,10 +157,7 @@ func (t *transfer) transfer(ctx context.Context) (total int64, took time.Duratio
 	for _, s := range streams {
 		total += s.received
 		if s.sent != s.received {
-			err = errors.Join(
-				err,
-				fmt.Errorf("%d bytes were sent and %d have arrived", s.sent, s.received),
-			)
+			err = errors.Join(err, fmt.Errorf("%d bytes were sent and %d have arrived", s.sent, s.received))
 		}
 		err = errors.Join(err, s.sendErr, s.receiveErr)
 	}

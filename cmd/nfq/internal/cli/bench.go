@@ -48,13 +48,8 @@ func newBench() *cobra.Command {
 	for _, w := range bench.Workloads() {
 		const indent = 17
 		title := wrapText(w.Title, helpColumns-indent)
-		fmt.Fprintf(
-			&list,
-			"    %-*s%s\n",
-			indent-4,
-			w.Name,
-			strings.ReplaceAll(title, "\n", "\n"+strings.Repeat(" ", indent)),
-		)
+		fmt.Fprintf(&list, "    %-*s%s\n", indent-4, w.Name,
+			strings.ReplaceAll(title, "\n", "\n"+strings.Repeat(" ", indent)))
 	}
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -75,12 +70,8 @@ func newBench() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&f.Rounds, "rounds", 5, "how often to take each figure")
-	flags.StringSliceVar(
-		&f.Workloads,
-		"workload",
-		nil,
-		"workloads to run, separated by commas (default all)",
-	)
+	flags.StringSliceVar(&f.Workloads, "workload", nil,
+		"workloads to run, separated by commas (default all)")
 	flags.BoolVar(&f.Short, "short", false, "one small round of everything, to see that it works")
 	flags.StringVar(&f.peers, "peers", "", "compare with the programs in `DIR`")
 	flags.BoolVar(

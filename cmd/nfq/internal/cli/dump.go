@@ -111,12 +111,7 @@ func newDump() *cobra.Command {
 	w.flags(cmd)
 	w.briefFlag(flags)
 	flags.StringVarP(&read, "read", "r", "", "read the packets from `FILE`, as nfq replay does")
-	flags.StringVar(
-		&queue,
-		"queue",
-		"",
-		"serve the queue with this `NUMBER`, or several such as 0-3",
-	)
+	flags.StringVar(&queue, "queue", "", "serve the queue with this `NUMBER`, or several such as 0-3")
 	flags.StringVar(&namespace, "netns", "", netnsUsage)
 	noValues(cmd, "queue")
 	completeFlag(cmd, "netns", completeNetns)

@@ -53,10 +53,8 @@ func wrapText(text string, columns int) string {
 
 // usageTemplate returns cobra's, with the usages of flags broken into lines.
 func usageTemplate(root *cobra.Command) string {
-	cobra.AddTemplateFunc(
-		"wrapFlags",
-		func(f *pflag.FlagSet) string { return f.FlagUsagesWrapped(helpColumns) },
-	)
+	cobra.AddTemplateFunc("wrapFlags",
+		func(f *pflag.FlagSet) string { return f.FlagUsagesWrapped(helpColumns) })
 	t := root.UsageTemplate()
 	for _, flags := range []string{".LocalFlags", ".InheritedFlags"} {
 		t = strings.ReplaceAll(t, flags+".FlagUsages", "wrapFlags "+flags)

@@ -100,12 +100,8 @@ func newImpair() *cobra.Command {
 	flags.StringVar(&f.back, "back", "", "do `SETTINGS` to the answers, written as in a schedule")
 	f.linkFlags.flags(cmd)
 	flags.DurationVar(&f.duration, "duration", 0, "end after this `TIME`")
-	flags.DurationVar(
-		&f.interval,
-		"interval",
-		time.Second,
-		"show counters each `TIME`, 0 at the end only",
-	)
+	flags.DurationVar(&f.interval, "interval", time.Second,
+		"show counters each `TIME`, 0 at the end only")
 	flags.BoolVar(&f.json, "json", false, "show counters as lines of JSON")
 	flags.StringVar(&f.netns, "netns", "", netnsUsage)
 	noValues(cmd, "back", "duration", "interval")
@@ -275,12 +271,8 @@ type linkFlags struct {
 func (f *linkFlags) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.schedule, "schedule", "", "change the settings as `FILE` says")
-	flags.Uint64Var(
-		&f.seed,
-		"seed",
-		0,
-		"repeat the chance of the run with this `NUMBER` (default a new one, which is shown)",
-	)
+	flags.Uint64Var(&f.seed, "seed", 0,
+		"repeat the chance of the run with this `NUMBER` (default a new one, which is shown)")
 	noValues(cmd, "seed")
 }
 
@@ -307,12 +299,8 @@ func (f *linkFlags) config(
 	}
 	for _, step := range cfg.Schedule {
 		if way := step.Ways[0]; len(step.Ways) == 1 && len(cfg.Rules[way]) == 0 {
-			return fmt.Errorf(
-				"%s: it has settings for the way %v, which needs %s",
-				f.schedule,
-				way,
-				f.packets[way],
-			)
+			return fmt.Errorf("%s: it has settings for the way %v, which needs %s", f.schedule, way,
+				f.packets[way])
 		}
 	}
 	cfg.Seed = f.seed

@@ -221,20 +221,12 @@ func (s *impairScreen) draw(reports []impair.Report, at time.Duration, last bool
 	}
 	for _, r := range reports {
 		if late := r.Counters.Late; late.Max > 0 {
-			s.printf(
-				"%v: packets went on %s late in the median, %s at the 99th percentile, %s at most\n",
-				r.Way,
-				microseconds(late.Median),
-				microseconds(late.P99),
-				microseconds(late.Max),
-			)
+			s.printf("%v: packets went on %s late in the median, %s at the 99th percentile, %s at most\n",
+				r.Way, microseconds(late.Median), microseconds(late.P99), microseconds(late.Max))
 		}
 		if r.Overrun > 0 {
-			s.printf(
-				"%v: %d packets more were dropped unseen: they came faster than nfq can decide\n",
-				r.Way,
-				r.Overrun,
-			)
+			s.printf("%v: %d packets more were dropped unseen: they came faster than nfq can decide\n",
+				r.Way, r.Overrun)
 		}
 	}
 }
@@ -248,15 +240,7 @@ type tableColumn struct {
 // leaving are the columns that leave a table with too little room if they have zeros only, first
 // the first.
 var leaving = []string{
-	"cut",
-	"corrupt",
-	"ahead",
-	"full",
-	"waiting",
-	"bytes",
-	"bit/s",
-	"packets/s",
-	"lost",
+	"cut", "corrupt", "ahead", "full", "waiting", "bytes", "bit/s", "packets/s", "lost",
 }
 
 func (c *tableColumn) width() int {
@@ -276,16 +260,7 @@ func (c *tableColumn) zero() bool {
 func (s *impairScreen) table(reports []impair.Report, at time.Duration, last bool) []string {
 	ways := tableColumn{title: fmt.Sprintf("%.1fs", at.Seconds())}
 	titles := []string{
-		"packets",
-		"bytes",
-		"passed",
-		"lost",
-		"full",
-		"corrupt",
-		"cut",
-		"ahead",
-		"waiting",
-		"packets/s",
+		"packets", "bytes", "passed", "lost", "full", "corrupt", "cut", "ahead", "waiting", "packets/s",
 		"bit/s",
 	}
 	all := make([]tableColumn, len(titles))
@@ -301,28 +276,16 @@ func (s *impairScreen) table(reports []impair.Report, at time.Duration, last boo
 		c := r.Counters
 		ways.cells = append(ways.cells, r.Way.String())
 		counts := []uint64{
-			c.Packets,
-			c.Bytes,
-			c.Passed,
-			c.Lost,
-			c.Full,
-			c.Corrupted,
-			c.Truncated,
-			c.Reordered,
-			c.Waiting,
+			c.Packets, c.Bytes, c.Passed, c.Lost, c.Full, c.Corrupted, c.Truncated, c.Reordered, c.Waiting,
 		}
 		for n, count := range counts {
 			all[n].cells = append(all[n].cells, strconv.FormatUint(count, 10))
 		}
 		n := len(counts)
-		all[n].cells = append(
-			all[n].cells,
-			strconv.FormatFloat(perSecond(c.Passed-before.Passed, took), 'f', 0, 64),
-		)
-		all[n+1].cells = append(
-			all[n+1].cells,
-			bitRate(perSecond(8*(c.PassedBytes-before.PassedBytes), took)),
-		)
+		all[n].cells = append(all[n].cells,
+			strconv.FormatFloat(perSecond(c.Passed-before.Passed, took), 'f', 0, 64))
+		all[n+1].cells = append(all[n+1].cells,
+			bitRate(perSecond(8*(c.PassedBytes-before.PassedBytes), took)))
 	}
 	if s.columns == nil {
 		return tableLines(ways, all)
@@ -344,10 +307,7 @@ func fitted(first tableColumn, all []tableColumn, width int) (lines []string) {
 	}
 	for _, title := range leaving {
 		if total() > width {
-			all = slices.DeleteFunc(
-				all,
-				func(c tableColumn) bool { return c.title == title && c.zero() },
-			)
+			all = slices.DeleteFunc(all, func(c tableColumn) bool { return c.title == title && c.zero() })
 		}
 	}
 	for len(all) > 0 {
@@ -438,10 +398,7 @@ func impairLine(reports []impair.Report, at time.Duration, last bool) any {
 		line.Event = "end"
 	}
 	for _, r := range reports {
-		line.Ways = append(
-			line.Ways,
-			way{r.Way.String(), r.Settings.String(), r.Counters, r.Overrun},
-		)
+		line.Ways = append(line.Ways, way{r.Way.String(), r.Settings.String(), r.Counters, r.Overrun})
 	}
 	return line
 }

@@ -105,9 +105,7 @@ func TestImpairChange(t *testing.T) {
 	var out bytes.Buffer
 	s := impairScreen{out: &out, columns: func() int { return 10 }}
 	s.put([]string{"12345678901", "1"})
-	s.change(
-		impair.Change{At: 2 * time.Second, Way: impair.Back, Settings: impair.Settings{Loss: 1}},
-	)
+	s.change(impair.Change{At: 2 * time.Second, Way: impair.Back, Settings: impair.Settings{Loss: 1}})
 	const want = "12345678901\n1\n\x1b[3A\x1b[J   2.0s  back   now loss 100%\n12345678901\n1\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", &out, want)

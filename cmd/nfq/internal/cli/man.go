@@ -32,11 +32,8 @@ func newMan() *cobra.Command {
 			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
-			return doc.GenManTree(
-				root,
-				&doc.GenManHeader{Section: "1", Source: "nfq", Manual: "NFQUEUE"},
-				args[0],
-			)
+			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "nfq", Manual: "NFQUEUE"},
+				args[0])
 		},
 	}
 }

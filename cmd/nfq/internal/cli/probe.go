@@ -116,9 +116,7 @@ func features(ctx context.Context) (*probe.Report, error) {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", "probe", featuresCommand)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		if text := bytes.TrimPrefix(bytes.TrimSpace(stderr.Bytes()), []byte("nfq: ")); len(
-			text,
-		) > 0 {
+		if text := bytes.TrimPrefix(bytes.TrimSpace(stderr.Bytes()), []byte("nfq: ")); len(text) > 0 {
 			err = errors.New(string(text))
 		}
 		return nil, err

@@ -93,9 +93,7 @@ func (f *replayFlags) check(h *replayHandler, mark *uint32) (err error) {
 	}
 	h.mark = mark
 	if h.mark != nil && h.verdict == nfqueue.Drop {
-		return errors.New(
-			"--mark has no effect on packets that --verdict drops; leave out one of them",
-		)
+		return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
 	}
 	if f.filter != "" {
 		filter, err := pcapfilter.Compile(f.filter)
@@ -127,28 +125,13 @@ func newReplay() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringVar(
-		&f.rule,
-		"rule",
-		"forward",
-		"queue the packets that a `RULE` matches, at its hook",
-	)
+	flags.StringVar(&f.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
 	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
 	flags.Uint32Var(&f.mark, "mark", 0, "set their mark to this `VALUE`")
-	flags.StringVarP(
-		&f.write,
-		"write",
-		"w",
-		"",
-		"record what has passed in `FILE`, as pcapng, - for the standard output",
-	)
-	flags.StringVarP(
-		&f.filter,
-		"filter",
-		"f",
-		"",
-		"take the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)",
-	)
+	flags.StringVarP(&f.write, "write", "w", "",
+		"record what has passed in `FILE`, as pcapng, - for the standard output")
+	flags.StringVarP(&f.filter, "filter", "f", "",
+		"take the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
 	flags.Uint64VarP(&f.count, "count", "c", 0, "end after this `NUMBER` of packets")
 	f.view.flags(flags)
 	f.briefFlag(flags)
@@ -324,12 +307,8 @@ func (t *replaySummary) show(out io.Writer, asJSON bool) error {
 	for _, link := range slices.Sorted(maps.Keys(t.UnknownLink)) {
 		text += fmt.Sprintf(", %d of link type %s, which is not known", t.UnknownLink[link], link)
 	}
-	_, err := fmt.Fprintf(
-		out,
-		"%s; the handler took %v, at most %v for one\n",
-		text,
+	_, err := fmt.Fprintf(out, "%s; the handler took %v, at most %v for one\n", text,
 		terminal.Plain(time.Duration(t.TookNS).String()),
-		terminal.Plain(time.Duration(t.LongestNS).String()),
-	)
+		terminal.Plain(time.Duration(t.LongestNS).String()))
 	return err
 }

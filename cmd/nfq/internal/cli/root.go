@@ -47,17 +47,8 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("nfq {{.Version}}\n")
 	root.SetFlagErrorFunc(explainFlag)
-	root.AddCommand(
-		newDemo(),
-		newDump(),
-		newRun(),
-		newReplay(),
-		newStat(),
-		newImpair(),
-		newProbe(),
-		newBench(),
-		newMan(),
-	)
+	root.AddCommand(newDemo(), newDump(), newRun(), newReplay(), newStat(), newImpair(), newProbe(),
+		newBench(), newMan())
 	root.SetUsageTemplate(usageTemplate(root))
 	checkTopics(root)
 	wrapHelp(root)
@@ -86,10 +77,7 @@ func checkTopics(root *cobra.Command) {
 			c.Args = func(_ *cobra.Command, args []string) error {
 				if found, rest, err := root.Find(args); err != nil || len(rest) > 0 ||
 					found == nil {
-					return fmt.Errorf(
-						"no help for %q; 'nfq --help' lists the commands",
-						strings.Join(args, " "),
-					)
+					return fmt.Errorf("no help for %q; 'nfq --help' lists the commands", strings.Join(args, " "))
 				}
 				return nil
 			}

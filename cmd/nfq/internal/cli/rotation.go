@@ -25,9 +25,7 @@ var errLastFile = errors.New("the recording has all its files")
 func (r rotation) check(write string) error {
 	switch {
 	case r.files != 0 && r.megabytes == 0 && r.seconds == 0:
-		return errors.New(
-			"-W is the number of files; add -C or -G, which say when another one begins",
-		)
+		return errors.New("-W is the number of files; add -C or -G, which say when another one begins")
 	case r == rotation{}:
 		return nil
 	case write == "" || write == "-":
@@ -58,12 +56,7 @@ func (r rotation) name(name string, n uint32, at time.Time) string {
 	case r.megabytes == 0:
 		return name
 	case r.files != 0: // a ring
-		return fmt.Sprintf(
-			"%s%0*d",
-			name,
-			len(strconv.FormatUint(uint64(r.files-1), 10)),
-			n%r.files,
-		)
+		return fmt.Sprintf("%s%0*d", name, len(strconv.FormatUint(uint64(r.files-1), 10)), n%r.files)
 	case n == 0:
 		return name
 	}

@@ -62,17 +62,13 @@ func newRun() *cobra.Command {
 		Example: runExamples,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New(
-					"a command is missing, such as in: nfq run -- ping -c 1 127.0.0.1",
-				)
+				return errors.New("a command is missing, such as in: nfq run -- ping -c 1 127.0.0.1")
 			}
 			return nil
 		},
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if w.write == "-" {
-				return errors.New(
-					"-w - takes the standard output, which is the command's; record in a file",
-				)
+				return errors.New("-w - takes the standard output, which is the command's; record in a file")
 			}
 			if err = f.checkHooks(); err != nil {
 				return err
@@ -112,12 +108,8 @@ func newRun() *cobra.Command {
 	flags.StringArrayVar(&f.out, "out", nil, "watch what leaves and matches this `RULE`")
 	noValues(cmd, "in", "out")
 	w.flags(cmd)
-	flags.StringVar(
-		&f.settings,
-		"impair",
-		"",
-		"impair the packets with these `SETTINGS`, see nfq impair --help",
-	)
+	flags.StringVar(&f.settings, "impair", "",
+		"impair the packets with these `SETTINGS`, see nfq impair --help")
 	flags.StringVar(&f.back, "back", "", "impair what arrives with `SETTINGS` of its own")
 	f.flags(cmd)
 	noValues(cmd, "impair", "back")
@@ -140,12 +132,8 @@ func runCommand(
 	cfg.Queue.NetNS = place.Host.FD()
 	w.about = strings.Join(args, " ")
 	for i := range place.Inside {
-		fmt.Fprintf(
-			os.Stderr,
-			"nfq: the command has the address %v, and the system %v\n",
-			place.Inside[i].Addr(),
-			place.Outside[i].Addr(),
-		)
+		fmt.Fprintf(os.Stderr, "nfq: the command has the address %v, and the system %v\n",
+			place.Inside[i].Addr(), place.Outside[i].Addr())
 	}
 	var status confine.Status
 	// Signals are for the command: its end is that of nfq.

@@ -72,18 +72,11 @@ func newStat() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.Var(
-		&watchFlag{&f, flags},
-		"watch",
-		"show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)",
-	)
+	flags.Var(&watchFlag{&f, flags}, "watch",
+		"show again and again, every `INTERVAL` (written --watch=INTERVAL, 1s without)")
 	flags.Lookup("watch").NoOptDefVal = bareWatch
-	flags.DurationVar(
-		&f.sample,
-		"sample",
-		time.Second,
-		"measure the rates for `DURATION`; 0s shows none, at once",
-	)
+	flags.DurationVar(&f.sample, "sample", time.Second,
+		"measure the rates for `DURATION`; 0s shows none, at once")
 	flags.BoolVarP(&f.json, "json", "j", false, "write JSON")
 	for _, flag := range []struct{ name, short, usage string }{
 		{"all", "a", "show all queues, as is done unless some are named (from ss)"},
@@ -151,10 +144,8 @@ func (f *statFlags) check(args []string) (err error) {
 		}
 		r, ok := parseQueueRange(arg)
 		if !ok {
-			return fmt.Errorf(
-				"%q is not a queue; give a number from 0 to 65535, or a range such as 0-3",
-				arg,
-			)
+			return fmt.Errorf("%q is not a queue; give a number from 0 to 65535, or a range such as 0-3",
+				arg)
 		}
 		f.queues = append(f.queues, r)
 	}
@@ -311,10 +302,8 @@ func completeQueues(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	for _, i := range infos {
 		offers = append(
 			offers,
-			cobra.CompletionWithDesc(
-				strconv.Itoa(int(i.Queue)),
-				fmt.Sprintf("bound by port id %d, %d packets wait", i.PortID, i.Backlog),
-			),
+			cobra.CompletionWithDesc(strconv.Itoa(int(i.Queue)),
+				fmt.Sprintf("bound by port id %d, %d packets wait", i.PortID, i.Backlog)),
 		)
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp

@@ -21,21 +21,12 @@ type view struct {
 }
 
 func (v *view) flags(f *pflag.FlagSet) {
-	f.BoolVarP(
-		&v.verbose,
-		"verbose",
-		"v",
-		false,
-		"show all that is known: user, program, cgroup, devices, mark, conntrack and more",
-	)
+	f.BoolVarP(&v.verbose, "verbose", "v", false,
+		"show all that is known: user, program, cgroup, devices, mark, conntrack and more")
 	f.BoolVarP(&v.hex, "hex", "x", false, "show the bytes, from the network header on")
 	f.BoolVarP(&v.ascii, "ascii", "A", false, "show the bytes as ASCII")
-	f.CountVarP(
-		&v.stamp,
-		"time",
-		"t",
-		"show -t no time, -tt seconds since 1970, -ttt since the packet before, -tttt also the date",
-	)
+	f.CountVarP(&v.stamp, "time", "t",
+		"show -t no time, -tt seconds since 1970, -ttt since the packet before, -tttt also the date")
 	f.BoolVar(&v.json, "json", false, "show an object in JSON in each line; -x adds the bytes")
 }
 
@@ -72,9 +63,7 @@ func tcpdumpFlags(f *pflag.FlagSet) {
 // on returns what shows packets on a file.
 func (v *view) on(file *os.File) *dump.Text {
 	printer := packetview.Printer{
-		Colour: terminal.Colourful(
-			file,
-		), Verbose: v.verbose, Brief: v.brief, Hex: v.hex, ASCII: v.ascii,
+		Colour: terminal.Colourful(file), Verbose: v.verbose, Brief: v.brief, Hex: v.hex, ASCII: v.ascii,
 		Stamp: packetview.Stamp(v.stamp),
 	}
 	form := printer.Append

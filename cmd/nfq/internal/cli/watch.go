@@ -56,50 +56,19 @@ func (w *watch) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	w.view.flags(f)
 	tcpdumpFlags(f)
-	f.StringVarP(
-		&w.write,
-		"write",
-		"w",
-		"",
-		"record in `FILE`, as pcapng, - for the standard output",
-	)
-	f.Uint32VarP(
-		&w.rotation.megabytes,
-		"file-size",
-		"C",
-		0,
-		"with -w: begin another file after this number of `MEGABYTES`: FILE, FILE1, FILE2 ...",
-	)
-	f.Uint32VarP(
-		&w.rotation.seconds,
-		"rotate-seconds",
-		"G",
-		0,
-		"with -w: begin another file after `SECONDS`; FILE has conversions of strftime(3), such as %H",
-	)
-	f.Uint32VarP(
-		&w.rotation.files,
-		"file-count",
-		"W",
-		0,
-		"with -C: write this `NUMBER` of files again and again; with -G alone: end after it",
-	)
+	f.StringVarP(&w.write, "write", "w", "", "record in `FILE`, as pcapng, - for the standard output")
+	f.Uint32VarP(&w.rotation.megabytes, "file-size", "C", 0,
+		"with -w: begin another file after this number of `MEGABYTES`: FILE, FILE1, FILE2 ...")
+	f.Uint32VarP(&w.rotation.seconds, "rotate-seconds", "G", 0,
+		"with -w: begin another file after `SECONDS`; FILE has conversions of strftime(3), such as %H")
+	f.Uint32VarP(&w.rotation.files, "file-count", "W", 0,
+		"with -C: write this `NUMBER` of files again and again; with -G alone: end after it")
 	f.BoolVar(&w.print, "print", false, "show the packets while they are recorded, too")
 	f.Uint64VarP(&w.dump.Count, "count", "c", 0, "end after this `NUMBER` of packets")
-	f.Uint32VarP(
-		&w.snap,
-		"snaplen",
-		"s",
-		0,
-		"look at this `NUMBER` of bytes of each packet only, 0 for all",
-	)
-	f.StringVarP(
-		&w.filter,
-		"filter",
-		"f",
-		"",
-		"show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)",
-	)
+	f.Uint32VarP(&w.snap, "snaplen", "s", 0,
+		"look at this `NUMBER` of bytes of each packet only, 0 for all")
+	f.StringVarP(&w.filter, "filter", "f", "",
+		"show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
 	f.StringVar(&w.verdict, "verdict", "accept", verdictHelp)
 	f.StringVar(&w.mark, "mark", "", "set the mark of each packet to this `VALUE`")
 	noValues(cmd, "file-size", "rotate-seconds", "file-count", "count", "snaplen", "filter", "mark")
@@ -369,10 +338,7 @@ func (w *watch) summary(c dump.Counts, recorded *atomic.Uint64, s session) {
 	if w.filter != "" {
 		text += fmt.Sprintf(", %d not matched by the filter", c.Unmatched)
 	}
-	text += fmt.Sprintf(
-		", %d missed as they came too fast; %.1f s",
-		c.Missed+missed,
-		time.Since(w.started).Seconds(),
-	)
+	text += fmt.Sprintf(", %d missed as they came too fast; %.1f s", c.Missed+missed,
+		time.Since(w.started).Seconds())
 	fmt.Fprintln(os.Stderr, text)
 }

@@ -43,9 +43,7 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 			end = len(words)
 		}
 		if end == 0 && several {
-			return nil, false, errors.New(
-				`the word "or" stands between two rules; one of them is missing`,
-			)
+			return nil, false, errors.New(`the word "or" stands between two rules; one of them is missing`)
 		}
 		for _, text := range bothWays(words[:end]) {
 			r, err := rules.Parse(text)
@@ -132,29 +130,14 @@ func explainFlag(cmd *cobra.Command, err error) error {
 }
 
 var iptablesFlags = []string{
-	"A",
-	"I",
-	"p",
-	"d",
-	"i",
-	"o",
-	"m",
-	"j",
-	"protocol",
-	"sport",
-	"dport",
-	"source",
-	"destination",
+	"A", "I", "p", "d", "i", "o", "m", "j", "protocol", "sport", "dport", "source", "destination",
 }
 
 // parseQueues reads "7" or "0-3".
 func parseQueues(text string) (first, count uint16, err error) {
 	r, ok := parseQueueRange(text)
 	if !ok || r.last-r.first == 65535 {
-		return 0, 0, fmt.Errorf(
-			"--queue %q: want a number from 0 to 65535, or a range such as 0-3",
-			text,
-		)
+		return 0, 0, fmt.Errorf("--queue %q: want a number from 0 to 65535, or a range such as 0-3", text)
 	}
 	return r.first, r.last - r.first + 1, nil
 }

@@ -71,10 +71,8 @@ func (p *Place) connect() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		p.Host.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), p.Outside[0].Addr()),
-		p.Host.AddRoute(netip.MustParsePrefix("::/0"), p.Outside[1].Addr()),
-	)
+	return errors.Join(p.Host.AddRoute(netip.MustParsePrefix("0.0.0.0/0"), p.Outside[0].Addr()),
+		p.Host.AddRoute(netip.MustParsePrefix("::/0"), p.Outside[1].Addr()))
 }
 
 // unusedPrefix returns one to which the host has no route.

@@ -25,12 +25,8 @@ const timeLimit = 20 * time.Second
 // if everything is as expected, an error that matches ErrFailed if not, and that of ctx when it
 // ended first. The process has to be able to make hosts, see netlab.Enter and netlab.Check.
 func Run(ctx context.Context, out io.Writer, colour, all bool) error {
-	return run(
-		ctx,
-		&screen{out: out, colour: colour, all: all},
-		timeLimit,
-		func(h nfqueue.Handler) nfqueue.Handler { return h },
-	)
+	return run(ctx, &screen{out: out, colour: colour, all: all}, timeLimit,
+		func(h nfqueue.Handler) nfqueue.Handler { return h })
 }
 
 // run is Run with another time limit and with a handler around the scenario's.
@@ -116,11 +112,7 @@ func run(
 		"%s\n",
 		s.paint(
 			green,
-			fmt.Sprintf(
-				"all %d flows as expected, in %.1f s",
-				len(all),
-				time.Since(start).Seconds(),
-			),
+			fmt.Sprintf("all %d flows as expected, in %.1f s", len(all), time.Since(start).Seconds()),
 		),
 	)
 	return s.err

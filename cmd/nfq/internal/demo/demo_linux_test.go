@@ -69,12 +69,8 @@ func testScenario(t *testing.T, all bool) {
 		"to upper case\n",
 	}
 	if all {
-		wanted = append(
-			wanted,
-			" ip6 server       client        echo reply 3       58  accept\n",
-			" gso ",
-			"accept, answer to 2001:db8:3::99\n",
-		)
+		wanted = append(wanted, " ip6 server       client        echo reply 3       58  accept\n",
+			" gso ", "accept, answer to 2001:db8:3::99\n")
 	}
 	for _, want := range wanted {
 		if !strings.Contains(out.String(), want) {
@@ -192,10 +188,8 @@ func TestWrongHandler(t *testing.T) {
 			for _, k := range test.failed {
 				for _, family := range families {
 					name := k.String() + " " + family.String() + " "
-					if !slices.ContainsFunc(
-						failed,
-						func(row string) bool { return strings.HasPrefix(row, name) },
-					) {
+					if !slices.ContainsFunc(failed,
+						func(row string) bool { return strings.HasPrefix(row, name) }) {
 						t.Errorf("%q, %v has not failed", k, family)
 					}
 				}

@@ -94,11 +94,7 @@ func (p *path) openRaw(
 		if !remote.IsValid() {
 			return net.ListenIP(network, &net.IPAddr{IP: local.AsSlice()})
 		}
-		return net.DialIP(
-			network,
-			&net.IPAddr{IP: local.AsSlice()},
-			&net.IPAddr{IP: remote.AsSlice()},
-		)
+		return net.DialIP(network, &net.IPAddr{IP: local.AsSlice()}, &net.IPAddr{IP: remote.AsSlice()})
 	})
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("raw sockets need CAP_NET_RAW: %w", err)

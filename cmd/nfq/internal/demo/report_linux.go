@@ -14,20 +14,8 @@ const rowFormat = "%-34s %-3v %8v %6v %4v %4v %4v %4v %8v %8v  %s\n"
 
 // report shows the flows and returns how many of them failed.
 func (s *screen) report(all flows) (failed int) {
-	s.printf(
-		"\n"+rowFormat,
-		"FLOW",
-		"IP",
-		"SENT",
-		"ACCEPT",
-		"DROP",
-		"EDIT",
-		"MARK",
-		"RULE",
-		"RECEIVED",
-		"EXPECTED",
-		"RESULT",
-	)
+	s.printf("\n"+rowFormat, "FLOW", "IP", "SENT", "ACCEPT", "DROP", "EDIT", "MARK", "RULE",
+		"RECEIVED", "EXPECTED", "RESULT")
 	var problems []string
 	for _, f := range all.inOrder() {
 		result := s.paint(green, "ok")
@@ -41,20 +29,8 @@ func (s *screen) report(all flows) (failed int) {
 			rule = strconv.FormatUint(f.matched, 10)
 		}
 		t := f.tally
-		s.printf(
-			rowFormat,
-			f.kind,
-			f.family,
-			f.amount(f.sent),
-			t.accepted,
-			t.dropped,
-			t.rewritten,
-			t.marked,
-			rule,
-			f.amount(f.got),
-			f.amount(f.want),
-			result,
-		)
+		s.printf(rowFormat, f.kind, f.family, f.amount(f.sent), t.accepted, t.dropped, t.rewritten,
+			t.marked, rule, f.amount(f.got), f.amount(f.want), result)
 	}
 	for _, problem := range problems {
 		s.printf("%s %s\n", s.paint(red, "FAILED"), problem)
@@ -80,12 +56,8 @@ func (f *flow) problem() string {
 			return "the far end received, and should not have, " + excerpt(f.got[i], 0)
 		case !bytes.Equal(f.got[i], f.want[i]):
 			at := difference(f.got[i], f.want[i])
-			return fmt.Sprintf(
-				"from byte %d on the far end received %s, expected was %s",
-				at,
-				excerpt(f.got[i], at),
-				excerpt(f.want[i], at),
-			)
+			return fmt.Sprintf("from byte %d on the far end received %s, expected was %s", at,
+				excerpt(f.got[i], at), excerpt(f.want[i], at))
 		}
 	}
 	switch {

@@ -50,15 +50,8 @@ func TestProblem(t *testing.T) {
 			matched: test.matched,
 		}
 		if got := f.problem(); got != test.problem {
-			t.Errorf(
-				"%v, sent %q, want %q, got %q: %q, want %q",
-				test.kind,
-				test.sent,
-				test.want,
-				test.got,
-				got,
-				test.problem,
-			)
+			t.Errorf("%v, sent %q, want %q, got %q: %q, want %q", test.kind, test.sent, test.want, test.got,
+				got, test.problem)
 		}
 	}
 }

@@ -15,10 +15,8 @@ type behind map[key]*netlab.Rule
 
 // queueForwarded makes the router queue all that it forwards.
 func queueForwarded(router *netlab.Host) (*rules.Set, error) {
-	return rules.Install(
-		rules.Config{NetNS: router.FD()},
-		rules.Rule{Hook: nfqueue.HookForward, Queue: queueNumber, NoBypass: true},
-	)
+	return rules.Install(rules.Config{NetNS: router.FD()},
+		rules.Rule{Hook: nfqueue.HookForward, Queue: queueNumber, NoBypass: true})
 }
 
 // addMarkRules makes the router look at the marks of what has been queued.
@@ -38,11 +36,8 @@ func addMarkRules(router *netlab.Host) (behind, error) {
 			netlab.Counter()); err != nil {
 			return nil, err
 		}
-		found[key{family, udpFiltered}], err = marks.AddRule(
-			netlab.Mark(markFiltered),
-			netlab.Counter(),
-			netlab.Drop(),
-		)
+		found[key{family, udpFiltered}], err = marks.AddRule(netlab.Mark(markFiltered), netlab.Counter(),
+			netlab.Drop())
 		if err != nil {
 			return nil, err
 		}

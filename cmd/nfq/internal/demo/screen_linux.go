@@ -59,17 +59,7 @@ const columns = 100
 const lineFormat = "%8s %3v %-3v %-12s %-12s  %-14s %6v  %s\n"
 
 func (s *screen) packetHeader() {
-	s.printf(
-		lineFormat,
-		"TIME",
-		"ID",
-		"IP",
-		"SOURCE",
-		"DESTINATION",
-		"PROTOCOL",
-		"LENGTH",
-		"VERDICT",
-	)
+	s.printf(lineFormat, "TIME", "ID", "IP", "SOURCE", "DESTINATION", "PROTOCOL", "LENGTH", "VERDICT")
 }
 
 // enough returns how many packets of a kind are shown, which suffice to see what happens to it.

@@ -49,11 +49,8 @@ func (m *memory) Flush() error {
 func spec(body string) nfqueuetest.Spec {
 	return nfqueuetest.Spec{
 		Hook: nfqueue.HookOutput,
-		Payload: nfqueuetest.UDP(
-			netip.MustParseAddrPort("192.0.2.1:1"),
-			netip.MustParseAddrPort("192.0.2.2:2"),
-			[]byte(body),
-		),
+		Payload: nfqueuetest.UDP(netip.MustParseAddrPort("192.0.2.1:1"),
+			netip.MustParseAddrPort("192.0.2.2:2"), []byte(body)),
 	}
 }
 
@@ -130,12 +127,8 @@ func TestSlowOutput(t *testing.T) {
 	last := out.records[maxWaiting]
 	if c := d.Counts(); last.Missed != c.Missed || c.Missed < 101 ||
 		len(out.records) != maxWaiting+1 {
-		t.Errorf(
-			"%d packets are missing before the last of %d, want %+v",
-			last.Missed,
-			len(out.records),
-			c,
-		)
+		t.Errorf("%d packets are missing before the last of %d, want %+v", last.Missed, len(out.records),
+			c)
 	}
 }
 

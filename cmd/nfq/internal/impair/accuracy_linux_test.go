@@ -164,13 +164,8 @@ func TestLossAccuracy(t *testing.T) {
 		for i := range n {
 			l.send(t, number(i, 16))
 		}
-		c := await(
-			t,
-			s,
-			There,
-			"verdict for each packet",
-			func(c Counters) bool { return c.Passed+c.Lost == uint64(n) },
-		)
+		c := await(t, s, There, "verdict for each packet",
+			func(c Counters) bool { return c.Passed+c.Lost == uint64(n) })
 		for deadline := time.Now().Add(patience); ; {
 			arrived, _, err := seen.Count()
 			labtest.Must(t, err)

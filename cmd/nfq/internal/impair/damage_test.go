@@ -13,14 +13,10 @@ import (
 )
 
 var (
-	from4, to4 = netip.MustParseAddrPort(
-		"192.0.2.1:1000",
-	), netip.MustParseAddrPort(
+	from4, to4 = netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort(
 		"192.0.2.2:2000",
 	)
-	from6, to6 = netip.MustParseAddrPort(
-		"[2001:db8::1]:1000",
-	), netip.MustParseAddrPort(
+	from6, to6 = netip.MustParseAddrPort("[2001:db8::1]:1000"), netip.MustParseAddrPort(
 		"[2001:db8::2]:2000",
 	)
 )
@@ -98,14 +94,7 @@ func TestCut(t *testing.T) {
 			for to := 1; to < len(test.packet)+5; to++ {
 				if n, want := len(cut(test.packet, to, repair, 0)),
 					min(max(to, least), len(test.packet)); n != want {
-					t.Errorf(
-						"%s, repair %v: cut to %d: %d left, want %d",
-						test.name,
-						repair,
-						to,
-						n,
-						want,
-					)
+					t.Errorf("%s, repair %v: cut to %d: %d left, want %d", test.name, repair, to, n, want)
 				}
 			}
 		}

@@ -26,13 +26,7 @@ func TestCorruptNoticed(t *testing.T) {
 		for i := range n {
 			l.send(t, body[:20+i%10])
 		}
-		c := await(
-			t,
-			s,
-			There,
-			"verdict for each packet",
-			func(c Counters) bool { return c.Passed == n },
-		)
+		c := await(t, s, There, "verdict for each packet", func(c Counters) bool { return c.Passed == n })
 		if c.Corrupted != n {
 			t.Errorf("%d of %d corrupted", c.Corrupted, n)
 		}
@@ -71,13 +65,7 @@ func TestCorruptRepaired(t *testing.T) {
 					}
 				}
 				if bytesOff != 1 || flip == FlipBit && bitsOff != 1 {
-					t.Errorf(
-						"%s: %q arrived, %d bytes and %d bits are wrong",
-						settings,
-						got,
-						bytesOff,
-						bitsOff,
-					)
+					t.Errorf("%s: %q arrived, %d bytes and %d bits are wrong", settings, got, bytesOff, bitsOff)
 				}
 			}
 			labtest.Must(t, s.end())
@@ -97,13 +85,7 @@ func TestTruncate(t *testing.T) {
 		}
 		labtest.Must(t, s.end())
 
-		begin(
-			t,
-			l.Client,
-			"truncate 100% truncate-to 60 checksum repair",
-			Config{},
-			"out udp dport 4000",
-		)
+		begin(t, l.Client, "truncate 100% truncate-to 60 checksum repair", Config{}, "out udp dport 4000")
 		headers := 28
 		if l.to.Addr().Is6() {
 			headers = 48
@@ -140,13 +122,7 @@ func TestBothWays(t *testing.T) {
 			t.Error("back within", d)
 		}
 		for _, way := range []Way{There, Back} { // a packet is counted after it has gone on
-			c := await(
-				t,
-				s,
-				way,
-				"packet that passed",
-				func(c Counters) bool { return c.Passed > 0 },
-			)
+			c := await(t, s, way, "packet that passed", func(c Counters) bool { return c.Passed > 0 })
 			if c.Packets != 1 || c.Passed != 1 {
 				t.Errorf("%v: %+v", way, c)
 			}
@@ -219,13 +195,7 @@ func TestSeed(t *testing.T) {
 		for i := range n {
 			l.send(t, number(i, 16))
 		}
-		await(
-			t,
-			s,
-			There,
-			"verdict for each",
-			func(c Counters) bool { return c.Passed+c.Lost == n },
-		)
+		await(t, s, There, "verdict for each", func(c Counters) bool { return c.Passed+c.Lost == n })
 		labtest.Must(t, s.end())
 		l.send(t, number(n, 16))
 		return l.receiveNumbers(t, n)

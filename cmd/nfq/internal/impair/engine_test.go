@@ -133,12 +133,9 @@ func TestRepeatable(t *testing.T) {
 		return true
 	}
 	fates, random := run(7, 0, "loss 20% corrupt 10%", 0)
-	again, randomAgain := run(
-		7,
-		0,
+	again, randomAgain := run(7, 0,
 		"loss 20% corrupt 10% delay 1s jitter 100ms distribution paretonormal rate 1mbit reorder 10%",
-		time.Millisecond,
-	)
+		time.Millisecond)
 	if !same(fates, again) || random[1999] != randomAgain[1999] {
 		t.Error("other settings and times change what is lost or damaged")
 	}
@@ -257,20 +254,12 @@ func TestJitter(t *testing.T) {
 		{"distribution normal correlation 75%", 0, 1, 0.75},
 		{"correlation 50%", 0, 1 / math.Sqrt(3), 0.48},
 	} {
-		mean, deviation, correlation := moments(
-			engine(t, 1, "delay 1h jitter 1s order free "+test.words),
-		)
+		mean, deviation, correlation := moments(engine(t, 1, "delay 1h jitter 1s order free "+test.words))
 		const slack = 0.06 // the tail of pareto is heavy
 		if math.Abs(mean-test.mean) > slack || math.Abs(deviation-test.deviation) > slack ||
 			math.Abs(correlation-test.correlation) > slack {
-			t.Errorf(
-				"%q: mean %.3f, deviation %.3f, correlation %.3f; want %v",
-				test.words,
-				mean,
-				deviation,
-				correlation,
-				test,
-			)
+			t.Errorf("%q: mean %.3f, deviation %.3f, correlation %.3f; want %v", test.words, mean, deviation,
+				correlation, test)
 		}
 	}
 	// Uniform stays within its bounds, the others do not.

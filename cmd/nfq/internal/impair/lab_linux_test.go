@@ -87,16 +87,12 @@ func udpLink(t testing.TB, n *netlab.Network, six bool) *link {
 		l.to = netip.AddrPortFrom(n.Server6, port)
 	}
 	var err error
-	l.server, err = netlab.In(
-		n.Server,
-		func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.to)) },
-	)
+	l.server, err = netlab.In(n.Server,
+		func() (*net.UDPConn, error) { return net.ListenUDP("udp", net.UDPAddrFromAddrPort(l.to)) })
 	labtest.Must(t, err)
 	t.Cleanup(func() { l.server.Close() })
-	l.client, err = netlab.In(
-		n.Client,
-		func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(l.to)) },
-	)
+	l.client, err = netlab.In(n.Client,
+		func() (*net.UDPConn, error) { return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(l.to)) })
 	labtest.Must(t, err)
 	t.Cleanup(func() { l.client.Close() })
 	for _, c := range []*net.UDPConn{l.client, l.server} {
@@ -187,10 +183,8 @@ func (l *link) receiveTimes(at []time.Time) error {
 
 func receiveTime(fd int) (time.Time, error) {
 	for {
-		n, err := unix.Poll(
-			[]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}},
-			int(patience.Milliseconds()),
-		)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}},
+			int(patience.Milliseconds()))
 		if err == nil && n == 0 {
 			return time.Time{}, os.ErrDeadlineExceeded
 		}
@@ -212,15 +206,11 @@ func receiveTime(fd int) (time.Time, error) {
 			continue
 		}
 		if len(m.Data) >= 16 {
-			return time.Unix(
-				int64(binary.NativeEndian.Uint64(m.Data)),
-				int64(binary.NativeEndian.Uint64(m.Data[8:])),
-			), nil
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)),
+				int64(binary.NativeEndian.Uint64(m.Data[8:]))), nil
 		}
-		return time.Unix(
-			int64(binary.NativeEndian.Uint32(m.Data)),
-			int64(binary.NativeEndian.Uint32(m.Data[4:])),
-		), nil
+		return time.Unix(int64(binary.NativeEndian.Uint32(m.Data)),
+			int64(binary.NativeEndian.Uint32(m.Data[4:]))), nil
 	}
 	return time.Time{}, errors.Join(errors.New("no time of arrival"), err)
 }
@@ -264,10 +254,8 @@ func (l *link) checksumErrors(t testing.TB) int {
 // line for each, or one with names and one with values for each protocol.
 func statistic(t testing.TB, h *netlab.Host, file, protocol, name string) int {
 	t.Helper()
-	b, err := netlab.In(
-		h,
-		func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/" + file) },
-	)
+	b, err := netlab.In(h,
+		func() ([]byte, error) { return os.ReadFile("/proc/thread-self/net/" + file) })
 	labtest.Must(t, err)
 	column := -1
 	for line := range strings.Lines(string(b)) {

@@ -88,10 +88,8 @@ func ParseSchedule(name string, r io.Reader) (Schedule, error) {
 		}
 		step, at, err := parseStep(words)
 		if err == nil && len(all) > 0 && step.At < all[len(all)-1].At {
-			at, err = words[0], fmt.Errorf(
-				"expected a time not before that of the line above, %v",
-				all[len(all)-1].At,
-			)
+			at, err = words[0], fmt.Errorf("expected a time not before that of the line above, %v",
+				all[len(all)-1].At)
 		}
 		if err != nil {
 			return nil, &ScheduleError{Name: name, Line: n, Pos: at.Pos, Word: at.Text, Err: err}

@@ -149,10 +149,8 @@ func (s Settings) Validate() error {
 	case s.Burst != 0 && s.Loss == 0:
 		return errors.New("burst needs a loss")
 	case s.Burst != 0 && !(s.Burst >= 1 && s.Burst <= 1e9):
-		return fmt.Errorf(
-			"burst is %v; want the mean number of packets lost in a row, at least 1",
-			s.Burst,
-		)
+		return fmt.Errorf("burst is %v; want the mean number of packets lost in a row, at least 1",
+			s.Burst)
 	case s.Burst != 0 && s.Loss == 1:
 		return errors.New("burst makes no sense with a loss of 100%")
 	case s.Burst != 0 && s.Loss/(1-s.Loss) > s.Burst:
@@ -171,11 +169,8 @@ func (s Settings) Validate() error {
 	case s.Overhead != 0 && s.Rate == 0:
 		return errors.New("overhead needs a rate")
 	case s.Rate > maxRate:
-		return fmt.Errorf(
-			"a rate of %s is too much; want at most %s",
-			rateText(s.Rate),
-			rateText(maxRate),
-		)
+		return fmt.Errorf("a rate of %s is too much; want at most %s", rateText(s.Rate),
+			rateText(maxRate))
 	case s.Flip != FlipBit && s.Corrupt == 0:
 		return errors.New("flip needs corrupt")
 	case s.TruncateTo != 0 && s.Truncate == 0:

@@ -21,10 +21,7 @@ func stampArrivals() (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(fd), "stamps")
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-		return nil, errors.Join(
-			fmt.Errorf("have packets stamped on arrival: %w", err),
-			file.Close(),
-		)
+		return nil, errors.Join(fmt.Errorf("have packets stamped on arrival: %w", err), file.Close())
 	}
 	return file, nil
 }

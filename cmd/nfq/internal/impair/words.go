@@ -70,16 +70,10 @@ func unknownSetting(name string) error {
 }
 
 var words = []Word{
-	durationWord(
-		"delay",
-		"how much later packets leave",
-		func(s *Settings) *time.Duration { return &s.Delay },
-	),
-	durationWord(
-		"jitter",
-		"how far delays are from that",
-		func(s *Settings) *time.Duration { return &s.Jitter },
-	),
+	durationWord("delay", "how much later packets leave",
+		func(s *Settings) *time.Duration { return &s.Delay }),
+	durationWord("jitter", "how far delays are from that",
+		func(s *Settings) *time.Duration { return &s.Jitter }),
 	choiceWord(
 		"distribution",
 		"of the jitter: uniform (from -jitter to +jitter), normal, pareto or paretonormal (jitter is the standard deviation)",
@@ -89,11 +83,8 @@ var words = []Word{
 		"pareto",
 		"paretonormal",
 	),
-	percentWord(
-		"correlation",
-		"how much the jitter of a packet resembles that of the one before",
-		func(s *Settings) *float64 { return &s.Correlation },
-	),
+	percentWord("correlation", "how much the jitter of a packet resembles that of the one before",
+		func(s *Settings) *float64 { return &s.Correlation }),
 	choiceWord("order", "keep: packets wait for those before them; free: jitter changes the order",
 		func(s *Settings) *Order { return &s.Order }, "keep", "free"),
 	percentWord("loss", "how many packets are lost", func(s *Settings) *float64 { return &s.Loss }),
@@ -105,17 +96,10 @@ var words = []Word{
 		setModel,
 		modelText,
 	},
-	percentWord(
-		"reorder",
-		"how many packets overtake those before, by leaving without the delay",
-		func(s *Settings) *float64 { return &s.Reorder },
-	),
-	countWord(
-		"gap",
-		"N",
-		"only each N-th packet may overtake",
-		func(s *Settings) *int { return &s.Gap },
-	),
+	percentWord("reorder", "how many packets overtake those before, by leaving without the delay",
+		func(s *Settings) *float64 { return &s.Reorder }),
+	countWord("gap", "N", "only each N-th packet may overtake",
+		func(s *Settings) *int { return &s.Gap }),
 	{
 		"rate",
 		"RATE",
@@ -123,49 +107,25 @@ var words = []Word{
 		setRate,
 		func(s Settings) string { return rateText(s.Rate) },
 	},
-	countWord(
-		"overhead",
-		"BYTES",
+	countWord("overhead", "BYTES",
 		"what the link adds to each packet, for the rate (Ethernet: 38 with preamble and gap)",
-		func(s *Settings) *int { return &s.Overhead },
-	),
-	percentWord(
-		"corrupt",
-		"how many packets are damaged behind the IP header",
-		func(s *Settings) *float64 { return &s.Corrupt },
-	),
-	choiceWord(
-		"flip",
-		"what is damaged: one bit or one byte",
-		func(s *Settings) *Flip { return &s.Flip },
-		"bit",
-		"byte",
-	),
-	percentWord(
-		"truncate",
-		"how many packets are cut",
-		func(s *Settings) *float64 { return &s.Truncate },
-	),
-	countWord(
-		"truncate-to",
-		"BYTES",
+		func(s *Settings) *int { return &s.Overhead }),
+	percentWord("corrupt", "how many packets are damaged behind the IP header",
+		func(s *Settings) *float64 { return &s.Corrupt }),
+	choiceWord("flip", "what is damaged: one bit or one byte",
+		func(s *Settings) *Flip { return &s.Flip }, "bit", "byte"),
+	percentWord("truncate", "how many packets are cut",
+		func(s *Settings) *float64 { return &s.Truncate }),
+	countWord("truncate-to", "BYTES",
 		"what is left of them, from the IP header on; a random length if not given",
-		func(s *Settings) *int { return &s.TruncateTo },
-	),
-	choiceWord(
-		"checksum",
+		func(s *Settings) *int { return &s.TruncateTo }),
+	choiceWord("checksum",
 		"in damaged and cut packets; keep: receivers notice; repair: programs see the damage",
-		func(s *Settings) *Checksum { return &s.Checksum },
-		"keep",
-		"repair",
-	),
+		func(s *Settings) *Checksum { return &s.Checksum }, "keep", "repair"),
 	countWord(
 		"limit",
 		"PACKETS",
-		fmt.Sprintf(
-			"how many packets may wait before more are dropped (%d if not given)",
-			DefaultLimit,
-		),
+		fmt.Sprintf("how many packets may wait before more are dropped (%d if not given)", DefaultLimit),
 		func(s *Settings) *int { return &s.Limit },
 	),
 }
@@ -225,11 +185,8 @@ func choiceWord[T ~uint8](name, help string, field func(*Settings) *T, choices .
 		func(s *Settings, value string) error {
 			i := slices.Index(choices, value)
 			if i < 0 {
-				return fmt.Errorf(
-					"expected %s or %s",
-					strings.Join(choices[:len(choices)-1], ", "),
-					choices[len(choices)-1],
-				)
+				return fmt.Errorf("expected %s or %s", strings.Join(choices[:len(choices)-1], ", "),
+					choices[len(choices)-1])
 			}
 			*field(s) = T(i)
 			return nil

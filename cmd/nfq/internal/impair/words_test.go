@@ -128,11 +128,8 @@ func TestNetemWords(t *testing.T) {
 }
 
 func TestParseLeading(t *testing.T) {
-	s, rest, err := ParseLeading(
-		strings.Fields("delay 5ms 1ms loss random 2% out udp dport 53"),
-		Settings{Limit: 9},
-		"limit",
-	)
+	s, rest, err := ParseLeading(strings.Fields("delay 5ms 1ms loss random 2% out udp dport 53"),
+		Settings{Limit: 9}, "limit")
 	if err != nil || s.String() != "delay 5ms jitter 1ms loss 2% limit 9" ||
 		strings.Join(rest, " ") != "out udp dport 53" {
 		t.Errorf("%v, %q, %v", s, rest, err)

@@ -261,10 +261,8 @@ func (p *parser) ports(q qualifiers, t token, protocol uint8, low, high uint16) 
 			any4, any6 = or(any4, byteIs(ip4Protocol, n)), or(any6, byteIs(ip6Next, n))
 		}
 	}
-	return or(
-		and(and(ip6, any6), portsAt(literal(ip6Len), q.dir, low, high)),
-		and(and(ip4, any4), and(notLater, portsAt(headerLen4, q.dir, low, high))),
-	), nil
+	return or(and(and(ip6, any6), portsAt(literal(ip6Len), q.dir, low, high)),
+		and(and(ip4, any4), and(notLater, portsAt(headerLen4, q.dir, low, high)))), nil
 }
 
 // protocol makes the condition of a protocol of IP.

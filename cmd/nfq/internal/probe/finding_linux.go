@@ -34,10 +34,8 @@ type Report struct {
 }
 
 func (r *Report) add(check string, s Severity, fix, format string, args ...any) {
-	r.Findings = append(
-		r.Findings,
-		Finding{Check: check, Severity: s, Text: fmt.Sprintf(format, args...), Fix: fix},
-	)
+	r.Findings = append(r.Findings,
+		Finding{Check: check, Severity: s, Text: fmt.Sprintf(format, args...), Fix: fix})
 }
 
 // Count returns how many findings are of a severity.
@@ -59,13 +57,8 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%-8s   -> %s\n", "", f.Fix)
 		}
 	}
-	fmt.Fprintf(
-		&b,
-		"\nproblems: %d, warnings: %d, not checked: %d\n",
-		r.Count(Problem),
-		r.Count(Warning),
-		r.Count(Unknown),
-	)
+	fmt.Fprintf(&b, "\nproblems: %d, warnings: %d, not checked: %d\n", r.Count(Problem),
+		r.Count(Warning), r.Count(Unknown))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -45,12 +45,9 @@ func (r *Report) module(h *netlab.Host) bool {
 	case err == nil:
 		r.add(check, OK, "", "the kernel has nfnetlink_queue")
 	case errors.Is(err, errors.ErrUnsupported):
-		r.add(
-			check,
-			Problem,
+		r.add(check, Problem,
 			"modprobe nfnetlink_queue; a kernel without that module needs CONFIG_NETFILTER_NETLINK_QUEUE",
-			"the kernel has no nfnetlink_queue",
-		)
+			"the kernel has no nfnetlink_queue")
 	default:
 		r.add(check, Problem, "", "a queue cannot be bound: %v", err)
 	}
@@ -123,13 +120,9 @@ func (r *Report) queueRules(h *netlab.Host) {
 			r.add("rules", Unknown, "", "rules cannot be removed: %v", err)
 		}
 	case errors.Is(err, errors.ErrUnsupported):
-		r.add(
-			"rules",
-			Problem,
+		r.add("rules", Problem,
 			"modprobe nft_queue, or nft_compat and xt_NFQUEUE; or use the iptables-legacy commands",
-			"nf_tables cannot queue packets: %v",
-			err,
-		)
+			"nf_tables cannot queue packets: %v", err)
 		return
 	default:
 		r.add("rules", Unknown, "", "a rule cannot be installed: %v", err)
@@ -142,13 +135,8 @@ func (r *Report) queueRules(h *netlab.Host) {
 		"modprobe nft_queue, or set the sysctl net.bridge.bridge-nf-call-iptables to 1 and queue at forward (br_netfilter)",
 		rules.Rule{Family: nfqueue.FamilyBridge, Hook: nfqueue.HookForward, Priority: -200},
 	)
-	r.canQueue(
-		h,
-		"rules-conntrack",
-		"packets by their connection tracking state",
-		"modprobe nft_ct nf_conntrack",
-		rules.Rule{Hook: nfqueue.HookOutput, CTState: rules.CTNew},
-	)
+	r.canQueue(h, "rules-conntrack", "packets by their connection tracking state",
+		"modprobe nft_ct nf_conntrack", rules.Rule{Hook: nfqueue.HookOutput, CTState: rules.CTNew})
 }
 
 func (r *Report) canQueue(h *netlab.Host, check, what, fix string, rule rules.Rule) {

@@ -118,26 +118,15 @@ func TestRun(t *testing.T) {
 			}
 		}
 		if n != 1 {
-			t.Errorf(
-				"%s %s %q: %d findings in %+v",
-				want.check,
-				want.severity,
-				want.text,
-				n,
-				r.find(want.check),
-			)
+			t.Errorf("%s %s %q: %d findings in %+v", want.check, want.severity, want.text, n,
+				r.find(want.check))
 		}
 	}
 	if n := len(r.find("queue-rule")); n != 1 {
 		t.Errorf("%d queues without a rule, want 1: %+v", n, r.find("queue-rule"))
 	}
 	if r.Count(Problem) != 4 || r.Count(Unknown) != 0 {
-		t.Errorf(
-			"%d problems and %d not checked: %+v",
-			r.Count(Problem),
-			r.Count(Unknown),
-			r.Findings,
-		)
+		t.Errorf("%d problems and %d not checked: %+v", r.Count(Problem), r.Count(Unknown), r.Findings)
 	}
 	for _, f := range r.find("rule-served") {
 		deletes := 1
@@ -175,10 +164,8 @@ func TestHungWithTraffic(t *testing.T) {
 		}))
 	}()
 	send := func(n int) error {
-		err := errors.Join(
-			h.Do(func() error { return sendUDP("127.0.0.1:5", n) }),
-			h.Do(func() error { return sendUDP("127.0.0.1:6", n) }),
-		)
+		err := errors.Join(h.Do(func() error { return sendUDP("127.0.0.1:5", n) }),
+			h.Do(func() error { return sendUDP("127.0.0.1:6", n) }))
 		for range n {
 			<-came
 		}

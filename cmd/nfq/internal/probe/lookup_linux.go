@@ -26,12 +26,8 @@ func (r *Report) limits(h *netlab.Host) {
 	case err != nil:
 		r.add("lookup", Unknown, "", "how the kernel finds a packet by its id: %v", err)
 	case hashed:
-		r.add(
-			"lookup",
-			OK,
-			"",
-			"packets can be decided in any order at the same cost; at most 65536 can wait in a queue",
-		)
+		r.add("lookup", OK, "",
+			"packets can be decided in any order at the same cost; at most 65536 can wait in a queue")
 	default:
 		r.add(
 			"lookup",
@@ -72,10 +68,8 @@ func findsByHash(h *netlab.Host) (bool, error) {
 // decide makes packets wait, and returns how much processor time it takes to drop them in the order
 // made by reorder.
 func decide(h *netlab.Host, reorder func([]*nfqueue.Held)) (spent time.Duration, err error) {
-	set, err := rules.Install(
-		rules.Config{NetNS: h.FD()},
-		rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP},
-	)
+	set, err := rules.Install(rules.Config{NetNS: h.FD()},
+		rules.Rule{Hook: nfqueue.HookOutput, Protocol: rules.UDP})
 	if err != nil {
 		return 0, err
 	}
@@ -133,10 +127,7 @@ func fill(
 	}()
 	for len(held) < depth {
 		if len(held)%perSocket == 0 {
-			c, err := netlab.In(
-				h,
-				func() (net.Conn, error) { return net.Dial("udp4", "127.0.0.1:9") },
-			)
+			c, err := netlab.In(h, func() (net.Conn, error) { return net.Dial("udp4", "127.0.0.1:9") })
 			if err != nil {
 				return held, err
 			}

@@ -21,19 +21,11 @@ func (r *Report) queues(before, now stat.Snapshot, all []queuerules.Rule, comple
 	for _, q := range now.Queues {
 		name := fmt.Sprintf("queue %d of %s", q.Queue, q.Process())
 		if q.CopyMode == nfqueue.CopyNone.String() {
-			r.add(
-				"queue-copy-mode",
-				Problem,
-				"the program has to set copy mode packet or meta",
-				"%s: its copy mode is none, so that every packet is dropped",
-				name,
-			)
+			r.add("queue-copy-mode", Problem, "the program has to set copy mode packet or meta",
+				"%s: its copy mode is none, so that every packet is dropped", name)
 		}
 		if complete &&
-			!slices.ContainsFunc(
-				all,
-				func(rule queuerules.Rule) bool { return pointsAt(rule, q.Queue) },
-			) {
+			!slices.ContainsFunc(all, func(rule queuerules.Rule) bool { return pointsAt(rule, q.Queue) }) {
 			r.add(
 				"queue-rule",
 				Warning,
@@ -46,14 +38,9 @@ func (r *Report) queues(before, now stat.Snapshot, all []queuerules.Rule, comple
 			)
 		}
 		if q.QueueDropped > 0 {
-			r.add(
-				"queue-dropped",
-				Warning,
+			r.add("queue-dropped", Warning,
 				"raise the maximum length of the queue, decide packets faster, or set fail-open",
-				"%s: %d packets dropped because it was full",
-				name,
-				q.QueueDropped,
-			)
+				"%s: %d packets dropped because it was full", name, q.QueueDropped)
 		}
 		if q.SocketDropped > 0 {
 			r.add(
@@ -75,15 +62,9 @@ func (r *Report) queues(before, now stat.Snapshot, all []queuerules.Rule, comple
 // stuck checks that packets are decided, whether more keep coming or not.
 func (r *Report) stuck(name string, before, now stat.Queue, passed time.Duration) {
 	if hangs(before, now) {
-		r.add(
-			"queue-stuck",
-			Warning,
+		r.add("queue-stuck", Warning,
 			"see whether the program hangs; when it ends, the packets are dropped",
-			"%s: %d packets wait, and none was decided in %.1f s",
-			name,
-			now.Backlog,
-			passed.Seconds(),
-		)
+			"%s: %d packets wait, and none was decided in %.1f s", name, now.Backlog, passed.Seconds())
 	}
 }
 
@@ -97,10 +78,8 @@ func hangs(before, now stat.Queue) bool {
 // anyHangs reports whether one of the queues hangs.
 func anyHangs(before, now stat.Snapshot) bool {
 	return slices.ContainsFunc(now.Queues, func(q stat.Queue) bool {
-		return slices.ContainsFunc(
-			before.Queues,
-			func(b stat.Queue) bool { return b.Queue == q.Queue && hangs(b, q) },
-		)
+		return slices.ContainsFunc(before.Queues,
+			func(b stat.Queue) bool { return b.Queue == q.Queue && hangs(b, q) })
 	})
 }
 

@@ -67,14 +67,7 @@ func (r *Report) release() error {
 	if err := unix.Uname(&u); err != nil {
 		return fmt.Errorf("uname: %w", err)
 	}
-	r.add(
-		"kernel",
-		Info,
-		"",
-		"%s %s %s",
-		unix.ByteSliceToString(u.Sysname[:]),
-		unix.ByteSliceToString(u.Release[:]),
-		unix.ByteSliceToString(u.Machine[:]),
-	)
+	r.add("kernel", Info, "", "%s %s %s", unix.ByteSliceToString(u.Sysname[:]),
+		unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]))
 	return nil
 }

@@ -51,14 +51,8 @@ func (r *Report) buffer(sysctl string, option int, p privileges, least, want int
 	case granted < least:
 		r.add(sysctl, Warning, fix, "%s is %d: %s", sysctl, granted/2, lack)
 	case granted < want:
-		r.add(
-			sysctl,
-			Info,
-			fix,
-			"%s is %d: enough, but not for a burst of the largest packets (GSO)",
-			sysctl,
-			granted/2,
-		)
+		r.add(sysctl, Info, fix, "%s is %d: enough, but not for a burst of the largest packets (GSO)",
+			sysctl, granted/2)
 	default:
 		r.add(sysctl, OK, "", "%s is %d", sysctl, granted/2)
 	}

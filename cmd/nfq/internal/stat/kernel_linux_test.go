@@ -149,15 +149,7 @@ func TestMetrics(t *testing.T) {
 			float64(six.SocketUnread)},
 	} {
 		if got, ok := value(families[want.metric], want.labels); !ok || got != want.value {
-			t.Errorf(
-				"%s%v: %v, %t; want %v\n%s",
-				want.metric,
-				want.labels,
-				got,
-				ok,
-				want.value,
-				body,
-			)
+			t.Errorf("%s%v: %v, %t; want %v\n%s", want.metric, want.labels, got, ok, want.value, body)
 		}
 	}
 }
@@ -239,19 +231,15 @@ func TestDocumentedMetrics(t *testing.T) {
 
 // serve serves the metrics. Dial connects a client, which sends a request. Stop ends it all.
 func (l *lab) serve(t *testing.T, bounds limits) (dial func(request string) net.Conn, stop func()) {
-	listener, err := netlab.In(
-		l.host,
-		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
-	)
+	listener, err := netlab.In(l.host,
+		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
 	labtest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx, listener, NewMetrics(l.reader), bounds) }()
 	dial = func(request string) net.Conn {
-		c, err := netlab.In(
-			l.host,
-			func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) },
-		)
+		c, err := netlab.In(l.host,
+			func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) })
 		labtest.Must(t, err)
 		labtest.Must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 		_, err = io.WriteString(c, request)
@@ -360,10 +348,8 @@ func TestMetricsUnreadable(t *testing.T) {
 	file, err := os.CreateTemp(t.TempDir(), "no-namespace")
 	labtest.Must(t, err)
 	l.reader.NetNS = file
-	if body := l.scrape(t, http.StatusInternalServerError); !bytes.Contains(
-		body,
-		[]byte("network namespace"),
-	) {
+	if body := l.scrape(t, http.StatusInternalServerError); !bytes.Contains(body,
+		[]byte("network namespace")) {
 		t.Errorf("body %q", body)
 	}
 	labtest.Must(t, file.Close())
@@ -371,10 +357,8 @@ func TestMetricsUnreadable(t *testing.T) {
 
 // scrape serves metrics in the host, and gets them once.
 func (l *lab) scrape(t *testing.T, status int) []byte {
-	listener, err := netlab.In(
-		l.host,
-		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
-	)
+	listener, err := netlab.In(l.host,
+		func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") })
 	labtest.Must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)

@@ -31,12 +31,9 @@ func NewMetrics(
 var (
 	backlogDesc = prometheus.NewDesc("nfqueue_backlog_packets",
 		"Packets that wait for a verdict.", []string{"queue"}, nil)
-	packetsDesc = prometheus.NewDesc(
-		"nfqueue_packets_total",
+	packetsDesc = prometheus.NewDesc("nfqueue_packets_total",
 		"Packets given an id since the queue was bound; includes those dropped at the socket.",
-		[]string{"queue"},
-		nil,
-	)
+		[]string{"queue"}, nil)
 	decidedDesc = prometheus.NewDesc("nfqueue_decided_packets_total",
 		"Packets that got a verdict since the queue was bound.", []string{"queue"}, nil)
 	droppedDesc = prometheus.NewDesc(
@@ -47,18 +44,12 @@ var (
 	)
 	copyRangeDesc = prometheus.NewDesc("nfqueue_copy_range_bytes",
 		"How much of each packet is copied at most.", []string{"queue"}, nil)
-	infoDesc = prometheus.NewDesc(
-		"nfqueue_queue_info",
+	infoDesc = prometheus.NewDesc("nfqueue_queue_info",
 		"A bound queue and who has bound it; always 1.",
-		[]string{"queue", "port_id", "pid", "process", "copy_mode"},
-		nil,
-	)
-	unreadDesc = prometheus.NewDesc(
-		"nfqueue_socket_unread_bytes",
+		[]string{"queue", "port_id", "pid", "process", "copy_mode"}, nil)
+	unreadDesc = prometheus.NewDesc("nfqueue_socket_unread_bytes",
 		"Used part of the receive buffer of a socket that has bound queues, in the kernel's count.",
-		[]string{"port_id"},
-		nil,
-	)
+		[]string{"port_id"}, nil)
 )
 
 // Describe sends all that Collect may.

@@ -92,10 +92,8 @@ func serve(ctx context.Context, l net.Listener, m *Metrics, bounds limits) error
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(
-			w,
-			"<!DOCTYPE html><title>nfq stat</title><a href=\"/metrics\">metrics</a>\n",
-		)
+		_, _ = io.WriteString(w,
+			"<!DOCTYPE html><title>nfq stat</title><a href=\"/metrics\">metrics</a>\n")
 	})
 	open := connections{limit: bounds.connections}
 	server := &http.Server{

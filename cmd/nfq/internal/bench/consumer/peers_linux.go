@@ -33,10 +33,8 @@ func Peers(dir string) ([]Consumer, error) {
 		})
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf(
-			"none of the programs to compare with is in %s; --build-peers makes them",
-			dir,
-		)
+		return nil, fmt.Errorf("none of the programs to compare with is in %s; --build-peers makes them",
+			dir)
 	}
 	return found, nil
 }
@@ -70,28 +68,15 @@ func Build(ctx context.Context, dir string) error {
 		if len(p.args) > 0 { // the same program as another
 			continue
 		}
-		cmd := exec.CommandContext(
-			ctx,
-			cc,
-			"-O2",
-			"-Wall",
-			"-o",
-			filepath.Join(dir, p.source),
-			filepath.Join(work, "c", p.source+".c"),
-		)
+		cmd := exec.CommandContext(ctx, cc, "-O2", "-Wall", "-o", filepath.Join(dir, p.source),
+			filepath.Join(work, "c", p.source+".c"))
 		if p.library != "" {
 			cmd.Args = append(cmd.Args, "-l"+p.library)
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			errs = append(
 				errs,
-				fmt.Errorf(
-					"compile %s: install the Debian packages %s: %w\n%s",
-					p.source,
-					Packages,
-					err,
-					out,
-				),
+				fmt.Errorf("compile %s: install the Debian packages %s: %w\n%s", p.source, Packages, err, out),
 			)
 		}
 	}

@@ -148,13 +148,8 @@ func (r *runningProgram) wait() error {
 // failed ends the process and returns an error with what it wrote to its standard error.
 func (r *runningProgram) failed(what string, err error) error {
 	_ = r.Close()
-	return fmt.Errorf(
-		"consumer %s %s: %w: %s",
-		r.name,
-		what,
-		err,
-		strings.TrimSpace(r.stderr.String()),
-	)
+	return fmt.Errorf("consumer %s %s: %w: %s", r.name, what, err,
+		strings.TrimSpace(r.stderr.String()))
 }
 
 // runningSeveral are consumers that work at the same time.

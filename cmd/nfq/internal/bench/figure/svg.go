@@ -80,12 +80,8 @@ func (t *Table) draw(b *strings.Builder, m, y int) int {
 	if metric.Less {
 		heading += " (less is better)"
 	}
-	fmt.Fprintf(
-		b,
-		"<text class=\"head\" x=\"4\" y=\"%d\">%s</text>\n",
-		y+headHeight-10,
-		html.EscapeString(heading),
-	)
+	fmt.Fprintf(b, "<text class=\"head\" x=\"4\" y=\"%d\">%s</text>\n", y+headHeight-10,
+		html.EscapeString(heading))
 	y += headHeight
 	var most float64
 	for _, row := range t.Rows {
@@ -102,29 +98,11 @@ func (t *Table) draw(b *strings.Builder, m, y int) int {
 			class += " ours"
 		}
 		middle := float64(y) + barHeight/2
-		fmt.Fprintf(
-			b,
-			"<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>",
-			labelWidth-8,
-			y+11,
-			html.EscapeString(row.Consumer),
-		)
-		fmt.Fprintf(
-			b,
-			"<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>",
-			class,
-			labelWidth,
-			y,
-			at(s.Median)-labelWidth,
-			barHeight,
-		)
-		fmt.Fprintf(
-			b,
-			"<path class=\"spread\" d=\"M%.1f %.1fH%.1f\"/>",
-			at(s.Min),
-			middle,
-			at(s.Max),
-		)
+		fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", labelWidth-8, y+11,
+			html.EscapeString(row.Consumer))
+		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", class,
+			labelWidth, y, at(s.Median)-labelWidth, barHeight)
+		fmt.Fprintf(b, "<path class=\"spread\" d=\"M%.1f %.1fH%.1f\"/>", at(s.Min), middle, at(s.Max))
 		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", at(s.Max)+6, y+11, Number(s.Median))
 		y += rowHeight
 	}

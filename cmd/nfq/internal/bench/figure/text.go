@@ -23,15 +23,9 @@ var references = []struct{ consumer, heading string }{
 func (r *Results) WriteText(w io.Writer) error {
 	m := r.Machine
 	var b strings.Builder
-	fmt.Fprintf(
-		&b,
-		"Linux %s, %s, %d CPUs, %s; medians of %d rounds, minimum to maximum in brackets\n",
-		m.Kernel,
-		m.Architecture,
-		m.CPUs,
-		m.Go,
-		r.Rounds,
-	)
+	fmt.Fprintf(&b,
+		"Linux %s, %s, %d CPUs, %s; medians of %d rounds, minimum to maximum in brackets\n", m.Kernel,
+		m.Architecture, m.CPUs, m.Go, r.Rounds)
 	workload := ""
 	for _, t := range r.Tables {
 		if t.Workload != workload {

@@ -63,19 +63,11 @@ func TestCompletion(t *testing.T) {
 		{[]string{"run", "--schedule", ""}, "", true},
 		{[]string{"demo", ""}, "", false},
 	} {
-		offers, files := complete(
-			t,
-			command(append([]string{cobra.ShellCompRequestCmd}, test.args...)...),
-		)
+		offers, files := complete(t,
+			command(append([]string{cobra.ShellCompRequestCmd}, test.args...)...))
 		if !strings.Contains(offers, test.offer) || files != test.filter {
-			t.Errorf(
-				"%q: offers %q, files %t; want %q, %t",
-				test.args,
-				offers,
-				files,
-				test.offer,
-				test.filter,
-			)
+			t.Errorf("%q: offers %q, files %t; want %q, %t", test.args, offers, files, test.offer,
+				test.filter)
 		}
 	}
 }

@@ -39,10 +39,7 @@ func asUsers(t *testing.T, test func(t *testing.T, cmd *exec.Cmd)) {
 func needAvailable(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer) {
 	t.Helper()
 	if cmd.ProcessState.ExitCode() == exitUnavailable {
-		labtest.Must(
-			t,
-			fmt.Errorf("%s (%w)", strings.TrimSpace(stderr.String()), errors.ErrUnsupported),
-		)
+		labtest.Must(t, fmt.Errorf("%s (%w)", strings.TrimSpace(stderr.String()), errors.ErrUnsupported))
 	}
 }
 
@@ -172,11 +169,7 @@ func interrupt(t *testing.T, pid int, signal syscall.Signal) {
 // they are read.
 func smallPipe(t *testing.T, cmd *exec.Cmd) io.Reader {
 	t.Helper()
-	fds, err := unix.Socketpair(
-		unix.AF_UNIX,
-		unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK,
-		0,
-	)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,16 +81,8 @@ func TestDumpRecords(t *testing.T) {
 		t.Errorf("behind the last packet: %v", err)
 	}
 
-	seen := pcapngtest.Tshark(
-		t,
-		file,
-		"frame.interface_name",
-		"frame.packet_flags_direction",
-		"ip.dst",
-		"udp.dstport",
-		"frame.comment",
-		"udp.payload",
-	)
+	seen := pcapngtest.Tshark(t, file, "frame.interface_name", "frame.packet_flags_direction",
+		"ip.dst", "udp.dstport", "frame.comment", "udp.payload")
 	if len(seen) != 10 {
 		t.Fatalf("tshark sees %d packets", len(seen))
 	}
@@ -206,17 +198,8 @@ func TestDumpVerdicts(t *testing.T) {
 	// Repeated packets have the mark that the rule does not match, and one that a later rule does.
 	behind := labtest.Chain(t, n.Client, netlab.Inet, netlab.Output, 10)
 	marked := labtest.Rule(t, behind, netlab.Mark(7), netlab.Counter())
-	d = dumpIn(
-		t,
-		n.Client,
-		"out udp dport 9 mark 0/7",
-		"--verdict",
-		"repeat",
-		"--mark",
-		"7",
-		"-c",
-		"1",
-	)
+	d = dumpIn(t, n.Client, "out udp dport 9 mark 0/7", "--verdict", "repeat", "--mark", "7", "-c",
+		"1")
 	f.send("again")
 	f.want("again")
 	if line, err = d.stdout.ReadString('\n'); err != nil ||
@@ -232,13 +215,8 @@ func TestDumpQueue(t *testing.T) {
 	n := labtest.Pair(t)
 	for i, port := range []uint16{9, 10} {
 		chain := labtest.Chain(t, n.Client, netlab.Inet, netlab.Output, int32(i))
-		labtest.Rule(
-			t,
-			chain,
-			netlab.L4Proto(unix.IPPROTO_UDP),
-			netlab.DstPort(port),
-			netlab.ToQueue(netlab.Queue{Num: uint16(5 + i), Bypass: true}),
-		)
+		labtest.Rule(t, chain, netlab.L4Proto(unix.IPPROTO_UDP), netlab.DstPort(port),
+			netlab.ToQueue(netlab.Queue{Num: uint16(5 + i), Bypass: true}))
 	}
 	f, g := flowTo(t, n, 9), flowTo(t, n, 10)
 	d := dumpIn(t, n.Client, "--queue", "5-6", "--json", "-c", "2", "-f", "dst host 192.0.2.2")

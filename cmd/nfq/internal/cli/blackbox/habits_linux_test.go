@@ -43,23 +43,12 @@ func TestReadFile(t *testing.T) {
 		"replay -c 3 %s":                         3,
 		"replay --filter 'tcp[13]&2 != 0' %s -v": 2,
 	} {
-		code, stdout, stderr := said(
-			t,
-			host,
-			command(fields(strings.ReplaceAll(args, "%s", captureFile("dns")))...),
-		)
+		code, stdout, stderr := said(t, host,
+			command(fields(strings.ReplaceAll(args, "%s", captureFile("dns")))...))
 		if n := strings.Count(stdout, " forward IP"); code != exitOK || n != lines ||
 			stderr != "" ||
 			!strings.Contains(stdout, "packets: ") {
-			t.Errorf(
-				"%s: exit code %d, %d packets, want %d: %q\n%s",
-				args,
-				code,
-				n,
-				lines,
-				stderr,
-				stdout,
-			)
+			t.Errorf("%s: exit code %d, %d packets, want %d: %q\n%s", args, code, n, lines, stderr, stdout)
 		}
 	}
 }
@@ -71,20 +60,8 @@ func TestRotation(t *testing.T) {
 	f := loopback(t, host, 4000)
 	dir := t.TempDir()
 	const packets, size = 2500, 900
-	d := dumpIn(
-		t,
-		host,
-		"-w",
-		filepath.Join(dir, "x.pcapng"),
-		"-C",
-		"1",
-		"-c",
-		"2500",
-		"out",
-		"udp",
-		"dport",
-		"4000",
-	)
+	d := dumpIn(t, host, "-w", filepath.Join(dir, "x.pcapng"), "-C", "1", "-c", "2500", "out", "udp",
+		"dport", "4000")
 	text := strings.Repeat("x", size)
 	for range packets {
 		f.send(text)
@@ -121,23 +98,8 @@ func TestStatHabits(t *testing.T) {
 
 // TestNetemHabits types what people type for tc.
 func TestNetemHabits(t *testing.T) {
-	r := startImpair(
-		t,
-		"delay",
-		"20ms",
-		"5ms",
-		"loss",
-		"random",
-		"100%",
-		"--duration",
-		"100ms",
-		"--interval",
-		"0",
-		"out",
-		"udp",
-		"dport",
-		"4000",
-	)
+	r := startImpair(t, "delay", "20ms", "5ms", "loss", "random", "100%", "--duration", "100ms",
+		"--interval", "0", "out", "udp", "dport", "4000")
 	r.send(t, "lost")
 	if out := r.end(t, exitOK); !strings.Contains(out, "    1") {
 		t.Errorf("%s", out)

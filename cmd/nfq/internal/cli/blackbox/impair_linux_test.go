@@ -104,18 +104,8 @@ func (r *impairRun) end(t *testing.T, code int) string {
 // TestImpairInterrupted: what waits goes on, then there is the summary.
 func TestImpairInterrupted(t *testing.T) {
 	for _, signal := range []syscall.Signal{unix.SIGINT, unix.SIGTERM} {
-		r := startImpair(
-			t,
-			"--delay",
-			"1h",
-			"--interval",
-			"10ms",
-			"--both",
-			"out",
-			"udp",
-			"dport",
-			"4000",
-		)
+		r := startImpair(t, "--delay", "1h", "--interval", "10ms", "--both", "out", "udp", "dport",
+			"4000")
 		r.send(t, "held")
 		for {
 			line, err := r.lines.ReadString('\n')
@@ -168,25 +158,8 @@ func TestImpairKilled(t *testing.T) {
 }
 
 func TestImpairJSON(t *testing.T) {
-	r := startImpair(
-		t,
-		"--json",
-		"--duration",
-		"200ms",
-		"--interval",
-		"0",
-		"--seed",
-		"7",
-		"--delay",
-		"1ms",
-		"out",
-		"udp",
-		"dport",
-		"4000",
-		"or",
-		"out",
-		"tcp",
-	)
+	r := startImpair(t, "--json", "--duration", "200ms", "--interval", "0", "--seed", "7", "--delay",
+		"1ms", "out", "udp", "dport", "4000", "or", "out", "tcp")
 	r.send(t, "delayed")
 	r.wantReceived(t, "delayed")
 	var line struct {

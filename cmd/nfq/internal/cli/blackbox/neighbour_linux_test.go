@@ -39,13 +39,9 @@ const (
 // newNeighbour serves a queue of a host, in which all packets wait until release.
 func newNeighbour(t *testing.T, h *netlab.Host) *neighbour {
 	t.Helper()
-	labtest.Rule(
-		t,
-		labtest.Chain(t, h, netlab.IP, netlab.Output, -10),
-		netlab.L4Proto(unix.IPPROTO_UDP),
-		netlab.DstPort(neighbourPort),
-		netlab.ToQueue(netlab.Queue{Num: neighbourQueue}),
-	)
+	labtest.Rule(t, labtest.Chain(t, h, netlab.IP, netlab.Output, -10),
+		netlab.L4Proto(unix.IPPROTO_UDP), netlab.DstPort(neighbourPort),
+		netlab.ToQueue(netlab.Queue{Num: neighbourQueue}))
 	q, err := nfqueue.Open(nfqueue.Config{Queue: neighbourQueue, NetNS: h.FD()})
 	labtest.Must(t, err)
 	n := &neighbour{t: t, held: make(chan *nfqueue.Held, 100)}
@@ -63,12 +59,8 @@ func newNeighbour(t *testing.T, h *netlab.Host) *neighbour {
 			t.Error(err)
 		}
 	})
-	n.udp = labtest.SendUDP(
-		t,
-		h,
-		h,
-		netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), neighbourPort),
-	)
+	n.udp = labtest.SendUDP(t, h, h,
+		netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), neighbourPort))
 	return n
 }
 

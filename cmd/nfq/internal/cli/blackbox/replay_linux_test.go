@@ -40,15 +40,8 @@ func replayWith(t *testing.T, stdin []byte, code int, args ...string) (stdout, s
 }
 
 func TestReplayText(t *testing.T) {
-	out, _ := replay(
-		t,
-		exitOK,
-		captureFile("icmp-errors"),
-		"--rule",
-		"forward icmpv6 type packet-too-big",
-		"--verdict",
-		"drop",
-	)
+	out, _ := replay(t, exitOK, captureFile("icmp-errors"), "--rule",
+		"forward icmpv6 type packet-too-big", "--verdict", "drop")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if want := " client0>eth1 forward IP 192.0.2.1:"; !strings.Contains(lines[0], want) ||
 		!strings.Contains(lines[0], " > 198.51.100.1:9: UDP, length ") ||
@@ -107,18 +100,8 @@ type replayLine struct {
 // The JSON of all packets fits the summary, and the packets written fit both.
 func TestReplayJSON(t *testing.T) {
 	written := filepath.Join(t.TempDir(), "out.pcapng")
-	out, _ := replay(
-		t,
-		exitOK,
-		captureFile("dns"),
-		"--json",
-		"--rule",
-		"forward tcp port 53",
-		"--mark",
-		"0x10",
-		"-w",
-		written,
-	)
+	out, _ := replay(t, exitOK, captureFile("dns"), "--json", "--rule", "forward tcp port 53",
+		"--mark", "0x10", "-w", written)
 	var lines []replayLine
 	var last struct {
 		Summary *struct {
@@ -199,31 +182,14 @@ func TestReplayDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := filepath.Join(t.TempDir(), "out.pcapng")
-	replayWith(
-		t,
-		file,
-		exitOK,
-		"-",
-		"--rule",
-		"forward ip udp dport 53",
-		"--verdict",
-		"drop",
-		"--write",
-		written,
-	)
+	replayWith(t, file, exitOK, "-", "--rule", "forward ip udp dport 53", "--verdict", "drop",
+		"--write", written)
 	out, _ := replay(t, exitOK, written)
 	if !strings.Contains(out, "\n3 packets: 3 queued (3 accepted, 0 dropped)") {
 		t.Error(out)
 	}
-	out, _ = replay(
-		t,
-		exitOK,
-		captureFile("vlan"),
-		"--rule",
-		"forward bridge priority -200 udp sport 53",
-		"--verdict",
-		"drop",
-	)
+	out, _ = replay(t, exitOK, captureFile("vlan"), "--rule",
+		"forward bridge priority -200 udp sport 53", "--verdict", "drop")
 	if !strings.Contains(out, "\n4 packets: 2 queued (0 accepted, 2 dropped), 2 not matched") {
 		t.Error(out)
 	}

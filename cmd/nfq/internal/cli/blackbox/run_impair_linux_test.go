@@ -102,11 +102,8 @@ func TestRunImpairs(t *testing.T) {
 	for _, name := range []string{"as I am", "unprivileged"} {
 		t.Run(name, func(t *testing.T) {
 			host := labtest.Host(t)
-			cmd, stdout, stderr := running(
-				t,
-				[]string{"--impair", "loss 50% delay 20ms", "--seed", "5", "--out", "udp"},
-				"numbers",
-			)
+			cmd, stdout, stderr := running(t,
+				[]string{"--impair", "loss 50% delay 20ms", "--seed", "5", "--out", "udp"}, "numbers")
 			if name == "unprivileged" {
 				unprivileged(t, cmd)
 			}
@@ -143,15 +140,8 @@ func TestRunImpairs(t *testing.T) {
 			_, err := fmt.Sscan(table, &way, &packets, &bytes, &went, &lost)
 			if err != nil || way != "there" || packets != total || went != total-dropped ||
 				lost != dropped {
-				t.Errorf(
-					"%d of %d were dropped, the counters say %d of %d, %v:\n%s",
-					dropped,
-					total,
-					lost,
-					packets,
-					err,
-					stderr,
-				)
+				t.Errorf("%d of %d were dropped, the counters say %d of %d, %v:\n%s", dropped, total, lost,
+					packets, err, stderr)
 			}
 			vanished(t, cmd)
 			wantNoTables(t, host)
@@ -162,10 +152,8 @@ func TestRunImpairs(t *testing.T) {
 // TestRunImpairsBothWays has the command ask the system, where each way has a delay of its own.
 func TestRunImpairsBothWays(t *testing.T) {
 	host := labtest.Host(t)
-	server, err := netlab.In(
-		host,
-		func() (*net.UDPConn, error) { return net.ListenUDP("udp", &net.UDPAddr{Port: systemPort}) },
-	)
+	server, err := netlab.In(host,
+		func() (*net.UDPConn, error) { return net.ListenUDP("udp", &net.UDPAddr{Port: systemPort}) })
 	labtest.Must(t, err)
 	answered := make(chan struct{})
 	go func() {
@@ -183,11 +171,8 @@ func TestRunImpairsBothWays(t *testing.T) {
 		_ = server.Close()
 		<-answered
 	}()
-	cmd, stdout, stderr := running(
-		t,
-		[]string{"-q", "--impair", "delay 30ms", "--back", "delay 50ms"},
-		"ask",
-	)
+	cmd, stdout, stderr := running(t, []string{"-q", "--impair", "delay 30ms", "--back", "delay 50ms"},
+		"ask")
 	labtest.Must(t, host.Do(cmd.Run))
 	took, err := time.ParseDuration(strings.TrimSpace(stdout.String()))
 	if err != nil || took < 80*time.Millisecond || took > time.Minute {

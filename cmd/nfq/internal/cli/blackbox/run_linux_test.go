@@ -117,22 +117,12 @@ func TestRunShowsTheCommandAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			host := labtest.Host(t)
 			// Somebody else's traffic, which must not be shown.
-			other, err := netlab.In(
-				host,
-				func() (net.Conn, error) { return net.Dial("udp", "127.0.0.1:9") },
-			)
+			other, err := netlab.In(host, func() (net.Conn, error) { return net.Dial("udp", "127.0.0.1:9") })
 			labtest.Must(t, err)
 			defer func() { _ = other.Close() }()
 
-			cmd, stdout, stderr := running(
-				t,
-				[]string{"--out", "udp dport 9", "--in", "udp dport 9"},
-				"udp",
-				"9",
-				"one",
-				"three",
-				"seven77",
-			)
+			cmd, stdout, stderr := running(t, []string{"--out", "udp dport 9", "--in", "udp dport 9"}, "udp",
+				"9", "one", "three", "seven77")
 			if name == "unprivileged" {
 				unprivileged(t, cmd)
 			}
@@ -197,10 +187,7 @@ func TestRunExitStatus(t *testing.T) {
 			!strings.Contains(stderr.String(), test.says) {
 			t.Errorf("%q: exit code %d, want %d; %s", test.args, code, test.code, &stderr)
 		}
-		if refused := test.says != ""; refused == strings.Contains(
-			stderr.String(),
-			"has the address",
-		) {
+		if refused := test.says != ""; refused == strings.Contains(stderr.String(), "has the address") {
 			t.Errorf("%q: %s", test.args, &stderr)
 		}
 		if strings.Contains(stderr.String(), "--help") ||

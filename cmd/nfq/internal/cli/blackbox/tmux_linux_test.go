@@ -36,23 +36,9 @@ func openTerminal(t *testing.T, host *netlab.Host, columns int) *terminal {
 	labtest.Must(t, err)
 	labtest.Must(t, os.Symlink(exe, filepath.Join(dir, "nfq")))
 	w := &terminal{t, filepath.Join(dir, "socket")}
-	cmd := w.command(
-		"new-session",
-		"-d",
-		"-x",
-		strconv.Itoa(columns),
-		"-y",
-		strconv.Itoa(terminalRows),
-		"env",
-		"PS1=$ ",
-		"PATH="+dir+":"+os.Getenv("PATH"),
-		actEnv+"=1",
-		"LC_ALL=C.UTF-8",
-		"bash",
-		"--norc",
-		"--noprofile",
-		"-i",
-	)
+	cmd := w.command("new-session", "-d", "-x", strconv.Itoa(columns), "-y",
+		strconv.Itoa(terminalRows), "env", "PS1=$ ", "PATH="+dir+":"+os.Getenv("PATH"), actEnv+"=1",
+		"LC_ALL=C.UTF-8", "bash", "--norc", "--noprofile", "-i")
 	cmd.Env = append(os.Environ(), "TERM=xterm", "LC_ALL=C.UTF-8")
 	t.Cleanup(func() { _ = w.command("kill-server").Run() })
 	labtest.Must(t, host.Do(cmd.Run))
@@ -217,10 +203,7 @@ func TestStatOnTerminals(t *testing.T) {
 			w.resize(width.after)
 			w.await("table after the change to "+strconv.Itoa(width.after), whole(width.after))
 			w.key("C-z")
-			w.await(
-				"prompt after Ctrl-Z",
-				func(text string) bool { return strings.HasSuffix(text, "$") },
-			)
+			w.await("prompt after Ctrl-Z", func(text string) bool { return strings.HasSuffix(text, "$") })
 			w.enter("fg")
 			w.await("table after fg", whole(width.after))
 			w.key("C-c")
@@ -240,10 +223,8 @@ func TestDumpOnTerminals(t *testing.T) {
 			w := openTerminal(t, host, width.before)
 			shown := func(length int) func(text string) bool {
 				return func(text string) bool {
-					return strings.Contains(
-						strings.ReplaceAll(text, "\n", ""),
-						fmt.Sprintf("UDP, length %d", length),
-					)
+					return strings.Contains(strings.ReplaceAll(text, "\n", ""),
+						fmt.Sprintf("UDP, length %d", length))
 				}
 			}
 			w.enter("cd " + t.TempDir())

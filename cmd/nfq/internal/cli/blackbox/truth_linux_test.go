@@ -104,14 +104,7 @@ func TestAnswers(t *testing.T) {
 			test.stdout == "" && stdout != "" ||
 			!strings.HasPrefix(stderr, test.stderr) ||
 			test.stderr == "" && stderr != "" {
-			t.Errorf(
-				"%s: exit code %d, want %d; %q; %q",
-				test.args,
-				code,
-				test.code,
-				stdout,
-				stderr,
-			)
+			t.Errorf("%s: exit code %d, want %d; %q; %q", test.args, code, test.code, stdout, stderr)
 		}
 		for _, name := range []string{"nfqueue:", "nfqueuetest:", "rules:"} {
 			if strings.Contains(stderr, name) {
@@ -304,10 +297,8 @@ func TestStalledReader(t *testing.T) {
 	labtest.Must(t, cmd.Process.Signal(unix.SIGINT))
 	_ = cmd.Wait()
 	if text := <-stderr; cmd.ProcessState.ExitCode() != exitFailed ||
-		!strings.Contains(
-			text,
-			"nfq: the reader of the output does not read; the last packets are not in it\n",
-		) {
+		!strings.Contains(text,
+			"nfq: the reader of the output does not read; the last packets are not in it\n") {
 		t.Errorf("exit code %d, %q", cmd.ProcessState.ExitCode(), text)
 	}
 	wantNoTables(t, host)

@@ -38,11 +38,8 @@ func newAlarm() (*alarm, error) {
 func SharpenTimers() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	// Needs CAP_SYS_NICE.
-	_ = unix.SchedSetAttr(
-		0,
-		&unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1},
-		0,
-	)
+	_ = unix.SchedSetAttr(0,
+		&unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
 }
 
 // wait returns at a time of clock, not before, or when the alarm has rung since the last wait.
