@@ -13,7 +13,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
@@ -44,9 +43,8 @@ const replayExamples = `  nfq replay x.pcapng
 // replayFlags are the flags of replay.
 type replayFlags struct {
 	view
-	rule, verdict, write, filter string
-	mark                         uint32
-	count                        uint64
+	rule, verdict, mark, write, filter string
+	count                              uint64
 }
 
 // replayRun replays a file.
@@ -56,42 +54,31 @@ type replayRun func(context.Context) error
 // flags.
 func (w *watch) replay(name, rule string) (replayRun, error) {
 	f := replayFlags{
-		view:    w.view,
-		rule:    rule,
-		verdict: w.verdict,
-		write:   w.write,
-		filter:  w.filter,
-		count:   w.dump.Count,
+		view: w.view, rule: rule, verdict: w.verdict, mark: w.mark,
+		write: w.write, filter: w.filter, count: w.dump.Count,
 	}
 	if rule == "" {
 		f.rule = "forward"
-	}
-	var mark *uint32
-	if w.mark != "" {
-		n, err := strconv.ParseUint(w.mark, 0, 32)
-		if err != nil {
-			return nil, fmt.Errorf("--mark %q: want a number of 32 bits, such as 7 or 0x7", w.mark)
-		}
-		f.mark = uint32(n)
-		mark = &f.mark
 	}
 	if w.rotation != (rotation{}) || w.snap != 0 || w.print {
 		return nil, errors.New("-r reads a file; leave out -s, -C, -G, -W and --print")
 	}
 	var h replayHandler
-	err := f.check(&h, mark)
+	err := f.check(&h)
 	return func(ctx context.Context) error { return f.run(ctx, name, &h) }, err
 }
 
 // check finds what is wrong with the flags, and tells h what they say.
-func (f *replayFlags) check(h *replayHandler, mark *uint32) (err error) {
+func (f *replayFlags) check(h *replayHandler) (err error) {
 	if h.rule, err = replayRule(f.rule); err != nil {
 		return err
 	}
 	if h.verdict, err = replayVerdict(f.verdict); err != nil {
 		return err
 	}
-	h.mark = mark
+	if h.mark, err = parseMark(f.mark); err != nil {
+		return err
+	}
 	if h.mark != nil && h.verdict == nfqueue.Drop {
 		return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
 	}
@@ -114,20 +101,14 @@ func newReplay() *cobra.Command {
 		Long:    replayHelp,
 		Example: replayExamples,
 		Args:    cobra.ExactArgs(1),
-		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
-			var mark *uint32
-			if cmd.Flags().Changed("mark") {
-				mark = &f.mark
-			}
-			return f.check(&h, mark)
-		},
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], &h) },
+		PreRunE: func(*cobra.Command, []string) error { return f.check(&h) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], &h) },
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
 	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
-	flags.Uint32Var(&f.mark, "mark", 0, "set their mark to this `VALUE`")
+	flags.StringVar(&f.mark, "mark", "", "set their mark to this `VALUE`")
 	flags.StringVarP(&f.write, "write", "w", "",
 		"record what has passed in `FILE`, as pcapng, - for the standard output")
 	flags.StringVarP(&f.filter, "filter", "f", "",

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -80,13 +79,8 @@ func (w *watch) check(cfg *intercept.Config) (err error) {
 	if w.dump.Verdict, err = parseVerdict(w.verdict); err != nil {
 		return err
 	}
-	if w.mark != "" {
-		n, err := strconv.ParseUint(w.mark, 0, 32)
-		if err != nil {
-			return fmt.Errorf("--mark %q: want a number of 32 bits, such as 7 or 0x7", w.mark)
-		}
-		mark := uint32(n)
-		w.dump.SetMark = &mark
+	if w.dump.SetMark, err = parseMark(w.mark); err != nil {
+		return err
 	}
 	if w.dump.Verdict == nfqueue.Repeat {
 		if err := checkRepeat(cfg.Rules, w.dump.SetMark); err != nil {

@@ -164,6 +164,19 @@ func parseVerdict(text string) (nfqueue.Verdict, error) {
 	return 0, fmt.Errorf("--verdict %q: want accept, drop, repeat, stop or queue:NUMBER", text)
 }
 
+// parseMark reads the value of --mark, which may be missing.
+func parseMark(text string) (*uint32, error) {
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil {
+		return nil, fmt.Errorf("--mark %q: want a number of 32 bits, such as 7 or 0x7", text)
+	}
+	mark := uint32(n)
+	return &mark, nil
+}
+
 // checkRepeat refuses what would bring packets back for ever.
 func checkRepeat(all []rules.Rule, mark *uint32) error {
 	if mark == nil {
