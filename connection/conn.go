@@ -113,18 +113,18 @@ type state uint16
 const (
 	stateDown      state = 1 << iota // the original direction goes from key.high to key.low
 	stateTCP                         // it is a stream
-	stateSYN                         // the first packet was seen
+	stateSYN                         // the first packet that was seen has a SYN
 	stateAnswered                    // a packet of the reply direction was seen
 	stateUser                        // uid and gid are known
 	stateOver                        // it has ended
 	stateEmptyPass                   // it ended undecided: what has no data passes
 	stateCut                         // there is data that was not copied
-	stateUnsure                      // the SYN is not acknowledged: the server may know an earlier one
-	stateAgreed                      // it is
-	stateFormer                      // while it is not, the server may have one that is accepted
+	stateUnsure                      // the server has yet to acknowledge the SYN: it may know another
+	stateAgreed                      // the server has acknowledged the SYN
+	stateFormer                      // until then the server may still have an accepted connection
 	stateBoth                        // both ends have sent a SYN: either may be the client
 	stateUnproven                    // accepted on bytes that were not acknowledged yet
-	stateEarlier                     // nor is an earlier SYN acknowledged
+	stateEarlier                     // the server may acknowledge an earlier SYN too, see earlier
 )
 
 // side is one direction.
@@ -134,8 +134,8 @@ type side struct {
 	base     uint32 // sequence number of the first byte
 	top      uint32 // that behind the last byte seen, for what the peer may acknowledge
 	fin      int32  // offset of the FIN
-	known    bool   // base is
-	ended    bool   // fin is
+	known    bool   // base is known
+	ended    bool   // fin is known
 	done     bool   // everything up to fin was seen
 	unproven bool   // the peer has not acknowledged data, on which the connection is accepted
 }

@@ -18,9 +18,9 @@ type hold struct {
 	prev, next *hold
 }
 
-// holder ends what is held for too long, also while no packet comes. That is all that is
-// done beside the goroutine of the packets: it sees what was ended when it comes to the
-// connection again.
+// holder gives the Fallback to packets that are held for too long, also while no packet comes.
+// Nothing else runs outside the goroutine of the packets, which finds that out at the next packet
+// of the connection.
 type holder struct {
 	cfg   *Config
 	stats *counters
@@ -104,8 +104,7 @@ func (h *holder) unlink(o *hold) {
 }
 
 // resolve decides the packets in the order in which they came. One of several is enough
-// to be rejected. That a packet has a verdict already, because its queue ends, is none of
-// our affairs.
+// to be rejected. Resolve fails for a packet that got its verdict because its queue ends.
 func (h *holder) resolve(o *hold, a Answer, offload Offload, mayReject bool) {
 	for i, held := range o.packets {
 		var v nfqueue.Verdict

@@ -63,8 +63,8 @@ type Lifecycle struct {
 	// sharing tells whether another process has the socket. It only grows, with mu held.
 	sharing atomic.Uint32
 
-	// reader is full while a goroutine has the role of the one that receives, and owns
-	// what that works on.
+	// reader is full while a goroutine is the reader: it alone receives, and owns what it
+	// receives into.
 	reader chan struct{}
 	// readerID is the id of that goroutine.
 	readerID atomic.Uint64
