@@ -5,28 +5,13 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/chifflier/nfqueue-go/internal/netns"
 	"github.com/spf13/cobra"
 )
-
-const netnsUsage = "work in the network namespace `NS`: a name of iproute2's, a process id, or a path"
-
-// openNetNS opens the network namespace of --netns. The caller closes it.
-func openNetNS(name string) (*os.File, error) {
-	ns, err := netns.Open(name)
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return nil, usageError{fmt.Errorf("--netns: %w", err)}
-	}
-	return ns, err
-}
 
 // completeFlag says how a shell completes the values of a flag.
 func completeFlag(cmd *cobra.Command, flag string, how cobra.CompletionFunc) {
