@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -166,16 +167,37 @@ func TestFragmentCommands(t *testing.T) {
 	}
 }
 
-// TestOffloadCommands: as TestOffloadPortsAgainBehind, with iptables.
+// TestOffloadCommands: as TestOffloadPortsAgainBehind, with the iptables of both kinds.
 func TestOffloadCommands(t *testing.T) {
-	n := labtest.Routed(t)
-	p := programs[1]
-	p.need(t)
-	drop := labtest.Chain(t, n.Middle, netlab.Inet, netlab.Forward, 100)
-	lines, err := p.print(parse(t, portsAgain))
-	labtest.Must(t, err)
-	run(t, n.Middle, strings.Join(lines, "\n"))
-	usePortsAgain(t, n, drop)
+	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock")) // of iptables-legacy
+	for _, kind := range []string{"nft", "legacy"} {
+		t.Run(kind, func(t *testing.T) {
+			p := program{name: "iptables-" + kind}
+			p.need(t)
+			n := labtest.Routed(t)
+			_, err := netlab.In(n.Middle, exec.Command(p.name, "-t", "mangle", "-S").Output)
+			if err != nil {
+				t.Skipf("this kernel has no %s: %v", p.name, err)
+			}
+			for _, rule := range []string{
+				"prerouting tcp port 2000 offload noreject priority -150",
+				"forward tcp port 2000 offload",
+				"forward tcp port 2000 offload noreject priority 50",
+			} {
+				t.Run(rule, func(t *testing.T) {
+					n := labtest.Routed(t)
+					r := parse(t, rule)
+					lines, err := r.IPTables()
+					labtest.Must(t, err)
+					for i := range lines {
+						lines[i] = strings.Replace(lines[i], "tables -t", "tables-"+kind+" -t", 1)
+					}
+					run(t, n.Middle, strings.Join(lines, "\n"))
+					usePortsAgain(t, n, r.Offload)
+				})
+			}
+		})
+	}
 }
 
 // TestSenderCommands: what the kernel sends by itself has no sender, and so no other one.

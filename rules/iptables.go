@@ -36,9 +36,11 @@ var iptablesTables = []struct {
 //
 // For an Offload they do all but two things: the packet that is repeated keeps its mark, and
 // nothing catches packets that were queued before their connection was decided and that the
-// handler accepts one by one. One command is for the table behind: a SYN makes a connection
-// undecided there. At prerouting and postrouting there is none, and a SYN that is queued behind
-// packets of a decided connection with the same ports may inherit the decision.
+// handler accepts one by one. One command, or one for each way that packets go, is for the table
+// behind: a SYN makes a connection undecided there. It has to come before other rules of that chain
+// that accept packets. No table is behind mangle at postrouting and security at input. There a SYN
+// that is queued behind packets of a decided connection with the same ports may inherit the
+// decision, and the first line is a comment that says so.
 //
 // For FirstPackets and FirstBytes older connections never match. A negated UID or GID comes with a
 // range of all others, which has to be made narrower in a user namespace that maps fewer.
@@ -59,33 +61,39 @@ func (r Rule) IPTables() ([]string, error) {
 			"only, at priority 0 of input, forward and output; use that or NoReject")}
 	}
 	var lines []string
-	add := func(f nfqueue.Family, table string, args []string) {
-		args = append([]string{iptablesProgram(f), "-t", table, "-A",
-			strings.ToUpper(r.Hook.String())}, args...)
+	behind := r.iptablesBehind()
+	if r.Offload != (Offload{}) && len(behind) == 0 {
+		lines = append(lines, "# no table of iptables is behind: a SYN that is queued behind "+
+			"packets of a decided connection with the same ports may inherit the decision")
+	}
+	add := func(f nfqueue.Family, at iptablesChain, args []string) {
+		args = append([]string{iptablesProgram(f), "-t", at.table, "-A",
+			strings.ToUpper(at.hook.String())}, args...)
 		for i, a := range args {
 			args[i] = word.Quote(a)
 		}
 		lines = append(lines, strings.Join(args, " "))
 	}
+	chain := iptablesChain{table, r.Hook}
 	for _, f := range []nfqueue.Family{nfqueue.FamilyIPv4, nfqueue.FamilyIPv6} {
 		if n := r.network(); n != 0 && n != f || !r.iptablesCan(f) {
 			continue
 		}
 		if o := r.Offload; o != (Offload{}) {
 			for _, args := range o.iptablesSteps(f) {
-				add(f, table, args)
+				add(f, chain, args)
 			}
-			if behind := r.iptablesTableBehind(); behind != "" {
-				add(f, behind, o.iptablesStep(step{only: reopening, do: undecide}, f))
+			for _, at := range behind {
+				add(f, at, o.iptablesStep(step{only: reopening, do: undecide}, f))
 			}
 		}
 		if syn, ok := r.invalidSYNs(); ok {
 			for _, one := range syn.multiports() {
-				add(f, table, append(one.iptablesMatches(), "-m", "tcp", "--syn", "-j", "DROP"))
+				add(f, chain, append(one.iptablesMatches(), "-m", "tcp", "--syn", "-j", "DROP"))
 			}
 		}
 		for _, one := range r.multiports() {
-			add(f, table, append(one.iptablesMatches(), one.iptablesTarget()...))
+			add(f, chain, append(one.iptablesMatches(), one.iptablesTarget()...))
 		}
 	}
 	return lines, nil
@@ -131,12 +139,37 @@ func (r Rule) iptablesTable() (string, error) {
 		r.Hook, strings.Join(possible, ", "))}
 }
 
-// iptablesTableBehind returns the table that packets pass behind the queue, empty if there is none.
-func (r Rule) iptablesTableBehind() string {
+// iptablesChain is a chain of iptables.
+type iptablesChain struct {
+	table string
+	hook  nfqueue.Hook
+}
+
+// hooksBehind are the hooks to which packets go on.
+var hooksBehind = map[nfqueue.Hook][]nfqueue.Hook{
+	nfqueue.HookPrerouting: {nfqueue.HookInput, nfqueue.HookForward},
+	nfqueue.HookForward:    {nfqueue.HookPostrouting},
+	nfqueue.HookOutput:     {nfqueue.HookPostrouting},
+}
+
+// iptablesBehind returns the chains that packets pass next behind the queue, of which each packet
+// passes one. It returns none if the queue is in the last one.
+func (r Rule) iptablesBehind() (chains []iptablesChain) {
+	if next := firstTable(r.Hook, r.Priority+1); next != "" {
+		return []iptablesChain{{next, r.Hook}}
+	}
+	for _, h := range hooksBehind[r.Hook] {
+		chains = append(chains, iptablesChain{firstTable(h, math.MinInt32), h})
+	}
+	return chains
+}
+
+// firstTable returns the table with the lowest priority at a hook that is not below another one,
+// empty if there is none.
+func firstTable(h nfqueue.Hook, least int32) (name string) {
 	next := int32(math.MaxInt32)
-	name := ""
 	for _, t := range iptablesTables {
-		if t.priority > r.Priority && t.priority < next && slices.Contains(t.hooks, r.Hook) {
+		if t.priority >= least && t.priority < next && slices.Contains(t.hooks, h) {
 			next, name = t.priority, t.name
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
@@ -63,22 +64,26 @@ func TestOffloadPortsAgain(t *testing.T) {
 // TestOffloadPortsAgainBehind: a SYN that waits behind a packet of the decided connection makes the
 // connection undecided when it leaves, unless it is what decides anew.
 func TestOffloadPortsAgainBehind(t *testing.T) {
-	n := labtest.Routed(t)
-	drop := labtest.Chain(t, n.Middle, netlab.Inet, netlab.Forward, 100)
-	labtest.Install(t, n.Middle, portsAgain)
-	usePortsAgain(t, n, drop)
+	for _, rule := range []string{
+		"prerouting tcp port 2000 offload noreject", "forward tcp port 2000 offload",
+		"postrouting tcp port 2000 offload noreject",
+	} {
+		t.Run(rule, func(t *testing.T) {
+			n := labtest.Routed(t)
+			labtest.Install(t, n.Middle, rule)
+			usePortsAgain(t, n, parse(t, rule).Offload)
+		})
+	}
 }
 
-// portsAgain is the rule for usePortsAgain.
-const portsAgain = "forward tcp port 2000 offload"
-
-// usePortsAgain uses the ports of decided connections again while their last packets are queued.
-// The chain is of the router, behind the queue, and not used otherwise.
-func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
+// usePortsAgain uses the ports of decided connections again while their last packets are queued in
+// the router.
+func usePortsAgain(t *testing.T, n *netlab.Network, offload rules.Offload) {
 	t.Helper()
-	offload := rules.DefaultOffload
+	drop := labtest.Chain(t, n.Middle, netlab.Inet, netlab.Postrouting, 100)
 	var waits atomic.Bool
 	waiting := make(chan *nfqueue.Held)
+	pinged := make(chan struct{}, 1)
 	seen := serve(t, n.Middle, 0, func(p *nfqueue.Packet) nfqueue.Verdict {
 		tcp, _ := p.Transport()
 		switch syn := tcp.Header[13] == byte(nfqueuetest.SYN); {
@@ -89,6 +94,10 @@ func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 			return nfqueue.Drop // what is sent again
 		}
 		if bytes.Contains(p.Payload(), []byte("ping")) {
+			select {
+			case pinged <- struct{}{}:
+			default: // sent again
+			}
 			return offload.Reject(p)
 		}
 		return nfqueue.Accept
@@ -134,8 +143,15 @@ func usePortsAgain(t *testing.T, n *netlab.Network, drop *netlab.Chain) {
 				continue
 			}
 			labtest.Must(t, say(next.c, "ping"))
-			if _, err := next.c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
-				t.Errorf("%s: read: %v, want ECONNRESET", name, err)
+			select {
+			case <-pinged:
+			case <-time.After(patience):
+				t.Errorf("%s: not queued", name)
+			}
+			if !offload.NoReject {
+				if _, err := next.c.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+					t.Errorf("%s: read: %v, want ECONNRESET", name, err)
+				}
 			}
 			wantNothing(t, next.s)
 		}

@@ -136,19 +136,48 @@ ip6tables -t filter -A OUTPUT -p tcp -m multiport --dports 443 -j NFQUEUE --queu
 			t.Errorf("%v\n%s", err, got)
 		}
 	}
-	got, err := parse(t, "prerouting ip offload 0x3 noreject priority -150").IPTables()
-	want := []string{
-		"iptables -t mangle -A PREROUTING -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED -m mark --mark 0x0/0x3 -j CONNMARK --set-xmark 0x0/0x3",
-		"iptables -t mangle -A PREROUTING -m connmark --mark 0x1/0x3 -m mark --mark 0x0/0x3 -j ACCEPT",
-		"iptables -t mangle -A PREROUTING -m mark '!' --mark 0x0/0x3 -j CONNMARK --save-mark --nfmask 0x3 --ctmask 0x3",
-		"iptables -t mangle -A PREROUTING -m mark --mark 0x1/0x3 -j ACCEPT",
-		"iptables -t mangle -A PREROUTING -m mark --mark 0x2/0x3 -j DROP",
-		"iptables -t mangle -A PREROUTING -m connmark --mark 0x2/0x3 -j DROP",
-		"iptables -t mangle -A PREROUTING -p tcp -m conntrack --ctstate INVALID -m tcp --syn -j DROP",
-		"iptables -t mangle -A PREROUTING -j NFQUEUE --queue-num 0 --queue-bypass",
-	}
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v\n%s", err, strings.Join(got, "\n"))
+	const (
+		undecide = " -p tcp --syn -m conntrack --ctstate NEW,ESTABLISHED --ctstatus CONFIRMED " +
+			"-m mark --mark 0x0/0x3 -j CONNMARK --set-xmark 0x0/0x3"
+		warning = "# no table of iptables is behind: a SYN that is queued behind packets of a " +
+			"decided connection with the same ports may inherit the decision"
+	)
+	for rule, c := range map[string]struct {
+		chain         string
+		first, behind []string
+	}{
+		"prerouting ip offload 0x3 noreject priority -150": {"mangle -A PREROUTING", nil,
+			[]string{"mangle -A INPUT", "mangle -A FORWARD"}},
+		"in ip offload 0x3 noreject priority -150": {"mangle -A INPUT", nil,
+			[]string{"filter -A INPUT"}},
+		"in ip offload 0x3 noreject priority 50": {"security -A INPUT", []string{warning}, nil},
+		"forward ip offload 0x3 noreject priority 50": {"security -A FORWARD", nil,
+			[]string{"mangle -A POSTROUTING"}},
+		"out ip offload 0x3 noreject priority 50": {"security -A OUTPUT", nil,
+			[]string{"mangle -A POSTROUTING"}},
+		"postrouting ip offload 0x3 noreject priority -150": {"mangle -A POSTROUTING",
+			[]string{warning}, nil},
+	} {
+		want := c.first
+		for _, s := range []string{
+			undecide,
+			" -m connmark --mark 0x1/0x3 -m mark --mark 0x0/0x3 -j ACCEPT",
+			" -m mark '!' --mark 0x0/0x3 -j CONNMARK --save-mark --nfmask 0x3 --ctmask 0x3",
+			" -m mark --mark 0x1/0x3 -j ACCEPT",
+			" -m mark --mark 0x2/0x3 -j DROP",
+			" -m connmark --mark 0x2/0x3 -j DROP",
+		} {
+			want = append(want, "iptables -t "+c.chain+s)
+		}
+		for _, at := range c.behind {
+			want = append(want, "iptables -t "+at+undecide)
+		}
+		want = append(want,
+			"iptables -t "+c.chain+" -p tcp -m conntrack --ctstate INVALID -m tcp --syn -j DROP",
+			"iptables -t "+c.chain+" -j NFQUEUE --queue-num 0 --queue-bypass")
+		if got, err := parse(t, rule).IPTables(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v\n%s", rule, err, strings.Join(got, "\n"))
+		}
 	}
 }
 
