@@ -3,9 +3,8 @@
 package connection
 
 import (
-	"fmt"
-
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // Answer is what a Handler says of a connection.
@@ -25,20 +24,10 @@ const (
 	Reject
 )
 
+var answerNames = [...]string{"more", "accept", "drop", "reject"}
+
 // String returns "more", "accept", "drop" or "reject".
-func (a Answer) String() string {
-	switch a {
-	case More:
-		return "more"
-	case Accept:
-		return "accept"
-	case Drop:
-		return "drop"
-	case Reject:
-		return "reject"
-	}
-	return fmt.Sprintf("answer %d", uint8(a))
-}
+func (a Answer) String() string { return word.Name(uint8(a), answerNames[:], "answer") }
 
 // Offload turns the decision about a connection into the verdict for one of its packets.
 // An implementation sets what makes the kernel decide the rest of the connection itself,

@@ -4,10 +4,10 @@ package connection
 
 import (
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/internal/word"
 )
 
 // Handler decides connections.
@@ -66,18 +66,10 @@ const (
 	Conflict
 )
 
-var newsNames = [...]string{"opened", "data", "finished", "reset", "unreachable", "conflict"}
+var newsNames = []string{"opened", "data", "finished", "reset", "unreachable", "conflict"}
 
 // String returns the names of the bits, "opened|data" for example.
-func (n News) String() string {
-	var names []string
-	for i, name := range newsNames {
-		if n&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, "|")
-}
+func (n News) String() string { return word.Bits(uint32(n), newsNames) }
 
 // Conn is a connection: a TCP connection, or the packets of another protocol between two
 // ends.

@@ -12,7 +12,7 @@
 // safe for concurrent use.
 package inspect
 
-import "fmt"
+import "github.com/chifflier/nfqueue-go/internal/word"
 
 // Status says what a parser has found.
 type Status uint8
@@ -30,17 +30,7 @@ const (
 	Malformed
 )
 
+var statusNames = [...]string{"more", "complete", "other", "malformed"}
+
 // String returns "more", "complete", "other" or "malformed".
-func (s Status) String() string {
-	switch s {
-	case More:
-		return "more"
-	case Complete:
-		return "complete"
-	case Other:
-		return "other"
-	case Malformed:
-		return "malformed"
-	}
-	return fmt.Sprintf("status %d", uint8(s))
-}
+func (s Status) String() string { return word.Name(uint8(s), statusNames[:], "status") }
