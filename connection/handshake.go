@@ -2,6 +2,8 @@
 
 package connection
 
+import "github.com/chifflier/nfqueue-go"
+
 // replacedBy reports whether a segment opens another connection with the addresses and
 // ports of c. A SYN that was sent again does not.
 func (c *Conn) replacedBy(s *segment, d Direction) bool {
@@ -61,6 +63,25 @@ func (c *Conn) successor(d Direction) state {
 		return 0
 	}
 	return both
+}
+
+// replace puts the connection that a SYN opens in the place of c. It returns nil if the SYN must
+// not pass, because the server may answer any of two others.
+func (t *Tracker) replace(
+	c *Conn, p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *segment,
+) *Conn {
+	d := c.direction(down)
+	if d == Original && c.isThirdSYN(s) && t.now-c.since < openingTimeout {
+		return nil
+	}
+	earlier, inherited := c.sides[Original].base, c.successor(d)
+	t.forget(c, limitReplaced)
+	c = t.open(p, f, k, down, s)
+	if c.state |= inherited; inherited&stateFormer != 0 {
+		c.earlier = earlier
+		t.quiet.move(c) // the former may be idle for as long
+	}
+	return c
 }
 
 // handshake learns from the packets that open a TCP connection.

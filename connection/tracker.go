@@ -86,29 +86,17 @@ func (t *Tracker) ServePacket(p *nfqueue.Packet) nfqueue.Verdict {
 	seg := newSegment(&transport)
 	k, down := keyOf(&flow)
 	c := t.conns[k]
-	var inherited state
-	var earlier uint32
-	switch {
-	case c == nil:
-	case t.stale(c):
+	if c != nil && t.stale(c) {
 		t.forget(c, limitTime)
 		c = nil
+	}
+	switch {
+	case c == nil:
+		c = t.open(p, &flow, k, down, &seg)
 	case c.replacedBy(&seg, c.direction(down)):
-		d := c.direction(down)
-		if d == Original && c.isThirdSYN(&seg) && t.now-c.since < openingTimeout {
+		if c = t.replace(c, p, &flow, k, down, &seg); c == nil {
 			t.stats.ignored.Add(1)
 			return nfqueue.Drop
-		}
-		earlier = c.sides[Original].base
-		inherited = c.successor(d)
-		t.forget(c, limitReplaced)
-		c = nil
-	}
-	if c == nil {
-		c = t.open(p, &flow, k, down, &seg)
-		if c.state |= inherited; inherited&stateFormer != 0 {
-			c.earlier = earlier
-			t.quiet.move(c) // the former may be idle for as long
 		}
 	}
 	c.last = t.now
