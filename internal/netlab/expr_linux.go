@@ -101,35 +101,27 @@ func Counter() Expr { return just(&expr.Counter{}) }
 
 // SetMark sets the packet's mark.
 func SetMark(mark uint32) Expr {
-	return just(
-		&expr.Immediate{Register: register, Data: binary.NativeEndian.AppendUint32(nil, mark)},
-		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: register},
-	)
+	return just(&expr.Immediate{Register: register, Data: binary.NativeEndian.AppendUint32(nil, mark)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: register})
 }
 
 // SaveMark copies the packet's mark to its connection.
 func SaveMark() Expr {
-	return just(
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
-		&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: register},
-	)
+	return just(&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
+		&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: register})
 }
 
 // CTMark matches the mark of the packet's connection.
 func CTMark(mark uint32) Expr {
-	return just(
-		&expr.Ct{Key: expr.CtKeyMARK, Register: register},
-		equal(binary.NativeEndian.AppendUint32(nil, mark)),
-	)
+	return just(&expr.Ct{Key: expr.CtKeyMARK, Register: register},
+		equal(binary.NativeEndian.AppendUint32(nil, mark)))
 }
 
 // SetZone puts the packet's connection into a conntrack zone. The chain must come before connection
 // tracking, with a priority of -300.
 func SetZone(zone uint16) Expr {
-	return just(
-		&expr.Immediate{Register: register, Data: binary.NativeEndian.AppendUint16(nil, zone)},
-		&expr.Ct{Key: expr.CtKeyZONE, SourceRegister: true, Register: register},
-	)
+	return just(&expr.Immediate{Register: register, Data: binary.NativeEndian.AppendUint16(nil, zone)},
+		&expr.Ct{Key: expr.CtKeyZONE, SourceRegister: true, Register: register})
 }
 
 // NoTrack leaves the packet out of connection tracking. The chain must come before that, with a

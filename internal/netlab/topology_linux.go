@@ -54,12 +54,10 @@ func NewBridged() (*Network, error) {
 	return build(
 		addrs(near4, near6, "1"), addrs(near4, near6, "2"),
 		func(n *Network, client, server End) error {
-			return inOrder(
-				n.addMiddle, func() error { return n.Middle.AddBridge(Br0) },
+			return inOrder(n.addMiddle, func() error { return n.Middle.AddBridge(Br0) },
 				func() error { return Connect(client, End{Host: n.Middle, Name: ToClient, Bridge: Br0}) },
 				func() error { return Connect(server, End{Host: n.Middle, Name: ToServer, Bridge: Br0}) },
-				func() error { return introduce(client, server) },
-			)
+				func() error { return introduce(client, server) })
 		},
 	)
 }
@@ -69,10 +67,8 @@ func NewRouted() (*Network, error) {
 	return build(
 		addrs(near4, near6, "1"), addrs(far4, far6, "1"),
 		func(n *Network, client, server End) error {
-			return inOrder(
-				n.addMiddle, func() error { return n.Middle.Forward() },
-				func() error { return route(client, server, n.routerEnds(ToClient, ToServer)) },
-			)
+			return inOrder(n.addMiddle, func() error { return n.Middle.Forward() },
+				func() error { return route(client, server, n.routerEnds(ToClient, ToServer)) })
 		},
 	)
 }

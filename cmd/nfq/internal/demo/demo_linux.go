@@ -110,10 +110,8 @@ func run(
 	}
 	s.printf(
 		"%s\n",
-		s.paint(
-			green,
-			fmt.Sprintf("all %d flows as expected, in %.1f s", len(all), time.Since(start).Seconds()),
-		),
+		s.paint(green,
+			fmt.Sprintf("all %d flows as expected, in %.1f s", len(all), time.Since(start).Seconds())),
 	)
 	return s.err
 }

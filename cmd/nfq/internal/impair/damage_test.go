@@ -13,9 +13,7 @@ import (
 )
 
 var (
-	from4, to4 = netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort(
-		"192.0.2.2:2000",
-	)
+	from4, to4 = netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("192.0.2.2:2000")
 	from6, to6 = netip.MustParseAddrPort("[2001:db8::1]:1000"), netip.MustParseAddrPort(
 		"[2001:db8::2]:2000",
 	)

@@ -122,12 +122,9 @@ var words = []Word{
 	choiceWord("checksum",
 		"in damaged and cut packets; keep: receivers notice; repair: programs see the damage",
 		func(s *Settings) *Checksum { return &s.Checksum }, "keep", "repair"),
-	countWord(
-		"limit",
-		"PACKETS",
+	countWord("limit", "PACKETS",
 		fmt.Sprintf("how many packets may wait before more are dropped (%d if not given)", DefaultLimit),
-		func(s *Settings) *int { return &s.Limit },
-	),
+		func(s *Settings) *int { return &s.Limit }),
 }
 
 func durationWord(name, help string, field func(*Settings) *time.Duration) Word {

@@ -177,11 +177,8 @@ func (l *life) serve(q *nfqueue.Queue) {
 	l.queues = append(l.queues, s)
 	go func() {
 		for {
-			err := q.ServeFlows(
-				context.Background(),
-				l.workers,
-				func(worker int) nfqueue.Handler { return handlers[worker] },
-			)
+			err := q.ServeFlows(context.Background(), l.workers,
+				func(worker int) nfqueue.Handler { return handlers[worker] })
 			var p *nfqueue.PanicError
 			if l.cfg.OnPanic == nil && errors.As(err, &p) && !errors.Is(err, nfqueue.ErrClosed) {
 				continue
@@ -224,10 +221,8 @@ func (l *life) fault() error {
 	case n == 0:
 		return answered(q.SetMaxLen(l.cfg.MaxLen - uint32(l.rnd.IntN(int(l.cfg.MaxLen)/2))))
 	case n == 1 && l.cfg.CopyRange == 0:
-		return errors.Join(
-			answered(q.SetCopy(nfqueue.CopyMeta, 0)),
-			answered(q.SetCopy(nfqueue.CopyPacket, 0)),
-		)
+		return errors.Join(answered(q.SetCopy(nfqueue.CopyMeta, 0)),
+			answered(q.SetCopy(nfqueue.CopyPacket, 0)))
 	case n <= 2 && l.rough && l.rnd.IntN(4) == 0: // it takes up to a second until the client sends again
 		return errors.Join(l.s.Server.SetUp(netlab.Eth, false), l.s.Server.SetUp(netlab.Eth, true))
 	case n <= 5 && l.rough:
@@ -366,12 +361,7 @@ func (l *life) balance(moved uint64) error {
 		sum(&l.stats, s)
 		if s.Received != s.Verdicts()+s.Abandoned || s.Held != 0 ||
 			s.AlreadyResolved+s.Malformed != 0 {
-			return fmt.Errorf(
-				"%d packets were received, %d have verdicts: %+v",
-				s.Received,
-				s.Verdicts(),
-				s,
-			)
+			return fmt.Errorf("%d packets were received, %d have verdicts: %+v", s.Received, s.Verdicts(), s)
 		}
 	}
 	s := l.stats
@@ -384,12 +374,8 @@ func (l *life) balance(moved uint64) error {
 		return nil // answers of the kernel were lost together with packets
 	}
 	if l.passed != s.Verdicts()-s.Dropped-none {
-		return fmt.Errorf(
-			"%d datagrams have gone on, verdicts let %d: %+v",
-			l.passed,
-			s.Verdicts()-s.Dropped-none,
-			s,
-		)
+		return fmt.Errorf("%d datagrams have gone on, verdicts let %d: %+v", l.passed,
+			s.Verdicts()-s.Dropped-none, s)
 	}
 	if l.rough {
 		if s.Dropped != 0 || s.Refused != 0 {
@@ -404,11 +390,7 @@ func (l *life) balance(moved uint64) error {
 		return fmt.Errorf("handlers were called %d times for %d packets: %+v", calls, s.Received, s)
 	}
 	if want := l.moved.Load(); moved != want {
-		return fmt.Errorf(
-			"%d datagrams were moved to another port, %d have arrived there",
-			want,
-			moved,
-		)
+		return fmt.Errorf("%d datagrams were moved to another port, %d have arrived there", want, moved)
 	}
 	return nil
 }

@@ -45,9 +45,7 @@ func (r *Results) line() string {
 		r.Stats.Received,
 		float64(r.Stats.Received)/r.Elapsed.Seconds()/1e3,
 		r.Queues,
-		mib(
-			r.usage.heaps[last],
-		),
+		mib(r.usage.heaps[last]),
 		mib(r.usage.residents[last]),
 		r.usage.goroutines,
 		r.usage.descriptors,
@@ -99,9 +97,7 @@ func (r *Results) WriteText(w io.Writer) error {
 		"heap, median of each half     %.1f, %.1f MiB\nresident, median of each half %.1f, %.1f MiB\ngoroutines %d, descriptors %d, as after the first queue\n",
 		mib(median(r.usage.heaps[:first])),
 		mib(median(r.usage.heaps[half:])),
-		mib(
-			median(r.usage.residents[:first]),
-		),
+		mib(median(r.usage.residents[:first])),
 		mib(median(r.usage.residents[half:])),
 		r.usage.goroutines,
 		r.usage.descriptors,

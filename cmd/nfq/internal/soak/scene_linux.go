@@ -127,10 +127,8 @@ func (s *scene) socket() (int, error) {
 			return -1, err
 		}
 		to := netip.AddrPortFrom(s.Server4, port)
-		err = errors.Join(
-			unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, segment),
-			unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}),
-		)
+		err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, segment),
+			unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 		if err != nil {
 			_ = unix.Close(fd)
 			return -1, fmt.Errorf("UDP socket to %v: %w", to, err)

@@ -37,13 +37,8 @@ func (u *usage) look() error {
 			break
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf(
-				"%d goroutines and %d descriptors; after the first queue there were %d and %d",
-				goroutines,
-				len(entries),
-				u.goroutines,
-				u.descriptors,
-			)
+			return fmt.Errorf("%d goroutines and %d descriptors; after the first queue there were %d and %d",
+				goroutines, len(entries), u.goroutines, u.descriptors)
 		}
 	}
 	debug.FreeOSMemory() // garbage must not be counted
@@ -84,12 +79,8 @@ func (u *usage) flat() error {
 		all = all[warmUp:]
 		first, second := median(all[:len(all)/2]), median(all[len(all)/2:])
 		if second > first+growth {
-			return fmt.Errorf(
-				"%s grows: %d KiB in the first half of the run, %d KiB in the second",
-				what,
-				first>>10,
-				second>>10,
-			)
+			return fmt.Errorf("%s grows: %d KiB in the first half of the run, %d KiB in the second", what,
+				first>>10, second>>10)
 		}
 	}
 	return nil

@@ -74,10 +74,8 @@ func Build(ctx context.Context, dir string) error {
 			cmd.Args = append(cmd.Args, "-l"+p.library)
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
-			errs = append(
-				errs,
-				fmt.Errorf("compile %s: install the Debian packages %s: %w\n%s", p.source, Packages, err, out),
-			)
+			errs = append(errs,
+				fmt.Errorf("compile %s: install the Debian packages %s: %w\n%s", p.source, Packages, err, out))
 		}
 	}
 	return errors.Join(errs...)
