@@ -28,6 +28,11 @@ type Writer struct {
 	index   map[link]int
 }
 
+// linkRaw is the type of interfaces whose packets begin with the IP header: DLT_RAW of Linux. The
+// registered LINKTYPE_RAW, 101, is the same to all readers, but libpcap, and with it tcpdump, refuses
+// a file with a second interface of that type, because it compares 101 with the DLT_RAW of the first.
+const linkRaw layers.LinkType = 12
+
 // link is what an interface of a file stands for.
 type link struct {
 	name string
@@ -47,7 +52,7 @@ func NewWriter(out io.Writer, snap uint32, application, comment string) *Writer 
 // Write adds a packet, of the bridge family with its link-layer header, of others from
 // the network header on. It is in the file after Flush at the latest.
 func (w *Writer) Write(r *packetview.Record) error {
-	l := link{name: r.Device(), typ: layers.LinkTypeRaw}
+	l := link{name: r.Device(), typ: linkRaw}
 	data, length := r.Data, r.Length
 	if header := linkHeader(r); header != nil {
 		l.typ = layers.LinkTypeEthernet
@@ -80,7 +85,7 @@ func (w *Writer) Write(r *packetview.Record) error {
 // Flush hands everything to the operating system. A file without a packet gets its header.
 func (w *Writer) Flush() error {
 	if w.ng == nil {
-		if _, err := w.add(link{name: "nfqueue", typ: layers.LinkTypeRaw}); err != nil {
+		if _, err := w.add(link{name: "nfqueue", typ: linkRaw}); err != nil {
 			return err
 		}
 	}

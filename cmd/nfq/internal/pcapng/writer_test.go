@@ -98,11 +98,11 @@ func TestWriterReadBack(t *testing.T) {
 		direction pcapgo.NgEpbFlag
 		header    int
 	}{
-		{"eth0", layers.LinkTypeRaw, pcapgo.NgEpbFlagDirectionOutbound, 0},
-		{"eth1", layers.LinkTypeRaw, pcapgo.NgEpbFlagDirectionInbound, 0},
+		{"eth0", 12, pcapgo.NgEpbFlagDirectionOutbound, 0},
+		{"eth1", 12, pcapgo.NgEpbFlagDirectionInbound, 0},
 		{"port 1", layers.LinkTypeEthernet, pcapgo.NgEpbFlagDirectionInbound, 14},
 		{"port 1", layers.LinkTypeEthernet, pcapgo.NgEpbFlagDirectionOutbound, 18},
-		{"eth0", layers.LinkTypeRaw, pcapgo.NgEpbFlagDirectionInbound, 0},
+		{"eth0", 12, pcapgo.NgEpbFlagDirectionInbound, 0},
 	}
 	for i, want := range want {
 		data, ci, options, err := r.ReadPacketDataWithOptions()
