@@ -117,6 +117,7 @@ const (
 	stateBoth                        // both ends have sent a SYN: either may be the client
 	stateUnproven                    // accepted on bytes that were not acknowledged yet
 	stateEarlier                     // the server may acknowledge an earlier SYN too, see earlier
+	stateGuess                       // the client is guessed: its SYN was not seen
 )
 
 // side is one direction.
@@ -168,9 +169,13 @@ func (c *Conn) Datagrams(d Direction) iter.Seq[[]byte] {
 // of it.
 func (c *Conn) Finished(d Direction) bool { return c.sides[d].done }
 
-// Middle reports whether the beginning of a TCP connection was not seen. Bytes then starts
-// somewhere in it.
-func (c *Conn) Middle() bool { return c.state&(stateTCP|stateSYN) == stateTCP }
+// Middle reports whether the SYN of a TCP connection was not seen. Bytes then starts somewhere in
+// it. The Tracker guesses who the client is: the end that conntrack names (nfqueue.Conntrack), or
+// else the one that sends the first packet, unless that answers a SYN. So with Config.Hold it holds
+// data of both directions.
+func (c *Conn) Middle() bool {
+	return c.state&(stateTCP|stateSYN) == stateTCP || c.state&stateGuess != 0
+}
 
 // Packets returns how many packets of the connection were seen so far, of both
 // directions.

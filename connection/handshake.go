@@ -4,10 +4,14 @@ package connection
 
 import "github.com/chifflier/nfqueue-go"
 
-// replacedBy reports whether a segment opens another connection with the addresses and
-// ports of c. A SYN that was sent again does not.
+// replacedBy reports whether a segment opens, or answers, another connection with the addresses
+// and ports of c. A SYN that was sent again does not.
 func (c *Conn) replacedBy(s *segment, d Direction) bool {
 	side := &c.sides[d]
+	if s.flags&(flagSYN|flagACK|flagRST) == flagSYN|flagACK {
+		// Its sender answers, and is not the client. What it sent before was of an earlier connection.
+		return c.answer == More && d == Original && c.state&(stateSYN|stateGuess) == stateGuess
+	}
 	switch {
 	case c.state&stateTCP == 0 || s.flags&(flagSYN|flagACK|flagRST) != flagSYN:
 		return false
@@ -65,8 +69,8 @@ func (c *Conn) successor(d Direction) state {
 	return both
 }
 
-// replace puts the connection that a SYN opens in the place of c. It returns nil if the SYN must
-// not pass, because the server may answer any of two others.
+// replace puts the connection that a segment opens or answers in the place of c. It returns nil if
+// that is a SYN which must not pass, because the server may answer any of two others.
 func (t *Tracker) replace(
 	c *Conn, p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *segment,
 ) *Conn {

@@ -174,6 +174,43 @@ func TestMiddle(t *testing.T) {
 	}
 }
 
+// Where no SYN was seen, as after the connection was forgotten, the server's packets are not taken
+// for those of the client: what the client says is held.
+func TestMiddleOfServer(t *testing.T) {
+	for name, first := range map[string][]byte{
+		"acknowledgement": ends4.reply(0, ""),
+		"earlier reset":   ends4.reverse().tcp("R", peerISN-5000, 0, ""),
+		"SYN-ACK":         ends4.tcp("SA", isn, peerISN+1, ""), // of the client
+	} {
+		t.Run(name, func(t *testing.T) {
+			middle := true
+			l := newLab(t, connection.Config{Hold: true}, func(c *connection.Conn) connection.Answer {
+				middle = middle && c.Middle()
+				return line(c)
+			})
+			l.passes(first)
+			l.held(ends4.data(0, "bad!\n"), ends4.ack())
+			l.send(ends4.tcp("R", isn+6, 0, "")) // also ends what is held
+			if !middle {
+				t.Error("not in the middle")
+			}
+		})
+	}
+}
+
+// The answer to a SYN tells who the client is, also behind a packet of an earlier connection.
+func TestMiddleBehindReset(t *testing.T) {
+	for text, passes := range map[string]bool{"good\n": true, "bad!\n": false} {
+		e := ends4
+		l := newLab(t, connection.Config{Hold: true}, line)
+		l.passes(e.reverse().tcp("R", peerISN-5000, 0, ""))
+		l.passes(e.reverse().tcp("SA", peerISN, isn+1, ""))
+		if got := l.send(e.data(0, text)).Result().Passed; got != passes {
+			t.Errorf("%q passes: %v", text, got)
+		}
+	}
+}
+
 // The rule may queue one direction only.
 func TestOneDirection(t *testing.T) {
 	e := ends4

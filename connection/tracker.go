@@ -148,8 +148,12 @@ func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *
 		if s.flags&flagSYN != 0 {
 			c.state |= stateSYN
 		}
-		if s.flags&(flagSYN|flagACK) == flagSYN && !t.cfg.OneWay {
+		switch {
+		case t.cfg.OneWay:
+		case s.flags&(flagSYN|flagACK) == flagSYN:
 			c.state |= stateUnsure
+		default: // conntrack may have begun with the same packet
+			c.state |= stateGuess
 		}
 		reply = s.flags&(flagSYN|flagACK) == flagSYN|flagACK
 	}

@@ -63,7 +63,7 @@ func (t *Tracker) follow(c *Conn, p *nfqueue.Packet, s *segment, d Direction) nf
 		return t.withoutData(c, p, s, d)
 	case conflict:
 		return nfqueue.Drop
-	case !t.cfg.Hold || d == Reply && c.state&stateBoth == 0:
+	case !t.cfg.Hold || d == Reply && c.state&(stateBoth|stateGuess) == 0:
 		return nfqueue.Accept
 	}
 	return t.holdBack(c, p, s, d, fresh)
