@@ -77,12 +77,21 @@ func listen(t *testing.T, n *netlab.Network, at netip.AddrPort) *net.TCPListener
 	return l
 }
 
-// dial connects from a port of the client, 0 for any, with destination options in IPv6. The
-// socket has the options that prepare sets.
-func dial(n *netlab.Network, port uint16, to netip.AddrPort, prepare ...func(fd int) error) (net.Conn, error) {
+// dial connects from a port of the client, 0 for any, as dialFrom does.
+func dial(n *netlab.Network, port uint16, to netip.AddrPort,
+	prepare ...func(fd int) error) (net.Conn, error) {
 	from := netip.AddrPortFrom(n.Client4, port)
 	if to.Addr().Is6() {
 		from = netip.AddrPortFrom(n.Client6, port)
+	}
+	return dialFrom(context.Background(), n, from, to, prepare...)
+}
+
+// dialFrom connects from an address of the client, with destination options in IPv6. The socket
+// has the options that prepare sets.
+func dialFrom(ctx context.Context, n *netlab.Network, from, to netip.AddrPort,
+	prepare ...func(fd int) error) (net.Conn, error) {
+	if to.Addr().Is6() {
 		prepare = append(prepare, func(fd int) error {
 			return unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS,
 				"\x00\x00\x01\x04\x00\x00\x00\x00")
@@ -99,7 +108,9 @@ func dial(n *netlab.Network, port uint16, to netip.AddrPort, prepare ...func(fd 
 			return errors.Join(e, err)
 		},
 	}
-	return netlab.In(n.Client, func() (net.Conn, error) { return d.Dial("tcp", to.String()) })
+	return netlab.In(n.Client, func() (net.Conn, error) {
+		return d.DialContext(ctx, "tcp", to.String())
+	})
 }
 
 // say writes the parts of a text, each in a segment of its own.
