@@ -7,11 +7,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,10 +85,27 @@ func suggest(cobras string) string {
 	return `; did you mean "` + strings.Join(names, `" or "`) + `"?`
 }
 
+// exclusive is what cobra says of two flags of which one only can be given.
+var exclusive = regexp.MustCompile(`^if any flags in the group \[(\S+) (\S+)\] are set none .*$`)
+
+// oneArgument has a command take one argument; missing says what it is.
+func oneArgument(missing string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return errors.New(missing)
+		case 1:
+			return nil
+		}
+		return fmt.Errorf("one argument is enough: leave out %q", args[1])
+	}
+}
+
 // explainError returns what is said of an error: each line once, without the names of packages.
 func explainError(err error) string {
 	text := packageNames.ReplaceAllString(err.Error(), "$1")
 	text = suggestions.ReplaceAllStringFunc(text, suggest)
+	text = exclusive.ReplaceAllString(text, "--$1 and --$2 cannot be given together")
 	var lines []string
 	said := make(map[string]bool)
 	for line := range strings.SplitSeq(text, "\n") {

@@ -22,7 +22,7 @@ func newMan() *cobra.Command {
 		Short:   "Write manual pages",
 		Long:    manHelp,
 		Example: "  sudo nfq man /usr/local/share/man/man1",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("say into which DIR, such as /usr/local/share/man/man1"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},

@@ -100,7 +100,7 @@ func newReplay() *cobra.Command {
 		Short:   "Show what a queue would do with the packets of a capture",
 		Long:    replayHelp,
 		Example: replayExamples,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("say which FILE: a capture, or - for the standard input"),
 		PreRunE: func(*cobra.Command, []string) error { return f.check(&h) },
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args[0], &h) },
 	}

@@ -45,6 +45,10 @@ func parseRules(args []string) (all []rules.Rule, anyQueue bool, err error) {
 				return nil, false, fmt.Errorf("%w; the word \"or\" stands between whole rules, "+
 					"and several values have commas between them, as in dport 80,443", err)
 			}
+			var at *rules.ParseError
+			if errors.As(err, &at) && at.Word == "" && !hasHook(words[:end]) {
+				return nil, false, fmt.Errorf(`%w; "any" before the rule is for in and out`, err)
+			}
 			if err != nil {
 				return nil, false, err
 			}

@@ -2,7 +2,10 @@
 
 package cli
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestRepeat: a packet that is repeated must not match its rule again.
 func TestRepeat(t *testing.T) {
@@ -26,5 +29,22 @@ func TestRepeat(t *testing.T) {
 	}
 	if checkRepeat(nil, nil) == nil {
 		t.Error("packets are repeated without a mark")
+	}
+}
+
+// TestHookMissing: people who know tcpdump name no hook.
+func TestHookMissing(t *testing.T) {
+	for rule, hint := range map[string]bool{
+		"udp port 53":     true,
+		"udp or out":      false, // is told what the word "or" means
+		"forwrd":          false,
+		"bridge forward":  false,
+		"any udp port 53": false,
+	} {
+		_, _, err := parseRules([]string{rule})
+		got := err != nil && strings.Contains(err.Error(), `"any" before the rule`)
+		if got != hint {
+			t.Errorf("%q: %v", rule, err)
+		}
 	}
 }

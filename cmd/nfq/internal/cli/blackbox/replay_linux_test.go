@@ -214,7 +214,7 @@ func TestReplayRefuses(t *testing.T) {
 		want string
 		args []string
 	}{
-		{exitUsage, "accepts 1 arg", nil},
+		{exitUsage, "say which FILE", nil},
 		{exitUsage, `--verdict "queue": use accept or drop`, []string{good, "--verdict", "queue"}},
 		{exitUsage, "--rule: ", []string{good, "--rule", "udp"}},
 		{exitUsage, "leave ct out", []string{good, "--rule", "forward ct new"}},

@@ -138,7 +138,7 @@ func TestStatUsage(t *testing.T) {
 		{"65536", "a number from 0 to 65535"},
 		{"3-1", "a number from 0 to 65535"},
 		{"--listen 9099", "give :PORT for loopback"},
-		{"--listen :9099 --json", "none of the others can be"},
+		{"--listen :9099 --json", "--listen and --json cannot be given together"},
 	} {
 		cmd := command(append([]string{"stat"}, strings.Fields(test.args)...)...)
 		var stderr bytes.Buffer
