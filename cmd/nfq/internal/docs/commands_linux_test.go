@@ -20,7 +20,8 @@ import (
 var (
 	numbers = regexp.MustCompile(`[0-9]+`)
 	// inCheckout matches commands that are meant for a checkout of this module.
-	inCheckout = regexp.MustCompile(`(^|\s)(\./(cmd|internal|examples)/|\.ci/run|bench/run|dist\b)`)
+	inCheckout = regexp.MustCompile(
+		`(^|\s)(\./((cmd|internal|examples)/|connection\b)|\.ci/run|bench/run|dist\b)`)
 )
 
 // needed are programs that the documents use, and the packages of Debian that have them.
