@@ -262,9 +262,18 @@ func (l *life) handToNext() error {
 		return err
 	}
 	l.serve(next)
+	return drained(old.Release)
+}
+
+// drained ends a queue by Release or Shutdown. A handler may panic meanwhile: its packets have the
+// Fallback then.
+func drained(end func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return old.Release(ctx)
+	if err := end(ctx); !isPanic(err) {
+		return err
+	}
+	return nil
 }
 
 // patience bounds every wait for something that must happen.
@@ -285,9 +294,7 @@ func (l *life) end() error {
 		if err := l.reckon(q); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := q.Shutdown(ctx); err != nil && !isPanic(err) {
+		if err := drained(q.Shutdown); err != nil {
 			return err
 		}
 	}
