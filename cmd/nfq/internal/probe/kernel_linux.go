@@ -132,7 +132,8 @@ func (r *Report) queueRules(h *netlab.Host) {
 		h,
 		"rules-bridge",
 		"packets between the ports of a bridge",
-		"modprobe nft_queue, or set the sysctl net.bridge.bridge-nf-call-iptables to 1 and queue at forward (br_netfilter)",
+		"modprobe nft_queue, or queue at forward, where br_netfilter shows these packets while the sysctl "+
+			"net.bridge.bridge-nf-call-iptables is 1",
 		rules.Rule{Family: nfqueue.FamilyBridge, Hook: nfqueue.HookForward, Priority: -200},
 	)
 	r.canQueue(h, "rules-conntrack", "packets by their connection tracking state",
