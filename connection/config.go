@@ -14,11 +14,12 @@ import (
 type Config struct {
 	// Hold holds the packets with data of the original direction until the handler has
 	// answered, so that the other end sees no byte of a connection that is dropped. Packets
-	// without data, and all of the reply direction, pass; data of both is held where both ends
-	// have sent a SYN, and where no SYN was seen (Conn.Middle). Held packets wait in the kernel
-	// and count against nfqueue.Config.MaxLen. Their sender gets no acknowledgement, and so does
-	// not repeat a segment between the first and the last one: a connection that needs one which
-	// was lost gets the Fallback.
+	// without data, and all of the reply direction, pass; data of both is held where no SYN tells
+	// which that is: in protocols other than TCP, where both ends have sent a SYN, and where none
+	// was seen (Conn.Middle). Held packets wait in the kernel and count against
+	// nfqueue.Config.MaxLen. Their sender gets no acknowledgement, and so does not repeat a
+	// segment between the first and the last one: a connection that needs one which was lost gets
+	// the Fallback.
 	Hold bool
 
 	// OneWay says that the queue sees one direction of TCP connections only. An Accept is

@@ -117,7 +117,7 @@ const (
 	stateBoth                        // both ends have sent a SYN: either may be the client
 	stateUnproven                    // accepted on bytes that were not acknowledged yet
 	stateEarlier                     // the server may acknowledge an earlier SYN too, see earlier
-	stateGuess                       // the client is guessed: its SYN was not seen
+	stateGuess                       // the client is guessed: no SYN tells
 )
 
 // side is one direction.
@@ -174,7 +174,7 @@ func (c *Conn) Finished(d Direction) bool { return c.sides[d].done }
 // else the one that sends the first packet, unless that answers a SYN. So with Config.Hold it holds
 // data of both directions.
 func (c *Conn) Middle() bool {
-	return c.state&(stateTCP|stateSYN) == stateTCP || c.state&stateGuess != 0
+	return c.state&stateTCP != 0 && (c.state&stateSYN == 0 || c.state&stateGuess != 0)
 }
 
 // Packets returns how many packets of the connection were seen so far, of both

@@ -30,20 +30,48 @@ func TestConversation(t *testing.T) {
 				}
 				return line(c)
 			})
-			one := l.held(e.udp("go"), e.reverse().udp("what?"))
-			empty := l.held(e.udp(""), e.reverse().udp("what?"))
+			other := e.port(4003).udp("good\n")
+			one := l.held(e.udp("go"), other)
+			empty := l.held(e.udp(""), other)
+			early := l.held(e.reverse().udp("what?"), other)
 			l.passes(e.udp("od\n"))
-			if !one.Result().Passed || !empty.Result().Passed {
+			if !one.Result().Passed || !empty.Result().Passed || !early.Result().Passed {
 				t.Error("dropped")
 			}
-			if want := []string{"go", "", "od\n", "reply what?", "reply what?"}; !slices.Equal(seen, want) {
+			if want := []string{"go", "", "od\n", "reply what?"}; !slices.Equal(seen, want) {
 				t.Errorf("%q, want %q", seen, want)
 			}
 			l.dropped(e.port(4001).udp("bad\n"))
 			l.dropped(e.port(4001).reverse().udp("hello"))
 			l.dropped(e.port(4002).udp(strings.Repeat("x", 20000)))
-			if s := l.Stats(); s.Opened != 3 || s.Accepted != 1 || s.Dropped != 1 || s.Fallback.Bytes != 1 {
+			if s := l.Stats(); s.Opened != 4 || s.Accepted != 2 || s.Dropped != 1 || s.Fallback.Bytes != 1 {
 				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// A datagram of the server that comes late may open a conversation. What the client says then is of
+// the reply direction, and held all the same.
+func TestConversationOfServer(t *testing.T) {
+	for name, e := range families {
+		if e.options {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, connection.Config{Hold: true}, func(c *connection.Conn) connection.Answer {
+				for d := range c.Datagrams(connection.Reply) {
+					if string(d) == "bad\n" {
+						return connection.Drop
+					}
+				}
+				return connection.More
+			})
+			l.send(e.reverse().udp("late"))
+			half := l.send(e.udp("half"))
+			l.dropped(e.udp("bad\n"))
+			if half.Result().Passed {
+				t.Error("passed")
 			}
 		})
 	}

@@ -148,14 +148,14 @@ func (t *Tracker) open(p *nfqueue.Packet, f *nfqueue.Flow, k key, down bool, s *
 		if s.flags&flagSYN != 0 {
 			c.state |= stateSYN
 		}
-		switch {
-		case t.cfg.OneWay:
-		case s.flags&(flagSYN|flagACK) == flagSYN:
-			c.state |= stateUnsure
-		default: // conntrack may have begun with the same packet
-			c.state |= stateGuess
-		}
 		reply = s.flags&(flagSYN|flagACK) == flagSYN|flagACK
+	}
+	switch {
+	case t.cfg.OneWay && c.state&stateTCP != 0:
+	case s.flags&(flagSYN|flagACK) == flagSYN:
+		c.state |= stateUnsure
+	default: // conntrack may have begun with the same packet
+		c.state |= stateGuess
 	}
 	if s.flags&flagSYN == 0 {
 		state, ok := p.ConnState()
