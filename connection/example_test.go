@@ -30,6 +30,8 @@ func Example() {
 	decide := func(c *connection.Conn) connection.Answer {
 		request, status := httphost.Parse(c.Bytes(connection.Original))
 		switch {
+		case c.Middle() && len(c.Bytes(connection.Reply)) > 0: // its request was before the program
+			return connection.Accept
 		case status == inspect.More:
 			return connection.More
 		case status == inspect.Malformed, string(request.Host) == "ads.example":

@@ -40,6 +40,8 @@ func (b *blocker) ServeConn(c *connection.Conn) connection.Answer {
 	}
 	name := strings.ToLower(string(hello.ServerName))
 	switch {
+	case c.Middle() && len(c.Bytes(connection.Reply)) > 0: // its hello was before the program
+		return connection.Accept
 	case status == inspect.More:
 		return connection.More
 	case status == inspect.Malformed:

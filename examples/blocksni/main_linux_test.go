@@ -14,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chifflier/nfqueue-go"
+	"github.com/chifflier/nfqueue-go/connection"
 	"github.com/chifflier/nfqueue-go/internal/netlab"
 	"github.com/chifflier/nfqueue-go/internal/netlab/labtest"
+	"github.com/chifflier/nfqueue-go/nfqueuetest"
 	"golang.org/x/sys/unix"
 )
 
@@ -85,6 +88,27 @@ func greet(t *testing.T, n *netlab.Network, l net.Listener, name string,
 	}()
 	clientErr = tls.Client(c, &tls.Config{ServerName: name}).HandshakeContext(t.Context())
 	return <-read, clientErr
+}
+
+// A download that began before the program goes on, whichever of its packets is seen first.
+func TestOlderDownload(t *testing.T) {
+	client := netip.MustParseAddrPort("192.0.2.1:40000")
+	server := netip.MustParseAddrPort("198.51.100.80:443")
+	ack := nfqueuetest.TCPHeader{Flags: nfqueuetest.ACK, Seq: 1, Ack: 1}
+	data := nfqueuetest.TCP(server, client, ack, []byte("\x17\x03\x03\x04\x00 a record"))
+	for name, packets := range map[string][][]byte{
+		"server":          {data},
+		"acknowledgement": {nfqueuetest.TCP(client, server, ack, nil), data},
+	} {
+		k := nfqueuetest.NewKernel(t)
+		k.Serve(nfqueue.Config{}, connection.New(connection.Config{Hold: true, Fallback: connection.Drop},
+			&blocker{block: connection.Drop}))
+		for _, p := range packets {
+			if r := k.Send(0, nfqueuetest.Spec{Payload: p}).Result(); !r.Passed {
+				t.Errorf("%s: %v", name, r.Verdict)
+			}
+		}
+	}
 }
 
 // A QUIC connection is known by its first datagram.
