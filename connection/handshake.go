@@ -4,6 +4,19 @@ package connection
 
 import "github.com/chifflier/nfqueue-go"
 
+// A SYN need not open a connection: the server may have one with these ports, or answer another
+// SYN. The bits of state say what the server may have:
+//
+//	known before      behind a SYN              when the server acknowledges it
+//	accepted          Unsure, Former            Agreed
+//	Unsure, Former    Unsure, Former, Earlier   Agreed
+//	all else          Unsure                    Agreed
+//
+// While a connection is Unsure, data of the client is dropped. With Former it passes: it is of the
+// accepted connection. A third SYN is dropped for a minute. Where no SYN was seen the state is
+// Guess, and where both ends have sent one it is Both. The client is not known for sure then, and
+// Config.Hold holds data of either end.
+
 // replacedBy reports whether a segment opens, or answers, another connection with the addresses
 // and ports of c. A SYN that was sent again does not.
 func (c *Conn) replacedBy(s *segment, d Direction) bool {
