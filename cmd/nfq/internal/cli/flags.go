@@ -68,6 +68,8 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		want = "a whole number, 0 or more"
 	case "int":
 		want = "a whole number"
+	case markType:
+		want = "a number of 32 bits, such as 7 or 0x7"
 	default: // says so itself
 		return err
 	}
@@ -96,18 +98,27 @@ func parseVerdict(text string) (nfqueue.Verdict, error) {
 	return 0, fmt.Errorf("--verdict %q: want accept, drop, repeat, stop or queue:NUMBER", text)
 }
 
-// parseMark reads the value of --mark, which may be missing.
-func parseMark(text string) (*uint32, error) {
-	if text == "" {
-		return nil, nil
-	}
+// markFlag is the value of --mark. What it points to is nil without the flag.
+type markFlag struct{ to **uint32 }
+
+// Set implements pflag.Value. explainFlag says what is wanted instead.
+func (f markFlag) Set(text string) error {
 	n, err := strconv.ParseUint(text, 0, 32)
 	if err != nil {
-		return nil, fmt.Errorf("--mark %q: want a number of 32 bits, such as 7 or 0x7", text)
+		return err
 	}
 	mark := uint32(n)
-	return &mark, nil
+	*f.to = &mark
+	return nil
 }
+
+// Type implements pflag.Value.
+func (f markFlag) Type() string { return markType }
+
+// String implements pflag.Value: there is no default.
+func (f markFlag) String() string { return "" }
+
+const markType = "mark"
 
 const netnsUsage = "work in the network namespace `NS`: a name of iproute2's, a process id, or a path"
 

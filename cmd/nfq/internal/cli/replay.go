@@ -43,8 +43,9 @@ const replayExamples = `  nfq replay x.pcapng
 // replayFlags are the flags of replay.
 type replayFlags struct {
 	view
-	rule, verdict, mark, write, filter string
-	count                              uint64
+	rule, verdict, write, filter string
+	mark                         *uint32
+	count                        uint64
 }
 
 // replayRun replays a file.
@@ -54,7 +55,7 @@ type replayRun func(context.Context) error
 // flags.
 func (w *watch) replay(name, rule string) (replayRun, error) {
 	f := replayFlags{
-		view: w.view, rule: rule, verdict: w.verdict, mark: w.mark,
+		view: w.view, rule: rule, verdict: w.verdict, mark: w.dump.SetMark,
 		write: w.write, filter: w.filter, count: w.dump.Count,
 	}
 	if rule == "" {
@@ -76,10 +77,7 @@ func (f *replayFlags) check(h *replayHandler) (err error) {
 	if h.verdict, err = replayVerdict(f.verdict); err != nil {
 		return err
 	}
-	if h.mark, err = parseMark(f.mark); err != nil {
-		return err
-	}
-	if h.mark != nil && h.verdict == nfqueue.Drop {
+	if h.mark = f.mark; h.mark != nil && h.verdict == nfqueue.Drop {
 		return errors.New("--mark has no effect on packets that --verdict drops; leave out one of them")
 	}
 	if f.filter != "" {
@@ -108,7 +106,7 @@ func newReplay() *cobra.Command {
 	flags.SortFlags = false
 	flags.StringVar(&f.rule, "rule", "forward", "queue the packets that a `RULE` matches, at its hook")
 	flags.StringVar(&f.verdict, "verdict", "accept", "give them this `VERDICT`: accept or drop")
-	flags.StringVar(&f.mark, "mark", "", "set their mark to this `VALUE`")
+	flags.Var(markFlag{&f.mark}, "mark", "set their mark to this `VALUE`")
 	flags.StringVarP(&f.write, "write", "w", "",
 		"record what has passed in `FILE`, as pcapng, - for the standard output")
 	flags.StringVarP(&f.filter, "filter", "f", "",

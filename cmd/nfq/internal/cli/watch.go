@@ -28,7 +28,7 @@ type watch struct {
 	view
 	print, quiet  bool
 	write, filter string
-	verdict, mark string
+	verdict       string
 	snap          uint32
 	rotation      rotation
 	text          *os.File       // where packets are shown
@@ -69,7 +69,7 @@ func (w *watch) flags(cmd *cobra.Command) {
 	f.StringVarP(&w.filter, "filter", "f", "",
 		"show the packets only that match this `EXPRESSION`, in the language of pcap-filter(7)")
 	f.StringVar(&w.verdict, "verdict", "accept", verdictHelp)
-	f.StringVar(&w.mark, "mark", "", "set the mark of each packet to this `VALUE`")
+	f.Var(markFlag{&w.dump.SetMark}, "mark", "set the mark of each packet to this `VALUE`")
 	noValues(cmd, "file-size", "rotate-seconds", "file-count", "count", "snaplen", "filter", "mark")
 	completeFlag(cmd, "verdict", oneOf("accept", "drop", "repeat", "stop", "queue:"))
 }
@@ -77,9 +77,6 @@ func (w *watch) flags(cmd *cobra.Command) {
 // check finds what is wrong with the flags.
 func (w *watch) check(cfg *intercept.Config) (err error) {
 	if w.dump.Verdict, err = parseVerdict(w.verdict); err != nil {
-		return err
-	}
-	if w.dump.SetMark, err = parseMark(w.mark); err != nil {
 		return err
 	}
 	if w.dump.Verdict == nfqueue.Repeat {

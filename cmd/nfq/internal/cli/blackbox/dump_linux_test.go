@@ -308,6 +308,7 @@ func TestDumpUsage(t *testing.T) {
 		{"out --verdict repeat", "have --mark set a mark"},
 		{"out --verdict repeat --mark 1", `add "mark 0/0x1"`},
 		{"out --mark x", "want a number of 32 bits"},
+		{"out --mark=", "want a number of 32 bits"},
 		{"out --json -v", "leave out -v"},
 		{"out --print", "for use with -w"},
 		{"out -w - --json", "takes the standard output"},

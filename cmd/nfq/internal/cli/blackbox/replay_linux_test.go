@@ -220,6 +220,7 @@ func TestReplayRefuses(t *testing.T) {
 		{exitUsage, "leave ct out", []string{good, "--rule", "forward ct new"}},
 		{exitUsage, "leave ctmark", []string{good, "--rule", "forward packets 5"}},
 		{exitUsage, "leave uid", []string{good, "--rule", "out uid 5"}},
+		{exitUsage, `--mark "": want a number of 32 bits`, []string{good, "--mark", ""}},
 		{exitUsage, "--mark has no effect", []string{good, "--mark", "1", "--verdict", "drop"}},
 		{exitFailed, "no such file", []string{"/nowhere"}},
 		{exitFailed, "no such file", []string{good, "-w", "/nowhere/out"}},
