@@ -123,6 +123,15 @@ func say(c net.Conn, parts ...string) error {
 	return nil
 }
 
+// wantRefused reads an error.
+func wantRefused(t *testing.T, c net.Conn, want error) {
+	t.Helper()
+	labtest.Must(t, c.SetReadDeadline(time.Now().Add(patience)))
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, want) {
+		t.Errorf("read of %v: %d bytes, %v, want %v", c.RemoteAddr(), n, err, want)
+	}
+}
+
 // hears reads what a server is told until the text is there, or nothing comes any more.
 func hears(s net.Conn, want int, limit time.Duration) string {
 	b := make([]byte, want)

@@ -3,14 +3,12 @@
 package connection_test
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/chifflier/nfqueue-go"
 	"github.com/chifflier/nfqueue-go/connection"
@@ -191,14 +189,5 @@ func sameDatagrams(t *testing.T, good, bad *zone, at netip.AddrPort) {
 		labtest.Must(t, say(d, "anything"))
 		wantRefused(t, d, unix.ECONNREFUSED)
 		exchange(t, c, s, "more")
-	}
-}
-
-// wantRefused reads an error.
-func wantRefused(t *testing.T, c net.Conn, want error) {
-	t.Helper()
-	labtest.Must(t, c.SetReadDeadline(time.Now().Add(patience)))
-	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, want) {
-		t.Errorf("read of %v: %d bytes, %v, want %v", c.RemoteAddr(), n, err, want)
 	}
 }
